@@ -1,0 +1,31 @@
+# Everything runs in .venv, made from pyproject.toml; `make clean` removes it.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help run test check schemas clean
+
+help:
+	@echo "make run    the quickstart: all seven models against the simulator"
+	@echo "make test   the tests"
+	@echo "make check  ruff and mypy --strict"
+	@echo "make clean  remove the environment and the quickstart's output"
+
+.venv/.stamp: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("batchgen needs Python 3.11 or newer; set PYTHON=") if sys.version_info < (3, 11) else 0'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+run: .venv/.stamp
+	$(BIN)/batchgen run manifests/quickstart.yaml --simulate
+
+test: .venv/.stamp
+	$(BIN)/python -m pytest
+
+check: .venv/.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf .venv output/quickstart

@@ -1,0 +1,284 @@
+"""The seam to the generation API: what can be asked of it, and every answer it can give, as values.
+
+`batchgen.client` speaks it over HTTP; `tests` speak it in memory. What an answer means for money is decided by its type
+alone, so that no caller ever looks at status codes: `Accepted` was charged, `Unclear` may have been, nothing else was.
+The shapes come from the API reference, sections 5 and 9.
+"""
+
+import json
+import re
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, Protocol
+
+
+class JobStatus(StrEnum):
+    """The `status` of a job at the provider (API reference, section 5)."""
+
+    PROCESSING = "processing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job as the API describes it. What the API left out or garbled is None; only the `id` is certain."""
+
+    id: str
+    status: JobStatus
+    model: str | None = None
+    cost: Decimal | None = None
+    """USD, as charged."""
+    created_at: datetime | None = None
+    completed_at: datetime | None = None
+    expires_at: datetime | None = None
+    inference_ms: int | None = None
+    error: str | None = None
+    outputs: tuple[str, ...] = ()
+    """The addresses in `data[]`, in order, as given."""
+    input: Mapping[str, Any] | None = None
+
+
+# ---- answers to a submission -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The job exists and was charged."""
+
+    job: Job
+    raw: bytes
+    """The answer's bytes, bounded."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotSent:
+    """The request's headers never left this machine: certainly not charged."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """Refused for good (400, 404 model_not_found), not charged."""
+
+    error_type: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unauthorized:
+    """401: the key is missing or wrong; nothing was charged."""
+
+    error_type: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class NoBalance:
+    """402: `insufficient_balance` or `paid_balance_required`; nothing was charged."""
+
+    error_type: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """429, or a 502 typed `generation_unavailable`: the provider says try again; nothing was charged."""
+
+    error_type: str
+    message: str
+    retry_after: float | None
+    """Seconds, where the answer named them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unclear:
+    """Anything else after the headers left: may have been charged, and no id is known."""
+
+    reason: str
+    raw: bytes = b""
+
+
+SubmitAnswer = Accepted | NotSent | Rejected | Unauthorized | NoBalance | Busy | Unclear
+
+# ---- answers to a poll -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The job as it stands now."""
+
+    job: Job
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """404 job_not_found: the job does not exist, has expired, or belongs to another account."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """No usable answer this time (connection, timeout, 5xx, 429, unreadable); asking again costs nothing."""
+
+    reason: str
+    retry_after: float | None = None
+    reached: bool = True
+    """False where no connection could be made at all."""
+
+
+PollAnswer = Found | Unknown | Unauthorized | Unavailable
+
+# ---- outputs -----------------------------------------------------------------------------------------------------
+
+
+class OutputError(Exception):
+    """An output could not be opened or read to its end; its text says why, without a key or a signed address."""
+
+
+class OutputMissing(OutputError):  # noqa: N818 - a state of the output, named as the API documents it
+    """404 or 410 where the output should be: not ready yet, or gone."""
+
+
+class OutputRefused(OutputError):  # noqa: N818 - see above
+    """401 from the API's own origin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """An open output: its announced length and its bytes, chunk by chunk."""
+
+    length: int | None
+    """Bytes that `chunks` will yield, where the server said so in a way that can be trusted."""
+    chunks: AsyncIterator[bytes]
+    """Raises `OutputError` when the connection breaks."""
+
+
+class Api(Protocol):
+    """The whole of the API that a run needs. No method raises for what the network or the server does, but `open_output`'s
+    context, which raises `OutputError`. Cancelling is safe everywhere but in `submit`, which a caller must shield."""
+
+    async def submit(self, body: str, endpoint: str, *, wait: bool) -> SubmitAnswer:
+        """POST one canonical JSON body to `endpoint` (a path), once. Never repeats a request by itself."""
+        ...
+
+    async def poll(self, job_id: str) -> PollAnswer:
+        """Ask once how a job stands."""
+        ...
+
+    def open_output(self, url: str) -> AbstractAsyncContextManager[Output]:
+        """Open one of a job's `outputs`, following redirects by hand; the key goes to the API's own origin only."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        ...
+
+
+# ---- reading ------------------------------------------------------------------------------------------------------
+
+
+class Unreadable(Exception):  # noqa: N818 - the name says what the answer is
+    """An answer that is not a job or an error as the reference describes them."""
+
+
+_JOB_ID = re.compile(r"[\x21-\x7e]{1,256}")
+_DURATION_DIGITS = re.compile(r"\d{1,15}")
+
+
+def read_job(raw: bytes) -> Job:
+    """Return the job that the API's answer describes.
+
+    Only a usable `id` is insisted upon, because a charge hangs on it; everything else that is missing or of another type
+    reads as None. Raises `Unreadable`.
+    """
+    try:
+        answer = json.loads(raw, parse_float=Decimal)
+    except (ValueError, RecursionError) as error:
+        raise Unreadable("the answer is not JSON") from error
+    if not isinstance(answer, dict):
+        raise Unreadable("the answer is not a JSON object")
+    job_id = answer.get("id")
+    if not isinstance(job_id, str) or not _JOB_ID.fullmatch(job_id) or job_id in {".", ".."}:
+        raise Unreadable("the answer has no usable job id")
+    status = answer.get("status")
+    timings = answer.get("timings")
+    return Job(
+        id=job_id,
+        # A word that the reference lacks ("queued") is no end state: the job exists and is polled.
+        status=JobStatus(status) if status in ("completed", "failed") else JobStatus.PROCESSING,
+        model=_text(answer.get("model")),
+        cost=_money(answer.get("cost_usd")),
+        created_at=_moment(answer.get("created_at")),
+        completed_at=_moment(answer.get("completed_at")),
+        expires_at=_moment(answer.get("expires_at")),
+        inference_ms=_milliseconds(timings.get("inference_ms")) if isinstance(timings, dict) else None,
+        error=_text(answer.get("error")),
+        outputs=_outputs(answer.get("data")),
+        input=answer["input"] if isinstance(answer.get("input"), dict) else None,
+    )
+
+
+def read_error(raw: bytes) -> tuple[str, str]:
+    """Return type and message of an error answer (API reference, section 9), with `details` folded into the message.
+
+    Raises `Unreadable` when the answer has another form.
+    """
+    try:
+        answer = json.loads(raw)
+        error = answer["error"]
+        kind, message = error["type"], error["message"]
+    except (ValueError, TypeError, KeyError, RecursionError) as problem:
+        raise Unreadable("the answer is not an error as the API documents it") from problem
+    if not isinstance(kind, str) or not isinstance(message, str):
+        raise Unreadable("the answer is not an error as the API documents it")
+    details = error.get("details")
+    if isinstance(details, list):
+        parts = [f"{d.get('path')}: {d.get('message')}" for d in details[:20] if isinstance(d, dict)]
+        if parts:
+            message = f"{message} ({'; '.join(parts)})"
+    return kind, message
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _money(value: object) -> Decimal | None:
+    if isinstance(value, bool) or not isinstance(value, int | Decimal | str):
+        return None
+    try:
+        amount = Decimal(value)
+    except ArithmeticError:
+        return None
+    # Digits beyond these are no price but an attack on whoever formats them.
+    return amount if amount.is_finite() and 0 <= amount < 10**9 and amount.adjusted() > -13 or amount == 0 else None
+
+
+def _moment(value: object) -> datetime | None:
+    if not isinstance(value, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def _milliseconds(value: object) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        return None
+    whole = str(value).partition(".")[0]
+    return int(whole) if _DURATION_DIGITS.fullmatch(whole) else None
+
+
+def _outputs(data: object) -> tuple[str, ...]:
+    if not isinstance(data, list):
+        return ()
+    return tuple(entry["url"] for entry in data if isinstance(entry, dict) and isinstance(entry.get("url"), str))

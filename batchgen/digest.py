@@ -1,0 +1,24 @@
+"""The identity of a request: canonical JSON and its digest.
+
+A release that changes either would make every user buy everything again: `tests/test_digest.py` holds golden vectors.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+_PREFIX = b"batchgen request 1\n"
+
+
+def canonical_json(body: Mapping[str, Any]) -> str:
+    """Return `body` as JSON with sorted keys, no blanks, and every character that JSON allows bare left bare.
+
+    Raises ValueError for what JSON cannot carry (NaN, infinities).
+    """
+    return json.dumps(body, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def digest_of(canonical: str) -> str:
+    """Return the request digest of a canonical body: SHA-256 over a version prefix and its UTF-8 bytes, 64 hex digits."""
+    return hashlib.sha256(_PREFIX + canonical.encode()).hexdigest()

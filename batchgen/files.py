@@ -1,0 +1,56 @@
+"""Staged, durable writes: stage, fsync, rename, fsync of the folder. Nothing half-written ever has its final name."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from batchgen.errors import DiskError
+
+_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Translate what the operating system says about a full or unwritable disk into `DiskError`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _DISK:
+            raise DiskError(f"cannot write {path}: {error.strerror}") from error
+        raise
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename in `folder` durable (fsync(2): the directory needs an fsync of its own)."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def publish(staged: Path, final: Path) -> None:
+    """Rename `staged`, which is already fsynced, to `final`, durably."""
+    staged.replace(final)
+    sync_folder(final.parent)
+
+
+@contextmanager
+def staged_text(final: Path) -> Iterator[IO[str]]:
+    """Open a UTF-8 text file that replaces `final` when the block ends well, and vanishes when it does not.
+
+    Line ends are written as given. Raises `DiskError` when the disk is full or not writable.
+    """
+    staged = final.with_name(f".{final.name}.part")
+    with disk_errors(final):
+        try:
+            with staged.open("w", encoding="utf-8", newline="") as out:
+                yield out
+                out.flush()
+                os.fsync(out.fileno())
+            publish(staged, final)
+        finally:
+            staged.unlink(missing_ok=True)

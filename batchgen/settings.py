@@ -1,0 +1,136 @@
+"""The settings of a run: one table, from which come the `run:` block's schema, the flags, and the BATCHGEN_* variables.
+
+Precedence: flag, environment, manifest, default.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from decimal import Decimal, InvalidOperation
+from typing import Any, Literal
+
+from batchgen.errors import UsageError
+
+Kind = Literal["count", "usd", "seconds", "text"]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One entry of the `run:` block."""
+
+    name: str
+    kind: Kind
+    help: str
+    choices: tuple[str, ...] = ()
+    minimum: int = 0
+    flag: bool = False
+    """Whether `batchgen run` also has it as a flag."""
+
+    @property
+    def variable(self) -> str:
+        """The environment variable of the same name."""
+        return f"BATCHGEN_{self.name.upper()}"
+
+    @property
+    def option(self) -> str:
+        """The flag of the same name."""
+        return f"--{self.name.replace('_', '-')}"
+
+
+SETTINGS = (
+    Setting("concurrency", "count", "jobs accepted and not yet finished at the provider (default 8)", minimum=1, flag=True),
+    Setting("max_cost", "usd", "USD over the life of the run folder, a hard cap", flag=True),
+    Setting("budget", "usd", "USD for one invocation", flag=True),
+    Setting("path", "text", "where files go below files/, without extension (default ${id})"),
+    Setting("poll_min", "seconds", "shortest time between two polls of a job, seconds (default 2)", flag=True),
+    Setting("poll_max", "seconds", "longest time between two polls of a job, seconds (default 5)", flag=True),
+    Setting("max_new", "count", "submit at most this many new jobs in one invocation", flag=True),
+    Setting("max_failures", "count", "stop submitting after this many failed or rejected items", minimum=1, flag=True),
+    Setting("max_attempts", "count", "submissions of one item per invocation while the API is busy (default 8)", minimum=1),
+    Setting("max_in_doubt", "count", "stop after this many submissions without a clear answer (default the larger of 20 and 1 %)"),
+    Setting("give_up_after", "seconds", "end the run when the API has been out of reach this long (default 1800)"),
+    Setting("job_timeout", "seconds", "park a job that takes longer (default: far beyond what its model was seen to take)", minimum=1),
+    Setting("drain", "seconds", "how long to wait when only parked jobs are left (default 3600)"),
+    Setting("downloads", "count", "files downloaded at the same time (default 8)", minimum=1),
+    Setting("endpoint", "text", "submit to /v1/generate, or to the model's own endpoint", choices=("generate", "model")),
+    Setting("submit", "text", "poll for results, or hold each POST open with ?wait=true", choices=("poll", "wait")),
+)
+BY_NAME = {setting.name: setting for setting in SETTINGS}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings in force. Seconds and USD as in `SETTINGS`; None means no limit, or a default that is worked out later."""
+
+    concurrency: int = 8
+    max_cost: Decimal | None = None
+    budget: Decimal | None = None
+    path: str = "${id}"
+    poll_min: float = 2.0
+    poll_max: float = 5.0
+    max_new: int | None = None
+    max_failures: int | None = None
+    max_attempts: int = 8
+    max_in_doubt: int | None = None
+    give_up_after: float = 1800.0
+    job_timeout: float | None = None
+    drain: float = 3600.0
+    downloads: int = 8
+    endpoint: str = "generate"
+    submit: str = "poll"
+
+
+_NUMBER = re.compile(r"\d{1,12}(\.\d{1,9})?")
+
+
+def parse_setting(setting: Setting, value: object) -> int | float | Decimal | str:
+    """Return `value` (from a flag, a variable or a manifest) in the setting's type; raises ValueError with a reason."""
+    if setting.kind == "text":
+        if not isinstance(value, str) or not value:
+            raise ValueError("must be a text")
+        if setting.choices and value not in setting.choices:
+            raise ValueError(f"must be {' or '.join(setting.choices)}")
+        return value
+    # Numbers travel as text, so that money never passes through a float.
+    text = str(value).strip()
+    if isinstance(value, bool) or not _NUMBER.fullmatch(text):
+        raise ValueError("must be a number, 0 or larger" if setting.kind != "count" else "must be a whole number")
+    if setting.kind == "count":
+        if "." in text:
+            raise ValueError("must be a whole number")
+        if int(text) < setting.minimum:
+            raise ValueError(f"must be {setting.minimum} or larger")
+        return int(text)
+    try:
+        amount = Decimal(text)
+    except InvalidOperation as error:
+        raise ValueError("must be a number") from error
+    if amount < setting.minimum:
+        raise ValueError(f"must be {setting.minimum} or larger")
+    return amount if setting.kind == "usd" else float(amount)
+
+
+def resolve_settings(
+    flags: Mapping[str, Any], environment: Mapping[str, str], manifest: Mapping[str, Any]
+) -> Settings:
+    """Return the settings in force. `manifest` holds parsed values; the others are text or None where not given.
+
+    Raises UsageError that names the flag or variable at fault.
+    """
+    chosen: dict[str, Any] = dict(manifest)
+    for setting in SETTINGS:
+        if environment.get(setting.variable):
+            chosen[setting.name] = _parsed(setting, setting.variable, environment[setting.variable])
+        if flags.get(setting.name) is not None:
+            chosen[setting.name] = _parsed(setting, setting.option, flags[setting.name])
+    settings = Settings(**{f.name: chosen[f.name] for f in fields(Settings) if f.name in chosen})
+    if settings.poll_max < settings.poll_min:
+        raise UsageError(f"poll_max ({settings.poll_max:g} s) is shorter than poll_min ({settings.poll_min:g} s)")
+    return settings
+
+
+def _parsed(setting: Setting, where: str, value: str) -> Any:
+    try:
+        return parse_setting(setting, value)
+    except ValueError as error:
+        raise UsageError(f"{where} {error}: {value!r}") from error

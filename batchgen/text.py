@@ -1,0 +1,34 @@
+"""Small rules for text that comes from elsewhere: prompts, server messages, file names."""
+
+import re
+from datetime import UTC, datetime
+from decimal import Decimal
+
+# C0 and C1 controls, and the marks that reorder or hide text on a terminal (Unicode TR36, bidirectional spoofing).
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+
+
+def printable(text: str, limit: int = 500) -> str:
+    """Return `text` on one line, fit for a terminal or a log: controls become blanks, more than `limit` characters are cut."""
+    if len(text) > limit:
+        text = text[: limit - 1] + "…"
+    return _UNPRINTABLE.sub(" ", text)
+
+
+def usd(amount: Decimal) -> str:
+    """Return `amount` in plain decimal digits, at least two behind the point: `0.06`, `1.056`, `-0.30`."""
+    plain = format(amount, "f")
+    whole, _, fraction = plain.partition(".")
+    fraction = fraction.rstrip("0").ljust(2, "0")
+    text = f"{whole}.{fraction}"
+    return "0.00" if text == "-0.00" else text
+
+
+def stamp(moment: datetime) -> str:
+    """Return `moment` as `YYYY-MM-DDTHH:MM:SSZ`, cut to the second."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def plural(count: int, word: str) -> str:
+    """Return `1 item`, `2 items`."""
+    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"

@@ -1,0 +1,73 @@
+"""Imports point down, also those for typing only; there are no circles."""
+
+import ast
+from pathlib import Path
+
+PACKAGE = Path(__file__).parent.parent / "batchgen"
+
+FLOORS = {
+    1: ["__init__", "records", "errors", "files", "text", "clock", "digest"],
+    2: ["api", "settings", "retry", "budget", "polling", "halting", "media"],
+    3: ["catalog", "client", "journal"],
+    4: ["manifest", "plan", "download", "ledger", "progress"],
+    5: ["scheduler"],
+    6: ["run", "simulator"],
+    7: ["cli", "__main__"],
+}
+FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports_of(path: Path) -> list[tuple[int, str]]:
+    """The modules of this package that a file imports anywhere, with lines."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: imports are absolute"
+            module = node.module or ""
+            names = [f"{module}.{alias.name}" for alias in node.names] if module == "batchgen" else [module]
+        else:
+            continue
+        found += [(node.lineno, name) for name in names if name.split(".")[0] == "batchgen"]
+    return found
+
+
+def modules() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def test_every_module_has_a_floor() -> None:
+    assert {room_of(path) for path in modules()} <= set(FLOOR_OF)
+
+
+def test_imports_point_down() -> None:
+    upward = []
+    for path in modules():
+        own = room_of(path)
+        for line, name in imports_of(path):
+            parts = name.split(".")
+            other = parts[1] if len(parts) > 1 and parts[1] in FLOOR_OF else "__init__"
+            if other != own and FLOOR_OF[other] >= FLOOR_OF[own]:
+                upward.append(f"{path.relative_to(PACKAGE.parent)}:{line} imports {name}")
+    assert not upward
+
+
+def test_no_circles_within_a_room() -> None:
+    files = {".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts): path for path in modules()}
+    edges = {name: {target for _, target in imports_of(path) if target in files} for name, path in files.items()}
+    done: set[str] = set()
+
+    def visit(name: str, trail: tuple[str, ...]) -> None:
+        assert name not in trail, f"a circle: {' -> '.join((*trail, name))}"
+        if name not in done:
+            for target in edges[name]:
+                visit(target, (*trail, name))
+            done.add(name)
+
+    for name in edges:
+        visit(name, ())
