@@ -161,8 +161,11 @@ class Output:
 
 
 class Api(Protocol):
-    """The whole of the API that a run needs. No method raises for what the network or the server does, but `open_output`'s
-    context, which raises `OutputError`. Cancelling is safe everywhere but in `submit`, which a caller must shield."""
+    """The whole of the API that a run needs.
+
+    No method raises for what the network or the server does, but `open_output`'s context, which raises `OutputError`.
+    Cancelling is safe everywhere but in `submit`, which a caller must shield.
+    """
 
     async def submit(self, body: str, endpoint: str, *, wait: bool) -> SubmitAnswer:
         """POST one canonical JSON body to `endpoint` (a path), once. Never repeats a request by itself."""
@@ -195,8 +198,8 @@ _DURATION_DIGITS = re.compile(r"\d{1,15}")
 def read_job(raw: bytes) -> Job:
     """Return the job that the API's answer describes.
 
-    Only a usable `id` is insisted upon, because a charge hangs on it; everything else that is missing or of another type
-    reads as None. Raises `Unreadable`.
+    Only a usable `id` is insisted upon, because a charge hangs on it; all else that is missing or of another
+    type reads as None. Raises `Unreadable`.
     """
     try:
         answer = json.loads(raw, parse_float=Decimal)
@@ -257,8 +260,11 @@ def _money(value: object) -> Decimal | None:
         amount = Decimal(value)
     except ArithmeticError:
         return None
-    # Digits beyond these are no price but an attack on whoever formats them.
-    return amount if amount.is_finite() and 0 <= amount < 10**9 and amount.adjusted() > -13 or amount == 0 else None
+    if not amount.is_finite() or not 0 <= amount < 10**9:
+        return None
+    exponent = amount.as_tuple().exponent
+    # More digits than these are no price, but an attack on whoever prints them.
+    return amount if isinstance(exponent, int) and -12 <= exponent <= 9 else None
 
 
 def _moment(value: object) -> datetime | None:

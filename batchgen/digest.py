@@ -20,5 +20,5 @@ def canonical_json(body: Mapping[str, Any]) -> str:
 
 
 def digest_of(canonical: str) -> str:
-    """Return the request digest of a canonical body: SHA-256 over a version prefix and its UTF-8 bytes, 64 hex digits."""
+    """Return the digest of a canonical body: SHA-256 over a version prefix and its UTF-8 bytes, 64 hex digits."""
     return hashlib.sha256(_PREFIX + canonical.encode()).hexdigest()

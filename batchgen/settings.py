@@ -38,21 +38,52 @@ class Setting:
 
 
 SETTINGS = (
-    Setting("concurrency", "count", "jobs accepted and not yet finished at the provider (default 8)", minimum=1, flag=True),
+    Setting(
+        "concurrency",
+        "count",
+        "jobs accepted and not yet finished at the provider (default 8)",
+        minimum=1,
+        flag=True,
+    ),
     Setting("max_cost", "usd", "USD over the life of the run folder, a hard cap", flag=True),
     Setting("budget", "usd", "USD for one invocation", flag=True),
     Setting("path", "text", "where files go below files/, without extension (default ${id})"),
     Setting("poll_min", "seconds", "shortest time between two polls of a job, seconds (default 2)", flag=True),
     Setting("poll_max", "seconds", "longest time between two polls of a job, seconds (default 5)", flag=True),
     Setting("max_new", "count", "submit at most this many new jobs in one invocation", flag=True),
-    Setting("max_failures", "count", "stop submitting after this many failed or rejected items", minimum=1, flag=True),
-    Setting("max_attempts", "count", "submissions of one item per invocation while the API is busy (default 8)", minimum=1),
-    Setting("max_in_doubt", "count", "stop after this many submissions without a clear answer (default the larger of 20 and 1 %)"),
+    Setting(
+        "max_failures",
+        "count",
+        "stop submitting after this many failed or rejected items",
+        minimum=1,
+        flag=True,
+    ),
+    Setting(
+        "max_attempts",
+        "count",
+        "submissions of one item per invocation while the API is busy (default 8)",
+        minimum=1,
+    ),
+    Setting(
+        "max_in_doubt",
+        "count",
+        "stop after this many submissions without a clear answer (default the larger of 20 and 1 %)",
+    ),
     Setting("give_up_after", "seconds", "end the run when the API has been out of reach this long (default 1800)"),
-    Setting("job_timeout", "seconds", "park a job that takes longer (default: far beyond what its model was seen to take)", minimum=1),
+    Setting(
+        "job_timeout",
+        "seconds",
+        "park a job that takes longer (default: far beyond what its model was seen to take)",
+        minimum=1,
+    ),
     Setting("drain", "seconds", "how long to wait when only parked jobs are left (default 3600)"),
     Setting("downloads", "count", "files downloaded at the same time (default 8)", minimum=1),
-    Setting("endpoint", "text", "submit to /v1/generate, or to the model's own endpoint", choices=("generate", "model")),
+    Setting(
+        "endpoint",
+        "text",
+        "submit to /v1/generate, or to the model's own endpoint",
+        choices=("generate", "model"),
+    ),
     Setting("submit", "text", "poll for results, or hold each POST open with ?wait=true", choices=("poll", "wait")),
 )
 BY_NAME = {setting.name: setting for setting in SETTINGS}
@@ -60,7 +91,7 @@ BY_NAME = {setting.name: setting for setting in SETTINGS}
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The settings in force. Seconds and USD as in `SETTINGS`; None means no limit, or a default that is worked out later."""
+    """The settings in force. Seconds and USD as in `SETTINGS`; None: no limit, or a default worked out later."""
 
     concurrency: int = 8
     max_cost: Decimal | None = None
@@ -110,9 +141,7 @@ def parse_setting(setting: Setting, value: object) -> int | float | Decimal | st
     return amount if setting.kind == "usd" else float(amount)
 
 
-def resolve_settings(
-    flags: Mapping[str, Any], environment: Mapping[str, str], manifest: Mapping[str, Any]
-) -> Settings:
+def resolve_settings(flags: Mapping[str, Any], environment: Mapping[str, str], manifest: Mapping[str, Any]) -> Settings:
     """Return the settings in force. `manifest` holds parsed values; the others are text or None where not given.
 
     Raises UsageError that names the flag or variable at fault.

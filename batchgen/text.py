@@ -9,7 +9,7 @@ _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u
 
 
 def printable(text: str, limit: int = 500) -> str:
-    """Return `text` on one line, fit for a terminal or a log: controls become blanks, more than `limit` characters are cut."""
+    """Return `text` on one line, fit for a terminal or a log: controls become blanks, and it is cut at `limit`."""
     if len(text) > limit:
         text = text[: limit - 1] + "…"
     return _UNPRINTABLE.sub(" ", text)

@@ -7,7 +7,7 @@ PACKAGE = Path(__file__).parent.parent / "batchgen"
 
 FLOORS = {
     1: ["__init__", "records", "errors", "files", "text", "clock", "digest"],
-    2: ["api", "settings", "retry", "budget", "polling", "halting", "media"],
+    2: ["api", "settings", "retry", "budget", "polling", "halting", "media", "credentials", "locate"],
     3: ["catalog", "client", "journal"],
     4: ["manifest", "plan", "download", "ledger", "progress"],
     5: ["scheduler"],

@@ -1,0 +1,25 @@
+"""The journal of a run folder: the only truth about what was bought."""
+
+from batchgen.journal.lock import own
+from batchgen.journal.recorder import GroupRecorder, InlineRecorder, Recorder
+from batchgen.journal.schema import FILE_NAME, milliseconds, moment, open_for_reading, sqlite_errors
+from batchgen.journal.store import Attempt, Journal, PendingOutput, Spend, TransitionError, Work, spend_of
+
+__all__ = [
+    "FILE_NAME",
+    "Attempt",
+    "GroupRecorder",
+    "InlineRecorder",
+    "Journal",
+    "PendingOutput",
+    "Recorder",
+    "Spend",
+    "TransitionError",
+    "Work",
+    "milliseconds",
+    "moment",
+    "open_for_reading",
+    "own",
+    "spend_of",
+    "sqlite_errors",
+]

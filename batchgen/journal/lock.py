@@ -1,0 +1,49 @@
+"""One process at a time owns a run folder."""
+
+import fcntl
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from batchgen.errors import RunFolderError
+from batchgen.files import disk_errors
+from batchgen.text import printable, stamp
+
+_NAME = ".lock"
+
+
+@contextmanager
+def own(folder: Path, now: datetime) -> Iterator[None]:
+    """Own `folder` while the block runs; the kernel lets go when the process dies, however it dies (flock(2)).
+
+    Raises RunFolderError that names the owner where there is one already.
+    """
+    path = folder / _NAME
+    with disk_errors(path):
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RunFolderError(
+                f"{folder} is in use by another batchgen{_owner(handle)}; wait for it, or stop it with Ctrl-C"
+            ) from error
+        text = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": stamp(now)})
+        with disk_errors(path):
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, text.encode(), 0)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _owner(handle: int) -> str:
+    try:
+        owner = json.loads(os.pread(handle, 4096, 0))
+        return printable(f" (process {owner['pid']} on {owner['host']}, since {owner['since']})", 200)
+    except (ValueError, KeyError, TypeError):
+        return ""  # the owner has not written its name yet

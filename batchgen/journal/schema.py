@@ -1,0 +1,155 @@
+"""The journal's tables and the ways to open them. Times are milliseconds since 1970 (UTC), money is decimal text."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from batchgen.errors import DiskError, RunFolderError
+
+VERSION = 1
+FILE_NAME = "journal.sqlite3"
+
+_TABLES = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+
+-- Every item that was ever asked for, as it was bought. (id, digest) is its identity: an edited item is another row.
+CREATE TABLE item (
+  key       INTEGER PRIMARY KEY,
+  id        TEXT NOT NULL,
+  digest    TEXT NOT NULL,
+  model     TEXT NOT NULL,
+  body      TEXT NOT NULL,
+  tags      TEXT NOT NULL,
+  path      TEXT NOT NULL,
+  source    TEXT NOT NULL,
+  estimated TEXT NOT NULL,
+  inputs    TEXT NOT NULL,
+  state     TEXT NOT NULL DEFAULT 'pending',
+  attempts  INTEGER NOT NULL DEFAULT 0,  -- the number of the last attempt under this id
+  listed    INTEGER,                     -- position in the manifest that was read last; NULL: asked for no longer
+  UNIQUE (id, digest)
+);
+CREATE INDEX item_pending ON item (listed) WHERE state = 'pending' AND listed IS NOT NULL;
+CREATE INDEX item_unsettled ON item (state) WHERE state IN ('submitting', 'processing', 'ready', 'in_doubt');
+
+-- One row for each POST that was charged, may have been, or was refused for good; it is there before the POST leaves.
+CREATE TABLE attempt (
+  key           INTEGER PRIMARY KEY,
+  item          INTEGER NOT NULL REFERENCES item (key),
+  number        INTEGER NOT NULL,
+  state         TEXT NOT NULL DEFAULT 'submitting',
+  estimated     TEXT NOT NULL,
+  charged       TEXT,
+  refunded      TEXT,
+  job_id        TEXT,
+  account       TEXT NOT NULL,
+  tables        TEXT NOT NULL,
+  submitted_at  INTEGER NOT NULL,
+  accepted_at   INTEGER,
+  completed_at  INTEGER,
+  refunded_at   INTEGER,
+  expires_at    INTEGER,
+  took_ms       INTEGER,  -- from acceptance to the end of the job, by the provider's clock where it says so
+  inference_ms  INTEGER,
+  polls         INTEGER NOT NULL DEFAULT 0,
+  error_type    TEXT,
+  error_message TEXT,
+  answer        BLOB,     -- the bytes of the answer to the POST, bounded
+  UNIQUE (item, number)
+);
+
+CREATE TABLE output (
+  attempt INTEGER NOT NULL REFERENCES attempt (key),
+  number  INTEGER NOT NULL,
+  url     TEXT NOT NULL,
+  path    TEXT,      -- NULL until the file is renamed, fsynced and hashed
+  bytes   INTEGER,
+  sha256  TEXT,
+  PRIMARY KEY (attempt, number)
+) WITHOUT ROWID;
+CREATE INDEX output_path ON output (path) WHERE path IS NOT NULL;
+"""
+
+
+def milliseconds(moment: datetime) -> int:
+    """Return an aware datetime as whole milliseconds since 1970."""
+    return int(moment.timestamp() * 1000)
+
+
+def moment(value: int) -> datetime:
+    """Return milliseconds since 1970 as an aware datetime in UTC."""
+    return datetime.fromtimestamp(value / 1000, UTC)
+
+
+@contextmanager
+def sqlite_errors(path: Path) -> Iterator[None]:
+    """Translate SQLite's errors: a full or unwritable disk into DiskError, damage into RunFolderError."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        primary = error.sqlite_errorcode & 0xFF if hasattr(error, "sqlite_errorcode") else None
+        if primary in (
+            sqlite3.SQLITE_FULL,
+            sqlite3.SQLITE_IOERR,
+            sqlite3.SQLITE_READONLY,
+            sqlite3.SQLITE_CANTOPEN,
+        ):
+            raise DiskError(f"cannot write the journal {path}: {error}") from error
+        if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            raise RunFolderError(
+                f"the journal {path} is damaged ({error}); restore it from a backup, and do not start anew: "
+                "that would buy everything again"
+            ) from error
+        if primary == sqlite3.SQLITE_BUSY:
+            raise RunFolderError(f"the journal {path} is locked by another program") from error
+        raise
+
+
+def open_database(path: Path, *, create: bool) -> sqlite3.Connection:
+    """Open a journal for writing, durable at every commit; make its tables where `create` allows it.
+
+    synchronous=FULL in WAL mode syncs the log before a commit returns (SQLite documentation, "PRAGMA synchronous");
+    fullfsync asks macOS for the same. Raises RunFolderError for a damaged, missing or newer journal, DiskError.
+    """
+    if not create and not path.exists():
+        raise RunFolderError(f"{path.parent} is no run folder: it has no {FILE_NAME}")
+    with sqlite_errors(path):
+        # One thread uses it at a time, but not always the one that opened it.
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA fullfsync = ON")
+            connection.execute("PRAGMA foreign_keys = ON")
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            if version == 0:
+                connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
+            elif version != VERSION:
+                raise RunFolderError(
+                    f"the journal {path} has version {version}, and this batchgen knows version {VERSION}; "
+                    "use the batchgen that wrote it, or a newer one"
+                )
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def open_for_reading(path: Path) -> sqlite3.Connection:
+    """Open a journal for reading beside a process that writes it. Raises RunFolderError."""
+    if not path.exists():
+        raise RunFolderError(f"{path.parent} is no run folder: it has no {FILE_NAME}")
+    with sqlite_errors(path):
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=5)
+        try:
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            if version != VERSION:
+                raise RunFolderError(f"the journal {path} has version {version}; this batchgen knows version {VERSION}")
+            # One snapshot for all that is read: sums and rows then agree while a run goes on.
+            connection.execute("BEGIN")
+        except BaseException:
+            connection.close()
+            raise
+    return connection
