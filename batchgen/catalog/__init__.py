@@ -1,9 +1,12 @@
 """The catalogue: parameter tables as data, and the prices, schemas and checks that come from them."""
 
-from batchgen.catalog.checking import BodyChecker, BodyProblem
+from batchgen.catalog.checking import BodyChecker
+from batchgen.catalog.manifest_schema import manifest_schema
 from batchgen.catalog.prices import outputs_of, price_of, reproducible
-from batchgen.catalog.schemas import request_schema
+from batchgen.catalog.schema_files import schema_files
+from batchgen.catalog.schemas import describe, request_schema, shown
 from batchgen.catalog.tables import Catalog, Model, Parameter, Price, load_catalog, nearest, read_catalog
+from batchgen.catalog.values import BodyProblem
 
 __all__ = [
     "BodyChecker",
@@ -12,11 +15,15 @@ __all__ = [
     "Model",
     "Parameter",
     "Price",
+    "describe",
     "load_catalog",
+    "manifest_schema",
     "nearest",
     "outputs_of",
     "price_of",
     "read_catalog",
     "reproducible",
     "request_schema",
+    "schema_files",
+    "shown",
 ]

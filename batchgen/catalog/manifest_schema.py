@@ -1,0 +1,298 @@
+"""The JSON Schema of manifests, for editors: derived from the tables and from the settings of a run.
+
+Models are told apart by `if`/`then` into closed definitions, because editors then say what is wrong with the one model
+that is meant; with `oneOf` they would speak of all seven. It is no stricter than the program, which has the last word:
+wherever a value can be built from variables, a text with `${` in it is admitted.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from batchgen.catalog.schemas import DRAFT, Schema, describe, parameter_schema, shown, value_schema
+from batchgen.catalog.tables import Catalog, Parameter
+from batchgen.settings import SETTINGS, Setting
+
+_TEMPLATE: Schema = {"type": "string", "pattern": r"\$\{"}
+_SCALAR = ["string", "number", "boolean"]
+_ANY = "any-model"
+_AMOUNT = r"^\d{1,12}(\.\d{1,9})?$"
+
+
+def manifest_schema(catalog: Catalog) -> Schema:
+    """Return the schema of a manifest, version 1."""
+    return {
+        "$schema": DRAFT,
+        "$id": "urn:batchgen:schema:manifest:1",
+        "title": "batchgen manifest",
+        "description": "Images and videos to buy: what every item has in common, and the items.",
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["version", "name", "items"],
+        "properties": {
+            "version": {"const": 1, "description": "The version of the manifest's own format."},
+            "name": {
+                "type": "string",
+                "pattern": "^[a-z0-9][a-z0-9._-]{0,63}$",
+                "description": "Names the run folder: lower-case letters, digits, dots, underscores, hyphens.",
+                "examples": ["spring-catalogue"],
+            },
+            "description": {"type": "string", "description": "What the manifest is for, in your words."},
+            "run": _run_block(),
+            "tags": _ref("tags"),
+            "defaults": _defaults(catalog),
+            "model_defaults": _model_defaults(catalog),
+            "items": {
+                "type": "array",
+                "minItems": 1,
+                "description": "What to buy; each entry makes one item or, with rows, matrix, seeds or repeat, many.",
+                "items": _ref("item"),
+            },
+        },
+        "allOf": [*_judged_by_default_model(catalog), *_required_parameters(catalog)],
+        "definitions": _definitions(catalog),
+    }
+
+
+def _definitions(catalog: Catalog) -> Schema:
+    own = _own_keys()
+    definitions: Schema = {"item": _item(catalog), **own}
+    for model in catalog.models.values():
+        description = f"{model.title}. {model.description}"
+        parameters = {parameter.name: _templated(parameter) for parameter in model.parameters}
+        definitions |= _item_and_parameters(model.id, description, own, parameters)
+    by_variable = "An item whose model comes from a variable: it may have any model's parameters."
+    return definitions | _item_and_parameters(_ANY, by_variable, own, _merged(catalog))
+
+
+def _item(catalog: Catalog) -> Schema:
+    """Return what every item must be, and where to go on for its model."""
+    return {
+        "type": "object",
+        "properties": {"model": _model_property(catalog, "The model that makes this item.", template=True)},
+        "allOf": [
+            *({"if": _names_model(model_id), "then": _ref(model_id)} for model_id in catalog.models),
+            {"if": {"properties": {"model": _TEMPLATE}, "required": ["model"]}, "then": _ref(_ANY)},
+        ],
+    }
+
+
+def _item_and_parameters(name: str, description: str, own: Iterable[str], parameters: Schema) -> Schema:
+    """Return two definitions: the parameters alone, and an item that has them flat beside its own keys."""
+    group = f"{name}.parameters"
+    flat = {parameter: _ref(f"{group}/properties/{parameter}") for parameter in parameters}
+    own_keys = {key: _ref(key) for key in own}
+    return {
+        name: {"description": description, **_closed({"model": True, **own_keys, "params": _ref(group), **flat})},
+        group: {"description": description, **_closed(parameters)},
+    }
+
+
+def _judged_by_default_model(catalog: Catalog) -> Iterable[Schema]:
+    """An item that names no model is judged by `defaults.model`; where there is none, it must name one."""
+    unnamed = {"not": {"required": ["model"]}}
+    for model_id in catalog.models:
+        yield {"if": _default(_names_model(model_id)), "then": _every_item({"if": unnamed, "then": _ref(model_id)})}
+    yield {"if": _default({"required": ["model"]}), "else": _every_item({"required": ["model"]})}
+
+
+def _required_parameters(catalog: Catalog) -> Iterable[Schema]:
+    """A required parameter may come from the item, `params`, `model_defaults` or `defaults`."""
+    for model in catalog.models.values():
+        for parameter in model.parameters:
+            if not parameter.required:
+                continue
+            required = {"required": [parameter.name]}
+            supplied = {"anyOf": [_default(required), _in("model_defaults", _in(model.id, required))]}
+            bare = {"not": {"required": ["params"]}}
+            named = {"if": {"allOf": [_names_model(model.id), bare]}, "then": required}
+            unnamed = {"if": {"allOf": [{"not": {"required": ["model"]}}, bare]}, "then": required}
+            yield {
+                "if": {"not": supplied},
+                "then": {
+                    **_every_item(named),
+                    "if": _default(_names_model(model.id)),
+                    "then": _every_item(unnamed),
+                },
+            }
+
+
+def _own_keys() -> Schema:
+    """Return the definitions of the keys that are an item's own and no parameters."""
+    scalar_map: Schema = {"type": "object", "additionalProperties": {"type": _SCALAR}}
+    return {
+        "id": {
+            "description": "Names the item and its files; unique, also when case is folded. Made from the prompt where "
+            "it is left out.",
+            "type": "string",
+            "anyOf": [{"pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"}, {"pattern": _TEMPLATE["pattern"]}],
+            "examples": ["mug", "${thing}-${colour}"],
+        },
+        "tags": {
+            "description": "Words to group costs by; each becomes a column tag_NAME of the ledger.",
+            **scalar_map,
+            "examples": [{"client": "acme"}],
+        },
+        "matrix": {
+            "description": "Variables and their values; one item for each combination.",
+            "type": "object",
+            "minProperties": 1,
+            "additionalProperties": {"type": "array", "minItems": 1, "items": {"type": _SCALAR}},
+            "examples": [{"colour": ["red", "blue"], "ratio": ["1:1", "16:9"]}],
+        },
+        "exclude": {
+            "description": "Combinations of the matrix to leave out.",
+            "type": "array",
+            "items": {**scalar_map, "minProperties": 1},
+            "examples": [[{"colour": "red", "ratio": "1:1"}]],
+        },
+        "seeds": {
+            "description": "So many items with seeds derived from their ids, or one item for each seed of a list.",
+            "anyOf": [
+                {"type": "integer", "minimum": 1},
+                {"type": "array", "minItems": 1, "items": {"type": "integer"}},
+            ],
+            "examples": [4, [1, 2, 3]],
+        },
+        "repeat": {
+            "description": "The same request, bought so many times: ID~1, ID~2, …",
+            "type": "integer",
+            "minimum": 1,
+        },
+        "rows": {
+            "description": "A file with one item a row, relative to the manifest; its columns are variables.",
+            "type": "string",
+            "pattern": r"\.([cC][sS][vV]|[tT][sS][vV]|[jJ][sS][oO][nN][lL]|[tT][xX][tT])$",
+            "examples": ["prompts/products.csv"],
+        },
+        "limit": {"description": "Read at most so many rows.", "type": "integer", "minimum": 1},
+    }
+
+
+def _defaults(catalog: Catalog) -> Schema:
+    model = _model_property(catalog, "The model of every item that names none.", template=False)
+    flat = {name: _ref(f"{_ANY}.parameters/properties/{name}") for name in _merged(catalog)}
+    return {
+        "description": "Parameters of every item that has none of its own; left out where its model takes none such.",
+        **_closed({"model": model, **flat}),
+    }
+
+
+def _model_defaults(catalog: Catalog) -> Schema:
+    return {
+        "description": "Parameters of every item of one model; they win over defaults.",
+        **_closed({model_id: _ref(f"{model_id}.parameters") for model_id in catalog.models}),
+    }
+
+
+def _run_block() -> Schema:
+    return {
+        "description": "Settings of a run. A flag, then a BATCHGEN_* variable of the same name, win over them.",
+        **_closed({setting.name: {"description": _sentence(setting), **_setting(setting)} for setting in SETTINGS}),
+    }
+
+
+def _setting(setting: Setting) -> Schema:
+    if setting.choices:
+        return {"enum": list(setting.choices)}
+    match setting.kind:
+        case "text":
+            return {"type": "string", "minLength": 1}
+        case "count":
+            return {"type": "integer", "minimum": setting.minimum}
+        case "seconds":
+            return {"type": "number", "minimum": setting.minimum}
+        case "usd":
+            return {"type": ["number", "string"], "minimum": setting.minimum, "pattern": _AMOUNT}
+
+
+def _sentence(setting: Setting) -> str:
+    return f"{setting.help[0].upper()}{setting.help[1:]}."
+
+
+def _model_property(catalog: Catalog, description: str, *, template: bool) -> Schema:
+    models = "\n".join(f"- {model.id}: {model.description}" for model in catalog.models.values())
+    known = {"type": "string", "enum": list(catalog.models)}
+    return {"description": f"{description}\n\n{models}", **(_or_template(known) if template else known)}
+
+
+def _merged(catalog: Catalog) -> Schema:
+    """Return every parameter of any model, each with all that some model admits."""
+    alike: dict[str, list[tuple[str, Parameter]]] = {}
+    for model in catalog.models.values():
+        for parameter in model.parameters:
+            alike.setdefault(parameter.name, []).append((model.id, parameter))
+    return {name: _widest(takers, everywhere=len(takers) == len(catalog.models)) for name, takers in alike.items()}
+
+
+def _widest(takers: list[tuple[str, Parameter]], *, everywhere: bool) -> Schema:
+    parameters = [parameter for _, parameter in takers]
+    first = parameters[0]
+    values = [value_schema(parameter) for parameter in parameters]
+    if all(parameter.options and parameter.type == first.type for parameter in parameters):
+        options = dict.fromkeys(option for parameter in parameters for option in parameter.options)
+        values = [value_schema(replace(first, options=tuple(options)))]
+    elif all(parameter.type == "integer" for parameter in parameters):
+        values = [{"type": "integer", **_range(parameters)}]
+    distinct = [value for n, value in enumerate(values) if value not in values[:n]]
+    default = {shown(parameter.default) for parameter in parameters}
+    common = first if len(default) == 1 else replace(first, default=None)
+    taken = "" if everywhere else f" Taken by {', '.join(model_id for model_id, _ in takers)}."
+    return {"description": f"{describe(common)}{taken}", **_or_template(*distinct)}
+
+
+def _range(parameters: list[Parameter]) -> Schema:
+    """Return the limits that every value of some model is within; none where one model has none."""
+    bounds = [_bounds(parameter) for parameter in parameters]
+    lowest = [low for low, _ in bounds if low is not None]
+    highest = [high for _, high in bounds if high is not None]
+    return {
+        **({"minimum": min(lowest)} if len(lowest) == len(bounds) else {}),
+        **({"maximum": max(highest)} if len(highest) == len(bounds) else {}),
+    }
+
+
+def _bounds(parameter: Parameter) -> tuple[int | None, int | None]:
+    numbers = [option for option in parameter.options if isinstance(option, int)]
+    return (min(numbers), max(numbers)) if numbers else (parameter.minimum, parameter.maximum)
+
+
+def _templated(parameter: Parameter) -> Schema:
+    annotated = parameter_schema(parameter)
+    judged = value_schema(parameter)
+    return {name: value for name, value in annotated.items() if name not in judged} | _or_template(judged)
+
+
+def _or_template(*schemas: Schema) -> Schema:
+    """Return a schema that also admits a text with a variable in it, in a list also entry by entry."""
+    alternatives = [
+        schema | {"items": _or_template(schema["items"])} if schema.get("type") == "array" else schema
+        for schema in schemas
+    ]
+    if {"type": "string"} in alternatives:
+        return {"type": "string"} if len(alternatives) == 1 else {"anyOf": alternatives}
+    return {"anyOf": [*alternatives, _TEMPLATE]}
+
+
+def _closed(properties: Schema) -> Schema:
+    return {"type": "object", "additionalProperties": False, "properties": properties}
+
+
+def _every_item(schema: Schema) -> Schema:
+    return {"properties": {"items": {"items": schema}}}
+
+
+def _names_model(model_id: str) -> Schema:
+    return {"properties": {"model": {"const": model_id}}, "required": ["model"]}
+
+
+def _default(schema: Schema) -> Schema:
+    return _in("defaults", schema)
+
+
+def _in(name: str, schema: Any) -> Schema:
+    return {"properties": {name: schema}, "required": [name]}
+
+
+def _ref(name: str) -> Schema:
+    return {"$ref": f"#/definitions/{name}"}
