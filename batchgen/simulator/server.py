@@ -1,0 +1,329 @@
+"""The simulator itself: two origins on this machine, the API and its file storage, with books behind them."""
+
+import asyncio
+import errno
+import hashlib
+import re
+import socket
+import struct
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import Self
+from urllib.parse import parse_qs
+
+from aiohttp import web
+
+from batchgen.catalog import load_catalog
+from batchgen.clock import UtcNow, utc_now
+from batchgen.errors import UsageError
+from batchgen.simulator.admin import PREFIX, Admin
+from batchgen.simulator.answers import Refusal, html_response, invalid, job_json, json_response
+from batchgen.simulator.bodies import MAX_BODY, BodyReader, input_urls
+from batchgen.simulator.books import Account, Books
+from batchgen.simulator.faults import ANSWER, BEFORE, POLL, Dice, Faults
+from batchgen.simulator.generation import Generation, Order, Provider, charge_of
+from batchgen.simulator.media import require_media
+from batchgen.simulator.settings import KEY, SimulatorSettings
+from batchgen.simulator.storage import Storage, Studio
+
+HOST = "127.0.0.1"
+_ANY_MODEL = "/v1/generate"
+_OUTPUT = re.compile(r"[0-9]{1,2}")
+_JOBS, _FILES = "/v1/jobs/", "/v1/files/"
+_DAY = 86400.0
+_SHUTDOWN = 0.5
+"""Seconds that open requests are given at the end."""
+_RESET = struct.pack("ii", 1, 0)
+"""SO_LINGER with no time: closing sends a reset (socket(7))."""
+
+
+_Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+class _Dropped(Exception):  # noqa: N818 - an end without an answer, not a fault of the program
+    """The connection was closed instead of an answer."""
+
+
+class Simulator:
+    """The API on this machine. Use as an asynchronous context manager; `url` and `files_url` exist inside it."""
+
+    def __init__(self, settings: SimulatorSettings, now: UtcNow = utc_now) -> None:
+        """Nothing is opened yet."""
+        self.settings = settings
+        self.requests: Counter[tuple[str, str]] = Counter()
+        """Answers by endpoint and status; status `closed` where the connection ended without an answer."""
+        self.url = self.files_url = ""
+        self._now = now
+        self._catalog = load_catalog()
+        self._dice = Dice(settings.seed)
+        self._faults = Faults(settings.faults, self._dice, settings.strikes)
+        self._provider = Provider(
+            self._dice,
+            self._faults,
+            speed=settings.speed,
+            retention=settings.retention_days * _DAY,
+            capacity=settings.capacity,
+        )
+        self._reader = BodyReader(self._catalog)
+        self._endpoints = {_ANY_MODEL: None} | {m.endpoint: m.endpoint for m in self._catalog.models.values()}
+        self._tries: Counter[tuple[str, str]] = Counter()
+        self._keyed: dict[str, Account] = {}
+
+    async def __aenter__(self) -> Self:
+        """Open the books and both ports. Raises UsageError where a port is taken, the state file cannot be used, or an
+        encoder is missing."""
+        require_media()
+        async with AsyncExitStack() as stack:
+            self.books = Books(self.settings.state, paid=self.settings.balance, promo=self.settings.promo)
+            stack.callback(self.books.close)
+            for key in self.settings.keys:
+                self.books.account(account_of(key))
+            self._provider.resume(self.books.unfinished())
+            self._admin = Admin(self.books, self.requests)
+            studio = Studio(self._catalog, small=self.settings.media == "tiny")
+            stack.callback(studio.close)
+            self._storage = Storage(self.books, studio, self._faults, self._dice)
+            self._stopping = asyncio.Event()
+            self.files_url = await _listen(stack, self._serve_storage, self.settings.files_port)
+            self.url = await _listen(stack, self._serve_api, self.settings.port)
+            # Last in, first out: requests that wait for a job are answered before the ports close.
+            stack.callback(self._stopping.set)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    # ---- the API ----------------------------------------------------------------------------------------------------
+
+    async def _serve_api(self, request: web.BaseRequest) -> web.StreamResponse:
+        path, _, query = request.raw_path.partition("?")
+        if path.startswith(PREFIX):
+            try:
+                return await self._admin.serve(request, self._moment())
+            except Refusal as refusal:
+                return refusal.response()
+        answer: web.StreamResponse
+        try:
+            name, answer = await self._route(request, path, query)
+            status = str(answer.status)
+        except Refusal as refusal:
+            name, answer = self._label(request.method, path), refusal.response()
+            status = str(refusal.status)
+        except _Dropped:
+            name, answer = self._label(request.method, path), web.Response()
+            status = "closed"
+        self.requests[name, status] += 1
+        return answer
+
+    async def _route(self, request: web.BaseRequest, path: str, query: str) -> tuple[str, web.Response]:
+        if path.startswith(_JOBS):
+            _only("GET", request)
+            return "GET /v1/jobs/{id}", self._job(request, path[len(_JOBS) :])
+        if path.startswith(_FILES):
+            _only("GET", request)
+            return "GET /v1/files/{id}", self._file(request, path[len(_FILES) :], query)
+        if path in self._endpoints:
+            _only("POST", request)
+            return f"POST {path}", await self._submit(request, self._endpoints[path], query)
+        raise Refusal(404, "not_found", "There is no such endpoint.")
+
+    def _job(self, request: web.BaseRequest, job_id: str) -> web.Response:
+        now = self._moment()
+        job = self._own(request, job_id, now)
+        self.books.polls[job_id] += 1
+        what = f"{job.digest} {job.acceptance}"
+        if self._faults.possible(POLL) and self._faults.strike(POLL, what, self.books.polls[job_id]):
+            raise Refusal(500, "internal_error", "Something went wrong.")
+        return self._shown(200, job, now)
+
+    def _file(self, request: web.BaseRequest, job_id: str, query: str) -> web.Response:
+        now = self._moment()
+        job = self._own(request, job_id, now)
+        number = parse_qs(query).get("n", ["0"])[-1] if query else "0"
+        if job.status(now) != "completed" or now < job.files_at:
+            raise Refusal(404, "file_not_ready", "The file is not ready.")
+        if not _OUTPUT.fullmatch(number) or int(number) >= job.outputs:
+            raise Refusal(404, "file_not_found", "There is no such file.")
+        expires = int(min(now + self.settings.url_ttl, job.expires_at)) + 1
+        target = self.files_url + self._storage.signed(job, int(number), expires)
+        return web.Response(status=302, headers={"Location": target})
+
+    async def _submit(self, request: web.BaseRequest, endpoint: str | None, query: str) -> web.Response:
+        account = self._account(request)
+        wait = parse_qs(query).get("wait", ["false"])[-1] if query else "false"
+        if wait not in ("true", "false"):
+            raise invalid("wait", "wait must be true or false")
+        order = self._reader.read(request.headers.get("Content-Type", ""), await _body(request), endpoint)
+        for path, url in input_urls(order):
+            self._check_reachable(path, url)
+        self._strike_before(request, account, order)
+        job = self._accept(account, order)
+        fault = self._faults.strike(ANSWER, f"{account.id} {order.digest}", job.acceptance)
+        if fault == "lost_answer":
+            _drop(request, reset=False)
+        if fault == "garbled":
+            return json_response(200, '{"object":"generation","status":"proc')
+        if wait == "true":
+            await self._finished(job)
+        now = self._moment()
+        return self._shown(202 if job.status(now) == "processing" else 200, job, now)
+
+    def _strike_before(self, request: web.BaseRequest, account: Account, order: Order) -> None:
+        """End the request here where a fault strikes before anything is charged."""
+        if not self._faults.possible(BEFORE):
+            return
+        self._tries[account.id, order.digest] += 1
+        number = self._tries[account.id, order.digest]
+        match self._faults.strike(BEFORE, f"{account.id} {order.digest}", number):
+            case "lost_before":
+                _drop(request, reset=True)
+            case "storm":
+                raise _Page(500)
+            case "unavailable":
+                raise Refusal(502, "generation_unavailable", "The provider is unavailable; try again.")
+            case "busy":
+                raise Refusal(429, "rate_limited", "Too many requests; try again.", headers={"Retry-After": "1"})
+
+    def _accept(self, account: Account, order: Order) -> Generation:
+        """Charge for a job and enter it, in one step that nothing can interrupt. Raises Refusal: 402."""
+        now = self._moment()
+        self.books.settle(now)
+        acceptance = self.books.next_acceptance(account, order.digest)
+        faults = self._provider.faults_of(order.digest, acceptance)
+        cost = charge_of(order, faults)
+        if cost > account.balance:
+            if account.balance <= 0 < account.promo:
+                raise Refusal(402, "paid_balance_required", "Promotional credit cannot pay for API calls.")
+            raise Refusal(402, "insufficient_balance", "The balance does not cover this call; top it up.")
+        job = self._provider.generation(
+            order,
+            number=self.books.next_number(),
+            account=account.id,
+            acceptance=acceptance,
+            cost=cost,
+            faults=faults,
+            now=now,
+        )
+        self.books.accept(job)
+        return job
+
+    async def _finished(self, job: Generation) -> None:
+        """Return when the job has ended, or when the wait budget is used up."""
+        end = min(job.ends_at, job.created_at + self.settings.wait_budget / self.settings.speed)
+        while not self._stopping.is_set() and (left := end - self._moment()) > 0:
+            try:
+                await asyncio.wait_for(self._stopping.wait(), left)
+            except TimeoutError:
+                continue
+
+    def _check_reachable(self, path: str, url: str) -> None:
+        """Raise Refusal for an address of this simulator that cannot be fetched. Others are taken on trust."""
+        if url.startswith(f"{self.url}/"):
+            raise invalid(path, "the address could not be fetched: it is not public (401)")
+        if url.startswith(f"{self.files_url}/"):
+            address = url.removeprefix(self.files_url)
+            reason = self._storage.refusal(address, self._moment())
+            if reason is None and not address.partition("?")[0].endswith(".png"):
+                reason = "it is no picture"
+            if reason is not None:
+                raise invalid(path, f"the address could not be fetched: {reason}")
+
+    # ---- shared -----------------------------------------------------------------------------------------------------
+
+    def _shown(self, status: int, job: Generation, now: float) -> web.Response:
+        return json_response(status, job_json(job, now, self.url, self.settings.retention_days))
+
+    def _own(self, request: web.BaseRequest, job_id: str, now: float) -> Generation:
+        """Return a job of the caller's account. Raises Refusal: 401, 404."""
+        account = self._account(request)
+        job = self.books.jobs.get(job_id)
+        if job is None or job.account != account.id or not job.known(now):
+            raise Refusal(404, "job_not_found", "The job does not exist or has expired.")
+        return job
+
+    def _account(self, request: web.BaseRequest) -> Account:
+        """Return the caller's account. Raises Refusal: 401."""
+        header = request.headers.get("Authorization")
+        account = self._keyed.get(header or "")
+        if account is not None:
+            return account
+        scheme, _, key = (header or "").partition(" ")
+        if scheme != "Bearer":
+            raise Refusal(401, "missing_authorization", "Send the key as Authorization: Bearer api18_….")
+        if not KEY.fullmatch(key) or (self.settings.keys and key not in self.settings.keys):
+            raise Refusal(401, "invalid_api_key", "The key is not valid.")
+        account = self._keyed[f"Bearer {key}"] = self.books.account(account_of(key))
+        return account
+
+    def _label(self, method: str, path: str) -> str:
+        for prefix in (_JOBS, _FILES):
+            if path.startswith(prefix):
+                return f"{method} {prefix}{{id}}"
+        # Whatever else was asked for counts as one, so that a caller cannot grow the table at will.
+        return f"{method} {path}" if path in self._endpoints else "other"
+
+    def _moment(self) -> float:
+        return self._now().timestamp()
+
+    async def _serve_storage(self, request: web.BaseRequest) -> web.StreamResponse:
+        answer = await self._storage.serve(request, self._moment())
+        self.requests[f"{request.method} storage", str(answer.status)] += 1
+        return answer
+
+
+class _Page(Refusal):
+    """An error answer that is a page of HTML."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status, "", "")
+
+    def response(self) -> web.Response:
+        return html_response(self.status)
+
+
+def account_of(key: str) -> str:
+    """Return the name of a key's account: a fingerprint, so that books and answers never hold the key."""
+    return hashlib.sha256(f"batchgen simulator {key}".encode()).hexdigest()[:16]
+
+
+def _only(method: str, request: web.BaseRequest) -> None:
+    if request.method != method:
+        raise Refusal(405, "method_not_allowed", f"Use {method}.", headers={"Allow": method})
+
+
+async def _body(request: web.BaseRequest) -> bytes:
+    if (request.content_length or 0) > MAX_BODY:
+        raise invalid("", f"the body is larger than {MAX_BODY} bytes")
+    try:
+        raw = await request.read()
+    except web.HTTPRequestEntityTooLarge as error:
+        raise invalid("", f"the body is larger than {MAX_BODY} bytes") from error
+    if len(raw) > MAX_BODY:
+        raise invalid("", f"the body is larger than {MAX_BODY} bytes")
+    return raw
+
+
+def _drop(request: web.BaseRequest, *, reset: bool) -> None:
+    """Close the connection without an answer. Always raises."""
+    if request.transport is not None:
+        handle = request.transport.get_extra_info("socket")
+        if reset and handle is not None:
+            handle.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        request.transport.abort()
+    raise _Dropped
+
+
+async def _listen(stack: AsyncExitStack, handler: _Handler, port: int) -> str:
+    """Open a port and return its address; `stack` closes it. Raises UsageError where it is taken."""
+    runner = web.ServerRunner(web.Server(handler, access_log=None), shutdown_timeout=_SHUTDOWN)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    try:
+        await web.TCPSite(runner, HOST, port, backlog=1024).start()
+    except OSError as error:
+        if error.errno not in (errno.EADDRINUSE, errno.EACCES):
+            raise
+        raise UsageError(f"port {port} cannot be opened ({error.strerror}); 0 takes any free one") from error
+    return f"http://{HOST}:{runner.addresses[0][1]}"

@@ -1,0 +1,64 @@
+"""What a simulator can be told."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Literal
+
+from batchgen.errors import UsageError
+from batchgen.simulator.faults import check_rates
+
+KEY = re.compile(r"api18_[A-Za-z0-9]{16}")
+"""The form of a key (API reference, section 2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatorSettings:
+    """Everything that makes one simulator differ from another. Raises UsageError for a value that makes no sense."""
+
+    seed: int = 0
+    speed: float = 10.0
+    """How many times faster than the provider: divides durations and the wait budget, nothing else."""
+    balance: Decimal = Decimal(1000)
+    """Paid credit, USD, that each account opens with."""
+    promo: Decimal = Decimal(0)
+    """Promotional credit, USD, that each account opens with; the API does not take it."""
+    keys: frozenset[str] = frozenset()
+    """The keys that are accepted, each an account; empty: every well-formed key."""
+    faults: Mapping[str, float] = field(default_factory=dict)
+    """Rates from 0 to 1 by name (see `batchgen.simulator.faults`)."""
+    strikes: int | None = 3
+    """How often in a row a transient fault can strike the same thing; None: without bound, as in an outage."""
+    capacity: int | None = None
+    """Jobs that the provider works on at the same time; the others queue. None: no bound."""
+    retention_days: float = 7.0
+    wait_budget: float = 60.0
+    """The provider's seconds that `?wait=true` holds a request open."""
+    url_ttl: float = 900.0
+    """Seconds that a signed address works."""
+    media: Literal["full", "tiny"] = "full"
+    """`full`: every output drawn from its request; `tiny`: the same small file for all of a kind."""
+    state: Path | None = None
+    """The SQLite file with the books; None keeps them in memory."""
+    port: int = 0
+    """0: any free one."""
+    files_port: int = 0
+    """0: any free one."""
+
+    def __post_init__(self) -> None:
+        check_rates(self.faults)
+        for key in self.keys:
+            if not KEY.fullmatch(key):
+                raise UsageError("a key must be api18_ followed by 16 letters or digits")
+        for name in ("speed", "retention_days", "url_ttl"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise UsageError(f"{name} must be larger than 0")
+        for name in ("wait_budget", "balance", "promo"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise UsageError(f"{name} must be 0 or larger")
+        if self.capacity is not None and self.capacity < 1:
+            raise UsageError("capacity must be 1 or larger")
+        if self.strikes is not None and self.strikes < 0:
+            raise UsageError("strikes must be 0 or larger")

@@ -1,0 +1,146 @@
+"""The second origin: signed, expiring addresses and the files behind them, as an object store gives them out."""
+
+import asyncio
+import hmac
+import re
+from collections import Counter, OrderedDict
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import parse_qs
+
+from aiohttp import web
+
+from batchgen.catalog import Catalog
+from batchgen.simulator.answers import html_response
+from batchgen.simulator.books import Books
+from batchgen.simulator.faults import FETCH, Dice, Faults
+from batchgen.simulator.generation import Generation
+from batchgen.simulator.media import drawing_of, encode, tiny
+
+TYPES = {"image": "image/png", "video": "video/mp4"}
+_SUFFIXES = {"image": "png", "video": "mp4"}
+_CACHE_BYTES = 64 * 2**20
+_PATH = re.compile(r"/outputs/([0-9a-f]{24})/(\d)\.(png|mp4)")
+
+
+class Studio:
+    """Makes the files when they are first asked for, away from the event loop, and keeps the latest in memory.
+
+    What was dropped is made again: it depends on the request alone.
+    """
+
+    def __init__(self, catalog: Catalog, *, small: bool) -> None:
+        self._catalog = catalog
+        self._small = small
+        self._pool = ThreadPoolExecutor(2, thread_name_prefix="media")
+        self._made: OrderedDict[tuple[str, int], bytes] = OrderedDict()
+        self._size = 0
+        self._making: dict[tuple[str, int], asyncio.Future[bytes]] = {}
+
+    async def file(self, job: Generation, output: int) -> bytes:
+        """Return the bytes of one output (from 0)."""
+        if self._small:
+            return tiny(job.kind)
+        key = (job.id, output)
+        if key in self._made:
+            self._made.move_to_end(key)
+            return self._made[key]
+        making = self._making.get(key)
+        if making is None:
+            drawing = drawing_of(self._catalog.models[job.model], job, output)
+            making = asyncio.get_running_loop().run_in_executor(self._pool, encode, drawing)
+            self._making[key] = making
+            making.add_done_callback(lambda done: self._keep(key, done))
+        return await asyncio.shield(making)
+
+    def close(self) -> None:
+        """Drop what is not begun, and wait for what is: milliseconds."""
+        self._pool.shutdown(cancel_futures=True)
+
+    def _keep(self, key: tuple[str, int], done: "asyncio.Future[bytes]") -> None:
+        del self._making[key]
+        if done.cancelled() or done.exception() is not None:
+            return
+        self._made[key] = done.result()
+        self._size += len(done.result())
+        while self._size > _CACHE_BYTES:
+            self._size -= len(self._made.popitem(last=False)[1])
+
+
+class Storage:
+    """Signs addresses and serves what they name."""
+
+    def __init__(self, books: Books, studio: Studio, faults: Faults, dice: Dice) -> None:
+        self._books = books
+        self._studio = studio
+        self._faults = faults
+        self._dice = dice
+        self._secret = dice.secret("storage")
+        self._fetches: Counter[str] = Counter()
+
+    def signed(self, job: Generation, output: int, expires: int) -> str:
+        """Return path and query of an output (from 0) that work until `expires`, seconds since the epoch."""
+        path = f"/outputs/{job.id}/{output}.{_SUFFIXES[job.kind]}"
+        return f"{path}?expires={expires}&signature={self._signature(path, expires)}"
+
+    def refusal(self, address: str, now: float) -> str | None:
+        """Return why a path with its query would be refused; None where it works."""
+        path, _, query = address.partition("?")
+        values = {name: given[-1] for name, given in parse_qs(query).items()}
+        expires = values.get("expires", "")
+        if not expires.isascii() or not expires.isdigit() or len(expires) > 12:
+            return "the address is not signed"
+        if not hmac.compare_digest(values.get("signature", "").encode(), self._signature(path, int(expires)).encode()):
+            return "the signature is wrong"
+        return "the address has expired" if now >= int(expires) else None
+
+    async def serve(self, request: web.BaseRequest, now: float) -> web.StreamResponse:
+        """Answer one request."""
+        if request.method not in ("GET", "HEAD"):
+            return _plain(405, "method not allowed")
+        if "Authorization" in request.headers:
+            # As signed addresses of object stores do: only one way to authorise a request is allowed.
+            return _plain(400, "the signed query and an Authorization header exclude each other")
+        reason = self.refusal(request.raw_path, now)
+        if reason is not None:
+            return _plain(403, reason)
+        match = _PATH.fullmatch(request.raw_path.partition("?")[0])
+        job = self._books.jobs.get(match[1]) if match else None
+        if match is None or job is None or now >= job.expires_at:
+            return _plain(404, "no such file")
+        if "gone" in job.faults:
+            return _plain(410, "gone")
+        return await self._output(request, job, int(match[2]))
+
+    async def _output(self, request: web.BaseRequest, job: Generation, output: int) -> web.StreamResponse:
+        what = f"{job.digest} {job.acceptance} {output}"
+        fault = None
+        number = 0
+        if self._faults.possible(FETCH):
+            self._fetches[what] += 1
+            number = self._fetches[what]
+            fault = self._faults.strike(FETCH, what, number)
+        if fault == "html":
+            return html_response(200)
+        content = await self._studio.file(job, output)
+        if fault == "truncated":
+            _cut_short(request, content, announced=self._dice.uniform("announced", what, number) < 0.5)
+        return web.Response(body=content, headers={"Content-Type": TYPES[job.kind]})
+
+    def _signature(self, path: str, expires: int) -> str:
+        return hmac.digest(self._secret, f"{path}\n{expires}".encode(), "sha256").hex()
+
+
+def _plain(status: int, text: str) -> web.Response:
+    return web.Response(status=status, body=text.encode(), headers={"Content-Type": "text/plain; charset=utf-8"})
+
+
+def _cut_short(request: web.BaseRequest, content: bytes, *, announced: bool) -> None:
+    """Send half of a file and close: under a length that says so, or with the close as its only end (RFC 9112, 6.3)."""
+    if request.transport is None:
+        return
+    length = f"Content-Length: {len(content)}\r\n" if announced else ""
+    kind = "image/png" if content.startswith(b"\x89PNG") else "video/mp4"
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n{length}Connection: close\r\n\r\n"
+    request.transport.write(head.encode() + content[: len(content) // 2])
+    # The answer that the handler returns afterwards finds the connection closing and is dropped.
+    request.transport.close()
