@@ -143,7 +143,11 @@ class OutputError(Exception):
 
 
 class OutputMissing(OutputError):  # noqa: N818 - a state of the output, named as the API documents it
-    """404 or 410 where the output should be: not ready yet, or gone."""
+    """404 where the output should be: not ready yet, or gone."""
+
+
+class OutputGone(OutputMissing):
+    """410: it will not come back."""
 
 
 class OutputRefused(OutputError):  # noqa: N818 - see above

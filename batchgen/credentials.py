@@ -1,7 +1,7 @@
 """The API key: where it is found, and a wrapper that shows it nowhere.
 
-It is read from `API18_KEY`, from a `.env` beside the manifest or in the working directory (that name and nothing else is
-taken from it), or from a file; never from a flag or a manifest, which end up in shell histories and in git.
+It is read from `API18_KEY`, from a `.env` beside the manifest or in the working directory (that name and nothing else
+is taken from it), or from a file; never from a flag or a manifest, which end up in shell histories and in git.
 """
 
 import hashlib

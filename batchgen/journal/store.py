@@ -231,15 +231,15 @@ class Journal:
             **_ending(job, took_ms, now),
         )  # fmt: skip
 
-    def lose(self, attempt: Attempt, reason: str, polls: int, now: datetime) -> None:
+    def lose(self, attempt: Attempt, reason: str, now: datetime, *, polls: int | None = None) -> None:
         """Charged, and nothing to show for it."""
         self._step(
             attempt,
             State.LOST,
-            polls=polls,
             completed_at=milliseconds(now),
             error_type="lost",
             error_message=reason,
+            **({} if polls is None else {"polls": polls}),
         )
 
     def outputs_left(self, attempt: Attempt) -> list[PendingOutput]:

@@ -1,0 +1,138 @@
+"""When to pause submissions, when to stop, and how a run ended: decisions on what the answers were so far."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from enum import Enum
+
+from batchgen.records import State
+
+START_PATIENCE = 30.0
+"""Seconds: an API that was never reached ends the run after this."""
+_PROBE_CAP = 60.0
+_DOUBTS_BEFORE_PAUSE = 3
+
+
+class Stop(Enum):
+    """Why a run ends before all is bought: the word in the summary, the exit code, and whether paid work goes on."""
+
+    INTERRUPTED = ("interrupted", 130, False)
+    UNAUTHORIZED = ("unauthorized", 5, False)
+    UNREACHABLE = ("unreachable", 5, False)
+    DISK = ("disk", 5, False)
+    BALANCE = ("balance", 5, True)
+    DOUBTS = ("in_doubt", 5, True)
+    BUSY = ("busy", 5, True)
+    DOWNLOADS = ("downloads", 5, True)
+    MAX_COST = ("max_cost", 3, True)
+    BUDGET = ("budget", 3, True)
+    MAX_NEW = ("max_new", 3, True)
+    MAX_FAILURES = ("max_failures", 3, True)
+    DRAIN = ("drain", 3, True)
+
+    def __init__(self, word: str, exit_code: int, finishes: bool) -> None:  # noqa: FBT001 - an enum's row
+        self.word = word
+        self.exit_code = exit_code
+        self.finishes = finishes
+        """Whether what is paid for is still polled and downloaded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Submissions pause: one probe at a time, not before `until` (loop time, seconds)."""
+
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Weather:
+    """What the answers to submissions and polls say about the API, changed by copy. Times are loop times in seconds."""
+
+    ever_reached: bool = False
+    out_since: float | None = None
+    """Since when nothing was reached; None while the API answers."""
+    doubt_streak: int = 0
+    probe_at: float | None = None
+    """When the next probe may leave; None while submissions are open."""
+    probe_delay: float = 1.0
+    submitted: int = 0
+    """Requests of this invocation that left, or were about to."""
+    doubts: int = 0
+    doubt_usd: Decimal = Decimal(0)
+    dearest: Decimal = Decimal(0)
+
+    def sent(self, estimated: Decimal) -> "Weather":
+        """A submission starts."""
+        return replace(self, submitted=self.submitted + 1, dearest=max(self.dearest, estimated))
+
+    def reached(self) -> "Weather":
+        """The API answered something, a poll for example: an outage is over, a doubt is not."""
+        if self.out_since is None and self.ever_reached:
+            return self
+        open_again = self.doubt_streak < _DOUBTS_BEFORE_PAUSE
+        return replace(
+            self,
+            ever_reached=True,
+            out_since=None,
+            probe_at=None if open_again else self.probe_at,
+            probe_delay=1.0 if open_again else self.probe_delay,
+        )
+
+    def definite(self) -> "Weather":
+        """A submission got an answer that says whether it was charged: everything is open again."""
+        if self.ever_reached and self.out_since is None and not self.doubt_streak:
+            return self
+        return replace(self, ever_reached=True, out_since=None, doubt_streak=0, probe_at=None, probe_delay=1.0)
+
+    def unclear(self, now: float, estimated: Decimal) -> "Weather":
+        """A submission may have been charged."""
+        after = replace(
+            self,
+            ever_reached=True,
+            out_since=None,
+            doubt_streak=self.doubt_streak + 1,
+            doubts=self.doubts + 1,
+            doubt_usd=self.doubt_usd + estimated,
+        )
+        return after.paused(now) if after.doubt_streak >= _DOUBTS_BEFORE_PAUSE else after
+
+    def unreachable(self, now: float) -> "Weather":
+        """No connection could be made: nothing was sent."""
+        return replace(self, out_since=now if self.out_since is None else self.out_since).paused(now)
+
+    def failing(self, now: float) -> "Weather":
+        """The API was reached, but a poll got no usable answer: an outage, unless others are answered."""
+        return replace(self, ever_reached=True, out_since=now if self.out_since is None else self.out_since)
+
+    def paused(self, now: float) -> "Weather":
+        """Submissions pause; each further trouble doubles the time to the next probe."""
+        if self.probe_at is not None and now < self.probe_at:
+            return self  # answers to requests that left before the pause began
+        return replace(self, probe_at=now + self.probe_delay, probe_delay=min(_PROBE_CAP, self.probe_delay * 2))
+
+    def pause(self) -> Pause | None:
+        """Return the pause in force, or None while submissions are open."""
+        return Pause(self.probe_at) if self.probe_at is not None else None
+
+    def gives_up_at(self, give_up_after: float) -> float | None:
+        """Return the loop time at which an outage ends the run, or None while there is none."""
+        if self.out_since is None:
+            return None
+        return self.out_since + (give_up_after if self.ever_reached else min(START_PATIENCE, give_up_after))
+
+    def too_many_doubts(self, max_in_doubt: int | None, cap: Decimal | None) -> bool:
+        """Whether submissions end for good: too many in doubt in this invocation, by count or by money."""
+        if self.doubts > (max(20, self.submitted // 100) if max_in_doubt is None else max_in_doubt):
+            return True
+        return cap is not None and self.doubt_usd > max(cap / 10, 3 * self.dearest)
+
+
+def exit_code(stop: Stop | None, counts: Mapping[State, int]) -> int:
+    """Return the exit code of a run that ended this way (DESIGN, "Commands")."""
+    if stop is not None:
+        return stop.exit_code
+    if counts.get(State.IN_DOUBT):
+        return 4
+    if any(counts.get(state) for state in (State.FAILED, State.REJECTED, State.LOST, State.SKIPPED)):
+        return 1
+    return 0

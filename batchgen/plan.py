@@ -1,0 +1,157 @@
+"""What a run would buy: pure sums over how a manifest's items stand."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from fnmatch import fnmatchcase
+from typing import Any
+
+from batchgen.errors import UsageError
+from batchgen.journal.comparing import Group, TagGroup
+from batchgen.records import State
+from batchgen.text import plural, usd
+
+FORMAT_VERSION = 1
+_IN_FLIGHT = (State.SUBMITTING, State.PROCESSING, State.READY)
+_VALUES_SHOWN = 12
+"""A tag with more values than this is no way to look at costs; it is left out of the text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which items a command is about: all, or those that one of the `--only` patterns fits."""
+
+    globs: tuple[str, ...] = ()
+    tags: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def parse(cls, patterns: Iterable[str]) -> "Selection":
+        """Return the selection of `GLOB` and `tag:NAME=VALUE` patterns; raises UsageError."""
+        globs, tags = [], []
+        for pattern in patterns:
+            if not pattern.startswith("tag:"):
+                globs.append(pattern)
+                continue
+            name, equals, value = pattern.removeprefix("tag:").partition("=")
+            if not equals:
+                raise UsageError(f"--only {pattern}: a tag is selected as tag:NAME=VALUE")
+            tags.append((name, value))
+        return cls(tuple(globs), tuple(tags))
+
+    def wanted(self, item_id: str, tags: str) -> bool:
+        """Whether an item, with its tags as JSON, is selected."""
+        if not self.globs and not self.tags:
+            return True
+        if any(fnmatchcase(item_id, glob) for glob in self.globs):
+            return True
+        return bool(self.tags) and any(item in self.tags for item in json.loads(tags).items())
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a manifest stands against its run folder, and what is left to buy."""
+
+    name: str
+    states: Mapping[State, int]
+    """Asked-for items by state; `pending` are new and changed ones together."""
+    changed: int
+    """Items that were bought before with another request."""
+    changed_usd: Decimal
+    buy: Mapping[str, tuple[int, Decimal]]
+    """By model: items to buy, and their exact cost in USD."""
+    by_tag: Mapping[str, Mapping[str, tuple[int, Decimal]]] = field(default_factory=dict)
+
+    @property
+    def items(self) -> int:
+        """All items asked for."""
+        return sum(self.states.values())
+
+    @property
+    def to_buy(self) -> int:
+        """Items that a run would buy."""
+        return sum(count for count, _ in self.buy.values())
+
+    @property
+    def estimated(self) -> Decimal:
+        """What a run would spend, USD."""
+        return sum((cost for _, cost in self.buy.values()), Decimal(0))
+
+    def count(self, *states: State) -> int:
+        """Return how many items are in these states."""
+        return sum(self.states.get(state, 0) for state in states)
+
+
+def make_plan(
+    name: str, groups: Iterable[Group], tags: Iterable[TagGroup] = (), retry: frozenset[State] = frozenset()
+) -> Plan:
+    """Return the plan; items in a `retry` state count as to be bought, besides their state."""
+    states: dict[State, int] = defaultdict(int)
+    buy: dict[str, tuple[int, Decimal]] = {}
+    changed, changed_usd = 0, Decimal(0)
+    for group in groups:
+        states[group.state] += group.items
+        cost = group.estimated * group.items
+        if group.edited:
+            changed, changed_usd = changed + group.items, changed_usd + cost
+        if group.state is State.PENDING or group.state in retry:
+            count, total = buy.get(group.model, (0, Decimal(0)))
+            buy[group.model] = (count + group.items, total + cost)
+    by_tag: dict[str, dict[str, tuple[int, Decimal]]] = defaultdict(dict)
+    for tag in tags:
+        count, total = by_tag[tag.name].get(tag.value, (0, Decimal(0)))
+        by_tag[tag.name][tag.value] = (count + tag.items, total + tag.estimated * tag.items)
+    return Plan(name, dict(states), changed, changed_usd, dict(sorted(buy.items())), dict(sorted(by_tag.items())))
+
+
+def plan_json(plan: Plan) -> dict[str, Any]:
+    """Return the plan in the shape of `plan --json`."""
+    return {
+        "format_version": FORMAT_VERSION,
+        "name": plan.name,
+        "items": plan.items,
+        "new": plan.count(State.PENDING) - plan.changed,
+        "changed": plan.changed,
+        "done": plan.count(State.DONE),
+        "in_flight": plan.count(*_IN_FLIGHT),
+        "failed": plan.count(State.FAILED),
+        "rejected": plan.count(State.REJECTED),
+        "lost": plan.count(State.LOST),
+        "in_doubt": plan.count(State.IN_DOUBT),
+        "skipped": plan.count(State.SKIPPED),
+        "estimated_usd": usd(plan.estimated),
+        "by_model": [
+            {"model": model, "items": count, "estimated_usd": usd(cost)} for model, (count, cost) in plan.buy.items()
+        ],
+    }
+
+
+def format_plan(
+    plan: Plan, left_out: Iterable[tuple[str, str, int]] = (), unseeded: Iterable[tuple[str, int]] = ()
+) -> str:
+    """Return the plan for people. `left_out` and `unseeded` as in `Manifest`."""
+    shown = plan_json(plan)
+    words = ("new", "changed", "done", "in_flight", "failed", "rejected", "lost", "in_doubt", "skipped")
+    lines = [f"{plan.name}: {plural(plan.items, 'item')}"]
+    lines += [f"  {word.replace('_', ' '):<10} {shown[word]:>10,}" for word in words if shown[word]]
+    lines += ["", f"to buy: {plural(plan.to_buy, 'item')} for ${usd(plan.estimated)}"]
+    lines += [f"  {model:<32} {count:>9,} {'$' + usd(cost):>12}" for model, (count, cost) in plan.buy.items()]
+    for name, values in plan.by_tag.items():
+        if len(values) <= _VALUES_SHOWN:
+            lines.append(f"by tag {name}:")
+            lines += [f"  {value:<32} {count:>9,} {'$' + usd(cost):>12}" for value, (count, cost) in values.items()]
+    if plan.changed:
+        lines += [
+            "",
+            f"{plural(plan.changed, 'item')} changed since bought; buying again costs ${usd(plan.changed_usd)}",
+        ]
+    lines += [
+        f"note: the default `{name}` was left out of {plural(count, 'item')}: {model} has no such parameter"
+        for name, model, count in left_out
+    ]
+    lines += [
+        f"note: {plural(count, 'request')} to {model} carry no seed, so their results cannot be reproduced"
+        for model, count in unseeded
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,161 @@
+"""What the parts of the scheduler share: counts, money, tasks, and the order to stop."""
+
+import asyncio
+import logging
+import random
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+from batchgen.api import Api
+from batchgen.budget import Purse
+from batchgen.clock import UtcNow
+from batchgen.errors import BatchgenError
+from batchgen.halting import Stop, Weather
+from batchgen.journal import Attempt, Journal, Recorder
+from batchgen.polling import Durations
+from batchgen.records import State
+from batchgen.settings import Settings
+from batchgen.text import plural
+
+log = logging.getLogger("batchgen")
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Seams:
+    """The world outside a run, handed in."""
+
+    api: Api
+    journal: Journal
+    record: Recorder
+    folder: Path
+    utc_now: UtcNow
+    random: random.Random
+    offload: Callable[..., Awaitable[Any]] = asyncio.to_thread
+    """Runs a blocking function elsewhere; in virtual time, at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What is bought under which conditions."""
+
+    settings: Settings
+    account: str
+    tables: str
+    endpoints: Mapping[str, str]
+    """Path of the create endpoint by model."""
+    kinds: Mapping[str, str]
+    """`image` or `video` by model."""
+    buying: bool = True
+
+
+class Flight:
+    """A job that the API accepted, on its way to its files. Times are loop times in seconds."""
+
+    __slots__ = ("accepted", "attempt", "bought_now", "failures", "misses", "parked", "polls")
+
+    def __init__(self, attempt: Attempt, accepted: float, *, bought_now: bool) -> None:
+        self.attempt = attempt
+        self.accepted = accepted
+        self.bought_now = bought_now
+        self.polls = attempt.polls
+        self.misses = 0
+        """Polls in a row that the API answered with "unknown"."""
+        self.failures = 0
+        """Polls in a row without a usable answer."""
+        self.parked = False
+
+
+class Board:
+    """The shared state of one run; changed by the parts, on one event loop only."""
+
+    def __init__(self, seams: Seams, terms: Terms, purse: Purse, counts: Mapping[State, int]) -> None:
+        self.seams = seams
+        self.terms = terms
+        self.purse = purse
+        self.counts: Counter[State] = Counter(counts)
+        self.weather = Weather()
+        self.durations: dict[str, Durations] = {}
+        self.stop: Stop | None = None
+        self.drained = False
+        """Whether the wait for parked jobs is over, whatever stopped submissions before."""
+        self.detail = ""
+        """One sentence for the user on why the run stops."""
+        self.error: BaseException | None = None
+        self.in_flight = 0
+        """Jobs from submission to the terminal poll, without parked ones."""
+        self.waiting_files = 0
+        """Outputs known and not yet on disk."""
+        self.trouble = ""
+        """What the last failure to reach the API was."""
+        self.failures = 0
+        """Failed, rejected and lost items of this invocation."""
+        self.wake = asyncio.Event()
+        self.tasks: set[asyncio.Task[None]] = set()
+        """Everything under way."""
+
+    @property
+    def now(self) -> float:
+        """The loop's time in seconds."""
+        return asyncio.get_running_loop().time()
+
+    @property
+    def winding_down(self) -> bool:
+        """Whether nothing but what is already under way may go on."""
+        return self.stop is not None and (self.drained or not self.stop.finishes)
+
+    async def record(self, operation: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        """Run an operation of the journal; what it returns is on disk."""
+        return await self.seams.record(operation, *args, **kwargs)
+
+    def moved(self, before: State, after: State) -> None:
+        """An item changed its state."""
+        self.counts[before] -= 1
+        self.counts[after] += 1
+
+    def durations_of(self, model: str) -> Durations:
+        """Return what is learned of a model."""
+        return self.durations.setdefault(model, Durations())
+
+    def halt(self, stop: Stop, detail: str) -> None:
+        """Stop for a reason; the first one stays, but an order to drop everything beats one to finish paid work."""
+        if self.stop is None or (self.stop.finishes and not stop.finishes):
+            self.stop, self.detail = stop, detail
+            log.info("stopping (%s): %s", stop.word, detail)
+        self.wake.set()
+
+    def check_failures(self) -> None:
+        """One more item ended badly: stop where the limit is reached."""
+        self.failures += 1
+        limit = self.terms.settings.max_failures
+        if limit is not None and self.failures >= limit:
+            self.halt(
+                Stop.MAX_FAILURES, f"{plural(self.failures, 'item')} failed or were rejected, the limit that was set"
+            )
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Start a task; the loop wakes when it ends, and what it raises ends the run."""
+        task = asyncio.create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self.tasks.discard(task)
+        self.wake.set()
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        # A bug outranks an expected error: it must not hide behind a full disk.
+        if self.error is None or (isinstance(self.error, BatchgenError) and not isinstance(error, BatchgenError)):
+            self.error = error
+        self.halt(Stop.DISK, str(error))
+
+    @property
+    def busy(self) -> bool:
+        """Whether any task is under way."""
+        return bool(self.tasks)

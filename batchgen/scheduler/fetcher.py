@@ -1,0 +1,130 @@
+"""Fetching: outputs in the order in which they expire, so many at a time, beside submission and polling."""
+
+import heapq
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from itertools import count
+
+from batchgen.api import OutputError, OutputGone, OutputMissing, OutputRefused
+from batchgen.download import fetch, stem_of
+from batchgen.halting import Stop
+from batchgen.journal import Attempt, PendingOutput
+from batchgen.records import State
+from batchgen.retry import backoff
+from batchgen.scheduler.board import Board, log
+from batchgen.scheduler.superseded import make_way
+from batchgen.text import printable
+
+_TRIES = 8
+"""Downloads of one output per invocation; what is left then stays paid for, and the next run tries again."""
+_GONE = 3
+"""How often the provider must say that an output is gone before it counts as lost."""
+_FOREVER = datetime(9999, 1, 1, tzinfo=UTC)
+
+
+class _Fetch:
+    """One output to be fetched."""
+
+    __slots__ = ("attempt", "expires", "failures", "output", "outputs")
+
+    def __init__(self, attempt: Attempt, output: PendingOutput, outputs: int, expires: datetime) -> None:
+        self.attempt = attempt
+        self.output = output
+        self.outputs = outputs
+        self.expires = expires
+        self.failures = 0
+
+
+class Fetcher:
+    """Downloads, checks and keeps outputs."""
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+        self._waiting: list[tuple[datetime, int, _Fetch]] = []
+        self._later: list[tuple[float, int, _Fetch]] = []
+        self._order = count()
+        self._active = 0
+        self._lost: set[int] = set()
+        self.given_up = 0
+        """Outputs that could not be fetched in this invocation."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether no output is left to fetch."""
+        return not (self._waiting or self._later or self._active)
+
+    def add(self, attempt: Attempt, left: Iterable[PendingOutput], outputs: int, expires: datetime | None) -> None:
+        """The outputs of a job are ready; `outputs` is how many there are in all, fetched ones included."""
+        for output in left:
+            self._board.waiting_files += 1
+            self._queue(_Fetch(attempt, output, outputs, expires or _FOREVER))
+
+    def start(self) -> float | None:
+        """Start what may start now; return the loop time of the next retry."""
+        board = self._board
+        while self._later and self._later[0][0] <= board.now:
+            self._queue(heapq.heappop(self._later)[2])
+        while self._waiting and self._active < board.terms.settings.downloads:
+            fetch_ = heapq.heappop(self._waiting)[2]
+            self._active += 1
+            board.spawn(self._fetch(fetch_))
+        return self._later[0][0] if self._later else None
+
+    def _queue(self, fetch_: _Fetch) -> None:
+        heapq.heappush(self._waiting, (fetch_.expires, next(self._order), fetch_))
+
+    async def _fetch(self, job: _Fetch) -> None:
+        board = self._board
+        try:
+            await self._keep(job)
+        except OutputRefused:
+            board.halt(Stop.UNAUTHORIZED, "the API refuses the key for a download: check API18_KEY")
+        except OutputError as error:
+            await self._failed(job, error)
+        finally:
+            self._active -= 1
+
+    async def _keep(self, job: _Fetch) -> None:
+        board, seams, item = self._board, self._board.seams, job.attempt.work.item
+
+        async def aside(path: str) -> None:
+            await make_way(seams.folder, path, seams.journal, seams.record)
+
+        # An item that the manifest lists no longer keeps out of the way of the one that took its id.
+        path = item.path if job.attempt.work.listed else f"{item.path}~{item.digest[:8]}"
+        file = await fetch(
+            seams.api, job.output.url, seams.folder, stem_of(path, job.output.number, job.outputs), job.output.number,
+            kind=board.terms.kinds[item.model], make_way=aside, offload=seams.offload,
+        )  # fmt: skip
+        last = await board.record(seams.journal.keep, job.attempt, file)
+        board.waiting_files -= 1
+        if last:
+            board.moved(State.READY, State.DONE)
+            log.info("%s is done", item.id)
+
+    async def _failed(self, job: _Fetch, error: OutputError) -> None:
+        board, item = self._board, job.attempt.work.item
+        job.failures += 1
+        log.warning("%s: output %d: %s", item.id, job.output.number, printable(str(error)))
+        expired = board.seams.utc_now() > job.expires
+        if (isinstance(error, OutputGone) and job.failures >= _GONE) or (isinstance(error, OutputMissing) and expired):
+            await self._lose(job, str(error))
+        elif job.failures >= _TRIES:
+            board.waiting_files -= 1
+            self.given_up += 1
+        else:
+            # Half of the wait is certain: a file that is late needs time, not a lucky draw.
+            wait = backoff(job.failures, 0.5 + board.seams.random.random() / 2, cap=30.0)
+            heapq.heappush(self._later, (board.now + wait, next(self._order), job))
+
+    async def _lose(self, job: _Fetch, reason: str) -> None:
+        """One output is gone for good: the item is lost, once, whichever of its outputs says so first."""
+        board = self._board
+        board.waiting_files -= 1
+        if job.attempt.key in self._lost:
+            return
+        self._lost.add(job.attempt.key)
+        message = f"output {job.output.number}: {printable(reason)}"
+        await board.record(board.seams.journal.lose, job.attempt, message, board.seams.utc_now())
+        board.moved(State.READY, State.LOST)
+        board.check_failures()

@@ -1,0 +1,119 @@
+"""The one loop that submits, polls and fetches: it starts what may start, then sleeps until something changes."""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from batchgen.halting import Stop
+from batchgen.polling import Durations
+from batchgen.records import State
+from batchgen.scheduler.board import Board, Flight, log
+from batchgen.scheduler.fetcher import Fetcher
+from batchgen.scheduler.poller import Poller
+from batchgen.scheduler.submitter import Submitter
+from batchgen.text import plural
+
+_POST_GRACE = 15.0
+"""Seconds that a POST under way gets for its answer when the run is told to end: an unread answer is a doubt."""
+_GRACE = 2.0
+"""Seconds that polls and downloads under way get to end by themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a run ended: the reason for stopping early, if any, and one sentence on it for the user."""
+
+    stop: Stop | None
+    detail: str
+
+
+class Scheduler:
+    """Runs what the journal lists until every item has reached an end, or a reason to stop."""
+
+    def __init__(self, board: Board) -> None:
+        self.board = board
+        self._fetcher = Fetcher(board)
+        self._poller = Poller(board, self._fetcher)
+        self._submitter = Submitter(board, self._poller)
+        self._drain_until: float | None = None
+
+    def interrupt(self) -> None:
+        """End soon: submit nothing more, let POSTs under way be answered, record."""
+        self.board.halt(Stop.INTERRUPTED, "interrupted; running the same command again goes on where this ended")
+
+    async def run(self) -> Ending:
+        """Run to the end. Raises what a part raised: DiskError, RunFolderError, or a bug."""
+        board, loop = self.board, asyncio.get_running_loop()
+        await self._resume()
+        while True:
+            board.wake.clear()
+            due = [self._submitter.start(), self._poller.start(), self._fetcher.start(), *self._watch()]
+            if board.winding_down or self._finished():
+                break
+            times = [moment for moment in due if moment is not None]
+            # A time that has passed already is looked at in the next turn, after the tasks had theirs.
+            timer = loop.call_at(min(times), board.wake.set) if times else None
+            await board.wake.wait()
+            if timer is not None:
+                timer.cancel()
+        await self._wind_down()
+        if board.error is not None:
+            raise board.error
+        if board.stop is None and self._fetcher.given_up:
+            board.halt(Stop.DOWNLOADS, f"{plural(self._fetcher.given_up, 'output')} could not be downloaded")
+        if board.stop is None and self._submitter.left_pending:
+            count = plural(self._submitter.left_pending, "item")
+            board.halt(Stop.BUSY, f"the API was too busy for {count}, which stay pending")
+        return Ending(board.stop, board.detail)
+
+    async def _resume(self) -> None:
+        """Take up what earlier invocations left: learned durations, jobs in flight, files to fetch."""
+        board, journal = self.board, self.board.seams.journal
+        for model, seen in (await board.record(journal.durations)).items():
+            board.durations[model] = Durations(seen)
+        utc, now = board.seams.utc_now(), board.now
+        for attempt in await board.record(lambda: list(journal.unsettled(State.PROCESSING))):
+            age = (utc - attempt.accepted_at).total_seconds() if attempt.accepted_at else 0.0
+            self._poller.resume(Flight(attempt, now - max(0.0, age), bought_now=False))
+        for attempt in await board.record(lambda: list(journal.unsettled(State.READY))):
+            left = await board.record(journal.outputs_left, attempt)
+            outputs = await board.record(journal.outputs_of, attempt)
+            self._fetcher.add(attempt, left, outputs, attempt.expires_at)
+
+    def _finished(self) -> bool:
+        submitted = self._submitter.idle or self.board.stop is not None
+        return submitted and self._poller.idle and self._fetcher.idle and not self.board.busy
+
+    def _watch(self) -> Iterable[float | None]:
+        """Yield the deadlines of an outage and of the drain, and stop where one has passed."""
+        board, settings = self.board, self.board.terms.settings
+        gives_up = board.weather.gives_up_at(settings.give_up_after)
+        if gives_up is not None and board.now >= gives_up:
+            waited = board.now - (board.weather.out_since or 0.0)
+            board.halt(Stop.UNREACHABLE, f"the API could not be reached for {waited:.0f} s: {board.trouble}")
+        yield gives_up
+        if not (self._poller.only_parked and self._fetcher.idle and (self._submitter.idle or board.stop is not None)):
+            self._drain_until = None
+        elif self._drain_until is None:
+            self._drain_until = board.now + settings.drain
+        elif board.now >= self._drain_until:
+            board.drained = True
+            board.halt(Stop.DRAIN, "only jobs that are far slower than usual are left; they stay paid for")
+        yield self._drain_until
+
+    async def _wind_down(self) -> None:
+        """End what is under way: answers to POSTs are waited for, the rest is cheap to repeat."""
+        board = self.board
+        if self._submitter.posts:
+            log.info("waiting for the answers to %s", plural(len(self._submitter.posts), "submission"))
+            await asyncio.wait(self._submitter.posts, timeout=_POST_GRACE)
+        if board.tasks:
+            await asyncio.wait(board.tasks, timeout=_GRACE)
+        leftover = list(board.tasks)
+        for task in leftover:
+            task.cancel()
+        await asyncio.gather(*leftover, return_exceptions=True)
+        if board.error is None:
+            doubts = await board.record(board.seams.journal.doubt_interrupted)
+            if doubts:
+                log.warning("%s had no answer when the run ended", plural(doubts, "submission"))

@@ -1,0 +1,177 @@
+"""Polling: one heap of due times for all jobs, and a task only for a request that is under way."""
+
+import heapq
+from datetime import timedelta
+from itertools import count
+
+from batchgen.api import Found, Job, JobStatus, PollAnswer, Unauthorized, Unavailable, Unknown
+from batchgen.halting import Stop
+from batchgen.journal import PendingOutput
+from batchgen.polling import first_poll, next_poll, timeout_of
+from batchgen.records import State
+from batchgen.retry import retry_delay
+from batchgen.scheduler.board import Board, Flight, log
+from batchgen.scheduler.fetcher import Fetcher
+from batchgen.text import printable
+
+_AT_ONCE = 128
+_PARKED_INTERVAL = 60.0
+"""Seconds between two polls of a parked job."""
+_MISSES = 5
+"""How often the provider must say that it does not know a job before it counts as lost."""
+_EMPTY_ANSWERS = 3
+"""How often a completed job must come without any output before it counts as lost."""
+
+
+class Poller:
+    """Asks how jobs stand, when it is worth it, and settles those that have ended."""
+
+    def __init__(self, board: Board, fetcher: Fetcher) -> None:
+        self._board = board
+        self._fetcher = fetcher
+        self._due: list[tuple[float, int, Flight]] = []
+        self._order = count()
+        self._active = 0
+        self._parked = 0
+
+    @property
+    def idle(self) -> bool:
+        """Whether no job is left to ask about."""
+        return not self._due and not self._active
+
+    @property
+    def only_parked(self) -> bool:
+        """Whether all jobs that are left are parked."""
+        return bool(self._due) and not self._active and len(self._due) == self._parked
+
+    def add(self, flight: Flight) -> None:
+        """A job was accepted just now."""
+        learned = self._board.durations_of(flight.attempt.work.item.model).learned()
+        self._ask_at(flight, flight.accepted + first_poll(learned, self._board.terms.settings.poll_min))
+
+    def resume(self, flight: Flight) -> None:
+        """A job of an earlier invocation: ask soon, but not all of them in the same instant."""
+        self._board.in_flight += 1
+        spread = self._board.terms.settings.poll_min * self._board.seams.random.random()
+        self._ask_at(flight, self._board.now + spread)
+
+    def start(self) -> float | None:
+        """Start the polls that are due; return the loop time of the next one."""
+        while self._due and self._active < _AT_ONCE and self._due[0][0] <= self._board.now:
+            flight = heapq.heappop(self._due)[2]
+            self._active += 1
+            self._board.spawn(self._ask(flight))
+        return self._due[0][0] if self._due and self._active < _AT_ONCE else None
+
+    def _ask_at(self, flight: Flight, due: float) -> None:
+        heapq.heappush(self._due, (due, next(self._order), flight))
+
+    async def _ask(self, flight: Flight) -> None:
+        try:
+            job_id = flight.attempt.job_id
+            assert job_id is not None  # noqa: S101 - for the type checker: what was accepted has an id
+            flight.polls += 1
+            await self._obey(flight, await self._board.seams.api.poll(job_id))
+        finally:
+            self._active -= 1
+
+    async def _obey(self, flight: Flight, answer: PollAnswer) -> None:
+        board, settings = self._board, self._board.terms.settings
+        if isinstance(answer, Found):
+            flight.failures = 0
+            board.weather = board.weather.reached()
+            if answer.job.status is not JobStatus.PROCESSING:
+                await self.settle(flight, answer.job)
+            else:
+                flight.misses = 0
+                await self._still_processing(flight)
+        elif isinstance(answer, Unknown):
+            board.weather = board.weather.reached()
+            flight.misses += 1
+            same_account = flight.attempt.account == board.terms.account
+            if (flight.misses >= _MISSES and same_account) or self._expired(flight):
+                await self._lose(flight, "the provider does not know the job any more")
+            else:
+                self._ask_at(flight, board.now + settings.poll_max * flight.misses)
+        elif isinstance(answer, Unauthorized):
+            board.halt(Stop.UNAUTHORIZED, f"the API refuses the key ({printable(answer.error_type)}): check API18_KEY")
+            self._ask_at(flight, board.now + settings.poll_max)
+        else:
+            self._not_answered(flight, answer)
+
+    def _not_answered(self, flight: Flight, answer: Unavailable) -> None:
+        board = self._board
+        flight.failures += 1
+        board.trouble = printable(answer.reason)
+        weather = board.weather
+        board.weather = weather.failing(board.now) if answer.reached else weather.unreachable(board.now)
+        delay = retry_delay(flight.failures, board.seams.random.random(), answer.retry_after)
+        self._ask_at(flight, board.now + max(delay, board.terms.settings.poll_min))
+
+    async def _still_processing(self, flight: Flight) -> None:
+        board, settings = self._board, self._board.terms.settings
+        if self._expired(flight):
+            await self._lose(flight, "the job was still unfinished when it expired")
+            return
+        learned = board.durations_of(flight.attempt.work.item.model).learned()
+        age = board.now - flight.accepted
+        if not flight.parked and age > timeout_of(learned, settings.job_timeout):
+            flight.parked = True
+            self._parked += 1
+            board.in_flight -= 1
+            log.warning(
+                "%s is slow (job %s): parked, and polled rarely", flight.attempt.work.item.id, flight.attempt.job_id
+            )
+        interval = _PARKED_INTERVAL if flight.parked else next_poll(learned, age, settings.poll_min, settings.poll_max)
+        self._ask_at(flight, board.now + interval)
+
+    async def settle(self, flight: Flight, job: Job) -> None:
+        """A job has ended at the provider: record how, and pass its outputs on."""
+        board, journal, item = self._board, self._board.seams.journal, flight.attempt.work.item
+        if job.status is JobStatus.COMPLETED and not job.outputs:
+            flight.misses += 1
+            if flight.misses < _EMPTY_ANSWERS:
+                self._ask_at(flight, board.now + board.terms.settings.poll_max)
+            else:
+                await self._lose(flight, "the job was completed without any output")
+            return
+        took = self._took(flight, job)
+        took_ms = round(took * 1000)
+        if job.status is JobStatus.FAILED:
+            log.warning("%s failed: %s", item.id, printable(job.error or "no reason given"))
+            await board.record(journal.fail, flight.attempt, job, flight.polls, took_ms, board.seams.utc_now())
+            if flight.attempt.charged is not None:
+                board.purse = board.purse.refund(flight.attempt.charged, bought_now=flight.bought_now)
+            self._ended(flight, State.FAILED)
+            board.check_failures()
+            return
+        await board.record(journal.complete, flight.attempt, job, flight.polls, took_ms, board.seams.utc_now())
+        board.durations_of(item.model).add(took)
+        self._ended(flight, State.READY)
+        outputs = [PendingOutput(number, url) for number, url in enumerate(job.outputs, 1)]
+        self._fetcher.add(flight.attempt, outputs, len(outputs), job.expires_at or flight.attempt.expires_at)
+
+    def _took(self, flight: Flight, job: Job) -> float:
+        """Return how long the job took, in seconds: by the provider's clock, which no poll delays, where it tells."""
+        if job.created_at and job.completed_at and job.completed_at >= job.created_at:
+            return (job.completed_at - job.created_at).total_seconds()
+        return self._board.now - flight.accepted
+
+    def _expired(self, flight: Flight) -> bool:
+        expires = flight.attempt.expires_at
+        # A margin for clocks that differ: giving a paid job up too early costs money, too late costs a poll.
+        return expires is not None and self._board.seams.utc_now() > expires + timedelta(minutes=10)
+
+    async def _lose(self, flight: Flight, reason: str) -> None:
+        board = self._board
+        log.warning("%s is lost (job %s): %s", flight.attempt.work.item.id, flight.attempt.job_id, reason)
+        await board.record(board.seams.journal.lose, flight.attempt, reason, board.seams.utc_now(), polls=flight.polls)
+        self._ended(flight, State.LOST)
+        board.check_failures()
+
+    def _ended(self, flight: Flight, state: State) -> None:
+        self._board.moved(State.PROCESSING, state)
+        if flight.parked:
+            self._parked -= 1
+        else:
+            self._board.in_flight -= 1

@@ -1,0 +1,231 @@
+"""Submission: the intent first, then the POST, then the answer on disk before anything else happens."""
+
+import asyncio
+import heapq
+from collections import deque
+from decimal import Decimal
+from itertools import count
+
+from batchgen.api import Accepted, Busy, JobStatus, NoBalance, NotSent, Rejected, SubmitAnswer, Unauthorized, Unclear
+from batchgen.errors import DiskError
+from batchgen.halting import Stop
+from batchgen.journal import Attempt, Work
+from batchgen.records import State
+from batchgen.retry import Pace, retry_delay
+from batchgen.scheduler.board import Board, Flight, log
+from batchgen.scheduler.poller import Poller
+from batchgen.text import plural, printable, usd
+
+_PAGE = 256
+"""Pending items read from the journal at a time: memory does not grow with the manifest."""
+_BACKLOG_OF_DOWNLOADS = 2000
+"""Outputs waiting to be fetched beyond which nothing new is bought: results must not expire unfetched."""
+
+
+class Submitter:
+    """Takes pending items in the manifest's order and submits them, as many at once as pace and money allow."""
+
+    def __init__(self, board: Board, poller: Poller) -> None:
+        self._board = board
+        self._poller = poller
+        self._pace = Pace.full(board.terms.settings.concurrency)
+        self._page: deque[Work] = deque()
+        self._behind = -1
+        """Position in the manifest up to which pending items were read."""
+        self._exhausted = not board.terms.buying
+        self._reading = False
+        self._retries: list[tuple[float, int, Work]] = []
+        self._order = count()
+        self._tries: dict[int, int] = {}
+        """Busy answers in this invocation, by item; an entry goes with the item's first other answer."""
+        self.posts: set[asyncio.Task[None]] = set()
+        """The submissions under way: never cancelled, because their answers cost money."""
+        self.left_pending = 0
+        """Items that the API was too busy for, as often as `max_attempts` allows."""
+        self._bought = 0
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is left to submit, now or later."""
+        return self._exhausted and not self._page and not self._retries
+
+    def start(self) -> float | None:
+        """Start what may start now; return the loop time at which more may, or None when only an answer can tell."""
+        board = self._board
+        while board.stop is None:
+            if not self._page and not self._exhausted and not self._reading:
+                self._reading = True
+                board.spawn(self._read())
+            if (wait := self._gate()) is not None:
+                return wait or None
+            work = self._next()
+            if work is None:
+                return self._retries[0][0] if self._retries else None
+            price = board.purse.expected(work.item.model, work.item.estimated)
+            if (cap := board.purse.exceeded(price)) is not None:
+                self._page.appendleft(work)
+                self._at_cap(cap, work)
+                return None
+            self._submit(work, price)
+        return None
+
+    def _gate(self) -> float | None:
+        """Return None when a submission may start now, else the loop time to look again (a past one: when woken)."""
+        board, settings = self._board, self._board.terms.settings
+        if board.in_flight >= self._pace.allowed or board.waiting_files > _BACKLOG_OF_DOWNLOADS:
+            return 0.0
+        if settings.max_new is not None and self._bought + len(self.posts) >= settings.max_new:
+            if not self.posts and not self.idle:
+                board.halt(Stop.MAX_NEW, f"{plural(self._bought, 'new job')} submitted, as many as max_new allows")
+            return 0.0
+        probe_at = board.weather.probe_at
+        if probe_at is not None and (self.posts or board.now < probe_at):
+            return 0.0 if self.posts else probe_at
+        return None
+
+    def _next(self) -> Work | None:
+        if self._retries and self._retries[0][0] <= self._board.now:
+            return heapq.heappop(self._retries)[2]
+        return self._page.popleft() if self._page else None
+
+    def _at_cap(self, cap: str, work: Work) -> None:
+        """The next item does not fit: wait while something under way may still give money back, then stop."""
+        board, settings = self._board, self._board.terms.settings
+        if board.in_flight:
+            return
+        life = cap == "max_cost"
+        limit = settings.max_cost if life else settings.budget
+        spent = (board.purse.life if life else board.purse.invocation).committed
+        board.halt(
+            Stop.MAX_COST if life else Stop.BUDGET,
+            f"{cap} is ${usd(limit or spent)}; ${usd(spent)} of it are spent or in doubt, and the next item,"
+            f" {work.item.id}, would cost ${usd(work.item.estimated)}",
+        )
+
+    async def _read(self) -> None:
+        try:
+            rows = await self._board.record(self._board.seams.journal.pending, self._behind, _PAGE)
+        finally:
+            self._reading = False
+        self._exhausted = len(rows) < _PAGE
+        if rows:
+            self._behind = rows[-1][0]
+            self._page.extend(work for _, work in rows)
+
+    def _submit(self, work: Work, price: Decimal) -> None:
+        board = self._board
+        board.purse = board.purse.reserve(price)
+        board.weather = board.weather.sent(work.item.estimated)
+        board.in_flight += 1
+        task = board.spawn(self._post(work, price))
+        self.posts.add(task)
+        task.add_done_callback(self.posts.discard)
+
+    async def _post(self, work: Work, price: Decimal) -> None:
+        board, terms, journal = self._board, self._board.terms, self._board.seams.journal
+        attempt = await board.record(journal.begin, work, terms.account, terms.tables, board.seams.utc_now())
+        board.moved(State.PENDING, State.SUBMITTING)
+        endpoint = terms.endpoints[work.item.model] if terms.settings.endpoint == "model" else "/v1/generate"
+        answer = await board.seams.api.submit(work.item.body, endpoint, wait=terms.settings.submit == "wait")
+        try:
+            await self._obey(attempt, answer, price)
+        except DiskError as error:
+            if not isinstance(answer, Accepted):
+                raise
+            # The journal keeps the intent, which reads as in doubt; the id settles it.
+            raise DiskError(f"{error}; {work.item.id} was accepted as job {answer.job.id}") from error
+
+    async def _obey(self, attempt: Attempt, answer: SubmitAnswer, price: Decimal) -> None:
+        """Do with an attempt what its answer says (DESIGN, section 5)."""
+        board, journal, item = self._board, self._board.seams.journal, attempt.work.item
+        if isinstance(answer, Accepted):
+            await self._accepted(attempt, answer, price)
+        elif isinstance(answer, Unclear):
+            reason = printable(answer.reason)
+            log.warning("%s is in doubt: %s", item.id, reason)
+            await board.record(journal.doubt, attempt, reason, answer.raw)
+            board.purse = board.purse.doubt(price, item.estimated)
+            board.weather = board.weather.unclear(board.now, item.estimated)
+            self._settled(attempt, State.IN_DOUBT)
+            self._bought += 1
+            self._check_doubts()
+        elif isinstance(answer, Rejected):
+            message = printable(answer.message, 2000)
+            log.warning("%s was rejected: %s: %s", item.id, printable(answer.error_type), message)
+            await board.record(journal.reject, attempt, answer.error_type, message, board.seams.utc_now())
+            board.purse = board.purse.release(price)
+            board.weather = board.weather.definite()
+            self._settled(attempt, State.REJECTED)
+            board.check_failures()
+        else:
+            await board.record(journal.release, attempt)
+            board.purse = board.purse.release(price)
+            self._settled(attempt, State.PENDING)
+            self._put_back(attempt.work, answer)
+
+    async def _accepted(self, attempt: Attempt, answer: Accepted, price: Decimal) -> None:
+        board, item = self._board, attempt.work.item
+        accepted = await board.record(
+            board.seams.journal.accept, attempt, answer.job, answer.raw, board.seams.utc_now()
+        )
+        charged = accepted.charged if accepted.charged is not None else item.estimated
+        board.purse = board.purse.charge(item.model, price, item.estimated, charged)
+        board.weather = board.weather.definite()
+        self._pace = self._pace.accepted()
+        self._tries.pop(attempt.work.key, None)
+        self._bought += 1
+        board.moved(State.SUBMITTING, State.PROCESSING)
+        log.info("%s was accepted as job %s for $%s", item.id, answer.job.id, usd(charged))
+        flight = Flight(accepted, board.now, bought_now=True)
+        if answer.job.status is JobStatus.PROCESSING:
+            self._poller.add(flight)
+        else:
+            await self._poller.settle(flight, answer.job)
+
+    def _settled(self, attempt: Attempt, state: State) -> None:
+        self._board.moved(State.SUBMITTING, state)
+        self._board.in_flight -= 1
+        if state is not State.PENDING:
+            self._tries.pop(attempt.work.key, None)
+
+    def _put_back(self, work: Work, answer: NotSent | Busy | Unauthorized | NoBalance) -> None:
+        """An item that was certainly not charged is pending again."""
+        board = self._board
+        if isinstance(answer, Unauthorized):
+            board.halt(Stop.UNAUTHORIZED, f"the API refuses the key ({printable(answer.error_type)}): check API18_KEY")
+        elif isinstance(answer, NoBalance):
+            board.halt(Stop.BALANCE, _BALANCE.get(answer.error_type, printable(answer.message)))
+        elif isinstance(answer, NotSent):
+            board.weather = board.weather.unreachable(board.now)
+            board.trouble = printable(answer.reason)
+            self._retry(work, board.now)
+        else:
+            board.weather = board.weather.definite()
+            self._pace = self._pace.busy(board.now)
+            tries = self._tries[work.key] = self._tries.get(work.key, 0) + 1
+            if tries >= board.terms.settings.max_attempts:
+                log.warning("%s stays pending: the API was busy %d times", work.item.id, tries)
+                del self._tries[work.key]
+                self.left_pending += 1
+            else:
+                draw = board.seams.random.random()
+                self._retry(work, board.now + retry_delay(tries, draw, answer.retry_after))
+
+    def _retry(self, work: Work, due: float) -> None:
+        heapq.heappush(self._retries, (due, next(self._order), work))
+
+    def _check_doubts(self) -> None:
+        board, settings = self._board, self._board.terms.settings
+        caps = [cap for cap in (settings.max_cost, settings.budget) if cap is not None]
+        if board.weather.too_many_doubts(settings.max_in_doubt, min(caps, default=None)):
+            board.halt(
+                Stop.DOUBTS,
+                f"{plural(board.weather.doubts, 'submission')} had no clear answer and may have been charged"
+                f" (up to ${usd(board.weather.doubt_usd)}); look at the provider's billing before going on",
+            )
+
+
+_BALANCE = {
+    "insufficient_balance": "the account's balance is used up: add credits on the provider's Billing page",
+    "paid_balance_required": "the account has promotional credit only, which the API cannot use: add paid credit",
+}
