@@ -1,0 +1,152 @@
+"""Where requests may go: the base URL, the addresses of outputs, and who is allowed to see the key."""
+
+import errno
+import ipaddress
+import re
+import socket
+from urllib.parse import quote
+
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.resolver import ThreadedResolver
+from yarl import URL
+
+from batchgen.errors import UsageError
+
+_PLAIN = re.compile(r"[\x21-\x7e]+")
+_LIKE_A_NUMBER = re.compile(r"\d+|0x[0-9a-f]*")
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: the last 32 bits are an IPv4 address
+
+
+def parse_base_url(text: str) -> URL:
+    """Return the API's address: https, or http where it stays on this machine (127.0.0.0/8, ::1, localhost).
+
+    Raises UsageError for anything else, and for user names, queries and fragments: they would
+    travel with each request.
+    """
+    text = text.strip()
+    try:
+        url = URL(text)
+        if url.host is None or not url.port or not _PLAIN.fullmatch(text):
+            raise UsageError(f"the base URL is no address of a server, such as https://api18.dev: {text!r}")
+        url.host.encode("idna")
+    except ValueError as error:
+        raise UsageError(f"the base URL cannot be read; give one such as https://api18.dev: {text!r}") from error
+    if url.user is not None or url.password is not None:
+        # The text is not repeated: what stands before the @ may be a password.
+        raise UsageError("the base URL must not hold a user name or password; the key is taken from API18_KEY")
+    if "?" in text or "#" in text:
+        raise UsageError(f"the base URL must end with its path, without ? or #: {text!r}")
+    if url.scheme != "https" and not (url.scheme == "http" and is_loopback(url.host)):
+        raise UsageError(f"the base URL must begin with https:// (http:// only on this machine): {text!r}")
+    return url
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether `host`, a name or an address, can only mean this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.casefold() == "localhost"
+
+
+def is_public(address: str) -> bool:
+    """Return whether an IP address lies in the open internet (IANA's special-purpose registries).
+
+    An IPv6 address that only carries an IPv4 address inside (mapped, 6to4, NAT64) is judged by that one.
+    """
+    ip = ipaddress.ip_address(address)
+    if isinstance(ip, ipaddress.IPv6Address):
+        nat64 = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF) if ip in _NAT64 else None
+        ip = ip.ipv4_mapped or ip.sixtofour or nat64 or ip
+    return ip.is_global and not ip.is_multicast
+
+
+class PublicResolver(AbstractResolver):
+    """Resolves names to public addresses only, so that no output can make this machine ask its own network.
+
+    aiohttp connects to the very addresses returned here, so a name that answers differently each time gains nothing.
+    """
+
+    def __init__(self) -> None:
+        self._resolver = ThreadedResolver()
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """Return the public addresses of `host`; raises OSError where there are none."""
+        try:
+            found = await self._resolver.resolve(host, port, family)
+        except UnicodeError:  # Python's IDNA codec refuses empty labels and those beyond 63 characters with it
+            raise OSError(errno.EINVAL, "not a valid host name") from None
+        # A scoped address (fe80::1%eth0) is never public, and `ip_address` reads the scope.
+        public = [entry for entry in found if is_public(entry["host"])]
+        if not public:
+            raise OSError(errno.EACCES, "the name leads to a private address")
+        return public
+
+    async def close(self) -> None:
+        """Do nothing: the threaded resolver holds nothing open."""
+
+
+class Addresses:
+    """The addresses of one API."""
+
+    def __init__(self, base: URL) -> None:
+        self._prefix = str(base).rstrip("/")
+        self._jobs = f"{self._prefix}/v1/jobs/"
+        self._origin = _origin(base)
+        self._local = base.scheme == "http"
+
+    def post(self, endpoint: str, *, wait: bool) -> URL:
+        """Return the address of a create call (API reference, section 4)."""
+        return URL(f"{self._prefix}{endpoint}{'?wait=true' if wait else ''}", encoded=True)
+
+    def job(self, job_id: str) -> URL:
+        """Return the address of a job; the id is percent-encoded, whatever the server made it of."""
+        return URL(self._jobs + quote(job_id, safe=""), encoded=True)
+
+    def output(self, text: str, before: URL | None = None) -> URL:
+        """Return the address of an output, or of the redirect `text` that `before` answered with.
+
+        Raises ValueError, with a reason that does not repeat the address, for one that must not be asked.
+        """
+        try:
+            # A signed address is signed as it stands: nothing in it is quoted anew unless it has to be.
+            url = URL(text, encoded=_PLAIN.fullmatch(text) is not None)
+            if before is not None and not url.absolute and not url.scheme:
+                url = before.join(url)
+            host, scheme = url.raw_host, url.scheme
+        except ValueError:
+            raise ValueError("the address cannot be read") from None
+        if not host or not url.port:
+            raise ValueError("the address is incomplete")
+        if url.user is not None or url.password is not None:
+            raise ValueError("the address holds a user name or password")
+        if scheme != "https" and not (scheme == "http" and self._local):
+            raise ValueError("the address is not https")
+        if not self.is_own(url) and not self._local and _is_private_literal(host):
+            raise ValueError("the address is private")
+        return url.with_fragment(None) if url.raw_fragment else url
+
+    def is_own(self, url: URL) -> bool:
+        """Return whether `url` is on the API's own origin (RFC 6454), the only one that may see the key."""
+        return _origin(url) == self._origin
+
+    @property
+    def local(self) -> bool:
+        """Whether the API runs on this machine, without TLS: a simulator, whose files are on this machine too."""
+        return self._local
+
+
+def _origin(url: URL) -> tuple[str, str, int | None]:
+    # `raw_host` is what aiohttp connects to.
+    return url.scheme, (url.raw_host or "").lower(), url.port
+
+
+def _is_private_literal(host: str) -> bool:
+    # aiohttp asks no resolver about literals; names are judged by `PublicResolver`.
+    try:
+        return not is_public(host)
+    except ValueError:
+        # 127.1, 2130706433, 0x7f.1: the forms that some resolvers take for addresses. No name looks like that.
+        return ":" in host or _LIKE_A_NUMBER.fullmatch(host.rstrip(".").rpartition(".")[2]) is not None

@@ -1,0 +1,101 @@
+"""What an answer of the API means, as pure functions from status, headers and bytes to the values of `batchgen.api`.
+
+The API reference, sections 5 and 9, says what answers exist. Whatever it does not promise to be uncharged is `Unclear`.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from batchgen.api import (
+    Accepted,
+    Busy,
+    Found,
+    NoBalance,
+    PollAnswer,
+    Rejected,
+    SubmitAnswer,
+    Unauthorized,
+    Unavailable,
+    Unclear,
+    Unknown,
+    Unreadable,
+    read_error,
+    read_job,
+)
+from batchgen.text import printable
+
+_SECONDS = re.compile(r"\d{1,9}")
+
+
+def submit_answer(status: int, headers: Mapping[str, str], raw: bytes, cut: str | None, now: datetime) -> SubmitAnswer:
+    """Return what the answer to a create call means. `cut` says why `raw` may not be the whole of it."""
+    if 200 <= status <= 299:
+        try:
+            # Bytes that were cut off behind a whole JSON object still name the job, and a known job is never in doubt.
+            return Accepted(read_job(raw), raw)
+        except Unreadable as error:
+            return Unclear(f"HTTP {status}, but {cut or error}", raw)
+    error_type, message = _error(status, raw)
+    if status == 400 or (status == 404 and error_type == "model_not_found"):
+        # Also a 400 in another form, from a proxy: by RFC 9110, section 15.5.1, the request was not processed. It is
+        # not sent again by itself either way. Any other 404 is not documented for this call, so it promises nothing.
+        return Rejected(error_type, message)
+    if status == 401:
+        return Unauthorized(error_type, message)
+    if status == 402:
+        return NoBalance(error_type, message)
+    if status == 429 or (status == 502 and error_type == "generation_unavailable"):
+        return Busy(error_type, message, retry_after(headers, now))
+    return Unclear(f"HTTP {status}: {message}", raw)
+
+
+def poll_answer(  # noqa: PLR0917 - the parts of one answer, as in `submit_answer`
+    job_id: str, status: int, headers: Mapping[str, str], raw: bytes, cut: str | None, now: datetime
+) -> PollAnswer:
+    """Return what the answer to `GET /v1/jobs/{job_id}` means; 202 is taken for the 200 of a job that is not done."""
+    if status in (200, 202):
+        try:
+            job = read_job(raw)
+        except Unreadable as error:
+            return Unavailable(f"HTTP {status}, but {cut or error}")
+        if job.id != job_id:
+            return Unavailable("the answer is about another job")
+        return Found(job)
+    error_type, message = _error(status, raw)
+    if status == 404 and error_type == "job_not_found":
+        return Unknown(message)
+    if status == 401:
+        return Unauthorized(error_type, message)
+    return Unavailable(f"HTTP {status}: {message}", retry_after(headers, now))
+
+
+def error_message(status: int, raw: bytes) -> str:
+    """Return an error answer's message, fit for a terminal."""
+    return _error(status, raw)[1]
+
+
+def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
+    """Return the seconds that `Retry-After` (RFC 9110, section 10.2.3) asks for, from a number or a date; 0 or more.
+
+    None where the header is absent or cannot be read. The caller caps it.
+    """
+    text = headers.get("Retry-After", "").strip()
+    if _SECONDS.fullmatch(text):
+        return float(text)
+    try:
+        moment = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - now).total_seconds())
+
+
+def _error(status: int, raw: bytes) -> tuple[str, str]:
+    try:
+        error_type, message = read_error(raw)
+    except Unreadable as error:
+        return f"http_{status}", str(error)
+    return printable(error_type, 100), printable(message)

@@ -1,0 +1,306 @@
+"""The API over HTTP with aiohttp. Its exceptions end here: none of their texts is passed on, for they carry addresses
+and request headers, and each is raised or answered `from None`, so that no traceback shows them either."""
+
+import asyncio
+import re
+import ssl
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import aiohttp
+from aiohttp.http_exceptions import HttpProcessingError
+from yarl import URL
+
+from batchgen import __version__
+from batchgen.api import (
+    NotSent,
+    Output,
+    OutputError,
+    OutputMissing,
+    OutputRefused,
+    PollAnswer,
+    SubmitAnswer,
+    Unavailable,
+    Unclear,
+)
+from batchgen.client.addresses import Addresses, PublicResolver, parse_base_url
+from batchgen.client.answers import error_message, poll_answer, submit_answer
+from batchgen.clock import UtcNow, utc_now
+from batchgen.errors import UsageError
+from batchgen.text import printable
+
+_KEY = re.compile(r"[\x21-\x7e]{1,512}")
+_CHUNK = 256 * 1024
+# What aiohttp raises for a request, an answer or a body; timeouts are OSErrors. ValueError is what a host name that no
+# codec accepts, or a header with control characters, ends in.
+_WIRE_ERRORS = (aiohttp.ClientError, HttpProcessingError, OSError, ValueError)
+# Raised by the connector alone, which has no request to send (aiohttp/connector.py): DNS, refused, TLS, timeouts.
+_NO_CONNECTION = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long and how much, in seconds and bytes."""
+
+    connect: float = 10.0
+    """For DNS, connection and TLS together."""
+    submit_idle: float = 120.0
+    """Silence while a POST is sent or answered; there is no limit on the whole."""
+    poll: float = 60.0
+    """For a whole poll."""
+    output_idle: float = 60.0
+    answer_bytes: int = 1 << 20
+    output_bytes: int = 4 << 30
+    redirects: int = 5
+    slow_window: float = 60.0
+    """A download must bring `slow_bytes` in each such stretch of waiting, lest a trickle last for ever."""
+    slow_bytes: int = 60 * 4096
+
+
+class _Sending:
+    """What is known about one POST on its way out."""
+
+    __slots__ = ("headers_left", "stalled")
+
+    def __init__(self, stalled: asyncio.Timeout) -> None:
+        self.headers_left = False
+        self.stalled = stalled
+
+
+class HttpApi:
+    """`batchgen.api.Api` over HTTP. Made inside a running event loop; `aclose` ends it.
+
+    Proxies, netrc and cookies of the environment are not used: what stands between this program and the API could see
+    the key and would answer for it. The number of connections is bounded by the callers, who count jobs and downloads.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        key: str,
+        *,
+        limits: Limits | None = None,
+        now: UtcNow = utc_now,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """Raises UsageError for a base URL or a key that cannot be used. `tls` replaces the system's certificates."""
+        self._addresses = Addresses(parse_base_url(base_url))
+        if not _KEY.fullmatch(key):
+            raise UsageError("the API key holds characters that no key has; copy it again from the dashboard")
+        self._limits = limits = limits or Limits()
+        self._now = now
+        self._trust = tls or True
+        own = {
+            "Authorization": f"Bearer {key}",
+            "Accept": "application/json",
+            # The answers are small: inflating them would cost more than it saves.
+            "Accept-Encoding": "identity",
+            "User-Agent": f"batchgen/{__version__}",
+        }
+        # A kept connection that the server closes just as a POST is written would leave a charge in doubt (RFC 9112,
+        # section 9.3.1), so each POST has a connection of its own.
+        self._posts = self._session(
+            aiohttp.TCPConnector(limit=0, force_close=True, ssl=self._trust),
+            own | {"Content-Type": "application/json"},
+            aiohttp.ClientTimeout(total=None, connect=limits.connect, sock_read=limits.submit_idle),
+            _sending_trace(limits.submit_idle),
+        )
+        self._gets = self._session(
+            aiohttp.TCPConnector(limit=0, ssl=self._trust),
+            own,
+            aiohttp.ClientTimeout(total=limits.poll, connect=limits.connect),
+        )
+        # Other origins get a session that never knew the key.
+        self._files = self._session(
+            aiohttp.TCPConnector(
+                limit=0, ssl=self._trust, resolver=None if self._addresses.local else PublicResolver()
+            ),
+            {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": own["User-Agent"]},
+            self._output_timeout(),
+        )
+
+    @staticmethod
+    def _session(
+        connector: aiohttp.TCPConnector,
+        headers: dict[str, str],
+        timeout: aiohttp.ClientTimeout,
+        *traces: aiohttp.TraceConfig,
+    ) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=connector,
+            headers=headers,
+            timeout=timeout,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+            trace_configs=list(traces),
+        )
+
+    def _output_timeout(self) -> aiohttp.ClientTimeout:
+        return aiohttp.ClientTimeout(total=None, connect=self._limits.connect, sock_read=self._limits.output_idle)
+
+    async def submit(self, body: str, endpoint: str, *, wait: bool) -> SubmitAnswer:
+        """POST `body` to `endpoint` once, exactly as given. See `batchgen.api.Api`."""
+        url = self._addresses.post(endpoint, wait=wait)
+        # The read timeout starts when the body is written; this one covers a peer that takes no more of it.
+        stalled = asyncio.timeout(None)
+        sending = _Sending(stalled)
+        answer: SubmitAnswer | None = None
+        try:
+            async with (
+                stalled,
+                self._posts.post(url, data=body.encode(), allow_redirects=False, trace_request_ctx=sending) as response,
+            ):
+                stalled.reschedule(None)
+                raw, cut = await self._read(response)
+                answer = submit_answer(response.status, response.headers, raw, cut, self._now())
+        except _WIRE_ERRORS as error:
+            # What breaks while the connection is being closed takes nothing from an answer that is already here.
+            return answer or _unanswered(error, sending)
+        return answer
+
+    async def poll(self, job_id: str) -> PollAnswer:
+        """Ask once how a job stands. See `batchgen.api.Api`.
+
+        A kept connection that the server has closed meanwhile counts for nothing: aiohttp replaces it, once, for a GET.
+        """
+        try:
+            async with self._gets.get(self._addresses.job(job_id), allow_redirects=False) as response:
+                raw, cut = await self._read(response)
+                return poll_answer(job_id, response.status, response.headers, raw, cut, self._now())
+        except _WIRE_ERRORS as error:
+            return Unavailable(_explain(error), reached=not isinstance(error, _NO_CONNECTION))
+
+    @asynccontextmanager
+    async def open_output(self, url: str) -> AsyncGenerator[Output, None]:
+        """Open one of a job's outputs. Raises OutputError and its kinds; what the caller raises inside passes."""
+        response = await self._follow(url)
+        async with response:
+            length = _announced_length(response)
+            if length is not None and length > self._limits.output_bytes:
+                raise OutputError(f"the file has {length} bytes, more than {self._limits.output_bytes}")
+            async with aclosing(self._chunks(response)) as chunks:
+                yield Output(length, chunks)
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        for session in (self._posts, self._gets, self._files):
+            await session.close()
+
+    async def _read(self, response: aiohttp.ClientResponse) -> tuple[bytes, str | None]:
+        """Return the answer's bytes, bounded, and why they may not be all; what is beyond the bound is never read."""
+        raw = bytearray()
+        try:
+            while chunk := await response.content.readany():
+                raw += chunk
+                if len(raw) > self._limits.answer_bytes:
+                    response.close()
+                    return bytes(raw[: self._limits.answer_bytes]), "the answer is too long"
+        except _WIRE_ERRORS as error:
+            return bytes(raw[: self._limits.answer_bytes]), f"the answer broke off: {_explain(error)}"
+        return bytes(raw), None
+
+    async def _follow(self, url: str) -> aiohttp.ClientResponse:
+        """Return the answer with the file, after at most `redirects` hops, each of them checked."""
+        where: URL | None = None
+        for _ in range(self._limits.redirects + 1):
+            try:
+                where = self._addresses.output(url, where)
+            except ValueError as error:
+                raise OutputError(f"the file is not fetched: {error}") from None
+            response = await self._get(where)
+            if response.status == 200:
+                return response
+            async with response:
+                if response.status not in _REDIRECTS or "Location" not in response.headers:
+                    raise await self._refusal(response, where)
+                url = response.headers["Location"]
+        raise OutputError(f"the file is behind more than {self._limits.redirects} redirects")
+
+    async def _get(self, url: URL) -> aiohttp.ClientResponse:
+        session = self._gets if self._addresses.is_own(url) else self._files
+        try:
+            return await session.get(
+                url, allow_redirects=False, timeout=self._output_timeout(), read_bufsize=2 * _CHUNK
+            )
+        except _WIRE_ERRORS as error:
+            raise OutputError(f"{_host(url)}: {_explain(error)}") from None
+
+    async def _refusal(self, response: aiohttp.ClientResponse, url: URL) -> OutputError:
+        own = self._addresses.is_own(url)
+        raw, _ = await self._read(response)
+        # Only the API's own words are worth showing; a storage server's page is not.
+        detail = f": {error_message(response.status, raw)}" if own else ""
+        message = f"{_host(url)}: HTTP {response.status}{detail}"
+        if response.status in (404, 410):
+            return OutputMissing(message)
+        if response.status == 401 and own:
+            return OutputRefused(message)
+        return OutputError(message)
+
+    async def _chunks(self, response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
+        """Yield the body. Raises OutputError when it breaks off, trickles, or grows beyond the bound."""
+        time = asyncio.get_running_loop().time
+        total = recent = 0
+        waited = 0.0
+        while True:
+            begun = time()
+            try:
+                chunk = await response.content.read(_CHUNK)
+            except _WIRE_ERRORS as error:
+                raise OutputError(f"{_host(response.url)}: broke off after {total} bytes: {_explain(error)}") from None
+            if not chunk:
+                return
+            # Only waiting counts: a slow disk is not the server's fault.
+            waited += time() - begun
+            total += len(chunk)
+            recent += len(chunk)
+            if total > self._limits.output_bytes:
+                raise OutputError(f"the file has more than {self._limits.output_bytes} bytes")
+            if waited >= self._limits.slow_window:
+                if recent < self._limits.slow_bytes:
+                    raise OutputError(f"{_host(response.url)}: only {recent} bytes in {waited:.0f} s")
+                waited, recent = 0.0, 0
+            yield chunk
+
+
+def _sending_trace(idle: float) -> aiohttp.TraceConfig:
+    async def headers_leave(
+        _: aiohttp.ClientSession, context: SimpleNamespace, __: aiohttp.TraceRequestHeadersSentParams
+    ) -> None:
+        # Called just before the headers are handed to the transport, never after (aiohttp/http_writer.py).
+        sending: _Sending = context.trace_request_ctx
+        sending.headers_left = True
+        sending.stalled.reschedule(asyncio.get_running_loop().time() + idle)
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_headers_sent.append(headers_leave)
+    return trace
+
+
+def _unanswered(error: Exception, sending: _Sending) -> SubmitAnswer:
+    # Both witnesses must agree that nothing left; everything else may have been charged.
+    if isinstance(error, _NO_CONNECTION) and not sending.headers_left:
+        return NotSent(f"no connection: {_explain(error)}")
+    return Unclear(f"no answer: {_explain(error)}")
+
+
+def _announced_length(response: aiohttp.ClientResponse) -> int | None:
+    # With a coding of either kind the number counts other bytes than those that arrive here (RFC 9112, section 6.3).
+    if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+        return None
+    return None if "Transfer-Encoding" in response.headers else response.content_length
+
+
+def _host(url: URL) -> str:
+    # Never the whole address: a signature in it opens the file to whoever reads the log.
+    return printable(url.host or "", 100)
+
+
+def _explain(error: Exception) -> str:
+    """Return the kind of error and the operating system's or OpenSSL's own words, nothing of the request."""
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    words = cause.strerror if isinstance(cause, OSError) else None
+    return printable(f"{type(error).__name__}: {words}" if words else type(error).__name__, 200)
