@@ -11,7 +11,7 @@ from typing import Any
 
 from batchgen.catalog.schemas import request_schema
 from batchgen.catalog.tables import Catalog, Model, Parameter, nearest
-from batchgen.catalog.values import BodyProblem, check_of, problem, shown_value, wrong
+from batchgen.catalog.values import BodyProblem, check_of, is_huge, problem, shown_value, wrong
 
 _REMEMBERED = 4096
 """Parameter sets kept for a model; a manifest rarely has more, and a memory that is full starts afresh."""
@@ -77,25 +77,19 @@ class _ModelChecker:
         if verdict is None:
             if len(self._verdicts) >= _REMEMBERED:
                 self._verdicts.clear()
-            verdict = self._verdicts[remembered] = self._judge_scalars(body)
+            verdict = self._verdicts[remembered] = self._judge(body)
         return found + verdict
-
-    def _judge_scalars(self, body: Mapping[str, Any]) -> tuple[BodyProblem, ...]:
-        # The gate is asked about scalars alone: Draft 7 takes 5.0 for an integer, and here it is none.
-        if self._gate is not None and self._known.issuperset(body) and self._gate(self._probe(body)):
-            return ()
-        return self._judge(body)
 
     def _judge(self, body: Mapping[str, Any]) -> tuple[BodyProblem, ...]:
         """Return what is wrong apart from the free values."""
-        faults = {error.absolute_path[0] for error in self._errors(self._probe(body)) if error.absolute_path}
+        probe = {name: self._stand_ins.get(name, _judgeable(value)) for name, value in body.items()}
+        if self._gate is not None and self._known.issuperset(probe) and self._gate(probe):
+            return ()
+        faults = {error.absolute_path[0] for error in self._errors(probe) if error.absolute_path}
         present = [self._explain(name, body[name]) for name in body if name in faults or name not in self._known]
         required = ["model", *(parameter.name for parameter in self._model.parameters if parameter.required)]
         missing = [problem(name, f"is missing; {self._model.id} needs it") for name in required if name not in body]
         return (*present, *missing)
-
-    def _probe(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: self._stand_ins.get(name, value) for name, value in body.items()}
 
     def _explain(self, name: str, value: object) -> BodyProblem:
         parameter = self._model.parameter(name)
@@ -121,19 +115,26 @@ class _ModelChecker:
             import jsonschema_rs
         except ImportError:
             return None
-        accepts: Callable[[Any], bool] = jsonschema_rs.Draft7Validator(request_schema(self._model)).is_valid
+        # Formats are notes in Draft 7, and the other engine passes over them as well.
+        gate = jsonschema_rs.Draft7Validator(request_schema(self._model), validate_formats=False)
+        accepts: Callable[[Any], bool] = gate.is_valid
         return accepts
 
     @cached_property
     def _errors(self) -> Callable[[Any], Any]:
         # Imported here because it is heavy, and needed only for what no gate lets pass.
-        from jsonschema import Draft7Validator, validators
+        from jsonschema import Draft7Validator
 
-        # Draft 7 counts 5.0 as an integer; sent as it stands, it would be another request than 5.
-        strict = Draft7Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int)
-        kind: Any = validators.extend(Draft7Validator, type_checker=strict)  # type: ignore[no-untyped-call]  # its stubs
-        errors: Callable[[Any], Any] = kind(request_schema(self._model)).iter_errors
-        return errors
+        return Draft7Validator(request_schema(self._model)).iter_errors
+
+
+def _judgeable(value: object) -> object:
+    """Return `value`, or None where no parameter admits it and the schema's engine is not to see it.
+
+    Draft 7 takes 5.0 for an integer, but sent as it stands it would be another request than 5. A number of thousands of
+    digits makes jsonschema raise, since it writes each value into its message.
+    """
+    return value if type(value) in _SCALARS and not is_huge(value) else None
 
 
 def _stand_in(parameter: Parameter) -> object:

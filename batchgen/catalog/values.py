@@ -26,7 +26,7 @@ class BodyProblem:
 Check = Callable[[object], tuple[BodyProblem, ...]]
 
 _SHOWN = 60
-_LARGEST_SHOWN = 10**30
+_HUGE = 10**30
 _SEED_LIMIT = 2**63
 _BLANK = re.compile(r"[\s\x00-\x1f\x7f]")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
@@ -72,14 +72,18 @@ def shown_value(value: object, *, quoted: bool = True) -> str:
         return f'the text "{text}"' if quoted or not value.strip() else text
     if value is None:
         return "null"
-    # Beyond some thousands of digits Python refuses to write a number out in decimals.
-    if type(value) is int and abs(value) >= _LARGEST_SHOWN:
+    if is_huge(value):
         return "a number of that size"
     if isinstance(value, bool | int | float | Decimal):
         return shown(value)
     if isinstance(value, list | tuple):
         return "a list"
     return "a map" if isinstance(value, Mapping) else f"a {type(value).__name__}"
+
+
+def is_huge(value: object) -> bool:
+    """Return whether a value is an integer that nobody means; Python may even refuse to write it out in decimals."""
+    return type(value) is int and abs(value) >= _HUGE
 
 
 def _check_required_text(parameter: Parameter, value: object) -> tuple[BodyProblem, ...]:
