@@ -58,6 +58,7 @@ def base(model: str) -> dict[str, Any]:
         ),
         (T2V, {"resolution": "1080P"}, "`resolution` must be one of 720p, 1080p, not 1080P; did you mean 1080p?"),
         (T2V, {"resolution": 720}, "`resolution` must be one of 720p, 1080p, not 720"),
+        (T2V, {"resolution": "720p\ud83c"}, "`resolution` must be one of 720p, 1080p, not 720p ; did you mean 720p?"),
         (T2V, {"resolution": ""}, '`resolution` must be one of 720p, 1080p, not the text ""'),
         (
             T2V,

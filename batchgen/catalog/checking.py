@@ -11,7 +11,7 @@ from typing import Any
 
 from batchgen.catalog.schemas import request_schema
 from batchgen.catalog.tables import Catalog, Model, Parameter, nearest
-from batchgen.catalog.values import BodyProblem, check_of, is_huge, problem, shown_value, wrong
+from batchgen.catalog.values import BodyProblem, check_of, is_encodable, is_huge, problem, shown_value, wrong
 
 _REMEMBERED = 4096
 """Parameter sets kept for a model; a manifest rarely has more, and a memory that is full starts afresh."""
@@ -132,8 +132,10 @@ def _judgeable(value: object) -> object:
     """Return `value`, or None where no parameter admits it and the schema's engine is not to see it.
 
     Draft 7 takes 5.0 for an integer, but sent as it stands it would be another request than 5. A number of thousands of
-    digits makes jsonschema raise, since it writes each value into its message.
+    digits makes jsonschema raise, since it writes each value into its message; half a surrogate pair jsonschema-rs.
     """
+    if type(value) is str:
+        return value if is_encodable(value) else None
     return value if type(value) in _SCALARS and not is_huge(value) else None
 
 

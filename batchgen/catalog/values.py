@@ -98,7 +98,7 @@ def _check_text(parameter: Parameter, value: object) -> tuple[BodyProblem, ...]:
     if parameter.max_length is not None and len(value) > parameter.max_length:
         message = f"has {len(value):,} characters, at most {parameter.max_length:,} are allowed"
         return (problem(parameter.name, message),)
-    if not (value.isascii() or _encodable(value)):
+    if not (value.isascii() or is_encodable(value)):
         return (problem(parameter.name, "holds half of a surrogate pair (\\ud800 to \\udfff), which is no character"),)
     return ()
 
@@ -155,7 +155,7 @@ def _url_fault(value: object) -> str | None:
         return f"{wanted}; write its scheme in lower case"
     if _BLANK.search(value):
         return f"{wanted}; it holds a blank or a control character (a blank is written %20)"
-    if not _encodable(value):
+    if not is_encodable(value):
         return f"{wanted}; it holds half of a surrogate pair, which is no character"
     return None if _has_host(value) else f"{wanted}; it names no host, or no valid one"
 
@@ -168,7 +168,8 @@ def _has_host(url: str) -> bool:
         return False
 
 
-def _encodable(text: str) -> bool:
+def is_encodable(text: str) -> bool:
+    """Return whether a text is Unicode throughout: no half of a surrogate pair, which UTF-8 cannot carry."""
     try:
         text.encode()
     except UnicodeEncodeError:
