@@ -1,0 +1,166 @@
+"""Charges, one for each row of a ledger, read from a run folder's journal or from a ledger file."""
+
+import csv
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+from batchgen.errors import UsageError
+from batchgen.journal import FILE_NAME, moment, open_for_reading, sqlite_errors
+from batchgen.journal.rows import charge_rows, facts_of
+from batchgen.ledger.cells import COLUMNS, TAG_PREFIX, unguarded
+from batchgen.ledger.writer import amounts_of
+from batchgen.records import State
+from batchgen.text import printable
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """One row of a ledger, as far as costs go. USD, with the signs of the ledger."""
+
+    run: str
+    item_id: str
+    attempt: int
+    """0: a skipped item, which was never sent."""
+    digest: str
+    state: State
+    model: str
+    charged: Decimal
+    refunded: Decimal
+    """Negative or 0."""
+    in_doubt: Decimal
+    submitted_at: datetime | None
+    accepted_at: datetime | None
+    tags: Mapping[str, str]
+    """Only those with a value."""
+
+
+def run_charges(folder: Path) -> Iterator[Charge]:
+    """Yield the charges of a run folder, from one snapshot of its journal, in no order. Raises RunFolderError."""
+    path = folder / FILE_NAME
+    with closing(open_for_reading(path)) as db, sqlite_errors(path):
+        run = facts_of(db).get("run", folder.name)
+        for row in charge_rows(db):
+            amounts = amounts_of(row.state, row.estimated, row.charged, row.refunded)
+            yield Charge(
+                run=run,
+                item_id=row.item_id,
+                attempt=row.number,
+                digest=row.digest,
+                state=State(row.state),
+                model=row.model,
+                charged=amounts.charged,
+                refunded=amounts.refunded,
+                in_doubt=amounts.in_doubt,
+                submitted_at=_second(row.submitted_at),
+                accepted_at=_second(row.accepted_at),
+                tags={name: value for name, value in json.loads(row.tags).items() if value},
+            )
+
+
+def file_charges(path: Path) -> Iterator[Charge]:
+    """Yield the charges of a ledger file, in its order. Raises UsageError that names file and line of what is wrong."""
+    csv.field_size_limit(_LARGEST_CELL)
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as lines:
+            yield from _charges(path, lines)
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not UTF-8 text; export it as CSV in UTF-8") from error
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+
+
+_LARGEST_CELL = 16 * 1024 * 1024
+_MONEY = re.compile(r"-?\d{1,12}(\.\d{1,24})?", re.ASCII)
+_WHOLE = re.compile(r"\d{1,9}", re.ASCII)
+_STATES = frozenset(State)
+
+
+class _BadCellError(Exception):
+    """Says what is wrong with one row; `_charges` adds where."""
+
+
+def _charges(path: Path, lines: Iterable[str]) -> Iterator[Charge]:
+    reader, line = csv.reader(lines, strict=True), 1
+    try:
+        tags = _tags_of(next(reader, []))
+        line = reader.line_num + 1
+        for row in reader:
+            if row:  # spreadsheets leave blank lines at the end
+                yield _charge(row, tags)
+            line = reader.line_num + 1
+    except (csv.Error, _BadCellError) as error:
+        raise UsageError(f"{path}:{line}: {error}") from error
+
+
+def _tags_of(header: list[str]) -> list[str]:
+    for wanted, found in zip(COLUMNS, header, strict=False):
+        if wanted != found:
+            raise _BadCellError(
+                f"this is no ledger of batchgen: column {wanted} expected, {printable(found, 60)!r} found"
+            )
+    if len(header) < len(COLUMNS):
+        raise _BadCellError(f"this is no ledger of batchgen: column {COLUMNS[len(header)]} is missing")
+    names = header[len(COLUMNS) :]
+    for name in names:
+        if not name.startswith(TAG_PREFIX):
+            raise _BadCellError(f"this is no ledger of batchgen: {printable(name, 60)!r} is no column of it")
+    return [name.removeprefix(TAG_PREFIX) for name in names]
+
+
+def _charge(row: list[str], tags: list[str]) -> Charge:
+    if len(row) != len(COLUMNS) + len(tags):
+        raise _BadCellError(f"{len(row)} cells where the header has {len(COLUMNS) + len(tags)}")
+    cells = dict(zip(COLUMNS, row, strict=False))
+    if cells["state"] not in _STATES:
+        raise _BadCellError(f"state {_shown(cells['state'])} is none of {', '.join(State)}")
+    if not _WHOLE.fullmatch(cells["attempt"]):
+        raise _BadCellError(f"attempt {_shown(cells['attempt'])} is no whole number")
+    charged, refunded, net, in_doubt = (
+        _money(cells, name) for name in ("charged_usd", "refunded_usd", "net_usd", "in_doubt_usd")
+    )
+    if net != charged + refunded:
+        raise _BadCellError(f"net_usd {net} is not charged_usd {charged} and refunded_usd {refunded} together")
+    return Charge(
+        run=unguarded(cells["run"]),
+        item_id=unguarded(cells["item_id"]),
+        attempt=int(cells["attempt"]),
+        digest=cells["request_digest"],
+        state=State(cells["state"]),
+        model=unguarded(cells["model"]),
+        charged=charged,
+        refunded=refunded,
+        in_doubt=in_doubt,
+        submitted_at=_time(cells, "submitted_at"),
+        accepted_at=_time(cells, "accepted_at"),
+        tags={name: unguarded(cell) for name, cell in zip(tags, row[len(COLUMNS) :], strict=True) if cell},
+    )
+
+
+def _money(cells: Mapping[str, str], name: str) -> Decimal:
+    if not _MONEY.fullmatch(cells[name]):
+        raise _BadCellError(f"{name} {_shown(cells[name])} is no amount in plain digits")
+    return Decimal(cells[name])
+
+
+def _time(cells: Mapping[str, str], name: str) -> datetime | None:
+    if not cells[name]:
+        return None
+    try:
+        return datetime.strptime(cells[name], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    except ValueError as error:
+        raise _BadCellError(f"{name} {_shown(cells[name])} is no time like 2026-01-31T18:00:00Z") from error
+
+
+def _shown(cell: str) -> str:
+    return repr(printable(cell, 60))
+
+
+def _second(milliseconds: int | None) -> datetime | None:
+    """The moment as a ledger file shows it, so that both sources name a purchase alike."""
+    return None if milliseconds is None else moment(milliseconds // 1000 * 1000)

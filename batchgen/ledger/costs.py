@@ -1,0 +1,130 @@
+"""Cost reports: charges summed by group. Exact, streamed, and nothing counted twice."""
+
+import hashlib
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from batchgen.errors import UsageError
+from batchgen.ledger.charges import Charge
+from batchgen.records import State
+from batchgen.text import stamp
+
+GroupKey = Callable[[Charge], str | None]
+"""Names the group of a charge; None where it belongs to none (no such tag, never sent)."""
+ROW_STATES = tuple(state for state in State if state is not State.PENDING)
+"""The states that a ledger's row can be in."""
+
+
+@dataclass(slots=True)
+class Sums:
+    """Running sums of one group. USD, with the signs of the ledger."""
+
+    rows: int = 0
+    charged: Decimal = Decimal(0)
+    refunded: Decimal = Decimal(0)
+    in_doubt: Decimal = Decimal(0)
+    states: dict[State, int] = field(default_factory=dict)
+
+    @property
+    def net(self) -> Decimal:
+        """What the account paid."""
+        return self.charged + self.refunded
+
+    def add(self, charge: Charge) -> None:
+        """Take one charge in."""
+        self.rows += 1
+        self.charged += charge.charged
+        self.refunded += charge.refunded
+        self.in_doubt += charge.in_doubt
+        self.states[charge.state] = self.states.get(charge.state, 0) + 1
+
+
+@dataclass(frozen=True, slots=True)
+class CostReport:
+    """Groups by name, the nameless one last, and their total."""
+
+    by: str
+    groups: tuple[tuple[str | None, Sums], ...]
+    total: Sums
+    repeated: int
+    """Rows that were given more than once and counted once."""
+
+
+def group_key(by: str) -> GroupKey:
+    """Return the rule behind `--by`: model, day, month, state, run or tag:NAME. Raises UsageError."""
+    name, _, tag = by.partition(":")
+    if name == "tag" and tag:
+        return lambda charge: charge.tags.get(tag)
+    if by not in _KEYS:
+        raise UsageError(f"--by {by}: choose {', '.join(_KEYS)} or tag:NAME")
+    return _KEYS[by]
+
+
+def cost_report(by: str, charges: Iterable[Charge]) -> CostReport:
+    """Return the sums of `charges` by group; a charge that comes twice counts as it came first.
+
+    A purchase is known by run, item, attempt and digest, and by the second it was submitted in, which tells apart two
+    runs of one name in different output folders. Memory grows with the groups, not with the charges.
+    """
+    key = group_key(by)
+    groups: dict[str | None, Sums] = {}
+    total, given = Sums(), 0
+
+    def counted() -> Iterator[Charge]:
+        nonlocal given
+        for charge in charges:
+            given += 1
+            yield charge
+
+    for charge in _distinct(counted()):
+        total.add(charge)
+        group = key(charge)
+        if group not in groups:
+            groups[group] = Sums()
+        groups[group].add(charge)
+    ordered = sorted(groups.items(), key=lambda entry: (entry[0] is None, entry[0] or ""))
+    return CostReport(by, tuple(ordered), total, given - total.rows)
+
+
+def _distinct(charges: Iterable[Charge]) -> Iterator[Charge]:
+    # A nameless database is private, is kept in memory while small, and goes to a temporary file beyond that (SQLite
+    # documentation, "In-Memory Databases"): a set of a million purchases would be the one thing here that grows.
+    with closing(sqlite3.connect("", isolation_level=None)) as db:
+        db.execute("PRAGMA journal_mode = OFF")
+        db.execute("PRAGMA cache_size = -32768")
+        db.execute("CREATE TABLE seen (purchase BLOB PRIMARY KEY) WITHOUT ROWID")
+        db.execute("BEGIN")
+        for charge in charges:
+            if db.execute("INSERT OR IGNORE INTO seen VALUES (?)", (_purchase(charge),)).rowcount:
+                yield charge
+
+
+def _purchase(charge: Charge) -> bytes:
+    submitted = stamp(charge.submitted_at) if charge.submitted_at else ""
+    parts = (charge.run, charge.item_id, str(charge.attempt), charge.digest, submitted)
+    return hashlib.blake2b("\0".join(parts).encode(), digest_size=16).digest()
+
+
+def _when(charge: Charge) -> str | None:
+    moment = charge.accepted_at or charge.submitted_at
+    return stamp(moment) if moment else None
+
+
+def _cut(length: int) -> GroupKey:
+    def key(charge: Charge) -> str | None:
+        when = _when(charge)
+        return when[:length] if when else None
+
+    return key
+
+
+_KEYS: dict[str, GroupKey] = {
+    "model": lambda charge: charge.model,
+    "day": _cut(len("2026-01-31")),
+    "month": _cut(len("2026-01")),
+    "state": lambda charge: charge.state,
+    "run": lambda charge: charge.run,
+}
