@@ -1,8 +1,8 @@
 """The JSON Schema of manifests, for editors: derived from the tables and from the settings of a run.
 
 Models are told apart by `if`/`then` into closed definitions, because editors then say what is wrong with the one model
-that is meant; with `oneOf` they would speak of all seven. It is no stricter than the program, which has the last word:
-wherever a value can be built from variables, a text with `${` in it is admitted.
+that is meant; with `oneOf` they would speak of all seven. Wherever a value can be built from variables, a text with
+`${` in it is admitted: what becomes of it, only the program can tell.
 """
 
 from collections.abc import Iterable
@@ -130,7 +130,9 @@ def _own_keys() -> Schema:
         },
         "tags": {
             "description": "Words to group costs by; each becomes a column tag_NAME of the ledger.",
-            **scalar_map,
+            "type": "object",
+            "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_-]{0,63}$"},
+            "additionalProperties": {"type": [*_SCALAR, "null"]},
             "examples": [{"client": "acme"}],
         },
         "matrix": {
