@@ -1,6 +1,7 @@
 """What the checker says of bodies: the same with and without the gate, and never milder than the schema."""
 
 import json
+import sys
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -328,3 +329,10 @@ def test_request_schemas_are_valid_and_closed(model: Model) -> None:
     assert schema["additionalProperties"] is False
     assert schema["properties"]["model"]["const"] == model.id
     assert "default" not in json.dumps(schema)
+
+
+def test_without_the_extra_the_checker_works_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "jsonschema_rs", None)  # importing it then raises ImportError
+    checker = BodyChecker(CATALOG)
+    assert checker.problems(T2I, base(T2I)) == ()
+    assert [problem.path for problem in checker.problems(T2I, base(T2I) | {"num_images": 10})] == [("num_images",)]
