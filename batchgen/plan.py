@@ -95,7 +95,7 @@ def make_plan(
         cost = group.estimated * group.items
         if group.edited:
             changed, changed_usd = changed + group.items, changed_usd + cost
-        if group.state is State.PENDING or group.state in retry:
+        if group.state is State.PENDING or group.state in retry or group.again:
             count, total = buy.get(group.model, (0, Decimal(0)))
             buy[group.model] = (count + group.items, total + cost)
     by_tag: dict[str, dict[str, tuple[int, Decimal]]] = defaultdict(dict)

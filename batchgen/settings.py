@@ -11,6 +11,9 @@ from typing import Any, Literal
 
 from batchgen.errors import UsageError
 
+RUN_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+"""What a run may be called; it names a folder."""
+
 Kind = Literal["count", "usd", "seconds", "text"]
 
 

@@ -22,6 +22,8 @@ class Group:
     estimated: Decimal
     """USD for one item."""
     items: int
+    again: bool = False
+    """On disk already, and to be bought anew all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +43,17 @@ class Comparison:
         self._db = db
         self._journal = journal
 
-    def groups(self) -> list[Group]:
-        """Return how the items stand, those that are alike counted together."""
+    def groups(self, again: Callable[[str], bool] = lambda _: False) -> list[Group]:
+        """Return how the items stand, those that are alike counted together; `again` marks good ones to buy anew."""
+        self._db.create_function("again", 1, again, deterministic=True)
         rows = self._db.execute(
-            f"SELECT {_STATE if self._journal else _NEW}, s.model, s.estimated, COUNT(*) FROM stage.item s"
-            f" {_JOIN if self._journal else ''} WHERE wanted(s.id, s.tags) GROUP BY 1, 2, 3, 4"
+            f"SELECT {_STANDING if self._journal else _NEW}, s.model, s.estimated, COUNT(*) FROM stage.item s"
+            f" {_JOIN if self._journal else ''} WHERE wanted(s.id, s.tags) GROUP BY 1, 2, 3, 4, 5"
         )
-        return [Group(State(row[0]), bool(row[1]), row[2], Decimal(row[3]), row[4]) for row in rows]
+        return [
+            Group(State(state), bool(edited), model, Decimal(estimated), items, bool(anew))
+            for state, edited, anew, model, estimated, items in rows
+        ]
 
     def tags(self) -> list[TagGroup]:
         """Return what would be bought by tag."""
@@ -76,8 +82,11 @@ _EDITED = (
     "EXISTS (SELECT 1 FROM item o WHERE o.id = s.id AND o.digest <> s.digest"
     " AND o.state IN ('submitting', 'processing', 'ready', 'done', 'in_doubt', 'lost'))"
 )
-_STATE = f"COALESCE(j.state, 'pending'), (j.key IS NULL OR j.state = 'pending') AND {_EDITED}"
-_NEW = "'pending', 0"
+_STANDING = (
+    f"COALESCE(j.state, 'pending'), (j.key IS NULL OR j.state = 'pending') AND {_EDITED},"
+    " j.state = 'done' AND again(s.id)"
+)
+_NEW = "'pending', 0, 0"
 
 
 @contextmanager

@@ -131,8 +131,15 @@ class Journal:
             finally:
                 self.db.execute("DETACH stage")
 
+    def live(self) -> int:
+        """Return how many items are at the provider, on their way there, or in doubt."""
+        (count,) = self.db.execute(
+            "SELECT COUNT(*) FROM item WHERE state IN ('submitting', 'processing', 'ready', 'in_doubt')"
+        ).fetchone()
+        return int(count)
+
     def select(self, wanted: Callable[[str, str], bool]) -> None:
-        """Narrow what `pending` and `reopen` see to the items for which `wanted(id, tags as JSON)` holds."""
+        """Narrow what `pending`, `reopen` and `counts` see to the items for which `wanted(id, tags as JSON)` holds."""
         self.db.create_function("wanted", 2, wanted, deterministic=True)
 
     def pending(self, after: int, count: int) -> list[tuple[int, Work]]:
@@ -289,10 +296,10 @@ class Journal:
             yield _attempt(row)
 
     def counts(self) -> dict[State, int]:
-        """Return how many listed items are in each state, with those that are listed no longer but not settled."""
+        """Return how many asked-for items are in each state, with those that are listed no longer but not settled."""
         rows = self.db.execute(
-            "SELECT state, COUNT(*) FROM item WHERE listed IS NOT NULL"
-            " OR state IN ('submitting', 'processing', 'ready') GROUP BY state"
+            "SELECT state, COUNT(*) FROM item WHERE (listed IS NOT NULL AND wanted(id, tags))"
+            " OR state IN ('submitting', 'processing', 'ready', 'in_doubt') GROUP BY state"
         )
         return {State(state): count for state, count in rows}
 

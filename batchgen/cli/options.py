@@ -1,0 +1,75 @@
+"""Options that several commands share."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from batchgen.settings import SETTINGS
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def _all(*options: Callable[[_F], _F]) -> Callable[[_F], _F]:
+    def apply(command: _F) -> _F:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return apply
+
+
+def manifest_options(command: _F) -> _F:
+    """The manifest, and which of its items in which run folder."""
+    return _all(
+        click.argument("manifest", type=click.Path(path_type=Path)),
+        click.option("--output", metavar="DIR", help="The output folder (BATCHGEN_OUTPUT)."),
+        click.option("--run", "name", metavar="NAME", help="The run folder's name (default: the manifest's name)."),
+        click.option(
+            "--only",
+            multiple=True,
+            metavar="PATTERN",
+            help="Only items whose id fits a GLOB, or tag:NAME=VALUE. Repeatable.",
+        ),
+    )(command)
+
+
+def setting_options(*names: str) -> Callable[[_F], _F]:
+    """Flags for the settings that have one; with names, for those only."""
+    return _all(
+        *(
+            click.option(
+                setting.option,
+                setting.name,
+                metavar={"count": "N", "usd": "USD", "seconds": "SECONDS", "text": "TEXT"}[setting.kind],
+                help=f"{setting.help[0].upper()}{setting.help[1:]}.",
+            )
+            for setting in SETTINGS
+            if setting.flag and (not names or setting.name in names)
+        )
+    )
+
+
+def connection_options(command: _F) -> _F:
+    """Where the API is, and with which key."""
+    return _all(
+        click.option(
+            "--base-url", metavar="URL", envvar="BATCHGEN_BASE_URL", help="The API (default https://api18.dev)."
+        ),
+        click.option(
+            "--api-key-file",
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            help="A file that holds the key and nothing else (default: API18_KEY, then .env).",
+        ),
+        click.option("--rotated-key", is_flag=True, help="This is a new key of the account that the run began with."),
+    )(command)
+
+
+def report_options(command: _F) -> _F:
+    """How much is said, and in which form."""
+    return _all(
+        click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON on stdout."),
+        click.option("--quiet", "-q", is_flag=True, help="No progress, no closing table."),
+    )(command)

@@ -1,0 +1,48 @@
+"""`batchgen plan`."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from batchgen.cli.options import manifest_options, setting_options
+
+WORK_TO_DO = 10
+
+
+@click.command("plan")
+@manifest_options
+@setting_options("max_new")
+@click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
+@click.option("--detailed-exitcode", is_flag=True, help="Exit with 10 when there is something to buy.")
+def command(manifest: Path, **options: Any) -> int:
+    """Show what a run would buy, and what it would cost.
+
+    Nothing is sent and nothing is written: the manifest is compared with the run folder's journal, also while a run
+    goes on.
+    """
+    from batchgen.plan import format_plan, plan_json
+    from batchgen.run import Request, prepared
+
+    request = Request(
+        manifest=manifest,
+        environment=os.environ,
+        output=options["output"],
+        name=options["name"],
+        only=options["only"],
+        flags=options,
+    )
+    with prepared(request) as ready:
+        plan = ready.plan()
+        if options["as_json"]:
+            click.echo(json.dumps(plan_json(plan), indent=2))
+        else:
+            click.echo(format_plan(plan, ready.manifest.left_out, ready.manifest.unseeded))
+            if plan.changed:
+                click.echo(f"changed: {', '.join(ready.edited_ids(10))}{', …' if plan.changed > 10 else ''}")
+            limit = ready.settings.max_new
+            if limit is not None and plan.to_buy > limit:
+                click.echo(f"note: max_new lets one run buy {limit:,} of them")
+    return WORK_TO_DO if options["detailed_exitcode"] and plan.to_buy else 0

@@ -1,0 +1,146 @@
+"""`batchgen run`."""
+
+import os
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from batchgen.cli.options import connection_options, manifest_options, report_options, setting_options
+
+if TYPE_CHECKING:
+    from batchgen.cli.session import Account
+    from batchgen.journal import Journal
+    from batchgen.plan import Plan
+    from batchgen.run import Prepared, Summary
+    from batchgen.settings import Settings
+
+
+@click.command("run")
+@manifest_options
+@setting_options()
+@click.option("--retry", metavar="STATES", default="", help="Try again: failed, rejected, lost (a comma between them).")
+@click.option("--again", multiple=True, metavar="GLOB", help="Buy good items anew; needs --yes. Repeatable.")
+@click.option(
+    "--skip-bought",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="LEDGER",
+    help="Leave out items that another ledger shows as bought. Repeatable.",
+)
+@click.option("--yes", "-y", is_flag=True, help="Agree to what would be asked; without a cap, up to the estimate.")
+@click.option("--simulate", is_flag=True, help="Run against an embedded simulator: no key, no money.")
+@connection_options
+@report_options
+def command(manifest: Path, **options: Any) -> int:
+    """Buy what is missing, download it, and write the ledger.
+
+    The same command resumes: what is bought already is never bought again. With --simulate nothing leaves this
+    machine. Prompts and reference images must be lawful, and used with the consent of the people they show.
+    """
+    from batchgen.cli.session import tell
+    from batchgen.run import Request, parse_states, prepared
+
+    request = Request(
+        manifest=manifest,
+        environment=os.environ,
+        output=options["output"],
+        name=options["name"],
+        only=options["only"],
+        flags=options,
+        retry=parse_states(options["retry"]),
+        again=options["again"],
+        skip_bought=options["skip_bought"],
+    )
+    with prepared(request) as ready:
+        summary = _run(ready, options)
+    if summary is None:
+        click.echo("nothing was bought", err=True)
+        return 2
+    return tell(summary, as_json=options["as_json"], quiet=options["quiet"])
+
+
+def _run(ready: "Prepared", options: dict[str, Any]) -> "Summary | None":
+    """Own the folder, ask, list, and execute; None where the user said no."""
+    from batchgen.cli.session import account_for
+    from batchgen.journal import FILE_NAME
+    from batchgen.run import Invocation, bind, capped, execute, opened
+
+    exists = (ready.folder / FILE_NAME).exists()
+    with ExitStack() as stack:
+        # A folder that exists is owned before anything is asked: what is planned then is what is bought.
+        journal = stack.enter_context(opened(ready.folder, create=True)) if exists else None
+        account = account_for(
+            simulate=options["simulate"],
+            base_url=options["base_url"],
+            manifest_folder=ready.request.manifest.parent,
+            key_file=options["api_key_file"],
+        )
+        if journal is not None:
+            bind(journal, ready.name, account.binding, rotated_key=options["rotated_key"])
+        plan = ready.plan()
+        if not _agreed(ready, plan, yes=options["yes"], account=account):
+            return None
+        if journal is None:
+            journal = stack.enter_context(opened(ready.folder, create=True))
+            bind(journal, ready.name, account.binding, rotated_key=options["rotated_key"])
+        settings = capped(ready.settings, plan, real_money=not account.binding.simulated)
+        _list(ready, journal)
+        _announce(ready, plan, settings, quiet=options["quiet"])
+        url = stack.enter_context(account.connected(ready.folder))
+        return execute(
+            Invocation(
+                name=ready.name,
+                folder=ready.folder,
+                journal=journal,
+                settings=settings,
+                base_url=url,
+                key=account.key,
+                buying=True,
+                quiet=options["quiet"],
+            )
+        )
+
+
+def _agreed(ready: "Prepared", plan: "Plan", *, yes: bool, account: "Account") -> bool:
+    """Whether the run may start. Raises ConsentError where nobody can be asked."""
+    from batchgen.errors import ConsentError
+    from batchgen.run import reasons_to_ask
+
+    reasons = reasons_to_ask(plan, ready.request, ready.settings, real_money=not account.binding.simulated)
+    if not reasons or yes:
+        return True
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise ConsentError(f"{'; '.join(reasons)}: give --yes, or set --max-cost or --budget where a cap is missing")
+    for reason in reasons:
+        click.echo(reason, err=True)
+    if plan.changed:
+        click.echo(f"changed: {', '.join(ready.edited_ids(10))}{', …' if plan.changed > 10 else ''}", err=True)
+    return click.confirm("go on?", default=False, err=True)
+
+
+def _list(ready: "Prepared", journal: "Journal") -> None:
+    """Make the staged items the listed ones, and open again what was asked for."""
+    from batchgen.records import State
+
+    journal.list_items(ready.stage)
+    journal.select(ready.selection.wanted)
+    with journal.transaction():
+        if ready.request.retry:
+            journal.reopen(sorted(ready.request.retry), lambda _: True)
+        if ready.request.again:
+            journal.reopen([State.DONE], ready.request.again_wanted)
+
+
+def _announce(ready: "Prepared", plan: "Plan", settings: "Settings", *, quiet: bool) -> None:
+    from batchgen.text import plural, usd
+
+    if quiet:
+        return
+    if ready.skipped_as_bought:
+        click.echo(f"{plural(ready.skipped_as_bought, 'item')} left out: another ledger shows them as bought", err=True)
+    caps = [f"{name} ${usd(cap)}" for name in ("max_cost", "budget") if (cap := getattr(settings, name)) is not None]
+    limits = f" ({', '.join(caps)})" if caps else ""
+    click.echo(f"{ready.name}: to buy {plural(plan.to_buy, 'item')} for ${usd(plan.estimated)}{limits}", err=True)

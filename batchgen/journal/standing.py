@@ -1,0 +1,40 @@
+"""How a run stands, read beside the process that writes it."""
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from batchgen.journal.schema import moment
+from batchgen.records import State
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A submission that may have been charged, with what helps to find it in the provider's billing."""
+
+    item_id: str
+    number: int
+    digest: str
+    estimated: Decimal
+    submitted_at: datetime
+    reason: str
+
+
+def counts_of(db: sqlite3.Connection) -> dict[State, int]:
+    """Return how many items are in each state: the listed ones, and those that are not settled."""
+    rows = db.execute(
+        "SELECT state, COUNT(*) FROM item WHERE listed IS NOT NULL"
+        " OR state IN ('submitting', 'processing', 'ready', 'in_doubt') GROUP BY state"
+    )
+    return {State(state): count for state, count in rows}
+
+
+def doubts(db: sqlite3.Connection) -> Iterator[Doubt]:
+    """Yield what is in doubt, oldest first."""
+    for row in db.execute(
+        "SELECT i.id, a.number, i.digest, a.estimated, a.submitted_at, a.error_message FROM item i"
+        " JOIN attempt a ON a.item = i.key AND a.state = 'in_doubt' WHERE i.state = 'in_doubt' ORDER BY a.submitted_at"
+    ):
+        yield Doubt(row[0], row[1], row[2], Decimal(row[3]), moment(row[4]), row[5] or "")

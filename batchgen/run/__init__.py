@@ -1,0 +1,29 @@
+"""A run: manifest, plan, consent, folder, scheduler and summary, put together."""
+
+from batchgen.run.consent import capped, reasons_to_ask
+from batchgen.run.execution import Invocation, execute
+from batchgen.run.folder import SIMULATOR, Binding, bind, opened
+from batchgen.run.preparing import Prepared, Request, parse_states, prepared
+from batchgen.run.simulated import KEY as SIMULATED_KEY
+from batchgen.run.simulated import simulator
+from batchgen.run.summary import Summary, format_summary, summary_json
+
+__all__ = [
+    "SIMULATED_KEY",
+    "SIMULATOR",
+    "Binding",
+    "Invocation",
+    "Prepared",
+    "Request",
+    "Summary",
+    "bind",
+    "capped",
+    "execute",
+    "format_summary",
+    "opened",
+    "parse_states",
+    "prepared",
+    "reasons_to_ask",
+    "simulator",
+    "summary_json",
+]

@@ -1,0 +1,183 @@
+"""One invocation, from an open journal to the summary: puts client, recorder, scheduler and progress together."""
+
+import asyncio
+import logging
+import os
+import random
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from batchgen.budget import Money, Purse
+from batchgen.catalog import load_catalog
+from batchgen.client import HttpApi
+from batchgen.clock import utc_now
+from batchgen.credentials import ApiKey
+from batchgen.halting import exit_code
+from batchgen.journal import GroupRecorder, Journal
+from batchgen.ledger import cost_report, next_write, run_charges, write_ledger
+from batchgen.progress import Reporter, Snapshot, reporter_for
+from batchgen.records import State
+from batchgen.run.summary import Summary, write_summary
+from batchgen.scheduler import Board, Ending, Scheduler, Seams, Terms
+from batchgen.settings import Settings
+
+log = logging.getLogger("batchgen")
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """Everything that one run of the scheduler needs."""
+
+    name: str
+    folder: Path
+    journal: Journal
+    settings: Settings
+    base_url: str
+    key: ApiKey
+    buying: bool
+    quiet: bool
+
+
+def execute(invocation: Invocation) -> Summary:
+    """Run until everything has ended or there is a reason to stop; write ledger and summary.
+
+    The journal's items are listed already. Raises DiskError, RunFolderError.
+    """
+    ending = _event_loop_run(lambda: _run(invocation))
+    return _conclude(invocation, ending)
+
+
+def _event_loop_run(main: Callable[[], Awaitable[Ending]]) -> Ending:
+    async def start() -> Ending:
+        return await main()
+
+    try:
+        import uvloop  # the extra `fast`
+    except ImportError:
+        return asyncio.run(start())
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(start())
+
+
+async def _run(invocation: Invocation) -> Ending:
+    journal, settings = invocation.journal, invocation.settings
+    with journal.transaction():
+        interrupted = journal.doubt_interrupted()
+    if interrupted:
+        log.warning("%d submissions of an earlier invocation had no recorded answer: in doubt", interrupted)
+    spend = journal.spend()
+    purse = Purse(Money(spend.charged, spend.refunded, in_doubt=spend.in_doubt), settings.max_cost, settings.budget)
+    api = HttpApi(invocation.base_url, invocation.key.reveal())
+    try:
+        async with GroupRecorder(journal) as record:
+            seams = Seams(api, journal, record, invocation.folder, utc_now, random.Random())  # noqa: S311 - jitter
+            board = Board(seams, terms_of(invocation), purse, journal.counts())
+            scheduler = Scheduler(board)
+            _handle_signals(scheduler)
+            reporter = reporter_for(sys.stderr, quiet=invocation.quiet, elapsed=_stopwatch())
+            helpers = [
+                asyncio.create_task(_report(board, reporter)),
+                asyncio.create_task(_rewrite_ledger(invocation)),
+            ]
+            try:
+                return await scheduler.run()
+            finally:
+                for helper in helpers:
+                    helper.cancel()
+                await asyncio.gather(*helpers, return_exceptions=True)
+                reporter.show(snapshot_of(board))
+                reporter.close()
+    finally:
+        await api.aclose()
+
+
+def terms_of(invocation: Invocation) -> Terms:
+    """Return the terms of an invocation, with what the tables say of the models."""
+    catalog = load_catalog()
+    return Terms(
+        settings=invocation.settings,
+        account=invocation.key.fingerprint,
+        tables=catalog.version,
+        endpoints={model.id: model.endpoint for model in catalog.models.values()},
+        kinds={model.id: model.output for model in catalog.models.values()},
+        buying=invocation.buying,
+    )
+
+
+def snapshot_of(board: Board) -> Snapshot:
+    """Return how a run stands now."""
+    counts: Mapping[State, int] = board.counts
+    return Snapshot(
+        items=sum(counts.values()),
+        done=counts.get(State.DONE, 0),
+        in_flight=sum(counts.get(state, 0) for state in (State.SUBMITTING, State.PROCESSING, State.READY)),
+        failed=sum(counts.get(state, 0) for state in (State.FAILED, State.REJECTED, State.LOST)),
+        in_doubt=counts.get(State.IN_DOUBT, 0),
+        spent=board.purse.life.charged - board.purse.life.refunded,
+        left=board.purse.left(),
+    )
+
+
+def _handle_signals(scheduler: Scheduler) -> None:
+    """First Ctrl-C or SIGTERM: end soon and in order. Second: at once; all that was recorded is on disk."""
+    loop = asyncio.get_running_loop()
+    asked = False
+
+    def on_signal() -> None:
+        nonlocal asked
+        if asked:
+            logging.shutdown()
+            os._exit(130)
+        asked = True
+        sys.stderr.write("\nending: waiting for answers under way; once more to end at once\n")
+        sys.stderr.flush()
+        scheduler.interrupt()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, on_signal)
+
+
+def _stopwatch() -> Callable[[], float]:
+    loop = asyncio.get_running_loop()
+    start = loop.time()
+    return lambda: loop.time() - start
+
+
+async def _report(board: Board, reporter: Reporter) -> None:
+    while True:
+        reporter.show(snapshot_of(board))
+        await asyncio.sleep(reporter.every)
+
+
+async def _rewrite_ledger(invocation: Invocation) -> None:
+    """Keep the ledger on disk not too far behind, at a small share of the work."""
+    loop = asyncio.get_running_loop()
+    written, took = loop.time(), 0.0
+    while True:
+        await asyncio.sleep(5.0)
+        if next_write(took, loop.time() - written):
+            start = loop.time()
+            await asyncio.to_thread(write_ledger, invocation.name, invocation.folder)
+            written = loop.time()
+            took = written - start
+
+
+def _conclude(invocation: Invocation, ending: Ending) -> Summary:
+    counts: dict[State, int] = invocation.journal.counts()
+    totals = write_ledger(invocation.name, invocation.folder)
+    summary = Summary(
+        run=invocation.name,
+        folder=invocation.folder,
+        counts=counts,
+        totals=totals,
+        costs=cost_report("model", run_charges(invocation.folder)),
+        stop=ending.stop,
+        detail=ending.detail,
+        exit_code=exit_code(ending.stop, counts),
+    )
+    write_summary(summary)
+    log.info("ended with exit code %d", summary.exit_code)
+    return summary

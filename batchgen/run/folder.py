@@ -1,0 +1,112 @@
+"""A run folder: owned by one process, and bound to the API and the account that it began with."""
+
+import logging
+import logging.handlers
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from batchgen.clock import utc_now
+from batchgen.errors import RunFolderError
+from batchgen.files import disk_errors
+from batchgen.journal import Journal, own
+from batchgen.text import plural, printable
+
+LOG_NAME = "batchgen.log"
+SIMULATOR = "simulator"
+"""Stands for the API's address in a folder of pretend money."""
+_LOG_BYTES = 10_000_000
+_LOG_COPIES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """What the money of a run folder belongs to."""
+
+    api: str
+    """The base URL, or `simulator`."""
+    account: str
+    """The key's fingerprint."""
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the money is pretend money."""
+        return self.api == SIMULATOR
+
+
+@contextmanager
+def opened(folder: Path, *, create: bool) -> Iterator[Journal]:
+    """Own a run folder and open its journal and its log while the block runs. Raises RunFolderError, DiskError."""
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=create)
+    with own(folder, utc_now()):
+        journal = Journal(folder, create=create)
+        try:
+            with _logging_to(folder / LOG_NAME):
+                yield journal
+        finally:
+            journal.close()
+
+
+def bind(journal: Journal, name: str, binding: Binding, *, rotated_key: bool) -> None:
+    """Bind a new folder, or check that a bound one fits. Raises RunFolderError where money would mix."""
+    facts = journal.facts()
+    if "api" not in facts:
+        with journal.transaction():
+            journal.note(run=name, api=binding.api, account=binding.account)
+        return
+    bound = Binding(facts["api"], facts["account"])
+    if bound == binding:
+        return
+    if bound.simulated != binding.simulated:
+        had, has = ("simulated", "real") if bound.simulated else ("real", "simulated")
+        raise RunFolderError(
+            f"this run folder holds {had} purchases, and {has} ones never mix with them; use --run NAME"
+        )
+    live = journal.live()
+    if live and bound.api != binding.api:
+        raise RunFolderError(
+            f"{plural(live, 'item')} of this run folder are live at {printable(bound.api)}, not at {binding.api}; "
+            f"use --base-url {printable(bound.api)}, or another --run NAME"
+        )
+    if live and not rotated_key:
+        raise RunFolderError(
+            f"{plural(live, 'item')} of this run folder are live under another account (fingerprint {bound.account}, "
+            f"not {binding.account}); use that key, or --rotated-key if this is a new key of the same account"
+        )
+    with journal.transaction():
+        journal.note(api=binding.api, account=binding.account)
+
+
+@contextmanager
+def _logging_to(path: Path) -> Iterator[None]:
+    log = logging.getLogger("batchgen")
+    handler = _Log(path)
+    log.addHandler(handler)
+    level = log.level
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
+        log.removeHandler(handler)
+        handler.close()
+
+
+class _Log(logging.handlers.RotatingFileHandler):
+    """One line a record, in UTC, without control characters; a log that cannot be written does not end a run."""
+
+    def __init__(self, path: Path) -> None:
+        with disk_errors(path):
+            super().__init__(path, maxBytes=_LOG_BYTES, backupCount=_LOG_COPIES, encoding="utf-8", errors="replace")
+        formatter = logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%SZ")
+        formatter.converter = time.gmtime
+        self.setFormatter(formatter)
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record), 4000)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Keep going: what the log says stands in the journal as well."""

@@ -1,0 +1,107 @@
+"""From a manifest to a plan: nothing here writes to a run folder."""
+
+import sqlite3
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from batchgen.catalog import load_catalog
+from batchgen.errors import UsageError
+from batchgen.journal import FILE_NAME
+from batchgen.journal.comparing import compare
+from batchgen.ledger import file_charges
+from batchgen.locate import output_folder
+from batchgen.manifest import Manifest, stage_manifest
+from batchgen.plan import Plan, Selection, make_plan
+from batchgen.records import LIVE, State
+from batchgen.settings import BY_NAME, RUN_NAME, Settings, resolve_settings
+
+_RETRYABLE = (State.FAILED, State.REJECTED, State.LOST)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What `plan` and `run` are asked for, beside the manifest itself."""
+
+    manifest: Path
+    environment: Mapping[str, str]
+    output: str | None = None
+    name: str | None = None
+    only: tuple[str, ...] = ()
+    flags: Mapping[str, str | None] | None = None
+    retry: frozenset[State] = frozenset()
+    again: tuple[str, ...] = ()
+    skip_bought: tuple[Path, ...] = ()
+
+    def again_wanted(self, item_id: str) -> bool:
+        """Whether a good item is to be bought anew."""
+        return any(fnmatchcase(item_id, glob) for glob in self.again)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A manifest that was read, checked and staged, with the settings in force."""
+
+    request: Request
+    manifest: Manifest
+    stage: Path
+    name: str
+    folder: Path
+    settings: Settings
+    selection: Selection
+    skipped_as_bought: int
+
+    def plan(self) -> Plan:
+        """Return how the manifest stands against its run folder. Raises RunFolderError."""
+        with compare(self.stage, self.folder / FILE_NAME, self.selection.wanted) as comparison:
+            groups = comparison.groups(self.request.again_wanted)
+            return make_plan(self.name, groups, comparison.tags(), self.request.retry)
+
+    def edited_ids(self, most: int) -> list[str]:
+        """Return the first ids that were bought before with another request."""
+        with compare(self.stage, self.folder / FILE_NAME, self.selection.wanted) as comparison:
+            return comparison.edited_ids(most)
+
+
+def parse_states(text: str) -> frozenset[State]:
+    """Return the states of `--retry failed,lost`; raises UsageError."""
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    allowed = ", ".join(_RETRYABLE)
+    for word in words:
+        if word not in _RETRYABLE:
+            raise UsageError(f"--retry {word}: the states that can be retried are {allowed}")
+    return frozenset(State(word) for word in words)
+
+
+@contextmanager
+def prepared(request: Request) -> Iterator[Prepared]:
+    """Read, check and stage a manifest in a scratch folder that goes with the block.
+
+    Raises ManifestError with every problem, UsageError, DiskError.
+    """
+    selection = Selection.parse(request.only)
+    if request.name is not None and not RUN_NAME.fullmatch(request.name):
+        raise UsageError(f"--run {request.name!r}: a run's name is made of a-z, 0-9, '.', '_' and '-', 64 at most")
+    with tempfile.TemporaryDirectory(prefix="batchgen-", ignore_cleanup_errors=True) as scratch:
+        stage = Path(scratch) / "stage.sqlite3"
+        template = request.environment.get(BY_NAME["path"].variable) or None
+        manifest = stage_manifest(request.manifest, stage, load_catalog(), path_template=template)
+        settings = resolve_settings(request.flags or {}, request.environment, manifest.settings)
+        name = request.name or manifest.name
+        folder = output_folder(request.manifest, request.output, request.environment) / name
+        skipped = _skip_bought(stage, request.skip_bought)
+        yield Prepared(request, manifest, stage, name, folder, settings, selection, skipped)
+
+
+def _skip_bought(stage: Path, ledgers: Sequence[Path]) -> int:
+    """Take out of the stage what another ledger shows as bought, or as perhaps bought; return how many items."""
+    bought = {*LIVE, State.DONE, State.IN_DOUBT, State.LOST}
+    with closing(sqlite3.connect(stage)) as db, db:
+        count = 0
+        for ledger in ledgers:
+            pairs = ((c.item_id, c.digest) for c in file_charges(ledger) if c.state in bought)
+            count += db.executemany("DELETE FROM item WHERE id = ? AND digest = ?", pairs).rowcount
+        return count
