@@ -6,13 +6,15 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent.parent / "batchgen"
 
 FLOORS = {
-    1: ["__init__", "records", "errors", "files", "text", "clock", "digest"],
+    0: ["__init__", "records", "errors", "text", "clock", "digest"],
+    1: ["files"],
     2: ["api", "settings", "retry", "budget", "polling", "halting", "media", "credentials", "locate"],
     3: ["catalog", "client", "journal"],
     4: ["manifest", "plan", "download", "ledger", "progress"],
     5: ["scheduler"],
     6: ["run", "simulator"],
-    7: ["cli", "__main__"],
+    7: ["cli"],
+    8: ["__main__"],
 }
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 

@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,50 +18,57 @@ _SHOWN = 20
 """Doubts that are listed one by one."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    run: str
+    folder: Path
+    owner: str | None
+    """The tail of a sentence that names who runs it; None: nobody does."""
+    counts: "dict[State, int]"
+    spend: "Spend"
+    doubts: "list[Doubt]"
+
+
 @click.command("status")
 @click.argument("run")
 @click.option("--output", metavar="DIR", help="The output folder (BATCHGEN_OUTPUT).")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
-def command(run: str, output: str | None, as_json: bool) -> int:  # noqa: FBT001 - click passes options by name
+def command(run: str, output: str | None, as_json: bool) -> None:  # noqa: FBT001 - click passes options by name
     """Show how a run stands, also while it goes on.
 
     RUN is a run folder, a manifest, or a run's name below the output folder. What is in doubt is listed with UTC second
     and request digest, so that it can be found in the provider's billing.
     """
-    from contextlib import closing
+    from batchgen.locate import find_run
+    from batchgen.manifest import read_name
 
+    standing = _read(find_run(run, output, os.environ, read_name))
+    click.echo(json.dumps(_as_json(standing), indent=2) if as_json else _as_text(standing))
+
+
+def _read(folder: Path) -> _Standing:
     from batchgen.journal import FILE_NAME, open_for_reading, spend_of, sqlite_errors
     from batchgen.journal.lock import owner
     from batchgen.journal.rows import facts_of
     from batchgen.journal.standing import counts_of, doubts
-    from batchgen.locate import find_run
-    from batchgen.manifest import read_name
 
-    folder = find_run(run, output, os.environ, read_name)
     path = folder / FILE_NAME
     with closing(open_for_reading(path)) as db, sqlite_errors(path):
-        facts, counts, spend, open_doubts = facts_of(db), counts_of(db), spend_of(db), list(doubts(db))
-    running = owner(folder)
-    name = facts.get("run", folder.name)
-    if as_json:
-        click.echo(json.dumps(_as_json(name, running, counts, spend, open_doubts), indent=2))
-    else:
-        click.echo("\n".join(_lines(name, folder, running, counts, spend, open_doubts)))
-    return 0
+        name = facts_of(db).get("run", folder.name)
+        return _Standing(name, folder, owner(folder), counts_of(db), spend_of(db), list(doubts(db)))
 
 
-def _as_json(
-    name: str, running: str | None, counts: "dict[State, int]", spend: "Spend", open_doubts: "Sequence[Doubt]"
-) -> dict[str, object]:
+def _as_json(standing: _Standing) -> dict[str, object]:
     from batchgen.records import State
     from batchgen.text import stamp, usd
 
+    spend = standing.spend
     return {
         "format_version": 1,
-        "run": name,
-        "running": running is not None,
-        "items": sum(counts.values()),
-        **{state.value: counts.get(state, 0) for state in State},
+        "run": standing.run,
+        "running": standing.owner is not None,
+        "items": sum(standing.counts.values()),
+        **{state.value: standing.counts.get(state, 0) for state in State},
         "charged_usd": usd(spend.charged),
         "refunded_usd": usd(-spend.refunded),
         "net_usd": usd(spend.charged - spend.refunded),
@@ -74,24 +82,18 @@ def _as_json(
                 "estimated_usd": usd(doubt.estimated),
                 "reason": doubt.reason,
             }
-            for doubt in open_doubts
+            for doubt in standing.doubts
         ],
     }
 
 
-def _lines(
-    name: str,
-    folder: Path,
-    running: str | None,
-    counts: "dict[State, int]",
-    spend: "Spend",
-    open_doubts: "Sequence[Doubt]",
-) -> list[str]:
+def _as_text(standing: _Standing) -> str:
     from batchgen.records import State
     from batchgen.text import plural, printable, stamp, usd
 
-    total = sum(counts.values())
-    lines = [f"{name}: {plural(total, 'item')}, {f'running{running}' if running is not None else 'not running'}"]
+    counts, spend, open_doubts = standing.counts, standing.spend, standing.doubts
+    running = "not running" if standing.owner is None else f"running{standing.owner}"
+    lines = [f"{standing.run}: {plural(sum(counts.values()), 'item')}, {running}"]
     lines += [f"  {state.value.replace('_', ' '):<10} {counts[state]:>10,}" for state in State if counts.get(state)]
     lines += ["", f"  net {'$' + usd(spend.charged - spend.refunded):>17}"]
     if spend.in_doubt:
@@ -105,4 +107,4 @@ def _lines(
         ]
         if len(open_doubts) > _SHOWN:
             lines.append(f"  and {len(open_doubts) - _SHOWN:,} more: `--json` lists all")
-    return [*lines, "", f"folder {folder}"]
+    return "\n".join([*lines, "", f"folder {standing.folder}"])

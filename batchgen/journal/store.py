@@ -125,6 +125,7 @@ class Journal:
             self.db.execute("ATTACH ? AS stage", (str(stage),))
             try:
                 with self.transaction():
+                    self.db.execute("CREATE UNIQUE INDEX IF NOT EXISTS stage.item_identity ON item (id, digest)")
                     self.db.execute(_UNLIST)
                     self.db.execute(_LIST)
                     self.db.execute(_FORGET)
