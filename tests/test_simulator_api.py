@@ -1,10 +1,12 @@
 """The simulator's API: every endpoint, every error, the shape of a job."""
 
+import asyncio
 import re
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import aiohttp
 import pytest
 from simulated import IMAGE, KEY, LONG, OTHER_KEY, VIDEO, simulated
 
@@ -218,13 +220,12 @@ async def test_wait_answers_200_when_the_job_ends_inside_the_budget_and_202_when
 
 
 async def test_stopping_answers_those_who_wait() -> None:
-    import asyncio
-
-    async with simulated(speed=1) as api:
-        waiting = asyncio.create_task(api.post(VIDEO, "/v1/generate?wait=true"))
-        while (await api.books())["accepted"] == 0:
-            await asyncio.sleep(0)
-        api.simulator._stopping.set()
+    async with aiohttp.ClientSession() as session:
+        async with simulated(speed=1) as api:
+            api.session = session
+            waiting = asyncio.create_task(api.post(VIDEO, "/v1/generate?wait=true"))
+            while (await api.books())["accepted"] == 0:
+                await asyncio.sleep(0)
         assert (await waiting).status == 202
 
 

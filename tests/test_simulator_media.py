@@ -98,6 +98,7 @@ def test_every_shape_fits_even_where_the_tables_grow() -> None:
     assert size_of("16:9", "720p", "video") == (256, 144)
     assert size_of("32:9", "8k", "image") == (256, 72)
     assert size_of("16:9", "None", "video") == (192, 108)
+    assert size_of("21:9", "480p", "video") == (168, 72)
 
 
 async def test_tiny_media_are_whole_files_and_shared() -> None:

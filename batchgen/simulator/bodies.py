@@ -40,12 +40,6 @@ class BodyReader:
             {"path": ".".join(map(str, problem.path)), "message": problem.message}
             for problem in self._checker.problems(model.id, body)
         ]
-        # JSON Schema takes 5.0 for 5; a server that reads typed values does not.
-        faults += [
-            {"path": name, "message": f"{name} must be a whole number"}
-            for name, value in body.items()
-            if isinstance(value, float)
-        ]
         if faults:
             raise Refusal(400, "invalid_request", "The request is invalid.", faults)
         return Order(model=model, body=body, text=text, digest=digest)
