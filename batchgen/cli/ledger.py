@@ -1,0 +1,69 @@
+"""`batchgen ledger`: cost reports."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from batchgen.ledger import Charge
+
+
+@click.command("ledger")
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+@click.option(
+    "--by",
+    default="model",
+    show_default=True,
+    metavar="GROUP",
+    help="Group by model, day, month, state, run or tag:NAME. Days and months are UTC.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "csv", "json"]),
+    default="table",
+    show_default=True,
+    help="How to print the report.",
+)
+@click.option("--output", metavar="DIR", help="The output folder that holds the runs.")
+def command(runs: tuple[str, ...], by: str, form: str, output: str | None) -> int:
+    """Report costs over runs or ledger files.
+
+    RUN is a run folder, a manifest, a run's name below the output folder, or a ledger as a .csv file. A purchase that
+    is given twice, by a run and by a copy of its ledger, counts once.
+    """
+    from batchgen.ledger import as_csv, as_json, as_table, cost_report
+    from batchgen.text import plural, printable
+
+    report = cost_report(by, _charges(runs, output))
+    formats = {"table": as_table, "csv": as_csv, "json": as_json}
+    click.echo(formats[form](report), nl=False)
+    if report.repeated:
+        click.echo(f"{plural(report.repeated, 'row')} given more than once, counted once", err=True)
+    if by.startswith("tag:") and [name for name, _ in report.groups] == [None]:
+        click.echo(f"no row has a tag {printable(by.removeprefix('tag:'))}", err=True)
+    return 0
+
+
+def _charges(runs: tuple[str, ...], output: str | None) -> "Iterator[Charge]":
+    from batchgen.ledger import file_charges, run_charges
+    from batchgen.locate import find_run
+
+    def is_ledger(run: str) -> bool:
+        return run.lower().endswith(".csv") and Path(run).is_file()
+
+    folders = [find_run(run, output, os.environ, _name_of) for run in runs if not is_ledger(run)]
+    # Folders come first: of what is given twice the first counts, and a journal is never older than its ledger.
+    for folder in folders:
+        yield from run_charges(folder)
+    for run in filter(is_ledger, runs):
+        yield from file_charges(Path(run))
+
+
+def _name_of(manifest: Path) -> str:
+    from batchgen.manifest import read_name
+
+    return read_name(manifest)

@@ -1,0 +1,112 @@
+"""Where the output folder lies, and which folder a RUN means."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from batchgen import journal, locate
+from batchgen.errors import RunFolderError, UsageError
+from batchgen.locate import find_run, output_folder
+
+
+def no_manifest(path: Path) -> str:
+    raise AssertionError(f"{path} was read as a manifest")
+
+
+def named(name: str) -> Callable[[Path], str]:
+    return lambda _: name
+
+
+def run_folder(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    (folder / journal.FILE_NAME).touch()
+    return folder
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project with a nested folder of manifests; the working directory is elsewhere."""
+    (tmp_path / "project" / "manifests" / "spring").mkdir(parents=True)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    return tmp_path / "project"
+
+
+def manifest_in(folder: Path) -> Path:
+    path = folder / "m.yaml"
+    path.write_text("name: spring\n")
+    return path
+
+
+def test_the_flag_wins_then_the_variable(project: Path) -> None:
+    manifest = manifest_in(project)
+    assert output_folder(manifest, "here", {"BATCHGEN_OUTPUT": "there"}) == Path("here")
+    assert output_folder(manifest, None, {"BATCHGEN_OUTPUT": "there"}) == Path("there")
+    assert output_folder(manifest, None, {"BATCHGEN_OUTPUT": ""}) == project / "output"
+
+
+def test_the_nearest_output_folder_or_repository_counts(project: Path) -> None:
+    manifest = manifest_in(project / "manifests" / "spring")
+    assert output_folder(manifest, None, {}) == project / "manifests" / "spring" / "output"
+    (project / ".git").write_text("gitdir: ../elsewhere")  # as in a worktree
+    assert output_folder(manifest, None, {}) == project / "output"
+    (project / "manifests" / "output").mkdir()
+    assert output_folder(manifest, None, {}) == project / "manifests" / "output"
+    (project / "manifests" / "spring" / "output").write_text("a file is no output folder")
+    assert output_folder(manifest, None, {}) == project / "manifests" / "output"
+
+
+def test_the_working_directory_does_not_matter_to_a_manifest(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (project / "output").mkdir()
+    manifest = manifest_in(project / "manifests" / "spring")
+    (project.parent / "elsewhere" / "output").mkdir()
+    assert output_folder(manifest, None, {}) == project / "output"
+    monkeypatch.chdir(manifest.parent)
+    assert output_folder(Path("m.yaml"), None, {}) == project / "output"
+    assert output_folder(Path("../spring/m.yaml"), None, {}) == project / "output"
+
+
+def test_a_bare_name_is_searched_from_the_working_directory(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = run_folder(project / "output" / "spring")
+    monkeypatch.chdir(project / "manifests" / "spring")
+    assert find_run("spring", None, {}, no_manifest) == run
+    assert find_run("spring", str(project / "output"), {}, no_manifest) == run
+    monkeypatch.chdir(project / "manifests")  # a folder of the run's name stands here, and is none
+    assert find_run("spring", None, {}, no_manifest) == run
+
+
+def test_a_run_folder_and_a_manifest(project: Path) -> None:
+    run = run_folder(project / "output" / "spring")
+    assert find_run(str(run), None, {}, no_manifest) == run
+    assert find_run(f"{run}/", None, {}, no_manifest) == run
+    manifest = manifest_in(project / "manifests")
+    assert find_run(str(manifest), None, {}, named("spring")) == run
+
+
+def test_what_is_not_there_is_named_with_what_is_near(project: Path) -> None:
+    run_folder(project / "output" / "spring-catalogue")
+    run_folder(project / "output" / "autumn")
+    with pytest.raises(UsageError, match=r"no run 'spring-catalog'.*did you mean spring-catalogue\?"):
+        find_run("spring-catalog", str(project / "output"), {}, no_manifest)
+    with pytest.raises(UsageError, match=r"^there is no run 'x 1', [^(]*$"):
+        find_run("x\n1", str(project / "output"), {}, no_manifest)
+    with pytest.raises(UsageError, match=r"m\.yaml has not been run yet.*start it with batchgen run"):
+        find_run(str(manifest_in(project)), str(project / "output"), {}, named("summer"))
+
+
+def test_a_folder_that_is_none(project: Path) -> None:
+    with pytest.raises(RunFolderError, match=r"no run folder: it has no journal\.sqlite3"):
+        find_run(str(project), None, {}, no_manifest)
+
+
+@pytest.mark.parametrize("text", ["..", "../spring", "a/b", "", "."])
+def test_names_do_not_lead_out_of_the_output_folder(project: Path, text: str) -> None:
+    run_folder(project / "spring")
+    run_folder(project / "output" / "a" / "b")
+    with pytest.raises((UsageError, RunFolderError)):
+        find_run(text, str(project / "output"), {}, no_manifest)
+
+
+def test_the_mark_of_a_run_is_the_journal() -> None:
+    assert locate.RUN_MARK == journal.FILE_NAME
