@@ -1,0 +1,141 @@
+"""Fetching one output of a job: streamed beside its place, checked, made durable, renamed into it last."""
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from batchgen.api import Api, OutputError
+from batchgen.errors import DiskError
+from batchgen.files import disk_errors, publish, sync_folder
+from batchgen.media import Damaged, inspect
+from batchgen.records import StoredFile
+
+Offload = Callable[..., Awaitable[Any]]
+"""Calls a function with arguments somewhere else than in the event loop, as `asyncio.to_thread` does."""
+
+
+class OutputDamaged(OutputError):  # noqa: N818 - a state of the output, as its siblings in `batchgen.api`
+    """The bytes arrived, but they are not the whole image or video that they should be."""
+
+
+def stem_of(path: str, output: int, outputs: int) -> str:
+    """Return where an output goes below `files/`, without its extension: `PATH` for an only one, else `PATH@N`."""
+    return path if outputs == 1 else f"{path}@{output}"
+
+
+async def fetch(
+    api: Api,
+    url: str,
+    folder: Path,
+    stem: str,
+    output: int,
+    *,
+    kind: str | None,
+    make_way: Callable[[str], Awaitable[None]],
+    offload: Offload = asyncio.to_thread,
+) -> StoredFile:
+    """Fetch the output at `url` into `files/STEM.EXTENSION` below the run folder `folder`, durably.
+
+    The extension follows from the bytes. `kind` is what the job should have made, `image` or `video`, where known.
+    `make_way` is awaited with the path of a file that already has the name, and moves it away. While the download runs,
+    and after a hard kill, the bytes stand in `files/STEM.part`; after any other end that file is gone.
+
+    Raises OutputError and its kinds (`OutputDamaged` among them), and DiskError.
+    """
+    part = _prepare(folder, stem)
+    try:
+        size, sha256 = await _stream(api, url, part)
+        final, taken = await offload(_settle, part, kind)
+        path = final.relative_to(folder).as_posix()
+        if taken:
+            await make_way(path)
+        await offload(_place, part, final)
+    finally:
+        part.unlink(missing_ok=True)
+    return StoredFile(output, path, size, sha256)
+
+
+def check_file(folder: Path, stored: StoredFile, hash: bool) -> str | None:  # noqa: A002, FBT001 - `verify` calls it so
+    """Return why a file below the run folder is not what was stored, or None.
+
+    Judged by its length and container, and by its SHA-256 if `hash`. Raises ValueError for a path out of the folder.
+    """
+    path = _inside(folder, stored.path)
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size != stored.bytes:
+                return f"has {size} bytes instead of {stored.bytes}"
+            if hash and hashlib.file_digest(file, "sha256").hexdigest() != stored.sha256:
+                return "has another SHA-256"
+        inspect(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return "is missing"
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    except Damaged as damage:
+        return str(damage)
+    return None
+
+
+def _inside(root: Path, path: str) -> Path:
+    """Return `root / path`; raises ValueError, since it is a bug, where the path does not stay below `root`."""
+    if not path or "\0" in path or any(part in ("", ".", "..") for part in path.split("/")):
+        raise ValueError(f"not a path below a folder: {path!r}")
+    return root / path
+
+
+def _prepare(folder: Path, stem: str) -> Path:
+    """Make the folders that the output needs, durably, and return where its bytes are collected."""
+    root = folder / "files"
+    place = _inside(root, stem)
+    part = place.with_name(f"{place.name}.part")
+    # The folder of all files may be a link to a larger disk; below it, a link must not lead out of it.
+    if not Path(os.path.realpath(part.parent)).is_relative_to(os.path.realpath(root)):
+        raise DiskError(f"cannot write {part}: a symbolic link there leads out of {root}; remove it")
+    with disk_errors(part):
+        missing = [parent for parent in (part.parent, *part.parent.parents) if not parent.is_dir()]
+        for parent in reversed(missing):
+            parent.mkdir()
+            sync_folder(parent.parent)
+        part.unlink(missing_ok=True)
+    return part
+
+
+async def _stream(api: Api, url: str, part: Path) -> tuple[int, str]:
+    """Write the output's bytes to `part`; return their number and SHA-256."""
+    digest = hashlib.sha256()
+    size = 0
+    async with api.open_output(url) as output:
+        with disk_errors(part), part.open("xb") as file:
+            async for chunk in output.chunks:
+                file.write(chunk)
+                digest.update(chunk)
+                size += len(chunk)
+    if output.length is not None and size != output.length:
+        raise OutputError(f"the file is cut short: {size} of {output.length} bytes")
+    return size, digest.hexdigest()
+
+
+def _settle(part: Path, kind: str | None) -> tuple[Path, bool]:
+    """Return the file's final place and whether something is there, once it is found whole and is safe on disk."""
+    try:
+        media = inspect(part)
+    except Damaged as damage:
+        raise OutputDamaged(f"the file {damage}") from damage
+    if kind is not None and media.kind != kind:
+        raise OutputDamaged(f"the file is no {kind}, which was ordered, but {media.extension}")
+    with disk_errors(part), part.open("rb") as file:
+        os.fsync(file.fileno())
+    final = part.with_name(f"{part.name.removesuffix('.part')}.{media.extension}")
+    return final, os.path.lexists(final)
+
+
+def _place(part: Path, final: Path) -> None:
+    if os.path.lexists(final):
+        raise FileExistsError(f"{final} was not moved out of the way")  # a bug: nothing is ever overwritten
+    with disk_errors(final):
+        publish(part, final)

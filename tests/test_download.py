@@ -1,0 +1,299 @@
+"""An output on its way to its place: whole, durable, never over another file, and never elsewhere."""
+
+import asyncio
+import errno
+import hashlib
+import io
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from rawserver import answering, http, raw_server
+
+from batchgen.api import Api, Output, OutputError, OutputMissing, PollAnswer, SubmitAnswer
+from batchgen.client import HttpApi
+from batchgen.download import OutputDamaged, check_file, fetch, stem_of
+from batchgen.errors import DiskError
+from batchgen.records import StoredFile
+
+
+def picture(kind: str = "PNG") -> bytes:
+    file = io.BytesIO()
+    Image.effect_noise((64, 48), 40).save(file, kind)
+    return file.getvalue()
+
+
+PNG = picture()
+
+
+class OneFile:
+    """An API with one output."""
+
+    def __init__(self, *chunks: bytes, length: int | None = None, error: Exception | None = None) -> None:
+        self.chunks, self.length, self.error = chunks, length, error
+
+    async def submit(self, body: str, endpoint: str, *, wait: bool) -> SubmitAnswer:
+        raise AssertionError("a download buys nothing")
+
+    async def poll(self, job_id: str) -> PollAnswer:
+        raise AssertionError("a download polls nothing")
+
+    def open_output(self, url: str) -> AbstractAsyncContextManager[Output]:
+        return self._open()
+
+    @asynccontextmanager
+    async def _open(self) -> AsyncIterator[Output]:
+        async def chunks() -> AsyncIterator[bytes]:
+            for chunk in self.chunks:
+                yield chunk
+            if self.error is not None:
+                raise self.error
+
+        yield Output(self.length, chunks())
+
+    async def aclose(self) -> None:
+        pass
+
+
+async def inline(function: Callable[..., Any], *arguments: Any) -> Any:
+    return function(*arguments)
+
+
+async def nothing_in_the_way(path: str) -> None:
+    raise AssertionError(f"{path} is in the way")
+
+
+async def get(
+    folder: Path,
+    api: Api,
+    stem: str = "mug",
+    kind: str | None = "image",
+    make_way: Callable[[str], Awaitable[None]] = nothing_in_the_way,
+) -> StoredFile:
+    return await fetch(api, "https://files.test/x", folder, stem, 1, kind=kind, make_way=make_way, offload=inline)
+
+
+def everything(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir())
+
+
+async def test_a_file_gets_its_name_from_its_bytes(tmp_path: Path) -> None:
+    stored = await get(tmp_path, OneFile(PNG[:100], PNG[100:], length=len(PNG)), "a.b/mug.v2@1")
+    assert stored == StoredFile(1, "files/a.b/mug.v2@1.png", len(PNG), hashlib.sha256(PNG).hexdigest())
+    assert (tmp_path / stored.path).read_bytes() == PNG
+    assert everything(tmp_path) == [stored.path]
+    assert check_file(tmp_path, stored, hash=True) is None
+
+
+async def test_in_a_thread_and_over_http(tmp_path: Path) -> None:
+    jpeg = picture("JPEG")
+    async with raw_server(answering(http(200, jpeg))) as server:
+        api = HttpApi(server.url, "api18_x")
+        try:
+            stored = await fetch(api, server.url + "/f", tmp_path, "x", 2, kind=None, make_way=nothing_in_the_way)
+        finally:
+            await api.aclose()
+    assert stored == StoredFile(2, "files/x.jpg", len(jpeg), hashlib.sha256(jpeg).hexdigest())
+
+
+@pytest.mark.parametrize(
+    ("api", "kind", "error"),
+    [
+        (OneFile(PNG, length=len(PNG) + 1), "image", OutputError),
+        (OneFile(PNG, length=len(PNG) - 1), "image", OutputError),
+        (OneFile(PNG[:-1]), "image", OutputDamaged),
+        (OneFile(), "image", OutputDamaged),
+        (OneFile(b"<html><title>502</title></html>"), "image", OutputDamaged),
+        (OneFile(b'{"error": {}}'), None, OutputDamaged),
+        (OneFile(PNG), "video", OutputDamaged),
+        (OneFile(PNG[:50], error=OutputMissing("gone")), "image", OutputMissing),
+        (OneFile(PNG[:50], error=RuntimeError("a bug")), "image", RuntimeError),
+    ],
+)
+async def test_nothing_is_left_of_a_failure(
+    tmp_path: Path, api: OneFile, kind: str | None, error: type[Exception]
+) -> None:
+    with pytest.raises(error) as caught:
+        await get(tmp_path, api, kind=kind)
+    assert type(caught.value) is error
+    assert everything(tmp_path) == []
+
+
+async def test_nothing_is_left_of_a_cancelled_download(tmp_path: Path) -> None:
+    class Endless(OneFile):
+        @asynccontextmanager
+        async def _open(self) -> AsyncIterator[Output]:
+            async def chunks() -> AsyncIterator[bytes]:
+                yield PNG
+                started.set()
+                await asyncio.Event().wait()
+
+            yield Output(None, chunks())
+
+    started = asyncio.Event()
+    task = asyncio.create_task(get(tmp_path, Endless()))
+    await started.wait()
+    assert everything(tmp_path) == ["files/mug.part"]
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert everything(tmp_path) == []
+
+
+async def test_what_has_the_name_makes_way(tmp_path: Path) -> None:
+    moved = []
+
+    async def aside(path: str) -> None:
+        moved.append(path)
+        (tmp_path / path).rename(tmp_path / "aside")
+
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files/mug.png").write_bytes(b"earlier")
+    (tmp_path / "files/mug.part").write_bytes(b"left over by a kill, and longer than the file" * 1000)
+    await get(tmp_path, OneFile(PNG), make_way=aside)
+    assert moved == ["files/mug.png"]
+    assert (tmp_path / "aside").read_bytes() == b"earlier"
+    assert (tmp_path / "files/mug.png").read_bytes() == PNG
+
+
+async def test_nothing_is_ever_overwritten(tmp_path: Path) -> None:
+    async def lazy(path: str) -> None:
+        pass
+
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files/mug.png").write_bytes(b"earlier")
+    with pytest.raises(FileExistsError):
+        await get(tmp_path, OneFile(PNG), make_way=lazy)
+    assert (tmp_path / "files/mug.png").read_bytes() == b"earlier"
+
+
+@pytest.mark.parametrize("stem", ["", "/etc/x", "../x", "a/../../x", "a//x", "./x", "a/./b", "a\0b"])
+async def test_a_path_that_leaves_the_folder_is_a_bug(tmp_path: Path, stem: str) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    with pytest.raises(ValueError, match="not a path below"):
+        await get(run, OneFile(PNG), stem)
+    assert everything(tmp_path) == []
+
+
+async def test_a_link_does_not_lead_out(tmp_path: Path) -> None:
+    run, outside = tmp_path / "run", tmp_path / "outside"
+    (run / "files").mkdir(parents=True)
+    outside.mkdir()
+    (outside / "precious").write_bytes(b"precious")
+    (run / "files/link").symlink_to(outside)
+    (run / "files/round").symlink_to(run / "files/round")
+    (run / "files/mug.part").symlink_to(outside / "precious")
+    (run / "files/mug.png").symlink_to(outside / "precious")
+    for stem in ("link/x", "link/deep/x"):
+        with pytest.raises(DiskError, match="symbolic link"):
+            await get(run, OneFile(PNG), stem)
+
+    async def aside(path: str) -> None:
+        (run / path).rename(run / "aside.png")
+
+    await get(run, OneFile(PNG), make_way=aside)
+    assert (run / "files/mug.png").read_bytes() == PNG
+    assert not (run / "files/mug.png").is_symlink()
+    assert everything(outside) == ["precious"]
+    assert (outside / "precious").read_bytes() == b"precious"
+
+
+async def test_the_folder_of_files_may_be_on_another_disk(tmp_path: Path) -> None:
+    run, disk = tmp_path / "run", tmp_path / "disk"
+    run.mkdir()
+    disk.mkdir()
+    (run / "files").symlink_to(disk)
+    stored = await get(run, OneFile(PNG), "a/b")
+    assert stored.path == "files/a/b.png"
+    assert (disk / "a/b.png").read_bytes() == PNG
+
+
+async def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(DiskError, match="No space left"):
+            await get(tmp_path, OneFile(PNG))
+    assert everything(tmp_path) == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+async def test_a_disk_that_fills_up_while_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Path.open
+
+    def onto_a_full_disk(self: Path, mode: str = "r", *more: Any) -> Any:
+        return real(Path("/dev/full"), "wb") if mode == "xb" else real(self, mode, *more)
+
+    monkeypatch.setattr(Path, "open", onto_a_full_disk)
+    with pytest.raises(DiskError, match="No space left"):
+        await get(tmp_path, OneFile(PNG))
+
+
+async def test_a_folder_that_may_not_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(DiskError, match="Permission denied"):
+        await get(tmp_path, OneFile(PNG))
+
+
+async def test_the_order_of_durability(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """New folders are synced in their parents; the bytes are synced before the rename, the folder after it."""
+    events: list[tuple[str, str]] = []
+    real_sync, real_replace = os.fsync, Path.replace
+
+    def sync(handle: int) -> None:
+        events.append(("sync", str(Path(f"/proc/self/fd/{handle}").readlink())))
+        real_sync(handle)
+
+    def replace(self: Path, target: Path) -> Path:
+        events.append(("rename", str(target)))
+        return real_replace(self, target)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    monkeypatch.setattr(Path, "replace", replace)
+    await get(tmp_path, OneFile(PNG), "a/mug")
+    assert events == [
+        ("sync", str(tmp_path)),
+        ("sync", str(tmp_path / "files")),
+        ("sync", str(tmp_path / "files/a/mug.part")),
+        ("rename", str(tmp_path / "files/a/mug.png")),
+        ("sync", str(tmp_path / "files/a")),
+    ]
+
+
+def test_stems() -> None:
+    assert stem_of("a/mug", 1, 1) == "a/mug"
+    assert [stem_of("a/mug", n, 2) for n in (1, 2)] == ["a/mug@1", "a/mug@2"]
+
+
+def test_checks(tmp_path: Path) -> None:
+    (tmp_path / "files").mkdir()
+    path = tmp_path / "files/mug.png"
+    stored = StoredFile(1, "files/mug.png", len(PNG), hashlib.sha256(PNG).hexdigest())
+    assert check_file(tmp_path, stored, hash=True) == "is missing"
+    path.write_bytes(PNG)
+    assert check_file(tmp_path, stored, hash=True) is None
+    path.write_bytes(PNG[:-1])
+    assert check_file(tmp_path, stored, hash=False) == f"has {len(PNG) - 1} bytes instead of {len(PNG)}"
+    other = picture()
+    path.write_bytes(other)
+    another = StoredFile(1, "files/mug.png", len(other), stored.sha256)
+    assert check_file(tmp_path, another, hash=False) is None
+    assert check_file(tmp_path, another, hash=True) == "has another SHA-256"
+    junk = b"x" * len(PNG)
+    path.write_bytes(junk)
+    assert "no image or video" in str(check_file(tmp_path, stored, hash=False))
+    path.unlink()
+    path.mkdir()
+    assert "cannot be read" in str(check_file(tmp_path, stored, hash=False))
+    with pytest.raises(ValueError, match="not a path below"):
+        check_file(tmp_path, StoredFile(1, "../x", 1, ""), hash=False)
