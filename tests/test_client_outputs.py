@@ -217,7 +217,7 @@ async def test_a_redirect_loop_ends() -> None:
     ("status", "kind", "own"),
     [
         (404, OutputMissing, True),
-        (410, OutputMissing, True),
+        (410, OutputGone, True),
         (404, OutputMissing, False),
         (401, OutputRefused, True),
         (401, OutputError, False),

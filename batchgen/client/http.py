@@ -18,6 +18,7 @@ from batchgen.api import (
     NotSent,
     Output,
     OutputError,
+    OutputGone,
     OutputMissing,
     OutputRefused,
     PollAnswer,
@@ -234,8 +235,10 @@ class HttpApi:
         # Only the API's own words are worth showing; a storage server's page is not.
         detail = f": {error_message(response.status, raw)}" if own else ""
         message = f"{_host(url)}: HTTP {response.status}{detail}"
-        if response.status in (404, 410):
+        if response.status == 404:
             return OutputMissing(message)
+        if response.status == 410:
+            return OutputGone(message)
         if response.status == 401 and own:
             return OutputRefused(message)
         return OutputError(message)
