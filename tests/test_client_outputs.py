@@ -18,6 +18,7 @@ from rawserver import Peer, Script, answering, http, raw_server, self_signed, tr
 from batchgen.api import (
     Found,
     OutputError,
+    OutputGone,
     OutputMissing,
     OutputRefused,
     PollAnswer,
@@ -168,6 +169,7 @@ async def test_an_output_of_the_own_origin_is_asked_with_the_key() -> None:
     async with raw_server(answering(http(200, b"x" * 700_000))) as server, client(server.url) as api:
         assert await fetch(api, f"{server.url}/v1/files/1?n=2") == (b"x" * 700_000, 700_000)
     assert server.received[0].startswith(b"GET /v1/files/1?n=2 HTTP/1.1\r\n")
+    assert b"\r\nAccept: */*\r\n" in server.received[0]
     assert KEY.encode() in server.received[0]
 
 
@@ -355,7 +357,8 @@ def own_tls(tls_folder: Path) -> ssl.SSLContext:
         "https://169.254.169.254/latest/meta-data/",
         "https://2130706433/f",
         "https://127.1/f",
-        "https://0x7f000001/f",
+        "https://0X7F000001/f",
+        "https://0177.0.0.1/f",
         "https://127.0.0.1./f",
         "https://①②⑦.0.0.1/f",
         "https://[fe80::1%25eth0]/f",

@@ -119,7 +119,7 @@ class HttpApi:
             aiohttp.TCPConnector(
                 limit=0, ssl=self._trust, resolver=None if self._addresses.local else PublicResolver()
             ),
-            {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": own["User-Agent"]},
+            {"Accept-Encoding": "identity", "User-Agent": own["User-Agent"]},
             self._output_timeout(),
         )
 
@@ -145,7 +145,8 @@ class HttpApi:
     async def submit(self, body: str, endpoint: str, *, wait: bool) -> SubmitAnswer:
         """POST `body` to `endpoint` once, exactly as given. See `batchgen.api.Api`."""
         url = self._addresses.post(endpoint, wait=wait)
-        # The read timeout starts when the body is written; this one covers a peer that takes no more of it.
+        # The read timeout starts when the body is written; this one covers a peer that takes no more of it. It ends
+        # with the head of the answer, and interim answers (1xx) do not extend it.
         stalled = asyncio.timeout(None)
         sending = _Sending(stalled)
         answer: SubmitAnswer | None = None
@@ -194,8 +195,8 @@ class HttpApi:
         """Return the answer's bytes, bounded, and why they may not be all; what is beyond the bound is never read."""
         raw = bytearray()
         try:
-            while chunk := await response.content.readany():
-                raw += chunk
+            while not response.content.at_eof():
+                raw += await response.content.readany()
                 if len(raw) > self._limits.answer_bytes:
                     response.close()
                     return bytes(raw[: self._limits.answer_bytes]), "the answer is too long"
@@ -224,7 +225,11 @@ class HttpApi:
         session = self._gets if self._addresses.is_own(url) else self._files
         try:
             return await session.get(
-                url, allow_redirects=False, timeout=self._output_timeout(), read_bufsize=2 * _CHUNK
+                url,
+                headers={"Accept": "*/*"},
+                allow_redirects=False,
+                timeout=self._output_timeout(),
+                read_bufsize=2 * _CHUNK,
             )
         except _WIRE_ERRORS as error:
             raise OutputError(f"{_host(url)}: {_explain(error)}") from None
