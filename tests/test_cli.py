@@ -1,0 +1,48 @@
+"""The command line's frame: help, names, and what may be loaded for it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from running import ROOT, batchgen, environment
+
+from batchgen.cli import COMMANDS, commands
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_says_what_the_list_says(name: str) -> None:
+    command = commands.get_command(None, name)  # type: ignore[arg-type]
+    assert command is not None
+    assert (command.help or "").splitlines()[0] == COMMANDS[name]
+
+
+def test_each_command_file_is_listed() -> None:
+    frame = {"__init__", "boundary", "options", "session"}
+    files = {path.stem for path in (ROOT / "batchgen" / "cli").glob("*.py")} - frame
+    assert files == set(COMMANDS)
+
+
+def test_a_wrong_command_is_answered_with_the_near_one(tmp_path: Path) -> None:
+    result = batchgen("verfy", cwd=tmp_path)
+    assert result.returncode == 2
+    assert "did you mean `verify`?" in result.stderr
+
+
+HEAVY = ("aiohttp", "yaml", "jsonschema", "jsonschema_rs", "tqdm", "asyncio", "sqlite3", "PIL", "av", "uvloop")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "allowed"),
+    [(["--help"], set()), (["--version"], set()), (["run", "--help"], set()), (["models"], set())],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_start_up_imports_stay_light(arguments: list[str], allowed: set[str]) -> None:
+    script = (
+        "import sys\nfrom batchgen.cli.boundary import guarded\n"
+        f"guarded({arguments!r})\nprint(*sys.modules, file=sys.stderr)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script], env=environment(), capture_output=True, text=True, timeout=60, check=True
+    )
+    assert not (set(result.stderr.split()) & set(HEAVY)) - allowed
