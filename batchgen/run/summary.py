@@ -73,7 +73,7 @@ def format_summary(summary: Summary) -> str:
     lines.append("")
     for word in ("charged", "refunded", "net", "in_doubt"):
         if word in ("charged", "net") or Decimal(shown[f"{word}_usd"]):
-            lines.append(f"  {word.replace('_', ' '):<10} {'$' + shown[f'{word}_usd']:>10}")
+            lines.append(f"  {word.replace('_', ' '):<10} {_dollars(shown[f'{word}_usd']):>10}")
     if summary.totals.drifted:
         lines.append(
             f"  the API charged {plural(summary.totals.drifted, 'row')} otherwise than the tables say,"
@@ -89,6 +89,10 @@ def format_summary(summary: Summary) -> str:
     if summary.stop is not None:
         lines += ["", f"stopped: {printable(summary.detail, 2000)}"]
     return "\n".join([*lines, *_next_steps(summary)])
+
+
+def _dollars(amount: str) -> str:
+    return f"-${amount[1:]}" if amount.startswith("-") else f"${amount}"
 
 
 def _next_steps(summary: Summary) -> list[str]:

@@ -39,7 +39,7 @@ class Scheduler:
 
     def interrupt(self) -> None:
         """End soon: submit nothing more, let POSTs under way be answered, record."""
-        self.board.halt(Stop.INTERRUPTED, "interrupted; running the same command again goes on where this ended")
+        self.board.halt(Stop.INTERRUPTED, "interrupted")
 
     async def run(self) -> Ending:
         """Run to the end. Raises what a part raised: DiskError, RunFolderError, or a bug."""
