@@ -1,0 +1,10 @@
+"""The manifest: YAML, rows, expansion, located problems.
+
+`stage_manifest` reads a manifest as a stream and stages its expanded items in a scratch SQLite file, which the journal
+then takes over; nothing holds the manifest as a whole.
+"""
+
+from batchgen.manifest.problems import format_problems
+from batchgen.manifest.staging import Manifest, stage_manifest
+
+__all__ = ["Manifest", "format_problems", "stage_manifest"]

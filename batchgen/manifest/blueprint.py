@@ -1,0 +1,268 @@
+"""Takes one entry of `items` apart: what it multiplies by, and the templates of its id, tags, model and parameters."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import product
+from typing import Any
+
+from batchgen.catalog import nearest
+from batchgen.manifest.document import List, Map
+from batchgen.manifest.header import check_tags
+from batchgen.manifest.ids import ID, ID_RULE
+from batchgen.manifest.problems import Mark, Problems
+from batchgen.manifest.template import names_in
+from batchgen.manifest.values import text_of
+from batchgen.text import printable
+
+EXPANDING = frozenset({"matrix", "exclude", "seeds", "repeat", "rows", "limit", "params"})
+OWN = EXPANDING | {"id", "tags"}
+MAX_ITEMS = 10_000_000
+"""Items of one manifest; a slip in a matrix should not fill the disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A value as it stands in the manifest."""
+
+    value: Any
+    key_mark: Mark
+    mark: Mark
+
+
+@dataclass(slots=True)
+class Blueprint:
+    """An entry of `items`, checked as far as it can be without its rows and its model."""
+
+    mark: Mark
+    id: Written | None = None
+    tags: dict[str, Written] = field(default_factory=dict)
+    params: dict[str, Written] = field(default_factory=dict)
+    """With `model`, where the entry has one."""
+    matrix: dict[str, List] = field(default_factory=dict)
+    matrix_marks: dict[str, Mark] = field(default_factory=dict)
+    exclude: list[Map] = field(default_factory=list)
+    seeds: int | list[int] | None = None
+    seeds_mark: Mark | None = None
+    repeat: int | None = None
+    rows: Written | None = None
+    limit: int | None = None
+    broken: bool = False
+    """A fault of `rows`, `matrix` or `params` leaves too little known to check further; it is noted."""
+
+    @property
+    def multiplies(self) -> bool:
+        """Whether it makes several items by rows or matrix."""
+        return self.rows is not None or math.prod(map(len, self.matrix.values())) > 1
+
+    def combinations(self) -> Iterator[dict[str, Any]]:
+        """Yield each combination of the matrix that is not excluded; one empty combination where there is no matrix."""
+        for values in product(*self.matrix.values()):
+            combination = dict(zip(self.matrix, values, strict=True))
+            if not any(_matches(entry, combination) for entry in self.exclude):
+                yield combination
+
+    def copies(self) -> Iterator[tuple[str, int | None]]:
+        """Yield what is put behind the id of each copy, and its seed: None where it is derived or there is none."""
+        if isinstance(self.seeds, list):
+            for seed in self.seeds:
+                yield f"~{seed}", seed
+        elif (count := self.seeds or self.repeat) is not None:
+            for n in range(1, count + 1):
+                yield f"~{n}", None
+        else:
+            yield "", None
+
+
+def _matches(entry: Mapping[str, Any], combination: Mapping[str, Any]) -> bool:
+    return all(_same(combination[name], value) for name, value in entry.items())
+
+
+def _same(one: Any, other: Any) -> bool:
+    # True == 1 in Python, but not in a manifest.
+    return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
+
+
+def read_blueprint(item: Map, problems: Problems) -> Blueprint:
+    """Return an entry of `items` taken apart; what is wrong is noted and left out."""
+    blueprint = Blueprint(item.mark)
+    for key, value in item.items():
+        written = Written(value, item.key_mark(key), item.value_mark(key))
+        if key not in OWN:
+            blueprint.params[key] = written
+        elif value is not None:
+            before = len(problems)
+            _READERS[key](blueprint, written, problems)
+            blueprint.broken |= len(problems) > before and key in ("rows", "matrix", "params")
+    if not blueprint.broken:
+        _check_exclude(blueprint, problems)
+    _check_together(item, blueprint, problems)
+    return blueprint
+
+
+def _read_id(blueprint: Blueprint, written: Written, problems: Problems) -> None:
+    value = written.value
+    blueprint.id = written
+    if not isinstance(value, str):
+        blueprint.id = replace(written, value="refused")
+        problems.at(written.mark, f"`id` must be a text; put it in quotes{_as_text(value)}")
+    elif "${" not in value and not ID.fullmatch(value):
+        blueprint.id = replace(written, value="refused")
+        problems.at(written.mark, f"`{printable(value, 60)}` {ID_RULE}")
+
+
+def _as_text(value: Any) -> str:
+    return "" if isinstance(value, dict | list) else f': "{printable(text_of(value), 60)}"'
+
+
+def _read_tags(blueprint: Blueprint, written: Written, problems: Problems) -> None:
+    tags = written.value
+    if not isinstance(tags, Map):
+        problems.at(written.mark, "`tags` must be a map, as in {client: acme}")
+        return
+    check_tags(tags, problems)
+    blueprint.tags = {name: Written(value, tags.key_mark(name), tags.value_mark(name)) for name, value in tags.items()}
+
+
+def _read_params(blueprint: Blueprint, written: Written, problems: Problems) -> None:
+    params = written.value
+    if not isinstance(params, Map):
+        problems.at(written.mark, "`params` must be a map of parameters")
+        return
+    for name, value in params.items():
+        blueprint.params[name] = Written(value, params.key_mark(name), params.value_mark(name))
+
+
+def _read_matrix(blueprint: Blueprint, written: Written, problems: Problems) -> None:
+    matrix = written.value
+    if not isinstance(matrix, Map) or not matrix:
+        problems.at(written.mark, "`matrix` must be a map of variables, each with a list of values")
+        return
+    for name, values in matrix.items():
+        mark = matrix.value_mark(name)
+        shown = printable(name, 60)
+        if not name or name != name.strip() or set(name) & set("{}") or name.startswith(("tags.", "items.")):
+            problems.at(matrix.key_mark(name), f"`{shown}` is no name for a variable")
+        elif not isinstance(values, List) or not values:
+            problems.at(mark, f"`{shown}` must be a list of at least one value")
+        elif (odd := _first_odd(values)) is not None:
+            problems.at(values.mark(odd), f"a value of `{shown}` must be a text, a number, true or false")
+        else:
+            blueprint.matrix[name], blueprint.matrix_marks[name] = values, matrix.key_mark(name)
+    if math.prod(map(len, blueprint.matrix.values())) > MAX_ITEMS:
+        problems.at(written.mark, f"this matrix makes more than {MAX_ITEMS:,} items")
+
+
+def _first_odd(values: List) -> int | None:
+    return next((n for n, value in enumerate(values) if value is None or isinstance(value, dict | list)), None)
+
+
+def _read_exclude(blueprint: Blueprint, written: Written, problems: Problems) -> None:
+    if not isinstance(written.value, List):
+        problems.at(written.mark, "`exclude` must be a list of maps, as in [{colour: red}]")
+        return
+    for n, entry in enumerate(written.value):
+        if isinstance(entry, Map) and entry:
+            blueprint.exclude.append(entry)
+        else:
+            problems.at(written.value.mark(n), "an entry of `exclude` is a map of variables and values")
+
+
+def _check_exclude(blueprint: Blueprint, problems: Problems) -> None:
+    """Refuse an exclusion that can never match, since what it was to keep out would be bought."""
+    blueprint.exclude = [entry for entry in blueprint.exclude if _can_match(entry, blueprint, problems)]
+
+
+def _can_match(entry: Map, blueprint: Blueprint, problems: Problems) -> bool:
+    before = len(problems)
+    for name, value in entry.items():
+        if name not in blueprint.matrix:
+            near = nearest(name, blueprint.matrix)
+            hint = f"did you mean `{near}`?" if near else "it is no variable of the matrix"
+            problems.at(entry.key_mark(name), f"`{printable(name, 60)}` excludes nothing; {hint}")
+        elif not any(_same(known, value) for known in blueprint.matrix[name]):
+            problems.at(entry.value_mark(name), f"this value excludes nothing: `{name}` never has it")
+    return len(problems) == before and blueprint.matrix.keys() >= entry.keys()
+
+
+def _read_seeds(blueprint: Blueprint, written: Written, problems: Problems) -> None:
+    seeds = written.value
+    blueprint.seeds_mark = written.key_mark
+    if isinstance(seeds, List):
+        if not seeds or not all(isinstance(seed, int) and not isinstance(seed, bool) for seed in seeds):
+            problems.at(written.mark, "`seeds` must be a number of items, or a list of whole numbers")
+        elif (twice := _first_repeated(seeds)) is not None:
+            problems.at(seeds.mark(twice), f"the seed {seeds[twice]} is in this list already")
+        else:
+            blueprint.seeds = [int(seed) for seed in seeds]
+    else:
+        blueprint.seeds = _count("seeds", written, problems)
+
+
+def _first_repeated(values: List) -> int | None:
+    seen: set[Any] = set()
+    for n, value in enumerate(values):
+        if value in seen:
+            return n
+        seen.add(value)
+    return None
+
+
+def _read_repeat(blueprint: Blueprint, written: Written, problems: Problems) -> None:
+    blueprint.repeat = _count("repeat", written, problems)
+
+
+def _read_limit(blueprint: Blueprint, written: Written, problems: Problems) -> None:
+    blueprint.limit = _count("limit", written, problems)
+
+
+def _count(key: str, written: Written, problems: Problems) -> int | None:
+    value = written.value
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_ITEMS:
+        return int(value)
+    problems.at(written.mark, f"`{key}` must be a whole number from 1 to {MAX_ITEMS:,}")
+    return None
+
+
+def _read_rows(blueprint: Blueprint, written: Written, problems: Problems) -> None:
+    if isinstance(written.value, str) and written.value:
+        blueprint.rows = written
+    else:
+        problems.at(written.mark, "`rows` must be the path of a file, relative to the manifest")
+
+
+_READERS = {
+    "id": _read_id,
+    "tags": _read_tags,
+    "params": _read_params,
+    "matrix": _read_matrix,
+    "exclude": _read_exclude,
+    "seeds": _read_seeds,
+    "repeat": _read_repeat,
+    "limit": _read_limit,
+    "rows": _read_rows,
+}
+
+
+def _check_together(item: Map, blueprint: Blueprint, problems: Problems) -> None:
+    """Note what the keys of an entry say against each other."""
+    if item.get("seeds") is not None and item.get("repeat") is not None:
+        problems.at(item.key_mark("repeat"), "`seeds` and `repeat` exclude each other; take one of them")
+    if blueprint.seeds_mark is not None and blueprint.params.get("seed") is not None:
+        problems.at(blueprint.params["seed"].key_mark, "`seed` and `seeds` exclude each other; take one of them")
+    if item.get("exclude") is not None and item.get("matrix") is None:
+        problems.at(item.key_mark("exclude"), "`exclude` needs a `matrix`")
+    if item.get("limit") is not None and item.get("rows") is None:
+        problems.at(item.key_mark("limit"), "`limit` needs `rows`")
+    for name in item.get("params") or ():
+        if isinstance(item["params"], Map) and name in item and name not in OWN:
+            problems.at(
+                item["params"].key_mark(name), f"`{printable(name, 60)}` stands in the item as well; remove one"
+            )
+    if blueprint.id is not None and blueprint.multiplies and not names_in(blueprint.id.value):
+        example = next(iter(blueprint.matrix), "row")
+        problems.at(
+            blueprint.id.mark,
+            f"all items made here would have the id `{blueprint.id.value}`; put a variable in it, "
+            f"as in `{blueprint.id.value}-${{{example}}}`",
+        )

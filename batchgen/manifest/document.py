@@ -1,0 +1,422 @@
+"""Reads a manifest as a stream of YAML events and builds one item at a time.
+
+Scalars follow the core schema of YAML 1.2 (section 10.3), plain style only: null (`~`, empty), `true` and `false`,
+decimal, `0o` and `0x` integers, floats. All else is text: `16:9`, `no`, `2024-01-01`. Only tags of that schema are
+known. Duplicate keys and keys that are no texts are problems. Anchors, aliases and `<<` merges work within a bound on
+what they expand to.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import yaml
+from yaml.events import (
+    AliasEvent,
+    DocumentStartEvent,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+    StreamEndEvent,
+)
+from yaml.parser import Parser
+from yaml.reader import Reader as YamlReader
+from yaml.reader import ReaderError
+from yaml.scanner import Scanner
+
+from batchgen.manifest.problems import BrokenOffError, Mark, Problems, lines_of
+from batchgen.manifest.reader import Reader, UnfitError, first_control, line_of, restore
+from batchgen.manifest.values import Real, Whole
+from batchgen.text import printable
+
+MAX_DEPTH = 64
+MAX_ANCHORS = 10_000
+MAX_EXPANDED = 1_000_000
+"""Nodes that aliases may add to what is written; ten for each character read are allowed besides."""
+
+_CORE = re.compile(
+    r"(?P<null>~|null|Null|NULL|)|(?P<true>true|True|TRUE)|(?P<false>false|False|FALSE)"
+    r"|(?P<int>[-+]?[0-9]+)|(?P<oct>0o[0-7]+)|(?P<hex>0x[0-9a-fA-F]+)"
+    r"|(?P<float>[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))"
+)
+_MAY_BE_NO_TEXT = frozenset("0123456789+-.~nNtTfF")
+_TAG = "tag:yaml.org,2002:"
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class Map(dict[str, Any]):
+    """A mapping that knows where it, its keys and its values stand."""
+
+    __slots__ = ("events", "mark")
+
+    def __init__(self, mark: Mark) -> None:
+        super().__init__()
+        self.mark = mark
+        self.events: dict[str, tuple[Any, Any]] = {}
+
+    def key_mark(self, key: str) -> Mark:
+        """Return where `key` is written."""
+        mark: Mark = self.events[key][0].start_mark
+        return mark
+
+    def value_mark(self, key: str) -> Mark:
+        """Return where the value of `key` is written; an alias stands where it is used."""
+        mark: Mark = self.events[key][1].start_mark
+        return mark
+
+
+class List(list[Any]):
+    """A list that knows where its entries stand."""
+
+    __slots__ = ("events",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.events: list[Any] = []
+
+    def mark(self, index: int) -> Mark:
+        """Return where an entry is written."""
+        mark: Mark = self.events[index].start_mark
+        return mark
+
+
+class PureParser(YamlReader, Scanner, Parser):
+    """PyYAML's own parser, for where its libyaml binding is missing: the same events, several times slower."""
+
+    def __init__(self, stream: Any) -> None:
+        YamlReader.__init__(self, stream)
+        Scanner.__init__(self)
+        Parser.__init__(self)
+
+    def get_event(self) -> Any:
+        """Return the next event; refuses half a surrogate pair, as libyaml does."""
+        event: Any = super().get_event()  # type: ignore[no-untyped-call]  # their stubs
+        if type(event) is ScalarEvent and _SURROGATE.search(event.value):
+            mark: Any = event.start_mark
+            raise yaml.MarkedYAMLError(None, None, "found invalid Unicode character escape code", mark)
+        return event
+
+
+def default_parser() -> Callable[[Any], Any]:
+    """Return libyaml's parser, or the pure one where PyYAML was built without it."""
+    try:
+        from yaml._yaml import CParser
+    except ImportError:
+        return PureParser
+    parser: Callable[[Any], Any] = CParser
+    return parser
+
+
+class Document:
+    """One pass over a manifest."""
+
+    def __init__(
+        self, path: Path, file: IO[bytes], problems: Problems, parser: Callable[[Any], Any] | None = None
+    ) -> None:
+        """`file` is `path`, opened; `parser` makes an event parser of a stream."""
+        self._path = path
+        self._problems = problems
+        self._reader = Reader(file)
+        self._make_parser = parser or default_parser()
+        self._anchors: dict[str, Any] = {}
+        self._weights: dict[int, tuple[Any, int]] = {}
+        self._expanded = 0
+        self._last: Any = None
+
+    def entries(self, streamed: str) -> Iterator[tuple[str, Mark, Any, Mark]]:
+        """Yield each top-level key with its mark, its value and the value's mark.
+
+        The value of the key `streamed`, where it is a sequence, is an iterator of (entry, mark) that builds one entry
+        at a time; it is spent before the next key is asked for. Raises BrokenOffError where the text cannot be read
+        further.
+        """
+        try:
+            parser = self._make_parser(self._reader)
+            self._get: Callable[[], Any] = parser.get_event
+            yield from self._top(streamed)
+        except UnfitError as error:
+            raise self._unfit(error) from error
+        except ReaderError as error:
+            raise self._control() from error
+        except yaml.MarkedYAMLError as error:
+            raise self._problems.broken_off(*_explained(error, self._path)) from error
+
+    def _root(self) -> Any:
+        """Return the event with which the map of the document begins."""
+        self._next()
+        if type(self._next()) is StreamEndEvent:
+            raise self._problems.broken_off(None, "the manifest is empty; `batchgen init` writes one to start from")
+        event = self._next()
+        if type(event) is MappingStartEvent:
+            return event
+        raise self._problems.broken_off(event.start_mark, "a manifest is a map with the keys version, name and items")
+
+    def _top(self, streamed: str) -> Iterator[tuple[str, Mark, Any, Mark]]:
+        top = Map(self._root().start_mark)
+        while type(event := self._next()) is not MappingEndEvent:
+            key, value_event = self._key(event), self._next()
+            fresh = key is not None and self._is_new(top, key, event)
+            if fresh and key == streamed and type(value_event) is SequenceStartEvent:
+                entries = self._stream(value_event)
+                yield streamed, event.start_mark, entries, value_event.start_mark
+                for _ in entries:
+                    pass  # whoever asked for it did not want the rest, but the parser has to pass it
+            else:
+                value = self._node(value_event, 1)
+                if key is not None and fresh:
+                    yield key, event.start_mark, value, value_event.start_mark
+            if key is not None and fresh:
+                top[key], top.events[key] = None, (event, value_event)
+        self._next()
+        event = self._next()
+        if type(event) is DocumentStartEvent:
+            message = "a manifest is one document; remove this `---` and what follows"
+            raise self._problems.broken_off(event.start_mark, message)
+
+    def _stream(self, start: Any) -> Iterator[tuple[Any, Mark]]:
+        while type(event := self._next()) is not SequenceEndEvent:
+            yield self._node(event, 2), event.start_mark
+        if start.anchor is not None:
+            # A list that is never held as a whole cannot be what an alias stands for.
+            self._anchors.pop(start.anchor, None)
+
+    def _next(self) -> Any:
+        event: Any = self._get()
+        self._last = event
+        self._reader.quiet = 0
+        return event
+
+    # ---- nodes ----------------------------------------------------------------------------------------------------
+
+    def _node(self, event: Any, depth: int) -> Any:
+        """Return the value that begins with `event`."""
+        kind = type(event)
+        if kind is ScalarEvent:
+            value = self._scalar(event)
+        elif kind is AliasEvent:
+            return self._alias(event)
+        else:
+            if depth > MAX_DEPTH:
+                raise self._problems.broken_off(event.start_mark, f"nested more than {MAX_DEPTH} levels deep")
+            if event.tag not in (None, "!", f"{_TAG}map" if kind is MappingStartEvent else f"{_TAG}seq"):
+                self._bad_tag(event)
+            value = self._map(event, depth + 1) if kind is MappingStartEvent else self._list(depth + 1)
+        if event.anchor is not None:
+            if len(self._weights) >= MAX_ANCHORS:
+                raise self._problems.broken_off(event.start_mark, f"more than {MAX_ANCHORS:,} anchors")
+            self._anchors[event.anchor] = value
+            self._weights[id(value)] = (value, self._weigh(value))
+        return value
+
+    def _map(self, start: Any, depth: int) -> Map:
+        result = Map(start.start_mark)
+        events = result.events
+        get, reader = self._get, self._reader
+        merges: list[tuple[Any, Any]] = []
+        while True:
+            self._last = event = get()
+            if type(event) is MappingEndEvent:
+                break
+            key = self._key(event)
+            self._last = value_event = get()
+            reader.quiet = 0
+            if key == "<<" and not event.style:
+                merges.append((value_event, self._node(value_event, depth)))
+                continue
+            value = (
+                self._scalar(value_event)
+                if type(value_event) is ScalarEvent and value_event.anchor is None
+                else self._node(value_event, depth)
+            )
+            if key is not None and (key not in events or self._is_new(result, key, event)):
+                result[key] = value
+                events[key] = (event, value_event)
+        for event, value in merges:
+            self._merge(result, event, value)
+        return result
+
+    def _list(self, depth: int) -> List:
+        result = List()
+        while type(event := self._next()) is not SequenceEndEvent:
+            result.append(self._node(event, depth))
+            result.events.append(event)
+        return result
+
+    def _key(self, event: Any) -> str | None:
+        """Return a key; None, with the problem noted, where it is no text."""
+        key = self._scalar(event) if type(event) is ScalarEvent and event.anchor is None else self._node(event, 1)
+        if type(key) is str:
+            return key
+        if isinstance(key, Map | List):
+            self._problems.at(event.start_mark, "a key must be a text, not a list or a map")
+        else:
+            self._problems.at(
+                event.start_mark, f'a key must be a text; put it in quotes: "{printable(_spelled(event), 60)}"'
+            )
+        return None
+
+    def _is_new(self, known: Map, key: str, event: Any) -> bool:
+        if key not in known.events:
+            return True
+        first = known.key_mark(key).line + 1
+        self._problems.at(
+            event.start_mark, f"the key `{printable(key, 60)}` stands here again; it is on line {first} already"
+        )
+        return False
+
+    def _merge(self, into: Map, event: Any, value: Any) -> None:
+        """Add the entries of merged maps that `into` lacks (yaml.org/type/merge.html): earlier ones win."""
+        sources = value if isinstance(value, List) else [value]
+        for source in sources:
+            if not isinstance(source, Map):
+                self._problems.at(event.start_mark, "`<<` takes a map, an alias of a map, or a list of these")
+                return
+            for key, entry in source.items():
+                if key not in into:
+                    into[key], into.events[key] = entry, source.events[key]
+
+    # ---- scalars, aliases -----------------------------------------------------------------------------------------
+
+    def _scalar(self, event: Any) -> Any:
+        value = event.value
+        if self._reader.hidden:
+            value = restore(value, double_quoted=event.style == '"')
+        if event.tag is not None:
+            return self._tagged(event, value)
+        if not event.style and (not value or value[0] in _MAY_BE_NO_TEXT):
+            return self._resolved(event, value)
+        return value
+
+    def _resolved(self, event: Any, value: str) -> Any:
+        found = _CORE.fullmatch(value)
+        match found.lastgroup if found is not None else None:
+            case "null":
+                return None
+            case "true":
+                return True
+            case "false":
+                return False
+            case "float":
+                return Real.read(value)
+            case "int" | "oct" | "hex" as kind:
+                try:
+                    return Whole.read(value, {"int": 10, "oct": 8, "hex": 16}[kind])
+                except ValueError:
+                    self._problems.at(event.start_mark, "this number is too long")
+                    return 0
+        return value
+
+    def _tagged(self, event: Any, value: str) -> Any:
+        tag = event.tag.removeprefix(_TAG)
+        if tag in ("!", "str"):
+            return value
+        if tag in ("null", "bool", "int", "float"):
+            resolved = self._resolved(event, value)
+            types: dict[str, Any] = {"null": type(None), "bool": bool, "int": int, "float": (int, float)}
+            if isinstance(resolved, types[tag]) and (tag == "bool") == isinstance(resolved, bool):
+                return Real.read(value) if tag == "float" and not isinstance(resolved, Real) else resolved
+            self._problems.at(event.start_mark, f'"{printable(value, 60)}" is no value of the tag `!!{tag}`')
+            return value
+        self._bad_tag(event)
+        return value
+
+    def _bad_tag(self, event: Any) -> None:
+        tag = event.tag.replace(_TAG, "!!")
+        self._problems.at(event.start_mark, f"the tag `{printable(tag, 60)}` does not fit here; remove it")
+
+    def _alias(self, event: Any) -> Any:
+        if event.anchor not in self._anchors:
+            self._problems.at(
+                event.start_mark, f"the alias `*{event.anchor}` has no anchor `&{event.anchor}` before it"
+            )
+            return None
+        value = self._anchors[event.anchor]
+        self._expanded += self._weigh(value)
+        if self._expanded > MAX_EXPANDED + 10 * event.start_mark.index:
+            raise self._problems.broken_off(event.start_mark, "the aliases of this manifest expand to too much")
+        return value
+
+    def _weigh(self, value: Any) -> int:
+        """Return how many nodes a value stands for; long texts count for more. What has an anchor is weighed once."""
+        known = self._weights.get(id(value))
+        if known is not None and known[0] is value:
+            return known[1]
+        if isinstance(value, Map):
+            return 1 + sum(1 + self._weigh(entry) for entry in value.values())
+        if isinstance(value, List):
+            return 1 + sum(map(self._weigh, value))
+        return 1 + (len(value) >> 7 if isinstance(value, str) else 0)
+
+    # ---- what cannot be read --------------------------------------------------------------------------------------
+
+    def _unfit(self, error: UnfitError) -> BrokenOffError:
+        if error.offset is None:
+            return self._problems.broken_off(self._last.end_mark if self._last else None, str(error))
+        return self._problems.broken_off(_Place(*line_of(self._path, error.offset)), f"{error}; save it as UTF-8")
+
+    def _control(self) -> BrokenOffError:
+        found = first_control(self._path)
+        if found is None:
+            return self._problems.broken_off(None, "the file holds a character that YAML does not allow")
+        offset, name = found
+        message = f"the control character {name} is not allowed; in double quotes it can be written as an escape"
+        return self._problems.broken_off(_Place(*line_of(self._path, offset)), message)
+
+
+class _Place:
+    def __init__(self, line: int, column: int) -> None:
+        self.line = line
+        self.column = column
+
+
+def _spelled(event: Any) -> str:
+    return event.value if isinstance(event, ScalarEvent) else ""
+
+
+_NEVER_CLOSED = ("found unexpected end of stream", "found unexpected document indicator")
+_UNCLOSED = (
+    "`{what}` is not closed, or a comma is missing; a value with `${{name}}`, `: ` or a comma in it needs quotes here"
+)
+_IN_PLAIN_WORDS = {
+    "mapping values are not allowed": "`: ` is not allowed here: put the value in quotes, or mend the indentation",
+    "block sequence entries are not allowed": "a list entry `- ` is not allowed here: begin it on a line of its own",
+    "did not find expected ',' or ']'": _UNCLOSED.format(what="["),
+    "expected ',' or ']'": _UNCLOSED.format(what="["),
+    "did not find expected ',' or '}'": _UNCLOSED.format(what="{"),
+    "expected ',' or '}'": _UNCLOSED.format(what="{"),
+    "did not find expected key": "the indentation does not fit what stands above",
+    "did not find expected '-' indicator": "the indentation does not fit the list above",
+    "expected <block end>": "the indentation does not fit what stands above",
+    "could not find expected ':'": "a key without `:`, or a text that goes on where a key should begin",
+    "found invalid Unicode character escape code": "half of a surrogate pair; write both, as in \\ud83c\\udfa8",
+    "found unknown escape character": "an escape that YAML does not know; in double quotes a backslash is written \\\\",
+    "did not find expected hexdecimal number": "an escape without its hexadecimal digits",
+    "found a tab character": "tabs cannot indent; use blanks",
+    "found undefined tag handle": "a tag that YAML does not know; remove it",
+}
+_NO_START = {
+    "\t": "tabs cannot indent; use blanks",
+    "@": "a text cannot begin with `@`; put it in quotes",
+    "`": "a text cannot begin with a backtick; put it in quotes",
+    "%": "a text cannot begin with `%`; put it in quotes",
+}
+
+
+def _explained(error: yaml.MarkedYAMLError, path: Path) -> tuple[Mark | None, str]:
+    """Return place and meaning of a syntax error in plain words, the parser's own where there are no better ones."""
+    problem = error.problem or "this is no YAML"
+    mark: Any = error.problem_mark or error.context_mark
+    if "quoted scalar" in (error.context or "") and problem in _NEVER_CLOSED:
+        return error.context_mark, "the quote that opens here is never closed"
+    if "cannot start any token" in problem and mark is not None:
+        line = dict(lines_of(path, {mark.line + 1}, universal=True)).get(mark.line + 1, "")
+        start = line[mark.column : mark.column + 1]
+        if start in _NO_START:
+            return mark, _NO_START[start]
+    for words, meaning in _IN_PLAIN_WORDS.items():
+        if words in problem:
+            return mark, meaning
+    return mark, f"this cannot be read as YAML: {printable(problem, 200)}"

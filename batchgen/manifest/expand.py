@@ -1,0 +1,135 @@
+"""Expands the entries of `items` into requests: the plain ones at once, all others by way of a blueprint."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from batchgen.catalog import BodyProblem, Catalog
+from batchgen.manifest.blueprint import EXPANDING, read_blueprint
+from batchgen.manifest.compiled import Context, Shared
+from batchgen.manifest.document import List, Map
+from batchgen.manifest.expansion import Expansion
+from batchgen.manifest.header import Header, tag_fault
+from batchgen.manifest.ids import ID
+from batchgen.manifest.intake import Intake, Request, Tags
+from batchgen.manifest.problems import BrokenOffError, Mark, Problems
+from batchgen.manifest.template import has_variables
+from batchgen.manifest.values import plain_value, text_of
+
+_NAMING = ("id", "tags")
+
+
+@dataclass(slots=True)
+class _PlainPlace:
+    """The places of an item that is written out in the manifest."""
+
+    item: Map
+    shared: Shared
+    problems: Problems
+
+    def of_body(self, problem: BodyProblem) -> None:
+        name = problem.path[0]
+        if name in self.item.events:
+            if self.shared.model.parameter(str(name)) is None and name != "model":
+                mark = self.item.key_mark(str(name))
+            else:
+                mark = self.item.value_mark(str(name))
+                if len(problem.path) > 1 and isinstance(self.item[str(name)], List):
+                    mark = self.item[str(name)].mark(problem.path[1])
+        else:
+            written = self.shared.layers.get(str(name))
+            mark = written[0].mark if written else self.item.mark
+        self.problems.at(mark, problem.message)
+
+    def of_item(self, message: str) -> BrokenOffError:
+        return self.problems.broken_off(self.item.mark, message)
+
+
+class Expander:
+    """Takes the entries of `items` one by one."""
+
+    def __init__(self, header: Header, catalog: Catalog, problems: Problems, intake: Intake, manifest: Path) -> None:
+        self._context = Context(header, catalog, problems, intake, manifest)
+        self._problems = problems
+        self._intake = intake
+        self._source = f"{manifest.name}:"
+        self._default_model = header.defaults.get("model") if header.defaults is not None else None
+        self._constant: dict[str, tuple[Shared, dict[str, Any]]] = {}
+        self._tags = self._header_tags(header)
+
+    def add(self, item: Any, mark: Mark) -> None:
+        """Expand, check and stage one entry. Raises BrokenOffError past the bound on items."""
+        if type(item) is not Map:
+            self._problems.at(mark, "an item is a map, as in `- prompt: A ceramic mug`")
+        elif not self._add_plain(item):
+            blueprint = read_blueprint(item, self._problems)
+            if not blueprint.broken:
+                Expansion(self._context, blueprint).run()
+
+    def _add_plain(self, item: Map) -> bool:
+        """Stage an item without variables or anything to multiply by; False where it is not of this kind."""
+        known = self._constants_of(item.get("model", self._default_model))
+        if known is None or not EXPANDING.isdisjoint(item):
+            return False
+        shared, constants = known
+        body = constants.copy()
+        for key, value in item.items():
+            kind = type(value)
+            if kind is str:
+                if "${" in value:
+                    return False
+                body[key] = value
+            elif kind is int or kind is bool:
+                body[key] = value
+            elif kind is List and not has_variables(value):
+                body[key] = plain_value(value)
+            elif key != "tags":
+                return False
+        item_id = item.get("id")
+        tags = self._tags_of(item)
+        if tags is None or not (item_id is None or (type(item_id) is str and ID.fullmatch(item_id))):
+            return False
+        for key in _NAMING:
+            body.pop(key, None)
+        body["model"] = shared.model.id
+        request = Request(item_id, shared.model, body, tags, f"{self._source}{item.mark.line + 1}")
+        self._intake.take(request, _PlainPlace(item, shared, self._problems))
+        return True
+
+    def _constants_of(self, model_id: Any) -> tuple[Shared, dict[str, Any]] | None:
+        """Return the defaults of a model; None where there is no such model, or one of them is built from variables."""
+        if type(model_id) is not str:
+            return None
+        known = self._constant.get(model_id)
+        if known is None:
+            model = self._context.catalog.model(model_id)
+            if model is None:
+                return None
+            shared = self._context.shared(model)
+            values = {name: layers[0].value for name, layers in shared.layers.items()}
+            if any(map(has_variables, values.values())):
+                return None
+            constants = {name: plain_value(value) for name, value in values.items() if value is not None}
+            known = self._constant[model_id] = (shared, constants)
+        return known
+
+    def _header_tags(self, header: Header) -> Tags | None:
+        return self._constant_tags(header.tags or {})
+
+    def _tags_of(self, item: Map) -> Tags | None:
+        """Return the tags of an item; None where they have variables or faults."""
+        own = item.get("tags")
+        if own is None or self._tags is None:
+            return self._tags
+        if type(own) is not Map or any(tag_fault(name, value) for name, value in own.items()):
+            return None
+        tags = self._constant_tags({**(self._context.header.tags or {}), **own})
+        if tags is not None:
+            self._context.note_tags(tags.values, item.mark)
+        return tags
+
+    def _constant_tags(self, tags: Mapping[str, Any]) -> Tags | None:
+        if any(map(has_variables, tags.values())) or any(isinstance(value, dict | list) for value in tags.values()):
+            return None
+        return Tags.of({name: text_of(value) for name, value in tags.items() if value is not None})

@@ -1,0 +1,232 @@
+"""Expands one entry of `items` that has variables or something to multiply by: rows, then matrix, then seeds or repeat.
+
+Where an id is not given it is made of the prompt and the digest of the request (without the seed that `seeds` adds). In
+texts `${id}` is the id without what `seeds` or `repeat` put behind it, so that `repeat` buys the same request.
+Columns of a row and variables of a matrix win over the built-in `${row}` and `${id}`. An empty cell leaves the
+parameter to the defaults; `null` in the manifest or in a .jsonl row leaves it out.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from batchgen.catalog import BodyProblem, Model
+from batchgen.manifest.blueprint import Blueprint
+from batchgen.manifest.compiled import Compiled, Context, Prepared, Slot
+from batchgen.manifest.document import List
+from batchgen.manifest.filling import ABSENT, NOTED
+from batchgen.manifest.ids import ID, ID_RULE, fit
+from batchgen.manifest.intake import Request, Tags
+from batchgen.manifest.problems import BrokenOffError, Mark
+from batchgen.manifest.rows import CannotOpenError, Rows, RowsError, open_rows
+from batchgen.manifest.template import FillError, Variables
+from batchgen.manifest.values import text_of
+from batchgen.text import printable
+
+
+def _source_of(path: Path, folder: Path) -> str:
+    """Return a rows file as the ledger names it: relative to the manifest's folder where it lies below it."""
+    try:
+        return path.relative_to(folder).as_posix()
+    except ValueError:
+        return path.as_posix()
+
+
+def _reason(error: FillError | KeyError) -> str:
+    """Return why a value could not be made; a KeyError is a name that this row (.jsonl) has not."""
+    return str(error) if isinstance(error, FillError) else f"this row has no `{printable(str(error.args[0]), 60)}`"
+
+
+class _BadItemError(Exception):
+    """An item cannot be made; its problem is noted."""
+
+
+class Expansion:
+    """One entry of `items` on its way to requests."""
+
+    def __init__(self, context: Context, blueprint: Blueprint) -> None:
+        self._context = context
+        self._problems = context.problems
+        self._blueprint = blueprint
+        self._row: tuple[str, int] | None = None
+        """File and line of the row at hand."""
+
+    def run(self) -> None:
+        """Expand the entry. Raises BrokenOffError past the bound on items."""
+        written = self._blueprint.rows
+        if written is None:
+            self._compiled = Compiled(self._context, self._blueprint, None)
+            self._expand({}, f"{self._context.manifest.name}:{self._blueprint.mark.line + 1}")
+            return
+        path = self._context.manifest.parent / written.value
+        try:
+            with open_rows(path, self._problems) as rows:
+                self._compiled = Compiled(self._context, self._blueprint, rows)
+                self._expand_rows(rows, path, written.mark)
+        except CannotOpenError as error:
+            self._problems.at(written.mark, str(error))
+        except RowsError:
+            # Its problem is noted; the rest of the manifest can still be checked.
+            return
+
+    def _expand_rows(self, rows: Rows, path: Path, mark: Mark) -> None:
+        shown, source = str(path), _source_of(path, self._context.manifest.parent)
+        before = len(self._problems)
+        number = 0
+        for line, row in rows.rows:
+            number += 1
+            self._row = (shown, line)
+            self._expand({"row": number, **row}, f"{source}:{line}")
+            if number == self._blueprint.limit:
+                return
+        if number == 0 and len(self._problems) == before:
+            self._problems.at(mark, f"{printable(shown)} has no rows")
+
+    # ---- for each item --------------------------------------------------------------------------------------------
+
+    def _expand(self, row: Variables, source: str) -> None:
+        nothing = True
+        for combination in self._blueprint.combinations():
+            nothing = False
+            try:
+                self._one({**row, **combination}, source)
+            except _BadItemError:
+                continue
+        if nothing:
+            self._problems.at(self._blueprint.mark, "`exclude` leaves nothing of this matrix")
+
+    def _one(self, variables: dict[str, Any], source: str) -> None:
+        """Make and take one item. Raises _BadItemError."""
+        blueprint, compiled, intake = self._blueprint, self._compiled, self._context.intake
+        tags: dict[str, str] = {}
+        self._add_tags(compiled.early_tags, tags, variables)
+        item_id = self._make_id(variables)
+        if item_id is not None:
+            variables.setdefault("id", item_id)
+        self._add_tags(compiled.late_tags, tags, variables)
+        prepared = compiled.prepare(self._model(variables))
+        body = self._body(prepared, variables)
+        self._context.note_tags(tags, blueprint.mark)
+        request = Request(item_id, prepared.model, body, Tags.of(tags), source)
+        place = _Place(self, prepared)
+        if blueprint.seeds is None and blueprint.repeat is None:
+            intake.take(request, place)
+        elif blueprint.seeds is not None and prepared.model.seed is None:
+            message = f"{prepared.model.id} takes no seed; `repeat` buys the same request several times"
+            self._problems.at(blueprint.seeds_mark, message)
+        else:
+            intake.take_copies(request, blueprint.copies(), place, seeds=blueprint.seeds is not None)
+
+    def _add_tags(self, slots: Mapping[str, Slot], tags: dict[str, str], variables: dict[str, Any]) -> None:
+        for name, slot in slots.items():
+            value = self._value((slot,), variables)
+            try:
+                text = text_of(None if value is ABSENT or value is NOTED else value)
+                text.encode()
+            except (TypeError, UnicodeEncodeError) as error:
+                reason = "holds half of a surrogate pair" if isinstance(error, UnicodeError) else f"cannot be {error}"
+                self._note(slot, f"the tag `{name}` {reason}")
+                raise _BadItemError from error
+            variables[f"tags.{name}"] = text
+            if value is not None and value is not ABSENT and value is not NOTED:
+                tags[name] = text
+
+    def _make_id(self, variables: Variables) -> str | None:
+        written, template = self._blueprint.id, self._compiled.id
+        if written is None or template is None:
+            return None
+        slot = Slot(written, None, None, self._compiled.id_of_row)
+        try:
+            made = template.fill(variables, fit)
+        except (FillError, KeyError) as error:
+            self._note(slot, _reason(error))
+            raise _BadItemError from error
+        if not ID.fullmatch(made):
+            self._note(slot, f"`{printable(made, 120)}` {ID_RULE}")
+            raise _BadItemError
+        return made
+
+    def _model(self, variables: Variables) -> Model:
+        slot = self._compiled.model
+        if slot is None or slot.constant is NOTED:
+            raise _BadItemError
+        model_id = self._value((slot,), variables)
+        model = self._context.catalog.model(model_id)
+        if model is None:
+            message = "this item has no model" if model_id is ABSENT else self._context.intake.model_fault(model_id)
+            self._note(slot, message)
+            raise _BadItemError
+        return model
+
+    def _body(self, prepared: Prepared, variables: Variables) -> dict[str, Any]:
+        body = dict(prepared.constants)
+        bad = False
+        for name, layers in prepared.made:
+            try:
+                value = self._value(layers, variables)
+            except _BadItemError:
+                bad = True
+                continue
+            if value is not ABSENT and value is not None:
+                body[name] = value
+        if bad:
+            raise _BadItemError
+        return body
+
+    def _value(self, layers: Iterable[Slot], variables: Variables) -> Any:
+        """Return the first value that is there. Raises _BadItemError."""
+        for slot in layers:
+            if slot.maker is None:
+                return slot.constant
+            try:
+                value = slot.maker(variables)
+            except (FillError, KeyError) as error:
+                self._note(slot, _reason(error))
+                raise _BadItemError from error
+            if value is not ABSENT:
+                return value
+        return ABSENT
+
+    def note_in_body(self, problem: BodyProblem, prepared: Prepared) -> None:
+        """Note a problem of a body where the parameter is written; of one that is missing, where the item is."""
+        name = str(problem.path[0])
+        slot = prepared.slots.get(name)
+        if slot is None:
+            self._problems.at(self._blueprint.mark, problem.message)
+        elif slot.constant is NOTED:
+            return
+        elif slot.of_row or prepared.model.parameter(name) is None:
+            self._note(slot, problem.message, key=True)
+        elif len(problem.path) > 1 and isinstance(slot.written.value, List):
+            self._problems.at(slot.written.value.mark(int(problem.path[1])), problem.message)
+        else:
+            self._note(slot, problem.message)
+
+    def note_of_item(self, message: str) -> BrokenOffError:
+        """Note a problem of the item's row, or of its entry where it has no row; return what ends the reading."""
+        if self._row is None:
+            return self._problems.broken_off(self._blueprint.mark, message)
+        self._problems.in_file(*self._row, message)
+        return BrokenOffError(message)
+
+    def _note(self, slot: Slot, message: str, *, key: bool = False) -> None:
+        if slot.of_row and self._row is not None:
+            self._problems.in_file(*self._row, message)
+        else:
+            self._problems.at(slot.written.key_mark if key else slot.written.mark, message)
+
+
+class _Place:
+    """The places of the item at hand."""
+
+    def __init__(self, expansion: Expansion, prepared: Prepared) -> None:
+        self._expansion = expansion
+        self._prepared = prepared
+
+    def of_body(self, problem: BodyProblem) -> None:
+        """Note a problem where the parameter is written; of one that is missing, where the item is."""
+        self._expansion.note_in_body(problem, self._prepared)
+
+    def of_item(self, message: str) -> BrokenOffError:
+        """Note a problem of the item's row, or of its entry."""
+        return self._expansion.note_of_item(message)

@@ -1,0 +1,155 @@
+"""Takes finished requests in: checks them against the tables, gives them id, digest, price and path, stages them."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+from batchgen.catalog import BodyChecker, BodyProblem, Catalog, Model, price_of, reproducible
+from batchgen.digest import canonical_json, digest_of
+from batchgen.manifest.blueprint import MAX_ITEMS
+from batchgen.manifest.ids import derived_seed, generated_id
+from batchgen.manifest.paths import PathError, PathTemplate
+from batchgen.manifest.problems import BrokenOffError
+from batchgen.manifest.stage import Stage
+
+MAX_TAGS = 256
+"""Different tags in one manifest; each is a column of the ledger."""
+_PRICES_KEPT = 4_096
+
+
+@dataclass(frozen=True, slots=True)
+class Tags:
+    """The tags of an item, and the JSON object that is staged."""
+
+    values: Mapping[str, str]
+    text: str
+
+    @classmethod
+    def of(cls, values: Mapping[str, str]) -> "Tags":
+        """Return the tags with their JSON, sorted by name."""
+        return cls(values, json.dumps(values, ensure_ascii=False, sort_keys=True, separators=(",", ":")))
+
+
+class Place(Protocol):
+    """Where an item comes from: it knows the places that problems belong to."""
+
+    def of_body(self, problem: BodyProblem) -> None:
+        """Note a problem of one parameter, at the place it was written."""
+        ...
+
+    def of_item(self, message: str) -> BrokenOffError:
+        """Note a problem of the item as a whole, and return what ends the reading where it must end."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request with all variables replaced."""
+
+    id: str | None
+    """None: to be made of prompt and digest."""
+    model: Model
+    body: dict[str, Any]
+    tags: Tags
+    source: str
+
+
+class _Copy(NamedTuple):
+    """One of the requests that are bought for one `Request`."""
+
+    id: str | None
+    body: dict[str, Any]
+    canonical: str
+    digest: str
+
+
+class Intake:
+    """Everything that a manifest asks for, one request after the other."""
+
+    def __init__(self, catalog: Catalog, path: PathTemplate, stage: Stage) -> None:
+        self._check = BodyChecker(catalog).problems
+        self._path = path
+        # The template that everyone has needs no filling.
+        self._path_is_id = path.template.parts == ("", "id", "")
+        self._stage = stage
+        self._prices: dict[tuple[Any, ...], str] = {}
+        self.tag_names: set[str] = set()
+        self.by_model: Counter[str] = Counter()
+        self.unseeded: Counter[str] = Counter()
+
+    def take(self, request: Request, place: Place) -> None:
+        """Check and stage one request. Raises BrokenOffError past the bound on items."""
+        problems = self._check(request.model.id, request.body)
+        if problems:
+            for problem in problems:
+                place.of_body(problem)
+            return
+        canonical = canonical_json(request.body)
+        self._put(request, _Copy(request.id, request.body, canonical, digest_of(canonical)), place)
+
+    def model_fault(self, model_id: object) -> str:
+        """Return what is wrong with the id of a model that the tables lack."""
+        return self._check(model_id, {})[0].message
+
+    def take_copies(
+        self, request: Request, copies: Iterable[tuple[str, int | None]], place: Place, *, seeds: bool
+    ) -> None:
+        """Check and stage the copies that `seeds` or `repeat` make of one request; `seeds`: each has a seed of its own.
+
+        A copy is what stands behind the id, and its seed, None where it is derived. Raises BrokenOffError.
+        """
+        problems = self._check(request.model.id, {**request.body, "seed": 0} if seeds else request.body)
+        if problems:
+            for problem in problems:
+                place.of_body(problem)
+            return
+        plain = canonical_json(request.body)
+        digest = digest_of(plain)
+        base = request.id if request.id is not None else generated_id(request.body.get("prompt"), digest)
+        for suffix, seed in copies:
+            body = request.body
+            if seeds:
+                body = {**body, "seed": derived_seed(f"{base}{suffix}") if seed is None else seed}
+                for problem in self._check(request.model.id, body):
+                    place.of_body(problem)
+            if seeds:
+                canonical = canonical_json(body)
+                copy = _Copy(f"{base}{suffix}", body, canonical, digest_of(canonical))
+            else:
+                copy = _Copy(f"{base}{suffix}", body, plain, digest)
+            self._put(request, copy, place)
+
+    def _put(self, request: Request, copy: _Copy, place: Place) -> None:
+        model = request.model
+        body, digest = copy.body, copy.digest
+        item_id = copy.id if copy.id is not None else generated_id(body.get("prompt"), digest)
+        if self._path_is_id:
+            path = item_id
+        else:
+            try:
+                path = self._path.path(item_id, model.id, request.tags.values)
+            except PathError as error:
+                place.of_item(str(error))
+                return
+        self.by_model[model.id] += 1
+        if not reproducible(model, body):
+            self.unseeded[model.id] += 1
+        generated = 0 if request.id is not None else 1
+        price = self._price(model, body)
+        self._stage.add(
+            (item_id, digest, model.id, copy.canonical, request.tags.text, path, request.source, price, generated)
+        )
+        if self._stage.count > MAX_ITEMS:
+            raise place.of_item(f"a manifest may have {MAX_ITEMS:,} items, and this one has more")
+
+    def _price(self, model: Model, body: Mapping[str, Any]) -> str:
+        price = model.price
+        key = (model.id, *[body.get(name) for name in price.by], body.get(price.times) if price.times else None)
+        known = self._prices.get(key)
+        if known is None:
+            if len(self._prices) >= _PRICES_KEPT:
+                self._prices.clear()
+            known = self._prices[key] = format(price_of(model, body), "f")
+        return known

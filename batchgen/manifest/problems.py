@@ -1,0 +1,137 @@
+"""Gathers the problems of a manifest, each at its place, and quotes the lines they stand on."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import IO, Protocol
+
+from batchgen.errors import ManifestError, Problem
+from batchgen.text import printable
+
+KEPT = 100
+"""Problems that are shown; the others are only counted."""
+_REMEMBERED = 50_000
+_LONGEST_QUOTED = 4_000
+_PIECE = 65_536
+_WIDTH = 110
+
+
+class BrokenOffError(Exception):
+    """A file cannot be read any further; the problem that says why is noted already. Never leaves this package."""
+
+
+class Mark(Protocol):
+    """A place in the manifest as the YAML parser counts it: line and column from 0."""
+
+    @property
+    def line(self) -> int: ...
+    @property
+    def column(self) -> int: ...
+
+
+class Problems:
+    """Every problem found so far, the same one at the same place only once."""
+
+    def __init__(self, manifest: Path) -> None:
+        self.manifest = str(manifest)
+        self._kept: list[Problem] = []
+        self._more = 0
+        self._seen: set[int] = set()
+
+    def __len__(self) -> int:
+        return len(self._kept) + self._more
+
+    def at(self, mark: Mark | None, message: str) -> None:
+        """Note a problem of the manifest itself; without a mark it stands at the first line."""
+        if mark is None:
+            self._add(Problem(self.manifest, 1, 1, message))
+        else:
+            self._add(Problem(self.manifest, mark.line + 1, mark.column + 1, message))
+
+    def in_file(self, file: str, line: int, message: str) -> None:
+        """Note a problem of a whole line (counted from 1) of `file`, a path that can be opened as it stands."""
+        self._add(Problem(file, line, 0, message))
+
+    def broken_off(self, mark: Mark | None, message: str) -> BrokenOffError:
+        """Note a problem of the manifest and return what ends the reading."""
+        self.at(mark, message)
+        return BrokenOffError(message)
+
+    def clear(self) -> None:
+        """Forget everything: the manifest is read anew."""
+        self._kept.clear()
+        self._seen.clear()
+        self._more = 0
+
+    def error(self) -> ManifestError:
+        """Return what refuses the manifest: the problems in the order of the file, with their lines quoted."""
+        return ManifestError(sorted(_quoted(self._kept, self.manifest), key=self._order), more=self._more)
+
+    def _order(self, problem: Problem) -> tuple[bool, Problem]:
+        return problem.file != self.manifest, problem
+
+    def _add(self, problem: Problem) -> None:
+        key = hash((problem.file, problem.line, problem.column, problem.message))
+        if key in self._seen:
+            return
+        if len(self._seen) < _REMEMBERED:
+            self._seen.add(key)
+        if len(self._kept) < KEPT:
+            self._kept.append(problem)
+        else:
+            self._more += 1
+
+
+def _quoted(problems: list[Problem], manifest: str) -> list[Problem]:
+    wanted: dict[str, set[int]] = {}
+    for problem in problems:
+        wanted.setdefault(problem.file, set()).add(problem.line)
+    # YAML ends a line at a lone CR as well; rows end at LF alone, as they are read.
+    found = {file: dict(lines_of(Path(file), lines, universal=file == manifest)) for file, lines in wanted.items()}
+    return [replace(problem, quoted=found[problem.file].get(problem.line, "")) for problem in problems]
+
+
+def lines_of(path: Path, wanted: set[int], *, universal: bool) -> Iterator[tuple[int, str]]:
+    """Yield the wanted lines of a file with their numbers, in one pass; none that is too long to be quoted.
+
+    `universal`: a lone CR ends a line too.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", errors="replace", newline=None if universal else "\n") as file:
+            yield from _pick(file, wanted)
+    except OSError:
+        # A file that is gone or unreadable has no line to quote; its problem says so.
+        return
+
+
+def _pick(file: IO[str], wanted: set[int]) -> Iterator[tuple[int, str]]:
+    number, last, begun = 1, max(wanted), ""
+    while number <= last and (piece := file.readline(_PIECE)):
+        if len(begun) <= _LONGEST_QUOTED and number in wanted:
+            begun += piece
+        if piece.endswith("\n"):
+            if number in wanted and len(begun) <= _LONGEST_QUOTED:
+                yield number, begun.rstrip("\r\n")
+            number, begun = number + 1, ""
+    if begun and len(begun) <= _LONGEST_QUOTED:
+        yield number, begun
+
+
+def format_problems(error: ManifestError) -> str:
+    """Return the problems for a terminal: `file:line:col: message`, the line quoted below it, a caret below that."""
+    shown = [_formatted(problem) for problem in error.problems]
+    if error.more:
+        shown.append(f"… and {error.more:,} more")
+    return "\n".join(shown)
+
+
+def _formatted(problem: Problem) -> str:
+    place = f"{printable(problem.file)}:{problem.line}:{max(problem.column, 1)}"
+    head = f"{place}: {printable(problem.message, 1000)}"
+    if not problem.quoted:
+        return head
+    cut = max(0, problem.column - _WIDTH * 2 // 3) if len(problem.quoted) > _WIDTH else 0
+    line = ("…" if cut else "") + printable(problem.quoted[cut + (1 if cut else 0) :], _WIDTH)
+    if not 0 < problem.column <= len(problem.quoted) + 1:
+        return f"{head}\n    {line}"
+    return f"{head}\n    {line}\n    {' ' * (problem.column - cut - 1)}^"

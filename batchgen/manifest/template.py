@@ -1,0 +1,82 @@
+"""Texts with variables in them: `${name}` is replaced, `$${name}` stands for `${name}`, any other `$` for itself.
+
+What is put in is not scanned again.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from batchgen.manifest.values import text_of
+
+Variables = Mapping[str, Any]
+
+_VARIABLE = re.compile(r"\$(?P<escaped>\$\{[^{}]*\})|\$\{(?P<name>[^{}]*)\}")
+
+
+class FillError(Exception):
+    """A variable's value cannot stand where it is wanted; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A text taken apart: literal, variable, literal, …; it begins and ends with a literal."""
+
+    parts: tuple[str, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The variables, in order."""
+        return self.parts[1::2]
+
+    @property
+    def single(self) -> str | None:
+        """The variable that this text is and nothing besides; None where there is more or less to it."""
+        return self.parts[1] if len(self.parts) == 3 and not self.parts[0] and not self.parts[2] else None
+
+    def fill(self, variables: Variables, fitted: Callable[[str], str] | None = None) -> str:
+        """Return the text with every variable replaced, each through `fitted` where it is given.
+
+        Raises FillError for a list or a map and where `fitted` leaves nothing, KeyError for a variable without a value.
+        """
+        filled = list(self.parts)
+        for n in range(1, len(filled), 2):
+            name = filled[n]
+            try:
+                text = text_of(variables[name])
+            except TypeError as error:
+                raise FillError(f"`${{{name}}}` is {error}, which cannot stand inside a text") from error
+            if fitted is not None and not (text := fitted(text)):
+                raise FillError(f"`${{{name}}}` leaves nothing here that a file name can hold")
+            filled[n] = text
+        return "".join(filled)
+
+
+def parse_template(text: str) -> Template:
+    """Return `text` taken apart."""
+    parts = [""]
+    end = 0
+    for found in _VARIABLE.finditer(text):
+        parts[-1] += text[end : found.start()]
+        end = found.end()
+        if found["escaped"] is not None:
+            parts[-1] += found["escaped"]
+        else:
+            parts += [found["name"].strip(), ""]
+    parts[-1] += text[end:]
+    return Template(tuple(parts))
+
+
+def has_variables(value: Any) -> bool:
+    """Return whether a value, or an entry of a list, may hold a variable or an escaped one."""
+    if type(value) is str:
+        return "${" in value
+    return isinstance(value, list) and any(map(has_variables, value))
+
+
+def names_in(value: Any) -> set[str]:
+    """Return the variables that a value names, in a list those of its entries."""
+    if type(value) is str:
+        return set(parse_template(value).names) if "${" in value else set()
+    return set().union(*map(names_in, value)) if isinstance(value, list) else set()
