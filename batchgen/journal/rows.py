@@ -69,6 +69,7 @@ class FileRow(NamedTuple):
     attempt: int
     """The attempt's key."""
     item_id: str
+    digest: str
     model: str
     job_id: str | None
     file: StoredFile
@@ -96,8 +97,8 @@ def charge_rows(db: sqlite3.Connection) -> Iterator[ChargeRow]:
 
 def file_rows(db: sqlite3.Connection) -> Iterator[FileRow]:
     """Yield every file that is on disk as far as the journal knows, by path."""
-    for attempt, item_id, model, job_id, number, path, size, sha256 in db.execute(_FILES):
-        yield FileRow(attempt, item_id, model, job_id, StoredFile(number, path, size, sha256))
+    for attempt, item_id, digest, model, job_id, number, path, size, sha256 in db.execute(_FILES):
+        yield FileRow(attempt, item_id, digest, model, job_id, StoredFile(number, path, size, sha256))
 
 
 def file_count(db: sqlite3.Connection) -> int:
@@ -108,7 +109,9 @@ def file_count(db: sqlite3.Connection) -> int:
 
 def knows_file(db: sqlite3.Connection, path: str) -> bool:
     """Return whether the journal has a file at `path`, relative to the run folder."""
-    return db.execute("SELECT 1 FROM output WHERE path = ?", (path,)).fetchone() is not None
+    # A name on disk need not be UTF-8; such a one is looked for by its bytes, and not found.
+    name = path.encode(errors="surrogateescape")
+    return db.execute("SELECT 1 FROM output WHERE path = CAST(? AS TEXT)", (name,)).fetchone() is not None
 
 
 def replace_file(db: sqlite3.Connection, attempt: int, file: StoredFile) -> None:
@@ -153,7 +156,7 @@ WHERE (i.state = 'skipped' AND i.listed IS NOT NULL) OR EXISTS (SELECT 1 FROM at
 ORDER BY 1
 """
 _FILES = """
-SELECT o.attempt, i.id, i.model, a.job_id, o.number, o.path, o.bytes, o.sha256
+SELECT o.attempt, i.id, i.digest, i.model, a.job_id, o.number, o.path, o.bytes, o.sha256
 FROM output o CROSS JOIN attempt a ON a.key = o.attempt CROSS JOIN item i ON i.key = a.item
 WHERE o.path IS NOT NULL ORDER BY o.path
 """
