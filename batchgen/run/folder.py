@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from batchgen.clock import utc_now
-from batchgen.errors import RunFolderError
+from batchgen.errors import RunFolderError, UsageError
 from batchgen.files import disk_errors
 from batchgen.journal import Journal, own
 from batchgen.text import plural, printable
@@ -38,9 +38,20 @@ class Binding:
 
 @contextmanager
 def opened(folder: Path, *, create: bool) -> Iterator[Journal]:
-    """Own a run folder and open its journal and its log while the block runs. Raises RunFolderError, DiskError."""
-    with disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=create)
+    """Own a run folder and open its journal and its log while the block runs.
+
+    `create` makes what is missing. Raises RunFolderError, DiskError, UsageError where a file is in the folder's way.
+    """
+    if create:
+        with disk_errors(folder):
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except (FileExistsError, NotADirectoryError) as error:
+                raise UsageError(
+                    f"{folder} cannot be a run folder: a file is in its way; use another --output"
+                ) from error
+    elif not folder.is_dir():
+        raise RunFolderError(f"there is no run folder {folder}")
     with own(folder, utc_now()):
         journal = Journal(folder, create=create)
         try:

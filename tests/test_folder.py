@@ -1,0 +1,153 @@
+"""A run folder: opened by one process, logged into, and bound to one API and one account."""
+
+import logging
+import os
+from pathlib import Path
+
+import pytest
+from bought import Buyer, item, journal_of
+
+from batchgen.errors import RunFolderError, UsageError
+from batchgen.journal import FILE_NAME, Journal
+from batchgen.run.folder import LOG_NAME, SIMULATOR, Binding, bind, opened
+
+REAL = Binding("https://api18.dev", "aaaaaaaaaaaa")
+OTHER_KEY = Binding("https://api18.dev", "bbbbbbbbbbbb")
+OTHER_API = Binding("https://api.example", "aaaaaaaaaaaa")
+PRETEND = Binding(SIMULATOR, "cccccccccccc")
+
+
+def facts(folder: Path) -> dict[str, str]:
+    with opened(folder, create=False) as journal:
+        return journal.facts()
+
+
+# ---- opening ------------------------------------------------------------------------------------------------------
+
+
+def test_a_folder_is_made_with_its_parents_and_opened_again(tmp_path: Path) -> None:
+    folder = tmp_path / "output" / "spring"
+    with opened(folder, create=True) as journal, journal.transaction():
+        journal.note(run="spring")
+    with opened(folder, create=True) as journal:
+        assert journal.facts() == {"run": "spring"}
+    assert facts(folder) == {"run": "spring"}
+
+
+def test_nothing_is_made_where_nothing_may_be(tmp_path: Path) -> None:
+    with pytest.raises(RunFolderError, match="no run folder"), opened(tmp_path / "absent", create=False):
+        pass
+    assert not (tmp_path / "absent").exists()
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(RunFolderError, match=f"has no {FILE_NAME}"), opened(tmp_path / "empty", create=False):
+        pass
+    assert not (tmp_path / "empty" / FILE_NAME).exists()
+
+
+@pytest.mark.parametrize("below", [Path("taken"), Path("taken/spring")])
+def test_a_file_in_the_way_is_a_usage_error(tmp_path: Path, below: Path) -> None:
+    (tmp_path / "taken").write_text("a note")
+    with pytest.raises(UsageError, match="a file is in its way"), opened(tmp_path / below, create=True):
+        pass
+
+
+def test_an_open_folder_is_owned_and_free_again_afterwards(tmp_path: Path) -> None:
+    with opened(tmp_path, create=True):
+        with pytest.raises(RunFolderError, match=f"in use by another batchgen.*{os.getpid()}"):
+            with opened(tmp_path, create=True):
+                pass
+    with opened(tmp_path, create=False):
+        pass
+
+
+def test_an_error_inside_closes_the_journal_and_lets_go(tmp_path: Path) -> None:
+    with pytest.raises(KeyError), opened(tmp_path, create=True):
+        raise KeyError("inside")
+    assert not (tmp_path / f"{FILE_NAME}-wal").exists()
+    with opened(tmp_path, create=False):
+        pass
+
+
+def test_the_log_is_one_line_a_record_in_utc_without_controls(tmp_path: Path) -> None:
+    log = logging.getLogger("batchgen")
+    before = (list(log.handlers), log.level)
+    with opened(tmp_path, create=True):
+        log.info("a prompt\nwith \x1b[31mcolour\u202e and half a pair \ud800")
+        log.debug("not wanted")
+    log.info("after the end")
+    lines = (tmp_path / LOG_NAME).read_text(encoding="utf-8").splitlines()
+    assert len(lines) == 1
+    assert lines[0].endswith("Z INFO a prompt with  [31mcolour  and half a pair  ")
+    assert (list(log.handlers), log.level) == before
+
+
+# ---- binding ------------------------------------------------------------------------------------------------------
+
+
+def live_folder(folder: Path, binding: Binding, live: str) -> None:
+    """A folder bound to `binding` with one item in the state `live`."""
+    with journal_of(folder, [item("mug")]) as journal:
+        buyer = Buyer(journal)
+        {
+            "pending": lambda _: None,
+            "submitting": buyer.intend,
+            "processing": buyer.accept,
+            "ready": buyer.ready,
+            "in_doubt": lambda id_: buyer.doubt(id_, "reset"),
+            "done": buyer.done,
+        }[live]("mug")
+        journal.note(run="spring", api=binding.api, account=binding.account)
+
+
+def try_bind(folder: Path, binding: Binding, *, rotated_key: bool = False) -> None:
+    journal = Journal(folder)
+    try:
+        bind(journal, "spring", binding, rotated_key=rotated_key)
+    finally:
+        journal.close()
+
+
+@pytest.mark.parametrize("binding", [REAL, PRETEND])
+def test_a_new_folder_is_bound_to_what_it_begins_with(tmp_path: Path, binding: Binding) -> None:
+    with opened(tmp_path, create=True) as journal:
+        bind(journal, "spring", binding, rotated_key=False)
+    assert facts(tmp_path) == {"run": "spring", "api": binding.api, "account": binding.account}
+    try_bind(tmp_path, binding)
+
+
+@pytest.mark.parametrize("live", ["submitting", "processing", "ready", "in_doubt"])
+def test_live_jobs_hold_a_folder_to_its_api_and_account(tmp_path: Path, live: str) -> None:
+    live_folder(tmp_path, REAL, live)
+    before = facts(tmp_path)
+    with pytest.raises(RunFolderError, match="live under another account .*--rotated-key"):
+        try_bind(tmp_path, OTHER_KEY)
+    for rotated in (False, True):
+        with pytest.raises(RunFolderError, match=r"live at https://api18\.dev, not at https://api\.example"):
+            try_bind(tmp_path, OTHER_API, rotated_key=rotated)
+    assert facts(tmp_path) == before
+    try_bind(tmp_path, REAL)
+
+
+def test_a_rotated_key_takes_the_live_jobs_over(tmp_path: Path) -> None:
+    live_folder(tmp_path, REAL, "processing")
+    try_bind(tmp_path, OTHER_KEY, rotated_key=True)
+    assert facts(tmp_path)["account"] == OTHER_KEY.account
+    try_bind(tmp_path, OTHER_KEY)
+
+
+@pytest.mark.parametrize("live", ["pending", "done"])
+@pytest.mark.parametrize("binding", [OTHER_KEY, OTHER_API])
+def test_without_live_jobs_a_folder_may_change_hands(tmp_path: Path, live: str, binding: Binding) -> None:
+    live_folder(tmp_path, REAL, live)
+    try_bind(tmp_path, binding)
+    assert facts(tmp_path) == {"run": "spring", "api": binding.api, "account": binding.account}
+
+
+@pytest.mark.parametrize("live", ["pending", "processing", "done"])
+@pytest.mark.parametrize(("had", "has"), [(REAL, PRETEND), (PRETEND, REAL)])
+def test_simulated_and_real_money_never_mix(tmp_path: Path, live: str, had: Binding, has: Binding) -> None:
+    live_folder(tmp_path, had, live)
+    for rotated in (False, True):
+        with pytest.raises(RunFolderError, match="never mix"):
+            try_bind(tmp_path, has, rotated_key=rotated)
+    assert facts(tmp_path)["api"] == had.api
