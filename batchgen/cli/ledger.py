@@ -36,9 +36,12 @@ def command(runs: tuple[str, ...], by: str, form: str, output: str | None) -> in
     is given twice, by a run and by a copy of its ledger, counts once.
     """
     from batchgen.ledger import as_csv, as_json, as_table, cost_report
+    from batchgen.locate import find_run
     from batchgen.text import plural, printable
 
-    report = cost_report(by, _charges(runs, output))
+    files = [Path(run) for run in runs if run.lower().endswith(".csv") and Path(run).is_file()]
+    folders = [find_run(run, output, os.environ, _name_of) for run in runs if Path(run) not in files]
+    report = cost_report(by, _charges(folders, files), unique=len(folders) == 1 and not files)
     formats = {"table": as_table, "csv": as_csv, "json": as_json}
     click.echo(formats[form](report), nl=False)
     if report.repeated:
@@ -48,19 +51,14 @@ def command(runs: tuple[str, ...], by: str, form: str, output: str | None) -> in
     return 0
 
 
-def _charges(runs: tuple[str, ...], output: str | None) -> "Iterator[Charge]":
+def _charges(folders: list[Path], files: list[Path]) -> "Iterator[Charge]":
     from batchgen.ledger import file_charges, run_charges
-    from batchgen.locate import find_run
 
-    def is_ledger(run: str) -> bool:
-        return run.lower().endswith(".csv") and Path(run).is_file()
-
-    folders = [find_run(run, output, os.environ, _name_of) for run in runs if not is_ledger(run)]
     # Folders come first: of what is given twice the first counts, and a journal is never older than its ledger.
     for folder in folders:
         yield from run_charges(folder)
-    for run in filter(is_ledger, runs):
-        yield from file_charges(Path(run))
+    for file in files:
+        yield from file_charges(file)
 
 
 def _name_of(manifest: Path) -> str:
