@@ -222,7 +222,7 @@ def test_command_says_what_was_given_twice(spring: Path) -> None:
 
 
 def test_the_journal_counts_where_its_ledger_is_older(spring: Path, tmp_path: Path) -> None:
-    old = edited(shutil.copy(spring / LEDGER_NAME, tmp_path / "old.csv"), "mug,1,done", "mug,1,processing")
+    old = edited(Path(shutil.copy(spring / LEDGER_NAME, tmp_path / "old.csv")), "mug,1,done", "mug,1,processing")
     result = called(str(old), str(spring), "--by", "state", "--format", "json")
     assert {group["group"] for group in json.loads(result.stdout)["groups"]} == {
         "done",
