@@ -196,6 +196,7 @@ class Unreadable(Exception):  # noqa: N818 - the name says what the answer is
 
 
 _JOB_ID = re.compile(r"[\x21-\x7e]{1,256}")
+_PLAIN_AMOUNT = re.compile(r"[0-9]{1,9}(\.[0-9]{1,12})?")
 _DURATION_DIGITS = re.compile(r"\d{1,15}")
 
 
@@ -206,7 +207,7 @@ def read_job(raw: bytes) -> Job:
     type reads as None. Raises `Unreadable`.
     """
     try:
-        answer = json.loads(raw, parse_float=Decimal)
+        answer = json.loads(raw, parse_float=_number)
     except (ValueError, RecursionError) as error:
         raise Unreadable("the answer is not JSON") from error
     if not isinstance(answer, dict):
@@ -247,23 +248,37 @@ def read_error(raw: bytes) -> tuple[str, str]:
         raise Unreadable("the answer is not an error as the API documents it")
     details = error.get("details")
     if isinstance(details, list):
-        parts = [f"{d.get('path')}: {d.get('message')}" for d in details[:20] if isinstance(d, dict)]
+        # Only texts: to print anything else, however deeply nested, would be as deep a recursion.
+        pairs = [(d.get("path"), d.get("message")) for d in details[:20] if isinstance(d, dict)]
+        parts = [f"{path}: {text}" for path, text in pairs if isinstance(path, str) and isinstance(text, str)]
         if parts:
             message = f"{message} ({'; '.join(parts)})"
-    return kind, message
+    return _encodable(kind), _encodable(message)
+
+
+def _encodable(text: str) -> str:
+    # JSON can spell half a surrogate pair, which no database, log or terminal takes.
+    return text.encode("utf-8", "replace").decode()
 
 
 def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
+    return _encodable(value) if isinstance(value, str) else None
+
+
+def _number(text: str) -> Decimal | None:
+    try:
+        return Decimal(text)
+    except ArithmeticError:
+        return None  # an exponent beyond what Decimal holds
 
 
 def _money(value: object) -> Decimal | None:
+    # As a text only plain digits count: Decimal itself would also take "1_0", " 1 " and "Infinity".
+    if isinstance(value, str) and not _PLAIN_AMOUNT.fullmatch(value):
+        return None
     if isinstance(value, bool) or not isinstance(value, int | Decimal | str):
         return None
-    try:
-        amount = Decimal(value)
-    except ArithmeticError:
-        return None
+    amount = Decimal(value)
     if not amount.is_finite() or not 0 <= amount < 10**9:
         return None
     exponent = amount.as_tuple().exponent
@@ -276,9 +291,9 @@ def _moment(value: object) -> datetime | None:
         return None
     try:
         moment = datetime.fromisoformat(value)
-    except ValueError:
-        return None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None  # also what lies outside of the years 1 to 9999 in UTC
 
 
 def _milliseconds(value: object) -> int | None:
@@ -291,4 +306,5 @@ def _milliseconds(value: object) -> int | None:
 def _outputs(data: object) -> tuple[str, ...]:
     if not isinstance(data, list):
         return ()
-    return tuple(entry["url"] for entry in data if isinstance(entry, dict) and isinstance(entry.get("url"), str))
+    urls = (_text(entry.get("url")) for entry in data if isinstance(entry, dict))
+    return tuple(url for url in urls if url is not None)

@@ -26,7 +26,8 @@ def usd(amount: Decimal) -> str:
 
 def stamp(moment: datetime) -> str:
     """Return `moment` as `YYYY-MM-DDTHH:MM:SSZ`, cut to the second."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    # strftime writes the year 1 as `1`.
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
 
 def plural(count: int, word: str) -> str:
