@@ -27,7 +27,7 @@ CREATE TABLE item (
   estimated TEXT NOT NULL,
   inputs    TEXT NOT NULL,
   state     TEXT NOT NULL DEFAULT 'pending',
-  attempts  INTEGER NOT NULL DEFAULT 0,  -- the number of the last attempt under this id
+  attempts  INTEGER NOT NULL DEFAULT 0,  -- the number of the last attempt
   listed    INTEGER,                     -- position in the manifest that was read last; NULL: asked for no longer
   UNIQUE (id, digest)
 );

@@ -168,7 +168,10 @@ class Journal:
         """Record the intent to buy: after the commit, and not before, the POST may leave."""
         self._move(work.key, State.PENDING, State.SUBMITTING)
         (number,) = self.db.execute(
-            "UPDATE item SET attempts = attempts + 1 WHERE key = ? RETURNING attempts", (work.key,)
+            # Numbers run on under an id, whatever was edited: (id, number) names one purchase in the ledger.
+            "UPDATE item SET attempts = 1 + (SELECT MAX(o.attempts) FROM item o WHERE o.id = item.id)"
+            " WHERE key = ? RETURNING attempts",
+            (work.key,),
         ).fetchone()
         key = self.db.execute(
             "INSERT INTO attempt (item, number, estimated, account, tables, submitted_at) VALUES (?, ?, ?, ?, ?, ?)",
@@ -359,11 +362,9 @@ _UNLIST = """
 UPDATE item SET listed = NULL WHERE listed IS NOT NULL AND NOT EXISTS
   (SELECT 1 FROM stage.item s WHERE s.id = item.id AND s.digest = item.digest)
 """
-# The numbers of attempts go on under the same id, so that (id, number) names one purchase in the ledger.
 _LIST = """
-INSERT INTO item (id, digest, model, body, tags, path, source, estimated, inputs, listed, attempts)
-SELECT s.id, s.digest, s.model, s.body, s.tags, s.path, s.source, s.estimated, s.inputs, s.position,
-  COALESCE((SELECT MAX(o.attempts) FROM item o WHERE o.id = s.id), 0)
+INSERT INTO item (id, digest, model, body, tags, path, source, estimated, inputs, listed)
+SELECT s.id, s.digest, s.model, s.body, s.tags, s.path, s.source, s.estimated, s.inputs, s.position
 FROM stage.item s WHERE true ORDER BY s.position
 ON CONFLICT (id, digest) DO UPDATE SET
   listed = excluded.listed, tags = excluded.tags, path = excluded.path, source = excluded.source,

@@ -173,7 +173,7 @@ def _conclude(invocation: Invocation, ending: Ending) -> Summary:
         folder=invocation.folder,
         counts=counts,
         totals=totals,
-        costs=cost_report("model", run_charges(invocation.folder)),
+        costs=cost_report("model", run_charges(invocation.folder), unique=True),
         stop=ending.stop,
         detail=ending.detail,
         exit_code=exit_code(ending.stop, counts),
