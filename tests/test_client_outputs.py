@@ -327,6 +327,13 @@ async def test_what_the_reader_raises_passes_through() -> None:
                     raise OSError(28, "No space left on device")
 
 
+@pytest.mark.parametrize("host", ["a..b", "x" * 70 + ".test"])
+async def test_a_name_that_no_codec_takes(host: str) -> None:
+    async with client(f"http://127.0.0.1:{unused_port()}") as api:
+        with pytest.raises(OutputError, match="UnicodeError"):
+            await fetch(api, f"http://{host}/f")
+
+
 async def test_no_connection_for_an_output() -> None:
     async with client(f"http://127.0.0.1:{unused_port()}") as api:
         with pytest.raises(OutputError, match="ClientConnectorError"):

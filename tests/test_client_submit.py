@@ -280,6 +280,15 @@ async def test_an_answer_before_the_body_is_read_counts() -> None:
     assert answer == NoBalance("insufficient_balance", "words")
 
 
+async def test_what_breaks_behind_the_answer_takes_nothing_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def breaks(*_: object) -> None:
+        raise aiohttp.ClientOSError(104, "Connection reset by peer")
+
+    monkeypatch.setattr(aiohttp.ClientResponse, "wait_for_close", breaks)
+    answer, _ = await submit(answering(http(202, JOB_BYTES)))
+    assert isinstance(answer, Accepted)
+
+
 async def test_a_peer_that_takes_no_more_of_the_body_ends_in_doubt() -> None:
     async def deaf(peer: Peer) -> None:
         peer.writer.transport.pause_reading()  # type: ignore[attr-defined]

@@ -318,26 +318,65 @@ def test_an_index_of_fragments_that_are_not_there_is_noticed() -> None:
         inspect_bytes(data[:last] + data[index:])
 
 
+def test_a_film_without_its_table_says_so() -> None:
+    with pytest.raises(Damaged, match="no moov"):
+        inspect_bytes(FTYP + box(b"mdat", bytes(100)))
+
+
+def test_a_webm_without_frames_is_refused() -> None:
+    def element(name: bytes, body: bytes) -> bytes:
+        return name + bytes([0x80 | len(body)]) + body
+
+    tracks = element(b"\x16\x54\xae\x6b", element(b"\xae", element(b"\x83", b"\1")))
+    head = element(b"\x1a\x45\xdf\xa3", element(b"\x42\x82", b"webm"))
+    block = element(b"\x1f\x43\xb6\x75", element(b"\xa3", b"\x81\0\0\x80x"))
+    assert inspect_bytes(head + element(b"\x18\x53\x80\x67", tracks + block)) == WEBM
+    with pytest.raises(Damaged, match="no frames"):
+        inspect_bytes(head + element(b"\x18\x53\x80\x67", tracks))
+    with pytest.raises(Damaged, match="no track"):
+        inspect_bytes(head + element(b"\x18\x53\x80\x67", block))
+
+
+def test_a_webp_chunk_that_passes_its_file_is_refused() -> None:
+    chunk = struct.pack("<4sI", b"VP8 ", 100) + bytes(100)
+    assert inspect_bytes(b"RIFF" + struct.pack("<I", 112) + b"WEBP" + chunk) == WEBP
+    with pytest.raises(Damaged, match="longer than the file says"):
+        inspect_bytes(b"RIFF" + struct.pack("<I", 100) + b"WEBP" + chunk)
+
+
+def chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+PNG_HEADER = chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0))
+
+
 # ---- hostile files ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     "data",
     [
-        b"\x89PNG\r\n\x1a\n" + box(b"IHDR") + bytes(4) + b"\0\0\0\0tEXt" * 10,
-        b"\xff\xd8\xff" + b"\xff" * 4_000_000,
-        b"\xff\xd8" + b"\xff\xe0\0\2" * 1_500_000,
-        b"GIF89a" + bytes(7) + b"!\xfe\0" * 1_500_000,
-        b"RIFF" + struct.pack("<I", 12_000_004) + b"WEBP" + b"junk\0\0\0\0" * 1_500_000,
-        FTYP + b"\0\0\0\x08free" * 1_500_000,
-        FTYP + box(b"moov", box(b"trak", b"\0\0\0\x08mdia" * 1_500_000)),
-        b"\x1a\x45\xdf\xa3\x80" + b"\xec\x80" * 1_500_000,
-        b"\x1a\x45\xdf\xa3\x88\x42\x82\x85webm\0\x18\x53\x80\x67\x01" + b"\xff" * 7 + b"\xec\x80" * 1_500_000,
+        b"\x89PNG\r\n\x1a\n" + PNG_HEADER + chunk(b"tEXt", b"") * 15_000,
+        b"\xff\xd8\xff" + b"\xff" * 40_000,
+        b"\xff\xd8" + b"\xff\xe0\0\2" * 15_000,
+        b"GIF89a" + bytes(7) + b"!\xfe\0" * 15_000,
+        b"RIFF" + struct.pack("<I", 120_004) + b"WEBP" + b"junk\0\0\0\0" * 15_000,
+        FTYP + b"\0\0\0\x08free" * 15_000,
+        FTYP + box(b"moov", box(b"trak", b"\0\0\0\x08mdia" * 15_000)),
+        b"\x1a\x45\xdf\xa3\x10\0\x75\x30" + b"\xec\x80" * 15_000,
+        b"\x1a\x45\xdf\xa3\x88\x42\x82\x85webm\0\x18\x53\x80\x67\x01" + b"\xff" * 7 + b"\xec\x80" * 15_000,
     ],
 )
-def test_a_file_of_nothing_but_parts_ends(data: bytes) -> None:
-    with pytest.raises(Damaged):
+def test_a_file_of_nothing_but_parts_ends(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("batchgen.media.source._STEPS", 10_000)
+    with pytest.raises(Damaged, match="more parts"):
         inspect_bytes(data)
+
+
+def test_the_bound_on_parts() -> None:
+    with pytest.raises(Damaged, match="more parts"):
+        inspect_bytes(b"\xff\xd8\xff" + b"\xff" * 1_000_002)
 
 
 HEADS = [b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF89a", b"RIFF\x50\0\0\0WEBP", FTYP, b"\x1a\x45\xdf\xa3"]
@@ -372,11 +411,7 @@ def test_damaged_real_files_raise_nothing_else(data: st.DataObject) -> None:
 
 
 def test_a_png_needs_its_header_first() -> None:
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0))
-    data, end = chunk(b"IDAT", b"x"), chunk(b"IEND", b"")
+    header, data, end = PNG_HEADER, chunk(b"IDAT", b"x"), chunk(b"IEND", b"")
     start = b"\x89PNG\r\n\x1a\n"
     assert inspect_bytes(start + header + data + end) == PNG
     for wrong in (data + header + end, header + end, chunk(b"IHDR", bytes(13)) + data + end):
