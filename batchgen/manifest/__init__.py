@@ -4,7 +4,8 @@
 then takes over; nothing holds the manifest as a whole.
 """
 
+from batchgen.manifest.naming import read_name
 from batchgen.manifest.problems import format_problems
 from batchgen.manifest.staging import Manifest, stage_manifest
 
-__all__ = ["Manifest", "format_problems", "stage_manifest"]
+__all__ = ["Manifest", "format_problems", "read_name", "stage_manifest"]
