@@ -3,7 +3,9 @@
 from batchgen.journal.lock import own
 from batchgen.journal.recorder import GroupRecorder, InlineRecorder, Recorder
 from batchgen.journal.schema import FILE_NAME, milliseconds, moment, open_for_reading, sqlite_errors
-from batchgen.journal.store import Attempt, Journal, PendingOutput, Spend, TransitionError, Work, spend_of
+from batchgen.journal.steps import TransitionError
+from batchgen.journal.store import Journal, spend_of
+from batchgen.journal.values import Attempt, PendingOutput, Spend, Work
 
 __all__ = [
     "FILE_NAME",

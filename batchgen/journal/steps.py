@@ -1,0 +1,190 @@
+"""The steps of a purchase: the transitions between the states.
+
+Each names the states that it leads from, so that a wrong one is an error and never a silent overwrite. They do not
+commit: see `Journal.transaction`.
+"""
+
+import sqlite3
+from datetime import datetime
+from decimal import Decimal
+
+from batchgen.api import Job
+from batchgen.journal.schema import milliseconds
+from batchgen.journal.values import Attempt, PendingOutput, Work
+from batchgen.records import State, StoredFile
+
+LARGEST_ANSWER = 64 * 1024
+"""Bytes of an answer that are kept."""
+
+
+class TransitionError(Exception):
+    """A step that the states do not allow: a bug, and the journal is as it was before."""
+
+
+class Steps:
+    """What can happen to an item that is being bought."""
+
+    db: sqlite3.Connection
+
+    def begin(self, work: Work, account: str, tables: str, now: datetime) -> Attempt:
+        """Record the intent to buy: after the commit, and not before, the POST may leave."""
+        self._move(work.key, State.PENDING, State.SUBMITTING)
+        (number,) = self.db.execute(
+            # Numbers run on under an id, whatever was edited: (id, number) names one purchase in the ledger.
+            "UPDATE item SET attempts = 1 + (SELECT MAX(o.attempts) FROM item o WHERE o.id = item.id)"
+            " WHERE key = ? RETURNING attempts",
+            (work.key,),
+        ).fetchone()
+        key = self.db.execute(
+            "INSERT INTO attempt (item, number, estimated, account, tables, submitted_at) VALUES (?, ?, ?, ?, ?, ?)",
+            (work.key, number, str(work.item.estimated), account, tables, milliseconds(now)),
+        ).lastrowid
+        assert key is not None  # noqa: S101 - for the type checker: an INSERT has a row id
+        return Attempt(key, work, State.SUBMITTING, number, work.item.estimated, None, None, account, None, None, 0)
+
+    def release(self, attempt: Attempt) -> None:
+        """Certainly not charged, and worth another try: back to pending. The number stays used."""
+        self._move(attempt.work.key, State.SUBMITTING, State.PENDING)
+        self.db.execute("DELETE FROM attempt WHERE key = ? AND state = 'submitting'", (attempt.key,))
+
+    def accept(self, attempt: Attempt, job: Job, raw: bytes, now: datetime) -> Attempt:
+        """The API accepted and charged it: id, cost and expiry, with the answer's bytes."""
+        charged = attempt.estimated if job.cost is None else job.cost
+        self._step(
+            attempt,
+            State.PROCESSING,
+            job_id=job.id,
+            charged=_plain(charged),
+            accepted_at=milliseconds(now),
+            expires_at=milliseconds(job.expires_at) if job.expires_at else None,
+            answer=raw[:LARGEST_ANSWER],
+        )
+        return Attempt(
+            attempt.key, attempt.work, State.PROCESSING, attempt.number, attempt.estimated, charged, job.id,
+            attempt.account, now, job.expires_at, 0,
+        )  # fmt: skip
+
+    def reject(self, attempt: Attempt, error_type: str, message: str, now: datetime) -> None:
+        """Refused for good, not charged."""
+        self._step(
+            attempt,
+            State.REJECTED,
+            completed_at=milliseconds(now),
+            error_type=error_type,
+            error_message=message,
+        )
+
+    def doubt(self, attempt: Attempt, reason: str, raw: bytes = b"") -> None:
+        """May have been charged: never sent again by itself."""
+        self._step(attempt, State.IN_DOUBT, error_type="in_doubt", error_message=reason, answer=raw[:LARGEST_ANSWER])
+
+    def doubt_interrupted(self) -> int:
+        """After a crash: every intent without an answer may have been charged. Return how many there are."""
+        self.db.execute(
+            "UPDATE attempt SET state = 'in_doubt', error_type = 'in_doubt', error_message ="
+            " 'the program ended while the request was on its way' WHERE state = 'submitting' AND item IN"
+            " (SELECT key FROM item WHERE state = 'submitting')"
+        )
+        return self.db.execute("UPDATE item SET state = 'in_doubt' WHERE state = 'submitting'").rowcount
+
+    def complete(self, attempt: Attempt, job: Job, polls: int, took_ms: int, now: datetime) -> None:
+        """Done at the provider: the outputs to fetch are known."""
+        self._step(attempt, State.READY, polls=polls, **_ending(job, took_ms, now))
+        self.db.executemany(
+            "INSERT INTO output (attempt, number, url) VALUES (?, ?, ?)",
+            [(attempt.key, number, url) for number, url in enumerate(job.outputs, 1)],
+        )
+
+    def fail(self, attempt: Attempt, job: Job, polls: int, took_ms: int, now: datetime) -> None:
+        """Failed at the provider, which refunds what it charged (API reference, section 4)."""
+        charged = attempt.charged if attempt.charged is not None else Decimal(0)
+        self._step(
+            attempt, State.FAILED, polls=polls, refunded=_plain(charged), refunded_at=milliseconds(now),
+            error_type="generation_failed", error_message=job.error or "the provider gave no reason",
+            **_ending(job, took_ms, now),
+        )  # fmt: skip
+
+    def lose(self, attempt: Attempt, reason: str, now: datetime, *, polls: int | None = None) -> None:
+        """Charged, and nothing to show for it."""
+        self._step(
+            attempt,
+            State.LOST,
+            completed_at=milliseconds(now),
+            error_type="lost",
+            error_message=reason,
+            **({} if polls is None else {"polls": polls}),
+        )
+
+    def outputs_left(self, attempt: Attempt) -> list[PendingOutput]:
+        """Return the outputs of a ready attempt that are not on disk yet."""
+        rows = self.db.execute(
+            "SELECT number, url FROM output WHERE attempt = ? AND path IS NULL ORDER BY number",
+            (attempt.key,),
+        )
+        return [PendingOutput(number, url) for number, url in rows]
+
+    def outputs_of(self, attempt: Attempt) -> int:
+        """Return how many outputs the job has."""
+        (count,) = self.db.execute("SELECT COUNT(*) FROM output WHERE attempt = ?", (attempt.key,)).fetchone()
+        return int(count)
+
+    def keep(self, attempt: Attempt, file: StoredFile) -> bool:
+        """A file is on disk; return whether it was the last one, which makes the item done."""
+        self.db.execute(
+            "UPDATE output SET path = ?, bytes = ?, sha256 = ? WHERE attempt = ? AND number = ?",
+            (file.path, file.bytes, file.sha256, attempt.key, file.output),
+        )
+        if self.outputs_left(attempt):
+            return False
+        self._step(attempt, State.DONE)
+        return True
+
+    # ---- inside ----
+
+    def _move(self, item: int, before: State, after: State) -> None:
+        moved = self.db.execute("UPDATE item SET state = ? WHERE key = ? AND state = ?", (after, item, before))
+        if moved.rowcount != 1:
+            raise TransitionError(f"item {item} is not {before} and cannot become {after}")
+
+    def _step(self, attempt: Attempt, after: State, **columns: object) -> None:
+        before = _BEFORE[after]
+        settled = self.db.execute(
+            f"UPDATE attempt SET state = ?{''.join(f', {name} = ?' for name in columns)}"
+            f" WHERE key = ? AND state IN ({', '.join('?' * len(before))}) RETURNING item",
+            (after, *columns.values(), attempt.key, *before),
+        ).fetchone()
+        if settled is None:
+            raise TransitionError(f"attempt {attempt.key} cannot become {after}")
+        moved = self.db.execute(
+            f"UPDATE item SET state = ? WHERE key = ? AND state IN ({', '.join('?' * len(before))})",
+            (after, settled[0], *before),
+        )
+        if moved.rowcount != 1:
+            raise TransitionError(f"item {settled[0]} cannot become {after}")
+
+
+_BEFORE: dict[State, tuple[State, ...]] = {
+    State.PROCESSING: (State.SUBMITTING, State.IN_DOUBT),
+    State.REJECTED: (State.SUBMITTING,),
+    State.IN_DOUBT: (State.SUBMITTING,),
+    State.READY: (State.PROCESSING,),
+    State.FAILED: (State.PROCESSING,),
+    State.LOST: (State.PROCESSING, State.READY, State.IN_DOUBT),
+    State.DONE: (State.READY,),
+}
+"""From which states each step may lead."""
+
+
+def _ending(job: Job, took_ms: int, now: datetime) -> dict[str, object]:
+    columns: dict[str, object] = {
+        "completed_at": milliseconds(job.completed_at or now),
+        "took_ms": took_ms,
+        "inference_ms": job.inference_ms,
+    }
+    if job.expires_at:
+        columns["expires_at"] = milliseconds(job.expires_at)
+    return columns
+
+
+def _plain(amount: Decimal) -> str:
+    return format(amount, "f")

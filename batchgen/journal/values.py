@@ -1,0 +1,88 @@
+"""The values that the journal hands out, and how they are read from its rows."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from batchgen.journal.schema import moment
+from batchgen.records import Input, Item, State
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """An item with its place in the journal."""
+
+    key: int
+    item: Item
+    attempts: int
+    listed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One purchase under way or past: what polling and fetching need to know."""
+
+    key: int
+    work: Work
+    state: State
+    number: int
+    estimated: Decimal
+    charged: Decimal | None
+    job_id: str | None
+    account: str
+    accepted_at: datetime | None
+    expires_at: datetime | None
+    polls: int
+
+
+@dataclass(frozen=True, slots=True)
+class PendingOutput:
+    """An output that is not on disk yet."""
+
+    number: int
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Spend:
+    """USD over the life of the run folder."""
+
+    charged: Decimal = Decimal(0)
+    refunded: Decimal = Decimal(0)
+    in_doubt: Decimal = Decimal(0)
+
+
+WORK_COLUMNS = (
+    "i.key, i.id, i.model, i.body, i.digest, i.tags, i.path, i.source, i.estimated, i.inputs, i.attempts, i.listed"
+)
+ATTEMPT_COLUMNS = (
+    "a.key, a.state, a.number, a.estimated, a.charged, a.job_id, a.account, a.accepted_at, a.expires_at, a.polls, "
+    + WORK_COLUMNS
+)
+
+
+def read_work(row: Sequence[object]) -> Work:
+    """Return the work in a row of `WORK_COLUMNS`."""
+    key, id_, model, body, digest, tags, path, source, estimated, inputs, attempts, listed = row
+    item = Item(
+        id=str(id_), model=str(model), body=str(body), digest=str(digest),
+        tags=tuple(json.loads(str(tags)).items()), path=str(path), source=str(source),
+        estimated=Decimal(str(estimated)), inputs=tuple(Input(*i) for i in json.loads(str(inputs))),
+    )  # fmt: skip
+    return Work(int(str(key)), item, int(str(attempts)), listed is not None)
+
+
+def read_attempt(row: Sequence[object]) -> Attempt:
+    """Return the attempt in a row of `ATTEMPT_COLUMNS`."""
+    key, state, number, estimated, charged, job_id, account, accepted_at, expires_at, polls = row[:10]
+
+    def at(value: object) -> datetime | None:
+        return moment(int(str(value))) if value is not None else None
+
+    return Attempt(
+        int(str(key)), read_work(row[10:]), State(str(state)), int(str(number)), Decimal(str(estimated)),
+        Decimal(str(charged)) if charged is not None else None, None if job_id is None else str(job_id),
+        str(account), at(accepted_at), at(expires_at), int(str(polls)),
+    )  # fmt: skip
