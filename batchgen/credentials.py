@@ -13,7 +13,7 @@ from batchgen.errors import UsageError
 
 VARIABLE = "API18_KEY"
 _KEY = re.compile(r"api18_[A-Za-z0-9]{16}")
-_LINE = re.compile(rf"\s*(?:export\s+)?{VARIABLE}\s*=\s*(.*?)\s*")
+_LINE = re.compile(rf"\s*(?:export\s+)?{VARIABLE}\s*=\s*(.*?)\s*(?:\s#.*)?")
 
 
 class ApiKey:
@@ -69,8 +69,8 @@ def find_key(manifest_folder: Path | None, key_file: Path | None, environment: M
 def _from_dotenv(path: Path) -> str | None:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except FileNotFoundError:
-        return None
+    except (FileNotFoundError, IsADirectoryError):
+        return None  # a folder of this name is somebody's virtual environment
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot read {path}: {getattr(error, 'strerror', 'not UTF-8')}") from error
     found = None
