@@ -8,6 +8,7 @@ what they expand to.
 
 import re
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -43,6 +44,7 @@ _CORE = re.compile(
     r"|(?P<float>[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))"
 )
 _MAY_BE_NO_TEXT = frozenset("0123456789+-.~nNtTfF")
+_NAMES_KEPT = 1_000
 _TAG = "tag:yaml.org,2002:"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -124,7 +126,10 @@ class Document:
         self._anchors: dict[str, Any] = {}
         self._weights: dict[int, tuple[Any, int]] = {}
         self._expanded = 0
+        self._get: Callable[[], Any]
         self._last: Any = None
+        self._names: dict[str, str] = {}
+        """Plain keys that were met before; there are few, and they are texts for sure."""
 
     def entries(self, streamed: str) -> Iterator[tuple[str, Mark, Any, Mark]]:
         """Yield each top-level key with its mark, its value and the value's mark.
@@ -135,7 +140,7 @@ class Document:
         """
         try:
             parser = self._make_parser(self._reader)
-            self._get: Callable[[], Any] = parser.get_event
+            self._get = parser.get_event
             yield from self._top(streamed)
         except UnfitError as error:
             raise self._unfit(error) from error
@@ -159,7 +164,8 @@ class Document:
         while type(event := self._next()) is not MappingEndEvent:
             key, value_event = self._key(event), self._next()
             fresh = key is not None and self._is_new(top, key, event)
-            if fresh and key == streamed and type(value_event) is SequenceStartEvent:
+            begins_list = type(value_event) is SequenceStartEvent
+            if fresh and key == streamed and begins_list:
                 entries = self._stream(value_event)
                 yield streamed, event.start_mark, entries, value_event.start_mark
                 for _ in entries:
@@ -184,7 +190,7 @@ class Document:
             self._anchors.pop(start.anchor, None)
 
     def _next(self) -> Any:
-        event: Any = self._get()
+        event = self._get()
         self._last = event
         self._reader.quiet = 0
         return event
@@ -195,6 +201,8 @@ class Document:
         """Return the value that begins with `event`."""
         kind = type(event)
         if kind is ScalarEvent:
+            if event.anchor is None:
+                return self._scalar(event)
             value = self._scalar(event)
         elif kind is AliasEvent:
             return self._alias(event)
@@ -205,33 +213,36 @@ class Document:
                 self._bad_tag(event)
             value = self._map(event, depth + 1) if kind is MappingStartEvent else self._list(depth + 1)
         if event.anchor is not None:
-            if len(self._weights) >= MAX_ANCHORS:
-                raise self._problems.broken_off(event.start_mark, f"more than {MAX_ANCHORS:,} anchors")
-            self._anchors[event.anchor] = value
-            self._weights[id(value)] = (value, self._weigh(value))
+            self._anchor(event, value)
         return value
+
+    def _anchor(self, event: Any, value: Any) -> None:
+        if len(self._weights) >= MAX_ANCHORS:
+            raise self._problems.broken_off(event.start_mark, f"more than {MAX_ANCHORS:,} anchors")
+        self._anchors[event.anchor] = value
+        self._weights[id(value)] = (value, self._weigh(value))
 
     def _map(self, start: Any, depth: int) -> Map:
         result = Map(start.start_mark)
-        events = result.events
-        get, reader = self._get, self._reader
-        merges: list[tuple[Any, Any]] = []
+        events, merges = result.events, []
+        # Nearly all of the time of reading is spent here, hence the locals, and the first look for what is usual.
+        get, reader, node, names = self._get, self._reader, self._node, self._names
         while True:
             self._last = event = get()
             if type(event) is MappingEndEvent:
                 break
-            key = self._key(event)
+            usual = type(event) is ScalarEvent and event.implicit[0] and event.anchor is None
+            key = names.get(event.value) if usual else None
+            if key is None:
+                key = self._key(event)
             self._last = value_event = get()
             reader.quiet = 0
-            if key == "<<" and not event.style:
-                merges.append((value_event, self._node(value_event, depth)))
+            value = node(value_event, depth)
+            if key is None:
                 continue
-            value = (
-                self._scalar(value_event)
-                if type(value_event) is ScalarEvent and value_event.anchor is None
-                else self._node(value_event, depth)
-            )
-            if key is not None and (key not in events or self._is_new(result, key, event)):
+            if key == "<<" and not event.style:
+                merges.append((value_event, value))
+            elif key not in events or self._is_new(result, key, event):
                 result[key] = value
                 events[key] = (event, value_event)
         for event, value in merges:
@@ -249,6 +260,9 @@ class Document:
         """Return a key; None, with the problem noted, where it is no text."""
         key = self._scalar(event) if type(event) is ScalarEvent and event.anchor is None else self._node(event, 1)
         if type(key) is str:
+            usual = type(event) is ScalarEvent and event.implicit[0] and not self._reader.hidden
+            if usual and len(self._names) < _NAMES_KEPT:
+                self._names[key] = key
             return key
         if isinstance(key, Map | List):
             self._problems.at(event.start_mark, "a key must be a text, not a list or a map")
@@ -286,28 +300,16 @@ class Document:
             value = restore(value, double_quoted=event.style == '"')
         if event.tag is not None:
             return self._tagged(event, value)
-        if not event.style and (not value or value[0] in _MAY_BE_NO_TEXT):
-            return self._resolved(event, value)
-        return value
+        if event.style or (value and value[0] not in _MAY_BE_NO_TEXT):
+            return value
+        return self._resolved(event, value)
 
     def _resolved(self, event: Any, value: str) -> Any:
-        found = _CORE.fullmatch(value)
-        match found.lastgroup if found is not None else None:
-            case "null":
-                return None
-            case "true":
-                return True
-            case "false":
-                return False
-            case "float":
-                return Real.read(value)
-            case "int" | "oct" | "hex" as kind:
-                try:
-                    return Whole.read(value, {"int": 10, "oct": 8, "hex": 16}[kind])
-                except ValueError:
-                    self._problems.at(event.start_mark, "this number is too long")
-                    return 0
-        return value
+        try:
+            return _plain(value)
+        except ValueError:
+            self._problems.at(event.start_mark, "this number is too long")
+            return 0
 
     def _tagged(self, event: Any, value: str) -> Any:
         tag = event.tag.removeprefix(_TAG)
@@ -364,6 +366,26 @@ class Document:
         offset, name = found
         message = f"the control character {name} is not allowed; in double quotes it can be written as an escape"
         return self._problems.broken_off(_Place(*line_of(self._path, offset)), message)
+
+
+@lru_cache(maxsize=4096)
+def _plain(text: str) -> Any:
+    """Return what a plain scalar stands for. Raises ValueError for an integer of thousands of digits."""
+    found = _CORE.fullmatch(text)
+    match found.lastgroup if found is not None else None:
+        case "null":
+            return None
+        case "true":
+            return True
+        case "false":
+            return False
+        case "float":
+            return Real.read(text)
+        case "int":
+            return Whole.read(text)
+        case "oct" | "hex" as kind:
+            return Whole.read(text, 8 if kind == "oct" else 16)
+    return text
 
 
 class _Place:

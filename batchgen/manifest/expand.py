@@ -17,8 +17,6 @@ from batchgen.manifest.problems import BrokenOffError, Mark, Problems
 from batchgen.manifest.template import has_variables
 from batchgen.manifest.values import plain_value, text_of
 
-_NAMING = ("id", "tags")
-
 
 @dataclass(slots=True)
 class _PlainPlace:
@@ -73,25 +71,22 @@ class Expander:
         if known is None or not EXPANDING.isdisjoint(item):
             return False
         shared, constants = known
-        body = constants.copy()
+        body = {**constants, **item}
         for key, value in item.items():
             kind = type(value)
             if kind is str:
                 if "${" in value:
                     return False
-                body[key] = value
-            elif kind is int or kind is bool:
-                body[key] = value
             elif kind is List and not has_variables(value):
                 body[key] = plain_value(value)
-            elif key != "tags":
+            elif kind is not int and kind is not bool and key != "tags":
                 return False
         item_id = item.get("id")
         tags = self._tags_of(item)
         if tags is None or not (item_id is None or (type(item_id) is str and ID.fullmatch(item_id))):
             return False
-        for key in _NAMING:
-            body.pop(key, None)
+        body.pop("id", None)
+        body.pop("tags", None)
         body["model"] = shared.model.id
         request = Request(item_id, shared.model, body, tags, f"{self._source}{item.mark.line + 1}")
         self._intake.take(request, _PlainPlace(item, shared, self._problems))

@@ -3,17 +3,17 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from batchgen.catalog import Catalog, nearest
 from batchgen.manifest.document import Map
 from batchgen.manifest.paths import DEFAULT_PATH, PathError, PathTemplate, read_path
 from batchgen.manifest.problems import Mark, Problems
-from batchgen.settings import BY_NAME, parse_setting
+from batchgen.settings import BY_NAME, RUN_NAME, parse_setting
 from batchgen.text import printable
 
 KEYS = ("version", "name", "description", "run", "tags", "defaults", "model_defaults", "items")
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _TAG_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 
 
@@ -71,11 +71,16 @@ def check_tags(tags: Map, problems: Problems) -> None:
 
 def tag_fault(name: str, value: Any) -> str | None:
     """Return what is wrong with a tag; None where it is well."""
-    if not _TAG_NAME.fullmatch(name):
+    if not _is_tag_name(name):
         return f"`{printable(name, 80)}` is no name for a tag: letters, digits, `_`, `-`, no digit first, at most 64"
     if isinstance(value, dict | list):
         return f"the tag `{name}` must be a text, a number, true or false"
     return None
+
+
+@lru_cache(maxsize=1024)
+def _is_tag_name(name: str) -> bool:
+    return _TAG_NAME.fullmatch(name) is not None
 
 
 def _map(entries: Mapping[str, Entry], key: str, problems: Problems) -> Map | None:
@@ -98,7 +103,7 @@ def _check_version(entry: Entry | None, problems: Problems) -> None:
 def _name(entry: Entry | None, problems: Problems) -> str:
     if entry is None:
         problems.at(None, "`name` is missing; it names the run folder, as in `name: spring-catalogue`")
-    elif isinstance(entry.value, str) and _NAME.fullmatch(entry.value):
+    elif isinstance(entry.value, str) and RUN_NAME.fullmatch(entry.value):
         return entry.value
     else:
         problems.at(

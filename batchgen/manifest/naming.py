@@ -16,9 +16,6 @@ def read_name(path: Path) -> str:
             for key, _, value, _ in Document(path, file, Problems(path)).entries("items"):
                 if key == "name" and isinstance(value, str) and RUN_NAME.fullmatch(value):
                     return value
-                if key == "items":
-                    for _item in value:
-                        pass  # the name may stand behind the items
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
     raise UsageError(f"{path} is no manifest with a `name`; `batchgen validate` says what is wrong with it")

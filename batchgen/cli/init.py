@@ -1,0 +1,103 @@
+"""`batchgen init`: write a starter manifest."""
+
+from pathlib import Path
+from string import Template
+
+import click
+
+from batchgen.errors import UsageError
+from batchgen.files import disk_errors, staged_text
+
+_SCHEMA = "manifest.schema.json"
+
+_STARTER = Template("""\
+# yaml-language-server: $$schema=$schema
+#
+# Check it:        batchgen validate $manifest
+# See the cost:    batchgen plan $manifest
+# Try it for free: batchgen run $manifest --simulate
+# Buy:             batchgen run $manifest
+#
+# Running it again buys only what is missing. An item that was edited is a new purchase.
+# Prompts and reference pictures must be lawful, and people shown in them must have agreed to it.
+version: 1
+name: starter                     # names the run folder: output/starter
+
+run:
+  concurrency: 4                  # jobs at the provider at the same time
+  max_cost: 5.00                  # USD, a hard cap over the life of the run folder
+
+tags: {project: trial}            # costs can be grouped by tags; they become columns of the ledger
+
+defaults:                         # for every item that says nothing else
+  model: hera-1.0-text-to-image   # `batchgen models` lists the models, their parameters and prices
+
+model_defaults:                   # for every item of one model
+  hera-1.0-text-to-image: {resolution: 1k}
+
+items:
+  # The API's parameters stand beside the item's own keys: id, tags, matrix, seeds, repeat, rows.
+  - id: teapot
+    prompt: A round blue teapot on a wooden table, morning light
+    aspect_ratio: 4:3
+
+  # One item for each combination of the variables.
+  - id: kite-$${colour}
+    matrix:
+      colour: [red, yellow]
+    prompt: A $${colour} kite over a wheat field, late sun, wide shot
+
+  # Another model. Two items, tide~1 and tide~2, each with a seed of its own.
+  - id: tide
+    model: centaurus-1.0-text-to-video
+    prompt: The tide runs out over rippled sand, seen from above
+    duration: 2
+    seeds: 2
+
+  # One item for each row of a file: .csv, .tsv, .jsonl or .txt. Its columns are variables.
+  # - rows: prompts/products.csv
+  #   id: $${sku}
+  #   prompt: Studio photograph of $${product}, white background
+  #   limit: 100
+""")
+
+
+@click.command("init")
+@click.argument("path", type=click.Path(dir_okay=False, path_type=Path), default=Path("manifest.yaml"))
+def command(path: Path) -> None:
+    """Write a commented starter manifest to PATH (default manifest.yaml); nothing is overwritten.
+
+    Its first line tells editors where the schema is: in a folder `schemas` beside or above PATH where there is one,
+    else in manifest.schema.json, which is written beside it.
+    """
+    if path.exists() or path.is_symlink():
+        raise UsageError(f"{path} exists; give another name, or move it away")
+    if not path.parent.is_dir():
+        raise UsageError(f"there is no folder {path.parent}; make it first")
+    schema = _schema_above(path) or _written_schema(path)
+    _write(path, _STARTER.substitute(schema=schema, manifest=path.name))
+    click.echo(f"wrote {path}; next: batchgen plan {path}")
+
+
+def _schema_above(path: Path) -> str | None:
+    """Return the way from the manifest to the schema in the nearest folder `schemas`; None where there is none."""
+    for depth, folder in enumerate(path.absolute().parents):
+        if (folder / "schemas" / _SCHEMA).is_file():
+            return f"{'../' * depth or './'}schemas/{_SCHEMA}"
+    return None
+
+
+def _written_schema(path: Path) -> str:
+    """Write the schema beside the manifest, unless one is there, and return the way to it."""
+    from batchgen.catalog import load_catalog, schema_files
+
+    beside = path.with_name(_SCHEMA)
+    if not beside.exists():
+        _write(beside, schema_files(load_catalog())[_SCHEMA])
+        click.echo(f"wrote {beside}, for editors")
+    return f"./{_SCHEMA}"
+
+
+def _write(path: Path, text: str) -> None:
+    with disk_errors(path), staged_text(path) as out:
+        out.write(text)
