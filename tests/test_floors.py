@@ -12,7 +12,7 @@ FLOORS = {
     3: ["catalog", "client", "journal"],
     4: ["manifest", "plan", "download", "ledger", "progress"],
     5: ["scheduler"],
-    6: ["run", "simulator"],
+    6: ["run", "simulator", "virtual"],
     7: ["cli"],
     8: ["__main__"],
 }

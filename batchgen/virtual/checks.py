@@ -1,0 +1,117 @@
+"""What must hold of a journal beside the provider's books, always and at the end. Each check returns what is wrong."""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal
+from pathlib import Path
+
+from batchgen.download import check_file
+from batchgen.journal import Journal
+from batchgen.journal.rows import file_rows
+from batchgen.records import Item, State
+from batchgen.scheduler import Board
+from batchgen.virtual.books import Books
+from batchgen.virtual.pictures import picture
+
+ENDED = frozenset({State.DONE, State.FAILED, State.REJECTED, State.LOST, State.IN_DOUBT})
+"""States from which an item moves only when its user says so."""
+
+
+def check_books(journal: Journal, books: Books, consented: Mapping[str, int], now: float) -> Iterator[str]:
+    """Compare a journal with the books, whatever has just happened: safe after a crash at any place.
+
+    `consented` says how often each body (by digest) may be bought.
+    """
+    for digest, times in books.accepted.items():
+        if times > consented.get(digest, 0):
+            yield f"the body {digest[:8]} was accepted {times} times, and {consented.get(digest, 0)} were agreed to"
+    yield from _forgotten(journal.db, books)
+    yield from _charges(journal.db, books, now)
+
+
+def _forgotten(db: sqlite3.Connection, books: Books) -> Iterator[str]:
+    """Every accepted job is in the journal as itself, or stands there as an attempt in doubt."""
+    known = {job_id for (job_id,) in db.execute("SELECT job_id FROM attempt WHERE job_id IS NOT NULL")}
+    for invented in known - books.jobs.keys():
+        yield f"the journal has job {invented}, which the provider never accepted"
+    unknown = Counter(job.digest for job in books.jobs.values() if job.id not in known)
+    doubtful = dict(
+        db.execute(
+            "SELECT i.digest, COUNT(*) FROM attempt a JOIN item i ON i.key = a.item"
+            " WHERE a.state IN ('submitting', 'in_doubt') GROUP BY i.digest"
+        )
+    )
+    for digest, jobs in unknown.items():
+        if jobs > doubtful.get(digest, 0):
+            yield f"{jobs} jobs for the body {digest[:8]} were accepted and are forgotten"
+
+
+def _charges(db: sqlite3.Connection, books: Books, now: float) -> Iterator[str]:
+    """What the journal says was paid is what the books say, job by job."""
+    rows = db.execute("SELECT job_id, account, state, charged, refunded FROM attempt WHERE job_id IS NOT NULL")
+    for job_id, account, state, charged, refunded in rows:
+        job = books.jobs.get(job_id)
+        if job is None:
+            continue
+        if job.account != account:
+            yield f"{job_id} is booked under {account}, and {job.account} bought it"
+        if charged is None or Decimal(charged) != job.price:
+            yield f"{job_id} cost {job.price}, and the journal says {charged}"
+        if (state == State.FAILED) != (refunded is not None):
+            yield f"{job_id} is {state}, with the refund {refunded}"
+        if refunded is not None and (not job.refunded(now) or Decimal(refunded) != job.price):
+            yield f"{job_id} was never refunded {refunded}"
+
+
+def check_files(journal: Journal, folder: Path) -> Iterator[str]:
+    """Every file that the journal has is on disk, whole, and the output that it should be."""
+    places: Counter[str] = Counter()
+    for row in file_rows(journal.db):
+        places[row.file.path] += 1
+        if fault := check_file(folder, row.file, hash=True):
+            yield f"{row.file.path} {fault}"
+        elif (folder / row.file.path).read_bytes() != picture(str(row.job_id), row.file.output):
+            yield f"{row.file.path} is not output {row.file.output} of {row.job_id}"
+    yield from (f"{count} outputs share {path}" for path, count in places.items() if count > 1)
+
+
+def check_end(board: Board, journal: Journal) -> Iterator[str]:
+    """What a run that ended in order believes is what the journal says."""
+    counts = {state: count for state, count in board.counts.items() if count}
+    if counts != journal.counts():
+        yield f"the run counts {_words(counts)}, the journal {_words(journal.counts())}"
+    life, spend = board.purse.life, journal.spend()
+    if (life.charged, life.refunded, life.in_doubt) != (spend.charged, spend.refunded, spend.in_doubt):
+        yield f"the run believes in {life}, the journal in {spend}"
+    for money in (life, board.purse.invocation):
+        if money.reserved:
+            yield f"${money.reserved} are still reserved"
+    if not 0 <= board.in_flight <= counts.get(State.PROCESSING, 0):
+        yield f"{board.in_flight} in flight at the end, with {_words(counts)}"
+
+
+def check_caps(board: Board, net: Decimal, *, exact: bool) -> Iterator[str]:
+    """The caps hold at this moment, by the run's own figures and by the books (`net`, USD).
+
+    `exact`: the provider charges what the tables say; else only reservations are looked at.
+    """
+    purse, settings = board.purse, board.terms.settings
+    for money, cap in ((purse.life, settings.max_cost), (purse.invocation, settings.budget)):
+        if money.reserved < 0:
+            yield f"${money.reserved} are reserved"
+        if exact and cap is not None and money.committed > cap:
+            yield f"${money.committed} are committed, and the cap is {cap}"
+    if exact and settings.max_cost is not None and net > settings.max_cost:
+        yield f"${net} were paid, and the cap is {settings.max_cost}"
+    if board.in_flight < 0:
+        yield f"{board.in_flight} are in flight"
+
+
+def consent_to(items: Iterable[Item]) -> Counter[str]:
+    """Return how often each body may be bought: once for each item that asks for it."""
+    return Counter(item.digest for item in items)
+
+
+def _words(counts: Mapping[State, int]) -> str:
+    return ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))

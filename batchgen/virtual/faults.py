@@ -1,0 +1,128 @@
+"""What can go wrong between a run and the provider: at random rates, and for certain during scripted episodes."""
+
+import random
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Fault(StrEnum):
+    """One way for things to go wrong."""
+
+    NOT_SENT = "not sent"
+    """A submission finds no connection."""
+    ANSWER_LOST = "answer lost"
+    """Accepted and charged, but the answer never arrives."""
+    UNREADABLE = "unreadable answer"
+    """A 2xx without an id; accepted or not."""
+    SERVER_ERROR = "server error"
+    """A 5xx that promises nothing; not accepted."""
+    BUSY = "busy"
+    """502 generation_unavailable."""
+    RATE_LIMITED = "rate limited"
+    """429 with Retry-After."""
+    REJECTED = "rejected"
+    UNAUTHORIZED = "unauthorized"
+    """401, for submissions, polls and files."""
+    NO_BALANCE = "no balance"
+    BARE_ANSWER = "bare answer"
+    """Accepted, but the answer holds an id and nothing else."""
+
+    DRIFT = "price drift"
+    """The provider charges a tenth more than the tables say."""
+    JOB_FAILS = "job fails"
+    """Failed and refunded."""
+    JOB_SLOW = "job slow"
+    """Takes a hundred times as long."""
+    JOB_STUCK = "job stuck"
+    """Never ends."""
+    JOB_FORGOTTEN = "job forgotten"
+    """From some moment on the provider does not know it any more."""
+    NO_OUTPUTS = "no outputs"
+    """Completed, and nothing to show for it."""
+    OUTPUTS_LATE = "outputs late"
+    """Completed at first without outputs, and with them soon after."""
+
+    POLL_FAILS = "poll fails"
+    """A poll is answered with a 5xx."""
+    POLL_UNREACHED = "poll unreached"
+    POLL_LIMITED = "poll limited"
+    """429 with Retry-After."""
+    POLL_UNKNOWN = "poll unknown"
+    """404 for a job that exists."""
+
+    FILE_LATE = "file late"
+    """404 for some seconds after completion."""
+    FILE_TRUNCATED = "file truncated"
+    """Fewer bytes than announced."""
+    FILE_BROKEN = "file broken"
+    """The connection breaks."""
+    FILE_WRONG = "file wrong"
+    """A page of HTML, with a 200."""
+    FILE_GONE = "file gone"
+    """410 for good."""
+
+
+AT_SUBMISSION = (
+    Fault.NOT_SENT, Fault.ANSWER_LOST, Fault.UNREADABLE, Fault.SERVER_ERROR, Fault.BUSY, Fault.RATE_LIMITED,
+    Fault.REJECTED, Fault.UNAUTHORIZED, Fault.NO_BALANCE, Fault.BARE_ANSWER,
+)  # fmt: skip
+AT_JOB = (
+    Fault.JOB_FAILS, Fault.JOB_SLOW, Fault.JOB_STUCK, Fault.JOB_FORGOTTEN, Fault.NO_OUTPUTS, Fault.OUTPUTS_LATE,
+)  # fmt: skip
+AT_POLL = (Fault.POLL_FAILS, Fault.POLL_UNREACHED, Fault.POLL_LIMITED, Fault.POLL_UNKNOWN, Fault.UNAUTHORIZED)
+AT_FILE = (Fault.FILE_TRUNCATED, Fault.FILE_BROKEN, Fault.FILE_WRONG, Fault.UNAUTHORIZED)
+AT_FIRST_LOOK = (Fault.FILE_LATE, Fault.FILE_GONE)
+"""Decided once for a file."""
+
+OUTAGE = (Fault.NOT_SENT, Fault.POLL_UNREACHED, Fault.FILE_BROKEN)
+"""No connection to anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """A fault that strikes every time between two moments of the virtual clock (seconds)."""
+
+    start: float
+    end: float
+    fault: Fault
+
+
+def episodes(start: float, end: float, faults: Iterable[Fault]) -> tuple[Episode, ...]:
+    """Return one episode for each fault."""
+    return tuple(Episode(start, end, fault) for fault in faults)
+
+
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """Which faults strike, and how often."""
+
+    rates: Mapping[Fault, float] = field(default_factory=dict)
+    """Probabilities."""
+    script: tuple[Episode, ...] = ()
+
+
+class Fate:
+    """Decides which fault strikes, and keeps count."""
+
+    def __init__(self, faults: Faults, draws: random.Random) -> None:
+        self.faults = faults
+        self._draws = draws
+        self.struck: Counter[Fault] = Counter()
+
+    def pick(self, candidates: Iterable[Fault], now: float) -> Fault | None:
+        """Return the first of the candidates that strikes now, or None."""
+        if self.faults.rates or self.faults.script:
+            for fault in candidates:
+                if self.strikes(fault, now):
+                    return fault
+        return None
+
+    def strikes(self, fault: Fault, now: float) -> bool:
+        """Whether this fault strikes now."""
+        scripted = any(e.fault is fault and e.start <= now < e.end for e in self.faults.script)
+        rate = self.faults.rates.get(fault, 0.0)
+        hit = scripted or (rate > 0 and self._draws.random() < rate)
+        self.struck[fault] += hit
+        return hit

@@ -1,0 +1,119 @@
+"""Long soaks: one seed makes one story of faults, crashes and invocations; then the faults stop, and all must end."""
+
+import random
+from collections import Counter
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+from batchgen.records import State
+from batchgen.settings import Settings
+from batchgen.virtual.faults import (
+    AT_FILE,
+    AT_FIRST_LOOK,
+    AT_JOB,
+    AT_POLL,
+    AT_SUBMISSION,
+    OUTAGE,
+    Fault,
+    Faults,
+    episodes,
+)
+from batchgen.virtual.harness import World, make_item, make_items
+from batchgen.virtual.memory_api import Duration, Offer
+
+_DAY = 86400.0
+_CHAOS = 8
+"""Most invocations while faults strike."""
+_CALM = 8
+"""Most invocations until everything must have ended, once they have stopped."""
+_STORMS = (
+    OUTAGE,
+    (Fault.SERVER_ERROR, Fault.POLL_FAILS, Fault.FILE_BROKEN),
+    (Fault.ANSWER_LOST,),
+    (Fault.BUSY,),
+    (Fault.RATE_LIMITED, Fault.POLL_LIMITED),
+    (Fault.NO_BALANCE,),
+    (Fault.UNAUTHORIZED,),
+    (Fault.POLL_UNKNOWN,),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """How one seed ended."""
+
+    seed: int
+    items: int
+    accepted: int
+    double_charges: int
+    """Bodies accepted more often than was agreed to."""
+    crashes: int
+    invocations: int
+    hours: float
+    """Virtual."""
+    struck: Counter[Fault]
+    counts: dict[State, int]
+    trace: str
+    violations: tuple[str, ...]
+
+
+def soak(seed: int, items: int, folder: Path) -> Story:
+    """Play the story of one seed in `folder`, which is new, and return how it ended."""
+    draws = random.Random(f"story {seed}")  # noqa: S311 - a story must be repeatable
+    world = _world(seed, items, folder, draws)
+    invocations = 0
+    for _ in range(draws.randint(2, _CHAOS)):
+        invocations += 1
+        crash_at = int(draws.lognormvariate(6.0, 1.5)) + 1 if draws.random() < 0.7 else None
+        at = [(draws.uniform(0, 600), lambda s: s.interrupt())] if draws.random() < 0.2 else []
+        world.invoke(buying=draws.random() < 0.9, crash_at=crash_at, at=at)
+        world.clock.advance(draws.choice((1.0, 60.0, 3600.0)))
+    world.provider.fate.faults = Faults()
+    calm = Settings(concurrency=world.settings.concurrency, max_in_doubt=items)
+    for number in range(_CALM):
+        invocations += 1
+        world.invoke(settings=calm)
+        if world.settled():
+            break
+        # What is stuck ends when it expires.
+        world.clock.advance(_DAY * (8 if number else 0.01))
+    else:
+        world.violations.append(f"not all has ended after {_CALM} calm invocations")
+    with_too_many = sum(times > world.consented[digest] for digest, times in world.provider.books.accepted.items())
+    return Story(
+        seed, items, len(world.provider.books.jobs), with_too_many, world.crashes, invocations,
+        world.clock.seconds / 3600, world.provider.fate.struck, world.counts(), world.provider.trace,
+        tuple(dict.fromkeys(world.violations)),
+    )  # fmt: skip
+
+
+def _world(seed: int, items: int, folder: Path, draws: random.Random) -> World:
+    """Return the world of a story: some faults at some rates, some storms, some limits."""
+    kinds = [*AT_SUBMISSION, *AT_JOB, *AT_POLL, *AT_FILE, *AT_FIRST_LOOK]
+    rates = {kind: draws.choice((0.01, 0.03, 0.1)) for kind in kinds if draws.random() < 0.4}
+    # One in a hundred of these ends an invocation: more would leave nothing to see.
+    rates |= {kind: 0.0005 for kind in (Fault.UNAUTHORIZED, Fault.NO_BALANCE) if kind in rates}
+    if draws.random() < 0.2:
+        rates[Fault.DRIFT] = 0.1
+    storms = []
+    for _ in range(draws.randint(0, 4)):
+        start = draws.uniform(0, 4000)
+        storms += episodes(start, start + draws.choice((5.0, 60.0, 900.0, 4000.0)), draws.choice(_STORMS))
+    total = Decimal("0.05") * items
+    settings = Settings(
+        concurrency=draws.choice((1, 4, 16, 50)),
+        max_cost=draws.choice((None, total / 2, total)),
+        budget=draws.choice((None, total / 5)),
+        max_new=draws.choice((None, None, items // 3)),
+        max_failures=draws.choice((None, None, 5)),
+        max_in_doubt=draws.choice((None, items)),
+        job_timeout=draws.choice((None, 900.0)),
+        downloads=draws.choice((1, 8)),
+        submit=draws.choice(("poll", "poll", "wait")),
+    )
+    wanted = make_items(items - items // 4, outputs=draws.choice((1, 1, 3)))
+    # The same body under several ids is as many purchases.
+    wanted += [make_item(f"twin{n}", f"twin {n // 2}") for n in range(items // 4)]
+    offer = Offer(durations={item.model: Duration(draws.choice((5.0, 60.0, 300.0)), 0.5) for item in wanted[:1]})
+    return World(folder, wanted, seed=seed, settings=settings, faults=Faults(rates, tuple(storms)), offer=offer)
