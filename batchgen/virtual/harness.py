@@ -222,7 +222,7 @@ class World:
                 journal.doubt_interrupted()
                 before(journal)
             fuse, witness = Fuse(crash_at), Witness(self.provider, journal)
-            board = self._board(journal, settings or self.settings, account, buying, fuse, witness)
+            board = self._board(journal, settings or self.settings, account, buying=buying, fuse=fuse, witness=witness)
             witness.board = board
             started = self.clock.seconds
             ending = self._drive(Scheduler(board), fuse, at)
@@ -264,6 +264,7 @@ class World:
         journal: Journal,
         settings: Settings,
         account: str,
+        *,
         buying: bool,
         fuse: Fuse,
         witness: Witness,

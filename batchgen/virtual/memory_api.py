@@ -189,7 +189,7 @@ class MemoryApi(Api):
     def _refusal(self, fault: Fault) -> SubmitAnswer | None:
         """Return the answer of a request that is not accepted, or None when this fault lets it through."""
         unavailable = "generation_unavailable"
-        return {
+        answers: dict[Fault, SubmitAnswer] = {
             Fault.NOT_SENT: NotSent("connection refused"),
             Fault.SERVER_ERROR: Unclear("a 500 in another form", b"oops"),
             Fault.BUSY: Busy(unavailable, "try again", None),
@@ -197,7 +197,8 @@ class MemoryApi(Api):
             Fault.REJECTED: Rejected("invalid_request", "prompt: must not be this"),
             Fault.UNAUTHORIZED: Unauthorized("unauthorized", _REFUSED),
             Fault.NO_BALANCE: NoBalance("insufficient_balance", "top up"),
-        }.get(fault)
+        }
+        return answers.get(fault)
 
     async def poll(self, job_id: str) -> PollAnswer:
         """See `Api.poll`."""

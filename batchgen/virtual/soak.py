@@ -15,6 +15,7 @@ from batchgen.virtual.faults import (
     AT_POLL,
     AT_SUBMISSION,
     OUTAGE,
+    Episode,
     Fault,
     Faults,
     episodes,
@@ -96,7 +97,9 @@ def _world(seed: int, items: int, folder: Path, draws: random.Random) -> World:
     rates |= {kind: 0.0005 for kind in (Fault.UNAUTHORIZED, Fault.NO_BALANCE) if kind in rates}
     if draws.random() < 0.2:
         rates[Fault.DRIFT] = 0.1
-    storms = []
+        # The price of an answer without one is only known later, and the journal keeps the estimate.
+        rates.pop(Fault.BARE_ANSWER, None)
+    storms: list[Episode] = []
     for _ in range(draws.randint(0, 4)):
         start = draws.uniform(0, 4000)
         storms += episodes(start, start + draws.choice((5.0, 60.0, 900.0, 4000.0)), draws.choice(_STORMS))
