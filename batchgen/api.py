@@ -207,7 +207,7 @@ def read_job(raw: bytes) -> Job:
     type reads as None. Raises `Unreadable`.
     """
     try:
-        answer = json.loads(raw, parse_float=_number)
+        answer = _DECODER.decode(raw.decode())
     except (ValueError, RecursionError) as error:
         raise Unreadable("the answer is not JSON") from error
     if not isinstance(answer, dict):
@@ -270,6 +270,10 @@ def _number(text: str) -> Decimal | None:
         return Decimal(text)
     except ArithmeticError:
         return None  # an exponent beyond what Decimal holds
+
+
+# Built once: `json.loads` builds one for each answer that is read with a rule of its own.
+_DECODER = json.JSONDecoder(parse_float=_number)
 
 
 def _money(value: object) -> Decimal | None:

@@ -1,6 +1,5 @@
 """Staged, durable writes: stage, fsync, rename, fsync of the folder. Nothing half-written ever has its final name."""
 
-import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,18 +8,14 @@ from typing import IO
 
 from batchgen.errors import DiskError
 
-_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
-
 
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Translate what the operating system says about a full or unwritable disk into `DiskError`."""
+    """Translate what the operating system says while `path` is written (full, read-only, too long a name, …)."""
     try:
         yield
     except OSError as error:
-        if error.errno in _DISK:
-            raise DiskError(f"cannot write {path}: {error.strerror}") from error
-        raise
+        raise DiskError(f"cannot write {path}: {error.strerror or type(error).__name__}") from error
 
 
 def sync_folder(folder: Path) -> None:

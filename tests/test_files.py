@@ -76,15 +76,17 @@ def test_publish_replaces(tmp_path: Path) -> None:
     assert names(tmp_path) == ["a"]
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO])
+@pytest.mark.parametrize(
+    "number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO, errno.ENAMETOOLONG]
+)
 def test_what_the_disk_refuses_is_an_expected_error(tmp_path: Path, number: int) -> None:
     with pytest.raises(DiskError, match=f"cannot write {tmp_path}: {os.strerror(number)}"), disk_errors(tmp_path):
         raise OSError(number, os.strerror(number))
 
 
 def test_any_other_error_stays_what_it_is(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError), disk_errors(tmp_path):
-        raise FileNotFoundError(errno.ENOENT, "gone")
+    with pytest.raises(ValueError, match="a bug"), disk_errors(tmp_path):
+        raise ValueError("a bug")
 
 
 _FULL_DISK = """

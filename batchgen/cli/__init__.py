@@ -1,7 +1,6 @@
 """The command line: one file a command, each loaded only when it is called."""
 
 import difflib
-
 from importlib import import_module
 from typing import NoReturn
 
@@ -18,6 +17,7 @@ COMMANDS = {
     "run": "Buy what is missing, download it, and write the ledger.",
     "collect": "Poll and download what is paid for; buy nothing.",
     "status": "Show how a run stands, also while it goes on.",
+    "resolve": "Settle items in doubt.",
     "ledger": "Report costs over runs or ledger files.",
     "verify": "Check the files of a run against its journal.",
     "simulate": "Start the API on this machine, for trying things out.",

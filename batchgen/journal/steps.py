@@ -57,7 +57,9 @@ class Steps:
             charged=_plain(charged),
             accepted_at=milliseconds(now),
             expires_at=milliseconds(job.expires_at) if job.expires_at else None,
-            answer=raw[:LARGEST_ANSWER],
+            error_type=None,
+            error_message=None,
+            **({"answer": raw[:LARGEST_ANSWER]} if raw else {}),
         )
         return Attempt(
             attempt.key, attempt.work, State.PROCESSING, attempt.number, attempt.estimated, charged, job.id,
@@ -77,6 +79,22 @@ class Steps:
     def doubt(self, attempt: Attempt, reason: str, raw: bytes = b"") -> None:
         """May have been charged: never sent again by itself."""
         self._step(attempt, State.IN_DOUBT, error_type="in_doubt", error_message=reason, answer=raw[:LARGEST_ANSWER])
+
+    def withdraw(self, attempt: Attempt) -> None:
+        """Somebody looked it up: an attempt in doubt was not charged. Back to pending."""
+        self._move(attempt.work.key, State.IN_DOUBT, State.PENDING)
+        self.db.execute("DELETE FROM attempt WHERE key = ? AND state = 'in_doubt'", (attempt.key,))
+
+    def write_off(self, attempt: Attempt, now: datetime) -> None:
+        """Somebody looked it up: an attempt in doubt was charged, and its job cannot be found."""
+        self._step(
+            attempt,
+            State.LOST,
+            charged=_plain(attempt.estimated),
+            completed_at=milliseconds(now),
+            error_type="lost",
+            error_message="charged without a known job id, as settled by hand",
+        )
 
     def doubt_interrupted(self) -> int:
         """After a crash: every intent without an answer may have been charged. Return how many there are."""

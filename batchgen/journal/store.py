@@ -112,6 +112,10 @@ class Journal(Steps):
         """A file of an earlier purchase goes to another place, relative to the run folder."""
         self.db.execute("UPDATE output SET path = ? WHERE path = ?", (new, old))
 
+    def knows_job(self, job_id: str) -> bool:
+        """Return whether a job belongs to an attempt already."""
+        return self.db.execute("SELECT 1 FROM attempt WHERE job_id = ? LIMIT 1", (job_id,)).fetchone() is not None
+
     # ---- what a resume starts from ----
 
     def unsettled(self, state: State) -> Iterator[Attempt]:

@@ -105,5 +105,5 @@ def _next_steps(summary: Summary) -> list[str]:
     if counts.get(State.LOST):
         steps.append("lost items were paid for; `--retry lost --yes` buys them again")
     if counts.get(State.IN_DOUBT):
-        steps.append("items in doubt may have been charged: compare `batchgen status` with the provider's billing")
+        steps.append("items in doubt may have been charged: look them up (`batchgen status`), then `batchgen resolve`")
     return ["", *(f"next: {step}" for step in steps)] if steps else []
