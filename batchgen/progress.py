@@ -72,7 +72,7 @@ class Lines:
             self._first = ended
         seconds = self._elapsed()
         eta = ""
-        if ended > self._first:
+        if self._first < ended < snapshot.items:
             rest = (snapshot.items - ended) * seconds / (ended - self._first)
             eta = f", about {_span(rest)} to go"
         print(

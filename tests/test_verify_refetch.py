@@ -30,13 +30,13 @@ from batchgen.api import (
     Unavailable,
     Unknown,
 )
-from batchgen.cli.refetching import Difference, Workshop, refetch
 from batchgen.cli.verify import check, command
 from batchgen.client import HttpApi
 from batchgen.errors import OutsideError, RunFolderError, UsageError
 from batchgen.journal import Journal, own
 from batchgen.records import StoredFile
 from batchgen.run import SIMULATED_KEY, SIMULATOR, simulator
+from batchgen.scheduler.refetching import Difference, Workshop, refetch
 
 
 @dataclass

@@ -10,8 +10,8 @@ from batchgen import __version__
 
 # The first lines of the commands' own texts stand here as well, so that `--help` imports none of them.
 COMMANDS = {
-    "init": "Write a commented starter manifest.",
-    "models": "Show models, parameters and prices.",
+    "init": "Write a commented starter manifest to PATH (default manifest.yaml); nothing is overwritten.",
+    "models": "Show every model with its price, or one MODEL with all its parameters.",
     "validate": "Check manifests, offline.",
     "plan": "Show what a run would buy, and what it would cost.",
     "run": "Buy what is missing, download it, and write the ledger.",
@@ -19,9 +19,9 @@ COMMANDS = {
     "status": "Show how a run stands, also while it goes on.",
     "resolve": "Settle items in doubt.",
     "ledger": "Report costs over runs or ledger files.",
-    "verify": "Check the files of a run against its journal.",
-    "simulate": "Start the API on this machine, for trying things out.",
-    "schema": "Write the JSON Schemas.",
+    "verify": "Check the files of a run against its journal: present, length, SHA-256, container.",
+    "simulate": "Serve the API on this machine, with pretend money and real files, until interrupted.",
+    "schema": "Write the JSON Schemas of manifests and of every model's requests.",
 }
 
 

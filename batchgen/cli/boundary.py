@@ -1,14 +1,16 @@
 """The one place where errors become messages and exit codes (DESIGN, "Commands")."""
 
+import os
 import sys
 import tempfile
 import traceback
 from pathlib import Path
+from typing import IO, Any, cast
 
 import click
 
 from batchgen.cli import commands
-from batchgen.errors import BatchgenError, ManifestError, OutsideError, RunFolderError, UsageError
+from batchgen.errors import BatchgenError, DiskError, ManifestError, OutsideError, RunFolderError, UsageError
 from batchgen.text import printable
 
 EXIT_CODES: tuple[tuple[type[BatchgenError], int], ...] = ((UsageError, 2), (OutsideError, 5), (RunFolderError, 6))
@@ -16,8 +18,43 @@ BUG = 70
 INTERRUPTED = 130
 
 
+class _Output:
+    """Standard output whose reader may go away (`batchgen models | head`): the rest goes nowhere, and no error.
+
+    A command then still ends with the code that it has earned. Raises DiskError where the output cannot be written.
+    """
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except OSError as error:
+            self._drop(error)
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError as error:
+            self._drop(error)
+
+    def _drop(self, error: OSError) -> None:
+        # What is buffered has to go somewhere: the interpreter flushes once more when it ends.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self._stream.fileno())
+        os.close(nowhere)
+        if not isinstance(error, BrokenPipeError):
+            raise DiskError(f"cannot write the output: {error.strerror}") from error
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 def main() -> None:
     """Run the program and exit with its code."""
+    sys.stdout = cast("Any", _Output(sys.stdout))
     sys.exit(guarded(sys.argv[1:]))
 
 
@@ -35,15 +72,11 @@ def guarded(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         click.echo("interrupted", err=True)
         return INTERRUPTED
-    except BrokenPipeError:
-        # The reader of the output went away (`batchgen models | head`): nothing is wrong here.
-        sys.stderr.close()
-        return 0
     except BatchgenError as error:
         _show(error)
-        return next(code for kind, code in EXIT_CODES if isinstance(error, kind))
+        return next((code for kind, code in EXIT_CODES if isinstance(error, kind)), BUG)
     except Exception:  # noqa: BLE001 - the outermost place: what nobody expected is a bug, and is said to be one
-        click.echo(f"batchgen: this is a bug; what is known of it is in {_bug_report()}", err=True)
+        click.echo(f"batchgen: this is a bug; what is known of it is {_bug_report()}", err=True)
         return BUG
     return code if isinstance(code, int) else 0
 
@@ -53,13 +86,25 @@ def _show(error: BatchgenError) -> None:
         from batchgen.manifest import format_problems
 
         click.echo(format_problems(error), err=True)
-    click.echo(f"{click.style('error:', fg='red', bold=True)} {printable(str(error), 4000)}", err=True)
+    # https://no-color.org: a NO_COLOR that is set and not empty means none; else click leaves colours to terminals.
+    colour = False if os.environ.get("NO_COLOR") else None
+    label = click.style("error:", fg="red", bold=True)
+    click.echo(f"{label} {printable(str(error), 4000)}", err=True, color=colour)
 
 
-def _bug_report() -> Path:
-    """Write the traceback, without the values of variables, and return where."""
+def _bug_report() -> str:
+    """Write the traceback, without the values of variables, and return where it stands, as the tail of a sentence."""
+    report = traceback.format_exc()
+    try:
+        return f"in {_written(report)}"
+    except OSError:
+        shown = "\n".join(printable(line) for line in report.splitlines())
+        return f"here, since no log could be written:\n{shown}"
+
+
+def _written(report: str) -> Path:
     with tempfile.NamedTemporaryFile(
         "w", prefix="batchgen-bug-", suffix=".log", delete=False, encoding="utf-8", errors="backslashreplace"
     ) as out:
-        out.write(traceback.format_exc())
+        out.write(report)
     return Path(out.name)

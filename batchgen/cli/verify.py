@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from batchgen.cli.refetching import Difference
+from batchgen.scheduler.refetching import Difference
 
 if TYPE_CHECKING:
     from batchgen.journal import Journal
@@ -207,11 +207,11 @@ def _fetched_again(folder: Path, journal: "Journal", damaged: list[Difference], 
     from random import Random
 
     from batchgen.catalog import load_catalog
-    from batchgen.cli.refetching import Workshop, refetch
     from batchgen.cli.session import account_for
     from batchgen.client import HttpApi
     from batchgen.errors import RunFolderError
     from batchgen.run import SIMULATOR
+    from batchgen.scheduler.refetching import Workshop, refetch
 
     facts = journal.facts()
     account = account_for(

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
@@ -36,6 +36,8 @@ class Blueprint:
 
     mark: Mark
     id: Written | None = None
+    id_refused: bool = False
+    """Its items are only checked; that no good id can be made is noted."""
     tags: dict[str, Written] = field(default_factory=dict)
     params: dict[str, Written] = field(default_factory=dict)
     """With `model`, where the entry has one."""
@@ -104,10 +106,10 @@ def _read_id(blueprint: Blueprint, written: Written, problems: Problems) -> None
     value = written.value
     blueprint.id = written
     if not isinstance(value, str):
-        blueprint.id = replace(written, value="refused")
+        blueprint.id_refused = True
         problems.at(written.mark, f"`id` must be a text; put it in quotes{_as_text(value)}")
     elif "${" not in value and not ID.fullmatch(value):
-        blueprint.id = replace(written, value="refused")
+        blueprint.id_refused = True
         problems.at(written.mark, f"`{printable(value, 60)}` {ID_RULE}")
 
 
@@ -259,10 +261,12 @@ def _check_together(item: Map, blueprint: Blueprint, problems: Problems) -> None
             problems.at(
                 item["params"].key_mark(name), f"`{printable(name, 60)}` stands in the item as well; remove one"
             )
-    if blueprint.id is not None and blueprint.multiplies and not names_in(blueprint.id.value):
-        example = next(iter(blueprint.matrix), "row")
-        problems.at(
-            blueprint.id.mark,
-            f"all items made here would have the id `{blueprint.id.value}`; put a variable in it, "
-            f"as in `{blueprint.id.value}-${{{example}}}`",
-        )
+    if blueprint.id is not None and isinstance(blueprint.id.value, str) and blueprint.multiplies:
+        _check_id_varies(blueprint, blueprint.id.value, blueprint.id.mark, problems)
+
+
+def _check_id_varies(blueprint: Blueprint, item_id: str, mark: Mark, problems: Problems) -> None:
+    if not names_in(item_id):
+        example = f"{printable(item_id, 60)}-${{{next(iter(blueprint.matrix), 'row')}}}"
+        problems.at(mark, f"all items made here would have the same id; put a variable in it, as in `{example}`")
+        blueprint.id_refused = True

@@ -105,6 +105,7 @@ class Compiled:
         self.late_tags = {name: slot for name, slot in made.items() if name in late}
         """Tags that name the id."""
         self.id = self._id_template(scope, self.early_tags, late)
+        """None where there is no id, or one that was refused."""
         self.id_of_row = self.id is not None and any(map(scope.varies, self.id.names))
         self._scope = with_id.with_names(f"tags.{name}" for name in tags)
         self.model = self._model_slot()
@@ -146,7 +147,7 @@ class Compiled:
             message = f"`{printable(name, 60)}` is a column of the rows already; give the variable another name"
             self._problems.at(self._blueprint.matrix_marks[name], message)
         of_row = columns | {"row"}
-        cells = columns if rows.cells else frozenset[str]()
+        cells = columns - matrix.keys() if rows.cells else frozenset[str]()
         return Scope(of_row | matrix.keys(), cells=cells, of_row=of_row, open=rows.columns is None)
 
     def _check_matrix_is_used(self) -> None:
@@ -168,13 +169,13 @@ class Compiled:
 
     def _id_template(self, scope: Scope, early: Iterable[str], late: Iterable[str]) -> Template | None:
         written = self._blueprint.id
-        if written is None:
+        if written is None or self._blueprint.id_refused:
             return None
         hints = [("id", "cannot be a part of the id itself")]
         hints += [(f"tags.{name}", "is built from the id itself") for name in late]
         template = parse_template(written.value)
         known = scope.with_names((f"tags.{name}" for name in early), hints)
-        return template if known.check(template, written.mark, self._problems) else Template(("refused",))
+        return template if known.check(template, written.mark, self._problems) else None
 
     def _model_slot(self) -> Slot | None:
         written = self._blueprint.params.get("model") or written_of(self._context.header.defaults).get("model")

@@ -8,6 +8,7 @@ what they expand to.
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
@@ -138,10 +139,15 @@ class Document:
         at a time; it is spent before the next key is asked for. Raises BrokenOffError where the text cannot be read
         further.
         """
-        try:
-            parser = self._make_parser(self._reader)
-            self._get = parser.get_event
+        with self._translated():
+            self._get = self._make_parser(self._reader).get_event
             yield from self._top(streamed)
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Turn what stops the parser into a problem at its place, and a BrokenOffError."""
+        try:
+            yield
         except UnfitError as error:
             raise self._unfit(error) from error
         except ReaderError as error:
@@ -183,8 +189,10 @@ class Document:
             raise self._problems.broken_off(event.start_mark, message)
 
     def _stream(self, start: Any) -> Iterator[tuple[Any, Mark]]:
-        while type(event := self._next()) is not SequenceEndEvent:
-            yield self._node(event, 2), event.start_mark
+        # Whoever takes the entries runs this, and not `entries`, so the errors have to be caught here as well.
+        with self._translated():
+            while type(event := self._next()) is not SequenceEndEvent:
+                yield self._node(event, 2), event.start_mark
         if start.anchor is not None:
             # A list that is never held as a whole cannot be what an alias stands for.
             self._anchors.pop(start.anchor, None)

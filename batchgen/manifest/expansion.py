@@ -101,8 +101,8 @@ class Expansion:
         tags: dict[str, str] = {}
         self._add_tags(compiled.early_tags, tags, variables)
         item_id = self._make_id(variables)
-        if item_id is not None:
-            variables.setdefault("id", item_id)
+        if blueprint.id is not None:
+            variables.setdefault("id", item_id or "refused")
         self._add_tags(compiled.late_tags, tags, variables)
         prepared = compiled.prepare(self._model(variables))
         body = self._body(prepared, variables)

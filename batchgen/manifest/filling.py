@@ -61,7 +61,7 @@ class Scope:
     def _knows(self, name: str) -> bool:
         if name in self.names:
             return True
-        return self.open and bool(name) and not name.startswith(("tags.", "items.")) and name not in dict(self.hints)
+        return self.open and bool(name) and not name.startswith(("tags.", "items."))
 
     def _reason(self, name: str) -> str:
         if name.startswith("items."):

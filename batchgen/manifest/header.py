@@ -96,7 +96,7 @@ def _map(entries: Mapping[str, Entry], key: str, problems: Problems) -> Map | No
 def _check_version(entry: Entry | None, problems: Problems) -> None:
     if entry is None:
         problems.at(None, "`version` is missing; begin with `version: 1`")
-    elif type(entry.value) is not int or entry.value != 1:
+    elif isinstance(entry.value, bool) or not isinstance(entry.value, int) or entry.value != 1:
         problems.at(entry.mark, "`version` must be 1, the only version of manifests that there is")
 
 

@@ -14,9 +14,10 @@ from batchgen.budget import Purse
 from batchgen.clock import UtcNow
 from batchgen.errors import BatchgenError
 from batchgen.halting import Stop, Weather
-from batchgen.journal import Attempt, Journal, Recorder
+from batchgen.journal import Attempt, Journal, Recorder, Work
 from batchgen.polling import Durations
-from batchgen.records import State
+from batchgen.records import LIVE, State
+from batchgen.scheduler.hold import Hold
 from batchgen.settings import Settings
 from batchgen.text import plural
 
@@ -24,6 +25,8 @@ log = logging.getLogger("batchgen")
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
+_PRECEDENCE = (130, 5, 3)
+"""Exit codes, the one first that wins where several apply (DESIGN, "Commands")."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +60,18 @@ class Terms:
 class Flight:
     """A job that the API accepted, on its way to its files. Times are loop times in seconds."""
 
-    __slots__ = ("accepted", "attempt", "bought_now", "failures", "misses", "parked", "polls")
+    __slots__ = ("accepted", "attempt", "bought_now", "empty", "failures", "misses", "parked", "polls")
 
     def __init__(self, attempt: Attempt, accepted: float, *, bought_now: bool) -> None:
         self.attempt = attempt
         self.accepted = accepted
+        """When its POST left; for a job of an earlier invocation, when the answer came."""
         self.bought_now = bought_now
         self.polls = attempt.polls
         self.misses = 0
-        """Polls in a row that the API answered with "unknown"."""
+        """Polls that the API answered with "unknown", since it last was seen at work."""
+        self.empty = 0
+        """Answers that said it was completed, and listed no output."""
         self.failures = 0
         """Polls in a row without a usable answer."""
         self.parked = False
@@ -80,6 +86,7 @@ class Board:
         self.purse = purse
         self.counts: Counter[State] = Counter(counts)
         self.weather = Weather()
+        self.hold = Hold()
         self.durations: dict[str, Durations] = {}
         self.stop: Stop | None = None
         self.drained = False
@@ -96,8 +103,8 @@ class Board:
         self.failures = 0
         """Failed, rejected and lost items of this invocation."""
         self.wake = asyncio.Event()
-        self.tasks: set[asyncio.Task[None]] = set()
-        """Everything under way."""
+        self.tasks: dict[asyncio.Task[None], None] = {}
+        """Everything under way, oldest first."""
 
     @property
     def now(self) -> float:
@@ -113,18 +120,19 @@ class Board:
         """Run an operation of the journal; what it returns is on disk."""
         return await self.seams.record(operation, *args, **kwargs)
 
-    def moved(self, before: State, after: State) -> None:
-        """An item changed its state."""
+    def moved(self, work: Work, before: State, after: State) -> None:
+        """An item changed its state; one that is listed no longer counts until it is settled (`Journal.counts`)."""
         self.counts[before] -= 1
-        self.counts[after] += 1
+        if work.listed or after in LIVE or after is State.IN_DOUBT:
+            self.counts[after] += 1
 
     def durations_of(self, model: str) -> Durations:
         """Return what is learned of a model."""
         return self.durations.setdefault(model, Durations())
 
     def halt(self, stop: Stop, detail: str) -> None:
-        """Stop for a reason; the first one stays, but an order to drop everything beats one to finish paid work."""
-        if self.stop is None or (self.stop.finishes and not stop.finishes):
+        """Stop for a reason; the weightiest one stays, and of equals the first."""
+        if self.stop is None or _weight(stop) < _weight(self.stop):
             self.stop, self.detail = stop, detail
             log.info("stopping (%s): %s", stop.word, detail)
         self.wake.set()
@@ -141,12 +149,12 @@ class Board:
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Start a task; the loop wakes when it ends, and what it raises ends the run."""
         task = asyncio.create_task(work)
-        self.tasks.add(task)
+        self.tasks[task] = None
         task.add_done_callback(self._ended)
         return task
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        self.tasks.discard(task)
+        self.tasks.pop(task, None)
         self.wake.set()
         if task.cancelled() or (error := task.exception()) is None:
             return
@@ -159,3 +167,8 @@ class Board:
     def busy(self) -> bool:
         """Whether any task is under way."""
         return bool(self.tasks)
+
+
+def _weight(stop: Stop) -> tuple[int, bool]:
+    """Return what sorts reasons to stop, the weightiest first: by exit code, and to drop all before to finish."""
+    return _PRECEDENCE.index(stop.exit_code), stop.finishes

@@ -1,5 +1,6 @@
 """Fetching: outputs in the order in which they expire, so many at a time, beside submission and polling."""
 
+import asyncio
 import heapq
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -15,8 +16,10 @@ from batchgen.scheduler.board import Board, log
 from batchgen.scheduler.superseded import make_way
 from batchgen.text import printable
 
-_TRIES = 8
+_TRIES = 10
 """Downloads of one output per invocation; what is left then stays paid for, and the next run tries again."""
+_LONGEST_WAIT = 120.0
+"""Seconds between two downloads of one output: all of them together outlast an outage of some minutes."""
 _GONE = 3
 """How often the provider must say that an output is gone before it counts as lost."""
 _FOREVER = datetime(9999, 1, 1, tzinfo=UTC)
@@ -25,7 +28,7 @@ _FOREVER = datetime(9999, 1, 1, tzinfo=UTC)
 class _Fetch:
     """One output to be fetched."""
 
-    __slots__ = ("attempt", "expires", "failures", "output", "outputs")
+    __slots__ = ("attempt", "expires", "failures", "gone", "output", "outputs")
 
     def __init__(self, attempt: Attempt, output: PendingOutput, outputs: int, expires: datetime) -> None:
         self.attempt = attempt
@@ -33,6 +36,8 @@ class _Fetch:
         self.outputs = outputs
         self.expires = expires
         self.failures = 0
+        self.gone = 0
+        """Failures that said so."""
 
 
 class Fetcher:
@@ -45,6 +50,8 @@ class Fetcher:
         self._order = count()
         self._active = 0
         self._lost: set[int] = set()
+        self._moving = asyncio.Lock()
+        """Two files that make way at the same time must not be given the same place."""
         self.given_up = 0
         """Outputs that could not be fetched in this invocation."""
 
@@ -88,7 +95,8 @@ class Fetcher:
         board, seams, item = self._board, self._board.seams, job.attempt.work.item
 
         async def aside(path: str) -> None:
-            await make_way(seams.folder, path, seams.journal, seams.record)
+            async with self._moving:
+                await make_way(seams.folder, path, seams.journal, seams.record)
 
         # An item that the manifest lists no longer keeps out of the way of the one that took its id.
         path = item.path if job.attempt.work.listed else f"{item.path}~{item.digest[:8]}"
@@ -99,22 +107,23 @@ class Fetcher:
         last = await board.record(seams.journal.keep, job.attempt, file)
         board.waiting_files -= 1
         if last:
-            board.moved(State.READY, State.DONE)
+            board.moved(job.attempt.work, State.READY, State.DONE)
             log.info("%s is done", item.id)
 
     async def _failed(self, job: _Fetch, error: OutputError) -> None:
         board, item = self._board, job.attempt.work.item
         job.failures += 1
+        job.gone += isinstance(error, OutputGone)
         log.warning("%s: output %d: %s", item.id, job.output.number, printable(str(error)))
         expired = board.seams.utc_now() > job.expires
-        if (isinstance(error, OutputGone) and job.failures >= _GONE) or (isinstance(error, OutputMissing) and expired):
+        if job.gone >= _GONE or (isinstance(error, OutputMissing) and expired):
             await self._lose(job, str(error))
         elif job.failures >= _TRIES:
             board.waiting_files -= 1
             self.given_up += 1
         else:
             # Half of the wait is certain: a file that is late needs time, not a lucky draw.
-            wait = backoff(job.failures, 0.5 + board.seams.random.random() / 2, cap=30.0)
+            wait = backoff(job.failures, 0.5 + board.seams.random.random() / 2, cap=_LONGEST_WAIT)
             heapq.heappush(self._later, (board.now + wait, next(self._order), job))
 
     async def _lose(self, job: _Fetch, reason: str) -> None:
@@ -126,5 +135,5 @@ class Fetcher:
         self._lost.add(job.attempt.key)
         message = f"output {job.output.number}: {printable(reason)}"
         await board.record(board.seams.journal.lose, job.attempt, message, board.seams.utc_now())
-        board.moved(State.READY, State.LOST)
+        board.moved(job.attempt.work, State.READY, State.LOST)
         board.check_failures()

@@ -47,9 +47,10 @@ class Scheduler:
         await self._resume()
         while True:
             board.wake.clear()
-            due = [self._submitter.start(), self._poller.start(), self._fetcher.start(), *self._watch()]
+            watched = list(self._watch())
             if board.winding_down or self._finished():
                 break
+            due = [self._submitter.start(), self._poller.start(), self._fetcher.start(), *watched]
             times = [moment for moment in due if moment is not None]
             # A time that has passed already is looked at in the next turn, after the tasks had theirs.
             timer = loop.call_at(min(times), board.wake.set) if times else None
@@ -59,9 +60,9 @@ class Scheduler:
         await self._wind_down()
         if board.error is not None:
             raise board.error
-        if board.stop is None and self._fetcher.given_up:
+        if self._fetcher.given_up:
             board.halt(Stop.DOWNLOADS, f"{plural(self._fetcher.given_up, 'output')} could not be downloaded")
-        if board.stop is None and self._submitter.left_pending:
+        if self._submitter.left_pending:
             count = plural(self._submitter.left_pending, "item")
             board.halt(Stop.BUSY, f"the API was too busy for {count}, which stay pending")
         return Ending(board.stop, board.detail)
@@ -75,24 +76,35 @@ class Scheduler:
         for attempt in await board.record(lambda: list(journal.unsettled(State.PROCESSING))):
             age = (utc - attempt.accepted_at).total_seconds() if attempt.accepted_at else 0.0
             self._poller.resume(Flight(attempt, now - max(0.0, age), bought_now=False))
-        for attempt in await board.record(lambda: list(journal.unsettled(State.READY))):
-            left = await board.record(journal.outputs_left, attempt)
-            outputs = await board.record(journal.outputs_of, attempt)
+        ready = await board.record(
+            lambda: [(a, journal.outputs_left(a), journal.outputs_of(a)) for a in journal.unsettled(State.READY)]
+        )
+        for attempt, left, outputs in ready:
             self._fetcher.add(attempt, left, outputs, attempt.expires_at)
 
+    @property
+    def _submitted(self) -> bool:
+        """Whether nothing more will be submitted."""
+        return self._submitter.idle or self.board.stop is not None
+
     def _finished(self) -> bool:
-        submitted = self._submitter.idle or self.board.stop is not None
-        return submitted and self._poller.idle and self._fetcher.idle and not self.board.busy
+        return self._submitted and self._poller.idle and self._fetcher.idle and not self.board.busy
 
     def _watch(self) -> Iterable[float | None]:
-        """Yield the deadlines of an outage and of the drain, and stop where one has passed."""
+        """Yield the deadlines of an outage, of a busy provider and of the drain, and stop where one has passed."""
         board, settings = self.board, self.board.terms.settings
-        gives_up = board.weather.gives_up_at(settings.give_up_after)
+        asking = not (self._submitted and self._poller.idle)
+        # Where only downloads are left, no answer could end an outage any more.
+        gives_up = board.weather.gives_up_at(settings.give_up_after) if asking else None
         if gives_up is not None and board.now >= gives_up:
             waited = board.now - (board.weather.out_since or 0.0)
             board.halt(Stop.UNREACHABLE, f"the API could not be reached for {waited:.0f} s: {board.trouble}")
         yield gives_up
-        if not (self._poller.only_parked and self._fetcher.idle and (self._submitter.idle or board.stop is not None)):
+        too_busy = board.hold.gives_up_at(settings.give_up_after) if not self._submitted else None
+        if too_busy is not None and board.now >= too_busy:
+            board.halt(Stop.BUSY, f"the API was too busy for {settings.give_up_after:.0f} s to take anything up")
+        yield too_busy
+        if not (self._poller.only_parked and self._fetcher.idle and self._submitted):
             self._drain_until = None
         elif self._drain_until is None:
             self._drain_until = board.now + settings.drain
@@ -104,16 +116,14 @@ class Scheduler:
     async def _wind_down(self) -> None:
         """End what is under way: answers to POSTs are waited for, the rest is cheap to repeat."""
         board = self.board
-        if self._submitter.posts:
-            log.info("waiting for the answers to %s", plural(len(self._submitter.posts), "submission"))
-            await asyncio.wait(self._submitter.posts, timeout=_POST_GRACE)
+        if posts := set(self._submitter.posts):
+            log.info("waiting for the answers to %s", plural(len(posts), "submission"))
+            await asyncio.wait(posts, timeout=_POST_GRACE)
+            self._submitter.abandon()
+            await asyncio.wait(posts)
         if board.tasks:
             await asyncio.wait(board.tasks, timeout=_GRACE)
         leftover = list(board.tasks)
         for task in leftover:
             task.cancel()
         await asyncio.gather(*leftover, return_exceptions=True)
-        if board.error is None:
-            doubts = await board.record(board.seams.journal.doubt_interrupted)
-            if doubts:
-                log.warning("%s had no answer when the run ended", plural(doubts, "submission"))

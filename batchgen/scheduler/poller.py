@@ -17,8 +17,9 @@ from batchgen.text import printable
 _AT_ONCE = 128
 _PARKED_INTERVAL = 60.0
 """Seconds between two polls of a parked job."""
-_MISSES = 5
-"""How often the provider must say that it does not know a job before it counts as lost."""
+_MISSES = 6
+"""How often the provider must say that it does not know a job before it counts as lost: the waits between double, and
+take five minutes together with the default settings. A slip of the provider's must not cost every job in flight."""
 _EMPTY_ANSWERS = 3
 """How often a completed job must come without any output before it counts as lost."""
 
@@ -42,7 +43,7 @@ class Poller:
     @property
     def only_parked(self) -> bool:
         """Whether all jobs that are left are parked."""
-        return bool(self._due) and not self._active and len(self._due) == self._parked
+        return 0 < self._parked == len(self._due) + self._active
 
     def add(self, flight: Flight) -> None:
         """A job was accepted just now."""
@@ -83,21 +84,28 @@ class Poller:
             if answer.job.status is not JobStatus.PROCESSING:
                 await self.settle(flight, answer.job)
             else:
-                flight.misses = 0
+                flight.misses = flight.empty = 0
                 await self._still_processing(flight)
         elif isinstance(answer, Unknown):
             board.weather = board.weather.reached()
-            flight.misses += 1
-            same_account = flight.attempt.account == board.terms.account
-            if (flight.misses >= _MISSES and same_account) or self._expired(flight):
-                await self._lose(flight, "the provider does not know the job any more")
-            else:
-                self._ask_at(flight, board.now + settings.poll_max * flight.misses)
+            flight.failures = 0
+            await self._unknown(flight)
         elif isinstance(answer, Unauthorized):
             board.halt(Stop.UNAUTHORIZED, f"the API refuses the key ({printable(answer.error_type)}): check API18_KEY")
             self._ask_at(flight, board.now + settings.poll_max)
         else:
             self._not_answered(flight, answer)
+
+    async def _unknown(self, flight: Flight) -> None:
+        board = self._board
+        flight.misses += 1
+        if flight.misses >= _MISSES:
+            if flight.attempt.account == board.terms.account or self._expired(flight):
+                await self._lose(flight, "the provider does not know the job any more")
+                return
+            self._park(flight, "is unknown to this account, and another one bought it")
+        interval = board.terms.settings.poll_max * 2 ** (flight.misses - 1)
+        self._ask_at(flight, board.now + (_PARKED_INTERVAL if flight.parked else interval))
 
     def _not_answered(self, flight: Flight, answer: Unavailable) -> None:
         board = self._board
@@ -115,27 +123,32 @@ class Poller:
             return
         learned = board.durations_of(flight.attempt.work.item.model).learned()
         age = board.now - flight.accepted
-        if not flight.parked and age > timeout_of(learned, settings.job_timeout):
-            flight.parked = True
-            self._parked += 1
-            board.in_flight -= 1
-            log.warning(
-                "%s is slow (job %s): parked, and polled rarely", flight.attempt.work.item.id, flight.attempt.job_id
-            )
+        if age > timeout_of(learned, settings.job_timeout):
+            self._park(flight, "is slow")
         interval = _PARKED_INTERVAL if flight.parked else next_poll(learned, age, settings.poll_min, settings.poll_max)
         self._ask_at(flight, board.now + interval)
+
+    def _park(self, flight: Flight, why: str) -> None:
+        """Free the slot of a job that may take for ever; it is still asked for, rarely."""
+        if flight.parked:
+            return
+        flight.parked = True
+        self._parked += 1
+        self._board.in_flight -= 1
+        item = flight.attempt.work.item
+        log.warning("%s %s (job %s): parked, and polled rarely", item.id, why, flight.attempt.job_id)
 
     async def settle(self, flight: Flight, job: Job) -> None:
         """A job has ended at the provider: record how, and pass its outputs on."""
         board, journal, item = self._board, self._board.seams.journal, flight.attempt.work.item
         if job.status is JobStatus.COMPLETED and not job.outputs:
-            flight.misses += 1
-            if flight.misses < _EMPTY_ANSWERS:
+            flight.empty += 1
+            if flight.empty < _EMPTY_ANSWERS:
                 self._ask_at(flight, board.now + board.terms.settings.poll_max)
             else:
                 await self._lose(flight, "the job was completed without any output")
             return
-        took = self._took(flight, job)
+        took, certain = self._took(flight, job)
         took_ms = round(took * 1000)
         if job.status is JobStatus.FAILED:
             log.warning("%s failed: %s", item.id, printable(job.error or "no reason given"))
@@ -146,16 +159,23 @@ class Poller:
             board.check_failures()
             return
         await board.record(journal.complete, flight.attempt, job, flight.polls, took_ms, board.seams.utc_now())
-        board.durations_of(item.model).add(took)
+        if certain:
+            board.durations_of(item.model).add(took)
         self._ended(flight, State.READY)
         outputs = [PendingOutput(number, url) for number, url in enumerate(job.outputs, 1)]
         self._fetcher.add(flight.attempt, outputs, len(outputs), job.expires_at or flight.attempt.expires_at)
 
-    def _took(self, flight: Flight, job: Job) -> float:
-        """Return how long the job took, in seconds: by the provider's clock, which no poll delays, where it tells."""
+    def _took(self, flight: Flight, job: Job) -> tuple[float, bool]:
+        """Return how long the job took, in seconds, and whether that is worth learning from.
+
+        By the provider's clock, which no poll delays, where it tells; but never longer than was waited for the job,
+        since a wrong date there would keep all later jobs of the model from being asked for. Of a job that ended
+        between two invocations, only the provider can tell.
+        """
+        waited = self._board.now - flight.accepted
         if job.created_at and job.completed_at and job.completed_at >= job.created_at:
-            return (job.completed_at - job.created_at).total_seconds()
-        return self._board.now - flight.accepted
+            return min(waited, (job.completed_at - job.created_at).total_seconds()), True
+        return waited, flight.bought_now
 
     def _expired(self, flight: Flight) -> bool:
         expires = flight.attempt.expires_at
@@ -170,7 +190,7 @@ class Poller:
         board.check_failures()
 
     def _ended(self, flight: Flight, state: State) -> None:
-        self._board.moved(State.PROCESSING, state)
+        self._board.moved(flight.attempt.work, State.PROCESSING, state)
         if flight.parked:
             self._parked -= 1
         else:

@@ -6,7 +6,18 @@ from collections import deque
 from decimal import Decimal
 from itertools import count
 
-from batchgen.api import Accepted, Busy, JobStatus, NoBalance, NotSent, Rejected, SubmitAnswer, Unauthorized, Unclear
+from batchgen.api import (
+    Accepted,
+    Api,
+    Busy,
+    JobStatus,
+    NoBalance,
+    NotSent,
+    Rejected,
+    SubmitAnswer,
+    Unauthorized,
+    Unclear,
+)
 from batchgen.errors import DiskError
 from batchgen.halting import Stop
 from batchgen.journal import Attempt, Work
@@ -40,6 +51,8 @@ class Submitter:
         """Busy answers in this invocation, by item; an entry goes with the item's first other answer."""
         self.posts: set[asyncio.Task[None]] = set()
         """The submissions under way: never cancelled, because their answers cost money."""
+        self._requests: dict[asyncio.Task[SubmitAnswer], None] = {}
+        """The requests of these that are on their way, oldest first."""
         self.left_pending = 0
         """Items that the API was too busy for, as often as `max_attempts` allows."""
         self._bought = 0
@@ -48,6 +61,11 @@ class Submitter:
     def idle(self) -> bool:
         """Whether nothing is left to submit, now or later."""
         return self._exhausted and not self._page and not self._retries
+
+    def abandon(self) -> None:
+        """Wait no longer for the answers under way: what may have been accepted is in doubt."""
+        for request in self._requests:
+            request.cancel()
 
     def start(self) -> float | None:
         """Start what may start now; return the loop time at which more may, or None when only an answer can tell."""
@@ -75,9 +93,11 @@ class Submitter:
         if board.in_flight >= self._pace.allowed or board.waiting_files > _BACKLOG_OF_DOWNLOADS:
             return 0.0
         if settings.max_new is not None and self._bought + len(self.posts) >= settings.max_new:
-            if not self.posts and not self.idle:
+            if not (self.posts or self._reading or self.idle):
                 board.halt(Stop.MAX_NEW, f"{plural(self._bought, 'new job')} submitted, as many as max_new allows")
             return 0.0
+        if board.now < board.hold.until:
+            return board.hold.until
         probe_at = board.weather.probe_at
         if probe_at is not None and (self.posts or board.now < probe_at):
             return 0.0 if self.posts else probe_at
@@ -124,22 +144,38 @@ class Submitter:
     async def _post(self, work: Work, price: Decimal) -> None:
         board, terms, journal = self._board, self._board.terms, self._board.seams.journal
         attempt = await board.record(journal.begin, work, terms.account, terms.tables, board.seams.utc_now())
-        board.moved(State.PENDING, State.SUBMITTING)
-        endpoint = terms.endpoints[work.item.model] if terms.settings.endpoint == "model" else "/v1/generate"
-        answer = await board.seams.api.submit(work.item.body, endpoint, wait=terms.settings.submit == "wait")
+        board.moved(work, State.PENDING, State.SUBMITTING)
+        if board.stop is not None:
+            await self._release(attempt, price)
+            return
+        sent = board.now
+        answer = await self._answer(work)
         try:
-            await self._obey(attempt, answer, price)
+            await self._obey(attempt, answer, price, sent)
         except DiskError as error:
             if not isinstance(answer, Accepted):
                 raise
             # The journal keeps the intent, which reads as in doubt; the id settles it.
             raise DiskError(f"{error}; {work.item.id} was accepted as job {answer.job.id}") from error
 
-    async def _obey(self, attempt: Attempt, answer: SubmitAnswer, price: Decimal) -> None:
+    async def _answer(self, work: Work) -> SubmitAnswer:
+        """Send the request and return its answer; only `abandon` can cut it off."""
+        terms = self._board.terms
+        endpoint = terms.endpoints[work.item.model] if terms.settings.endpoint == "model" else "/v1/generate"
+        wait = terms.settings.submit == "wait"
+        request = asyncio.create_task(_sent(self._board.seams.api, work.item.body, endpoint, wait=wait))
+        self._requests[request] = None
+        try:
+            await asyncio.wait([request])
+        finally:
+            del self._requests[request]
+        return Unclear("the program ended before the answer came") if request.cancelled() else request.result()
+
+    async def _obey(self, attempt: Attempt, answer: SubmitAnswer, price: Decimal, sent: float) -> None:
         """Do with an attempt what its answer says (DESIGN, section 5)."""
         board, journal, item = self._board, self._board.seams.journal, attempt.work.item
         if isinstance(answer, Accepted):
-            await self._accepted(attempt, answer, price)
+            await self._accepted(attempt, answer, price, sent)
         elif isinstance(answer, Unclear):
             reason = printable(answer.reason)
             log.warning("%s is in doubt: %s", item.id, reason)
@@ -155,15 +191,21 @@ class Submitter:
             await board.record(journal.reject, attempt, answer.error_type, message, board.seams.utc_now())
             board.purse = board.purse.release(price)
             board.weather = board.weather.definite()
+            board.hold = board.hold.answered()
             self._settled(attempt, State.REJECTED)
             board.check_failures()
         else:
-            await board.record(journal.release, attempt)
-            board.purse = board.purse.release(price)
-            self._settled(attempt, State.PENDING)
+            await self._release(attempt, price)
             self._put_back(attempt.work, answer)
 
-    async def _accepted(self, attempt: Attempt, answer: Accepted, price: Decimal) -> None:
+    async def _release(self, attempt: Attempt, price: Decimal) -> None:
+        """Certainly not charged: as if it had never been tried."""
+        board = self._board
+        await board.record(board.seams.journal.release, attempt)
+        board.purse = board.purse.release(price)
+        self._settled(attempt, State.PENDING)
+
+    async def _accepted(self, attempt: Attempt, answer: Accepted, price: Decimal, sent: float) -> None:
         board, item = self._board, attempt.work.item
         accepted = await board.record(
             board.seams.journal.accept, attempt, answer.job, answer.raw, board.seams.utc_now()
@@ -171,19 +213,20 @@ class Submitter:
         charged = accepted.charged if accepted.charged is not None else item.estimated
         board.purse = board.purse.charge(item.model, price, item.estimated, charged)
         board.weather = board.weather.definite()
+        board.hold = board.hold.answered()
         self._pace = self._pace.accepted()
         self._tries.pop(attempt.work.key, None)
         self._bought += 1
-        board.moved(State.SUBMITTING, State.PROCESSING)
+        board.moved(attempt.work, State.SUBMITTING, State.PROCESSING)
         log.info("%s was accepted as job %s for $%s", item.id, answer.job.id, usd(charged))
-        flight = Flight(accepted, board.now, bought_now=True)
+        flight = Flight(accepted, sent, bought_now=True)
         if answer.job.status is JobStatus.PROCESSING:
             self._poller.add(flight)
         else:
             await self._poller.settle(flight, answer.job)
 
     def _settled(self, attempt: Attempt, state: State) -> None:
-        self._board.moved(State.SUBMITTING, state)
+        self._board.moved(attempt.work, State.SUBMITTING, state)
         self._board.in_flight -= 1
         if state is not State.PENDING:
             self._tries.pop(attempt.work.key, None)
@@ -202,6 +245,8 @@ class Submitter:
         else:
             board.weather = board.weather.definite()
             self._pace = self._pace.busy(board.now)
+            draw = board.seams.random.random()
+            board.hold = board.hold.busy(board.now, retry_delay(board.hold.streak + 1, draw, answer.retry_after))
             tries = self._tries[work.key] = self._tries.get(work.key, 0) + 1
             if tries >= board.terms.settings.max_attempts:
                 log.warning("%s stays pending: the API was busy %d times", work.item.id, tries)
@@ -223,6 +268,11 @@ class Submitter:
                 f"{plural(board.weather.doubts, 'submission')} had no clear answer and may have been charged"
                 f" (up to ${usd(board.weather.doubt_usd)}); look at the provider's billing before going on",
             )
+
+
+async def _sent(api: Api, body: str, endpoint: str, *, wait: bool) -> SubmitAnswer:
+    """Turn what the seam returns into a coroutine, which a task needs."""
+    return await api.submit(body, endpoint, wait=wait)
 
 
 _BALANCE = {
