@@ -21,11 +21,12 @@ INTERRUPTED = 130
 class _Output:
     """Standard output whose reader may go away (`batchgen models | head`): the rest goes nowhere, and no error.
 
-    A command then still ends with the code that it has earned. Raises DiskError where the output cannot be written.
+    A command then still ends with the code that it has earned. Any other fault is raised by `flush`, once.
     """
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
+        self._fault: OSError | None = None
 
     def write(self, text: str) -> int:
         try:
@@ -39,6 +40,9 @@ class _Output:
             self._stream.flush()
         except OSError as error:
             self._drop(error)
+        fault, self._fault = self._fault, None
+        if fault is not None:
+            raise DiskError(f"cannot write the output: {fault.strerror}") from fault
 
     def _drop(self, error: OSError) -> None:
         # What is buffered has to go somewhere: the interpreter flushes once more when it ends.
@@ -46,7 +50,7 @@ class _Output:
         os.dup2(nowhere, self._stream.fileno())
         os.close(nowhere)
         if not isinstance(error, BrokenPipeError):
-            raise DiskError(f"cannot write the output: {error.strerror}") from error
+            self._fault = error
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
