@@ -9,7 +9,7 @@ from typing import Any
 
 from batchgen.catalog import Catalog, Model
 from batchgen.manifest.blueprint import Blueprint, Written
-from batchgen.manifest.filling import NOTED, Maker, Scope, value_maker
+from batchgen.manifest.filling import NOTED, TAG, Maker, Scope, value_maker
 from batchgen.manifest.header import Header
 from batchgen.manifest.intake import MAX_TAGS, Intake
 from batchgen.manifest.problems import Mark, Problems
@@ -99,7 +99,7 @@ class Compiled:
         late = {name for name, written in tags.items() if "id" in names_in(written.value) and "id" not in scope.names}
         no_id = [("id", "needs an `id`, and this item has none")] if blueprint.id is None else []
         with_id = scope.with_names(() if no_id else ("id",), no_id)
-        made = {name: self._slot(written, "string", with_id) for name, written in tags.items()}
+        made = {name: self._slot(written, TAG, with_id) for name, written in tags.items()}
         self.early_tags = {name: slot for name, slot in made.items() if name not in late}
         """Tags that the id may name."""
         self.late_tags = {name: slot for name, slot in made.items() if name in late}

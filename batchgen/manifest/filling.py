@@ -26,6 +26,8 @@ class _Noted:
 
 ABSENT = _Absent()
 NOTED = _Noted()
+TAG = "tag"
+"""The kind of a value that is no parameter but a tag."""
 _INTEGER = re.compile(r"[-+]?[0-9]{1,18}")
 
 
@@ -78,13 +80,15 @@ class Scope:
 def value_maker(
     written: Written, kind: str | None, scope: Scope, problems: Problems, what: str
 ) -> tuple[Maker | None, Any]:
-    """Return what makes a parameter of type `kind` (None: no such parameter), or (None, value) where it is a constant.
+    """Return what makes a value of type `kind` (None: no such parameter), or (None, value) where it is a constant.
 
     Unknown variables are noted, with `what` behind the message, and make the value NOTED.
     """
     value, mark = written.value, written.mark
+    # A tag is text in the end, and keeps the spelling of a number.
+    plain = _as_it_is if kind == TAG else plain_value
     if not has_variables(value):
-        return None, plain_value(value)
+        return None, plain(value)
     if isinstance(value, list):
         entry_kind = "url" if kind == "urls" else kind
         entries = [replace(written, value=entry) for entry in value]
@@ -99,7 +103,11 @@ def value_maker(
         return template.fill, None
     if name in scope.cells:
         return _cell_maker(name, kind), None
-    return (lambda variables: plain_value(variables[name])), None
+    return (lambda variables: plain(variables[name])), None
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
 
 
 def _cell_maker(name: str, kind: str | None) -> Maker:
