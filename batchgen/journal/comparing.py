@@ -79,12 +79,13 @@ class Comparison:
 _JOIN = "LEFT JOIN item j ON j.id = s.id AND j.digest = s.digest"
 _UNBOUGHT = "AND (j.key IS NULL OR j.state = 'pending')"
 _EDITED = (
-    "EXISTS (SELECT 1 FROM item o WHERE o.id = s.id AND o.digest <> s.digest"
-    " AND o.state IN ('submitting', 'processing', 'ready', 'done', 'in_doubt', 'lost'))"
+    # Attempts and not items say so: one that was bought and then reopened is pending.
+    "EXISTS (SELECT 1 FROM item o JOIN attempt a ON a.item = o.key WHERE o.id = s.id AND o.digest <> s.digest"
+    " AND a.state IN ('submitting', 'processing', 'ready', 'done', 'in_doubt', 'lost'))"
 )
 _STANDING = (
     f"COALESCE(j.state, 'pending'), (j.key IS NULL OR j.state = 'pending') AND {_EDITED},"
-    " j.state = 'done' AND again(s.id)"
+    " COALESCE(j.state = 'done' AND again(s.id), 0)"
 )
 _NEW = "'pending', 0, 0"
 

@@ -51,18 +51,24 @@ class GroupRecorder:
         self._journal = journal
         self._orders: queue.SimpleQueue[_Order | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
+        self._open = False
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
         self._thread.start()
+        self._open = True
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self._open = False
         self._orders.put(None)
-        await self._loop.run_in_executor(None, self._thread.join)
+        # Not awaited: a cancellation must not leave the thread at work on a journal that is closed next.
+        self._thread.join()
 
     async def __call__(self, operation: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-        """See `Recorder`."""
+        """See `Recorder`. Raises RuntimeError outside of the context, where nobody would answer."""
+        if not self._open:
+            raise RuntimeError("the recorder is not open")
         answer: asyncio.Future[_T] = self._loop.create_future()
         self._orders.put(_Order(lambda: operation(*args, **kwargs), answer))
         return await answer

@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from batchgen.errors import DiskError, RunFolderError
@@ -73,14 +73,19 @@ CREATE INDEX output_path ON output (path) WHERE path IS NOT NULL;
 """
 
 
+# Whole numbers all the way: a float of seconds is off by a millisecond now and then.
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+
+
 def milliseconds(moment: datetime) -> int:
     """Return an aware datetime as whole milliseconds since 1970."""
-    return int(moment.timestamp() * 1000)
+    return (moment - _EPOCH) // _MILLISECOND
 
 
 def moment(value: int) -> datetime:
     """Return milliseconds since 1970 as an aware datetime in UTC."""
-    return datetime.fromtimestamp(value / 1000, UTC)
+    return _EPOCH + value * _MILLISECOND
 
 
 @contextmanager
@@ -98,13 +103,17 @@ def sqlite_errors(path: Path) -> Iterator[None]:
         ):
             raise DiskError(f"cannot write the journal {path}: {error}") from error
         if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-            raise RunFolderError(
-                f"the journal {path} is damaged ({error}); restore it from a backup, and do not start anew: "
-                "that would buy everything again"
-            ) from error
+            raise _damaged(path, str(error)) from error
         if primary == sqlite3.SQLITE_BUSY:
             raise RunFolderError(f"the journal {path} is locked by another program") from error
         raise
+
+
+def _damaged(path: Path, why: str) -> RunFolderError:
+    return RunFolderError(
+        f"the journal {path} is damaged ({why}); restore it from a backup, and do not start anew: "
+        "that would buy everything again"
+    )
 
 
 def open_database(path: Path, *, create: bool) -> sqlite3.Connection:
@@ -125,6 +134,9 @@ def open_database(path: Path, *, create: bool) -> sqlite3.Connection:
             connection.execute("PRAGMA foreign_keys = ON")
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             if version == 0:
+                # Only a file without a single table is one whose making was cut short.
+                if not create or connection.execute("SELECT 1 FROM sqlite_master").fetchone():
+                    raise _damaged(path, "it has no version")
                 connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
             elif version != VERSION:
                 raise RunFolderError(

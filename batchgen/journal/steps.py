@@ -37,21 +37,21 @@ class Steps:
         ).fetchone()
         key = self.db.execute(
             "INSERT INTO attempt (item, number, estimated, account, tables, submitted_at) VALUES (?, ?, ?, ?, ?, ?)",
-            (work.key, number, str(work.item.estimated), account, tables, milliseconds(now)),
+            (work.key, number, _plain(work.item.estimated), account, tables, milliseconds(now)),
         ).lastrowid
         assert key is not None  # noqa: S101 - for the type checker: an INSERT has a row id
         return Attempt(key, work, State.SUBMITTING, number, work.item.estimated, None, None, account, None, None, 0)
 
     def release(self, attempt: Attempt) -> None:
         """Certainly not charged, and worth another try: back to pending. The number stays used."""
-        self._move(attempt.work.key, State.SUBMITTING, State.PENDING)
-        self.db.execute("DELETE FROM attempt WHERE key = ? AND state = 'submitting'", (attempt.key,))
+        self._drop(attempt, State.SUBMITTING)
 
     def accept(self, attempt: Attempt, job: Job, raw: bytes, now: datetime) -> Attempt:
         """The API accepted and charged it: id, cost and expiry, with the answer's bytes."""
         charged = attempt.estimated if job.cost is None else job.cost
         self._step(
             attempt,
+            (State.SUBMITTING, State.IN_DOUBT),
             State.PROCESSING,
             job_id=job.id,
             charged=_plain(charged),
@@ -70,6 +70,7 @@ class Steps:
         """Refused for good, not charged."""
         self._step(
             attempt,
+            (State.SUBMITTING,),
             State.REJECTED,
             completed_at=milliseconds(now),
             error_type=error_type,
@@ -78,17 +79,24 @@ class Steps:
 
     def doubt(self, attempt: Attempt, reason: str, raw: bytes = b"") -> None:
         """May have been charged: never sent again by itself."""
-        self._step(attempt, State.IN_DOUBT, error_type="in_doubt", error_message=reason, answer=raw[:LARGEST_ANSWER])
+        self._step(
+            attempt,
+            (State.SUBMITTING,),
+            State.IN_DOUBT,
+            error_type="in_doubt",
+            error_message=reason,
+            answer=raw[:LARGEST_ANSWER],
+        )
 
     def withdraw(self, attempt: Attempt) -> None:
         """Somebody looked it up: an attempt in doubt was not charged. Back to pending."""
-        self._move(attempt.work.key, State.IN_DOUBT, State.PENDING)
-        self.db.execute("DELETE FROM attempt WHERE key = ? AND state = 'in_doubt'", (attempt.key,))
+        self._drop(attempt, State.IN_DOUBT)
 
     def write_off(self, attempt: Attempt, now: datetime) -> None:
         """Somebody looked it up: an attempt in doubt was charged, and its job cannot be found."""
         self._step(
             attempt,
+            (State.IN_DOUBT,),
             State.LOST,
             charged=_plain(attempt.estimated),
             completed_at=milliseconds(now),
@@ -107,7 +115,7 @@ class Steps:
 
     def complete(self, attempt: Attempt, job: Job, polls: int, took_ms: int, now: datetime) -> None:
         """Done at the provider: the outputs to fetch are known."""
-        self._step(attempt, State.READY, polls=polls, **_ending(job, took_ms, now))
+        self._step(attempt, (State.PROCESSING,), State.READY, polls=polls, **_ending(job, took_ms, now))
         self.db.executemany(
             "INSERT INTO output (attempt, number, url) VALUES (?, ?, ?)",
             [(attempt.key, number, url) for number, url in enumerate(job.outputs, 1)],
@@ -117,15 +125,16 @@ class Steps:
         """Failed at the provider, which refunds what it charged (API reference, section 4)."""
         charged = attempt.charged if attempt.charged is not None else Decimal(0)
         self._step(
-            attempt, State.FAILED, polls=polls, refunded=_plain(charged), refunded_at=milliseconds(now),
-            error_type="generation_failed", error_message=job.error or "the provider gave no reason",
-            **_ending(job, took_ms, now),
+            attempt, (State.PROCESSING,), State.FAILED, polls=polls, refunded=_plain(charged),
+            refunded_at=milliseconds(now), error_type="generation_failed",
+            error_message=job.error or "the provider gave no reason", **_ending(job, took_ms, now),
         )  # fmt: skip
 
     def lose(self, attempt: Attempt, reason: str, now: datetime, *, polls: int | None = None) -> None:
         """Charged, and nothing to show for it."""
         self._step(
             attempt,
+            (State.PROCESSING, State.READY),
             State.LOST,
             completed_at=milliseconds(now),
             error_type="lost",
@@ -147,14 +156,19 @@ class Steps:
         return int(count)
 
     def keep(self, attempt: Attempt, file: StoredFile) -> bool:
-        """A file is on disk; return whether it was the last one, which makes the item done."""
-        self.db.execute(
-            "UPDATE output SET path = ?, bytes = ?, sha256 = ? WHERE attempt = ? AND number = ?",
+        """A file is on disk; return whether it was the last one, which makes the item done.
+
+        Also the other files of an item that is lost since one of its outputs is gone.
+        """
+        kept = self.db.execute(
+            "UPDATE output SET path = ?, bytes = ?, sha256 = ? WHERE attempt = ? AND number = ? AND path IS NULL",
             (file.path, file.bytes, file.sha256, attempt.key, file.output),
         )
+        if kept.rowcount != 1:
+            raise TransitionError(f"attempt {attempt.key} waits for no output {file.output}")
         if self.outputs_left(attempt):
             return False
-        self._step(attempt, State.DONE)
+        self._step(attempt, (State.READY,), State.DONE)
         return True
 
     # ---- inside ----
@@ -164,8 +178,13 @@ class Steps:
         if moved.rowcount != 1:
             raise TransitionError(f"item {item} is not {before} and cannot become {after}")
 
-    def _step(self, attempt: Attempt, after: State, **columns: object) -> None:
-        before = _BEFORE[after]
+    def _drop(self, attempt: Attempt, before: State) -> None:
+        dropped = self.db.execute("DELETE FROM attempt WHERE key = ? AND state = ?", (attempt.key, before))
+        if dropped.rowcount != 1:
+            raise TransitionError(f"attempt {attempt.key} is not {before} and cannot be dropped")
+        self._move(attempt.work.key, before, State.PENDING)
+
+    def _step(self, attempt: Attempt, before: tuple[State, ...], after: State, **columns: object) -> None:
         settled = self.db.execute(
             f"UPDATE attempt SET state = ?{''.join(f', {name} = ?' for name in columns)}"
             f" WHERE key = ? AND state IN ({', '.join('?' * len(before))}) RETURNING item",
@@ -179,18 +198,6 @@ class Steps:
         )
         if moved.rowcount != 1:
             raise TransitionError(f"item {settled[0]} cannot become {after}")
-
-
-_BEFORE: dict[State, tuple[State, ...]] = {
-    State.PROCESSING: (State.SUBMITTING, State.IN_DOUBT),
-    State.REJECTED: (State.SUBMITTING,),
-    State.IN_DOUBT: (State.SUBMITTING,),
-    State.READY: (State.PROCESSING,),
-    State.FAILED: (State.PROCESSING,),
-    State.LOST: (State.PROCESSING, State.READY, State.IN_DOUBT),
-    State.DONE: (State.READY,),
-}
-"""From which states each step may lead."""
 
 
 def _ending(job: Job, took_ms: int, now: datetime) -> dict[str, object]:

@@ -10,7 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from batchgen.journal.schema import FILE_NAME, open_database, sqlite_errors
-from batchgen.journal.steps import Steps
+from batchgen.journal.steps import Steps, TransitionError
 from batchgen.journal.values import ATTEMPT_COLUMNS, WORK_COLUMNS, Attempt, Spend, Work, read_attempt, read_work
 from batchgen.records import State
 
@@ -92,7 +92,12 @@ class Journal(Steps):
         return [(row[0], read_work(row[1:])) for row in rows]
 
     def reopen(self, states: Sequence[State], matches: Callable[[str], bool]) -> int:
-        """Make listed items in these states pending again, so that they are bought anew; return how many."""
+        """Make listed items in these states pending again, so that they are bought anew; return how many.
+
+        Raises TransitionError for a state in which an item has not come to an end.
+        """
+        if not _ENDS.issuperset(states):
+            raise TransitionError(f"only items that have ended are bought anew, not {', '.join(states)}")
         self.db.create_function("matches", 1, matches, deterministic=True)
         marks = ", ".join("?" * len(states))
         return self.db.execute(
@@ -151,6 +156,8 @@ class Journal(Steps):
             learned.setdefault(model, []).append(took / 1000)
         return learned
 
+
+_ENDS = frozenset({State.DONE, State.FAILED, State.REJECTED, State.LOST, State.SKIPPED})
 
 _UNLIST = """
 UPDATE item SET listed = NULL WHERE listed IS NOT NULL AND NOT EXISTS
