@@ -8,7 +8,6 @@ from itertools import count
 
 from batchgen.api import (
     Accepted,
-    Api,
     Busy,
     JobStatus,
     NoBalance,
@@ -163,7 +162,7 @@ class Submitter:
         terms = self._board.terms
         endpoint = terms.endpoints[work.item.model] if terms.settings.endpoint == "model" else "/v1/generate"
         wait = terms.settings.submit == "wait"
-        request = asyncio.create_task(_sent(self._board.seams.api, work.item.body, endpoint, wait=wait))
+        request = asyncio.create_task(self._board.seams.api.submit(work.item.body, endpoint, wait=wait))
         self._requests[request] = None
         try:
             await asyncio.wait([request])
@@ -268,11 +267,6 @@ class Submitter:
                 f"{plural(board.weather.doubts, 'submission')} had no clear answer and may have been charged"
                 f" (up to ${usd(board.weather.doubt_usd)}); look at the provider's billing before going on",
             )
-
-
-async def _sent(api: Api, body: str, endpoint: str, *, wait: bool) -> SubmitAnswer:
-    """Turn what the seam returns into a coroutine, which a task needs."""
-    return await api.submit(body, endpoint, wait=wait)
 
 
 _BALANCE = {

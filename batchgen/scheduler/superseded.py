@@ -1,6 +1,5 @@
 """Files of earlier purchases move to `superseded/`; nothing is ever overwritten."""
 
-import os
 from itertools import count
 from pathlib import Path, PurePosixPath
 
@@ -19,7 +18,7 @@ async def make_way(folder: Path, path: str, journal: Journal, record: Recorder) 
     for number in count(1):
         name = below.name if number == 1 else f"{below.stem}~{number}{below.suffix}"
         place = str(PurePosixPath("superseded") / below.with_name(name))
-        taken = os.path.lexists(folder / place)
+        taken = (folder / place).exists()
         known = await record(journal.owner_of, place) is not None
         if not taken and known and not owned:
             break
