@@ -87,7 +87,10 @@ class List(list[Any]):
 
 
 class PureParser(YamlReader, Scanner, Parser):
-    """PyYAML's own parser, for where its libyaml binding is missing: the same events, several times slower."""
+    """PyYAML's own parser, for where its libyaml binding is missing: the same events, several times slower.
+
+    It refuses tabs between the tokens of JSON, which libyaml takes.
+    """
 
     def __init__(self, stream: Any) -> None:
         YamlReader.__init__(self, stream)
@@ -126,6 +129,7 @@ class Document:
         self._make_parser = parser or default_parser()
         self._anchors: dict[str, Any] = {}
         self._weights: dict[int, tuple[Any, int]] = {}
+        self._anchored = 0
         self._expanded = 0
         self._get: Callable[[], Any]
         self._last: Any = None
@@ -225,7 +229,8 @@ class Document:
         return value
 
     def _anchor(self, event: Any, value: Any) -> None:
-        if len(self._weights) >= MAX_ANCHORS:
+        self._anchored += 1
+        if self._anchored > MAX_ANCHORS:
             raise self._problems.broken_off(event.start_mark, f"more than {MAX_ANCHORS:,} anchors")
         self._anchors[event.anchor] = value
         self._weights[id(value)] = (value, self._weigh(value))

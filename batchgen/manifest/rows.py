@@ -185,10 +185,11 @@ class _NoJsonError(ValueError):
 def _jsonl(source: _Source) -> Iterator[Row]:
     decoder = json.JSONDecoder(object_pairs_hook=_unique, parse_float=Real.read, parse_constant=_no_constant)
     for line in source.lines():
-        if not line.strip():
+        text = line.rstrip()
+        if not text:
             continue
         try:
-            row = decoder.decode(line)
+            row = decoder.decode(text)
         except json.JSONDecodeError as error:
             source.fault(f"this is no JSON: {error.msg} at column {error.colno}")
         except _NoJsonError as error:

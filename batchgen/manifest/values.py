@@ -27,7 +27,7 @@ class Real(float):
     @classmethod
     def read(cls, text: str) -> "Real":
         """Return the number; `.inf` and `.nan` are spelled as in YAML."""
-        number = cls(text.replace(".inf", "inf").replace(".nan", "nan") if text[-1:].isalpha() else text)
+        number = cls(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
         number.text = text
         return number
 
