@@ -11,7 +11,7 @@ from pathlib import Path
 from batchgen.clock import utc_now
 from batchgen.errors import RunFolderError, UsageError
 from batchgen.files import disk_errors
-from batchgen.journal import Journal, own
+from batchgen.journal import Journal, own, sqlite_errors
 from batchgen.text import plural, printable
 
 LOG_NAME = "batchgen.log"
@@ -55,7 +55,8 @@ def opened(folder: Path, *, create: bool) -> Iterator[Journal]:
     with own(folder, utc_now()):
         journal = Journal(folder, create=create)
         try:
-            with _logging_to(folder / LOG_NAME):
+            # Damage may show at any query, long after the opening.
+            with sqlite_errors(journal.path), _logging_to(folder / LOG_NAME):
                 yield journal
         finally:
             journal.close()
