@@ -49,7 +49,7 @@ def test_what_pythons_csv_writes_is_read_back(
     out = io.StringIO()
     # Python's writer leaves a lone CR bare where lines end in LF; bare, it would be a line end itself.
     bare = end == "\n" and any("\r" in cell for row in rows for cell in row)
-    quoting = csv.QUOTE_ALL if everything or bare else csv.QUOTE_MINIMAL
+    quoting: Any = csv.QUOTE_ALL if everything or bare else csv.QUOTE_MINIMAL
     writer = csv.writer(out, delimiter=delimiter, lineterminator=end, quoting=quoting)
     writer.writerows([("a", "b, c", "d"), *rows])
     found, problems = read(tmp_path / "r.csv", ("\ufeff" if bom else "") + out.getvalue())
