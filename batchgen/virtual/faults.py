@@ -87,6 +87,8 @@ class Episode:
     start: float
     end: float
     fault: Fault
+    subject: str = ""
+    """Where given, only what contains this text is struck: a body, a job's id, an output's address."""
 
 
 def episodes(start: float, end: float, faults: Iterable[Fault]) -> tuple[Episode, ...]:
@@ -111,17 +113,17 @@ class Fate:
         self._draws = draws
         self.struck: Counter[Fault] = Counter()
 
-    def pick(self, candidates: Iterable[Fault], now: float) -> Fault | None:
+    def pick(self, candidates: Iterable[Fault], now: float, subject: str) -> Fault | None:
         """Return the first of the candidates that strikes now, or None."""
         if self.faults.rates or self.faults.script:
             for fault in candidates:
-                if self.strikes(fault, now):
+                if self.strikes(fault, now, subject):
                     return fault
         return None
 
-    def strikes(self, fault: Fault, now: float) -> bool:
+    def strikes(self, fault: Fault, now: float, subject: str) -> bool:
         """Whether this fault strikes now."""
-        scripted = any(e.fault is fault and e.start <= now < e.end for e in self.faults.script)
+        scripted = any(e.fault is fault and e.start <= now < e.end and e.subject in subject for e in self.faults.script)
         rate = self.faults.rates.get(fault, 0.0)
         hit = scripted or (rate > 0 and self._draws.random() < rate)
         self.struck[fault] += hit

@@ -1,32 +1,28 @@
 """Runs of the scheduler over an in-memory provider: one folder, one virtual clock, as many invocations as wanted."""
 
-import asyncio
 import json
 import random
 import sqlite3
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
-from batchgen.api import Api, Output, PollAnswer, SubmitAnswer
 from batchgen.budget import Money, Purse
 from batchgen.digest import canonical_json, digest_of
 from batchgen.halting import exit_code
-from batchgen.journal import InlineRecorder, Journal
+from batchgen.journal import Journal
 from batchgen.records import Item, State
 from batchgen.scheduler import Board, Ending, Scheduler, Seams, Terms
 from batchgen.settings import Settings
-from batchgen.virtual.checks import ENDED, check_books, check_caps, check_end, check_files, consent_to
-from batchgen.virtual.faults import Fault, Faults
+from batchgen.virtual.checks import ENDED, check_books, check_end, check_files, consent_to
+from batchgen.virtual.faults import Faults
 from batchgen.virtual.loop import VirtualClock, VirtualLoop
 from batchgen.virtual.memory_api import MemoryApi, Offer, Provider
+from batchgen.virtual.watching import Fuse, WatchedApi, WatchedRecorder, Witness
 
-_P = ParamSpec("_P")
-_T = TypeVar("_T")
 MODEL = "hera-1.0-text-to-image"
 
 
@@ -39,131 +35,6 @@ def make_item(id_: str, prompt: str = "", *, model: str = MODEL, price: str = "0
     """Return one item; its prompt is its id where none is given."""
     body = canonical_json({"model": model, "prompt": prompt or id_, "num_images": outputs})
     return Item(id_, model, body, digest_of(body), (), id_, "virtual.yaml:1", Decimal(price))
-
-
-class Fuse:
-    """Ends a run at its n-th step, as a kill would: a step is one side of an await of the API or the recorder."""
-
-    def __init__(self, at: int | None) -> None:
-        self._at = at
-        self.steps = 0
-        self.blown = False
-
-    async def step(self) -> None:
-        """Go on, or never."""
-        self.steps += 1
-        if self._at is not None and self.steps >= self._at:
-            self.blown = True
-            loop = asyncio.get_running_loop()
-            loop.stop()
-            # Others that were ready in this very turn still come this far, and no further.
-            await loop.create_future()
-
-
-class Witness:
-    """Stands beside a run and writes down every breach of a promise at the moment it happens."""
-
-    def __init__(self, provider: Provider, journal: Journal) -> None:
-        self._provider = provider
-        self._intents: Counter[str] = Counter()
-        self._recorded = {row[0] for row in journal.db.execute("SELECT job_id FROM attempt WHERE job_id IS NOT NULL")}
-        self.board: Board | None = None
-        self.found: list[str] = []
-
-    def committed(self, operation: Callable[..., Any], args: Sequence[Any]) -> None:
-        """An operation of the journal is on disk."""
-        name = getattr(operation, "__name__", "")
-        if name == "begin":
-            self._intents[args[0].item.digest] += 1
-        elif name == "accept":
-            self._recorded.add(args[1].id)
-        self.look()
-
-    def submits(self, body: str) -> None:
-        """A POST is about to leave."""
-        digest = digest_of(body)
-        if not self._intents[digest]:
-            self.found.append(f"the body {digest[:8]} left before its intent was on disk")
-        self._intents[digest] -= 1
-        self.look()
-        board = self.board
-        if board is not None and board.in_flight > board.terms.settings.concurrency:
-            self.found.append(f"{board.in_flight} in flight at a submission")
-
-    def polls(self, job_id: str) -> None:
-        """A poll is about to leave."""
-        if job_id not in self._recorded:
-            self.found.append(f"{job_id} is polled before its acceptance is on disk")
-
-    def look(self) -> None:
-        """Check what must hold at each moment."""
-        if self.board is not None:
-            faults = self._provider.fate.faults
-            exact = not faults.rates.get(Fault.DRIFT) and all(e.fault is not Fault.DRIFT for e in faults.script)
-            net = self._provider.books.net(self._provider.clock.seconds)
-            self.found += check_caps(self.board, net, exact=exact)
-
-
-class _Recorder:
-    """Commits at once, as a writer thread's queue would in the same order, and tells its waiter a little later."""
-
-    def __init__(self, journal: Journal, fuse: Fuse, witness: Witness, draws: random.Random) -> None:
-        self._inline = InlineRecorder(journal)
-        self._fuse = fuse
-        self._witness = witness
-        self._draws = draws
-
-    async def __call__(self, operation: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-        await self._fuse.step()
-        result = await self._inline(operation, *args, **kwargs)
-        self._witness.committed(operation, args)
-        await self._fuse.step()
-        await asyncio.sleep(self._draws.choice((0.0, 0.001, 0.02)))
-        return result
-
-
-class _Watched(Api):
-    """A `MemoryApi` with a fuse and a witness at every await."""
-
-    def __init__(self, api: MemoryApi, fuse: Fuse, witness: Witness) -> None:
-        self._api = api
-        self._fuse = fuse
-        self._witness = witness
-
-    async def submit(self, body: str, endpoint: str, *, wait: bool) -> SubmitAnswer:
-        await self._fuse.step()
-        self._witness.submits(body)
-        answer = await self._api.submit(body, endpoint, wait=wait)
-        await self._fuse.step()
-        return answer
-
-    async def poll(self, job_id: str) -> PollAnswer:
-        await self._fuse.step()
-        self._witness.polls(job_id)
-        answer = await self._api.poll(job_id)
-        await self._fuse.step()
-        return answer
-
-    def open_output(self, url: str) -> "_WatchedOpening":
-        return _WatchedOpening(self._api, self._fuse, url)
-
-    async def aclose(self) -> None:
-        await self._api.aclose()
-
-
-class _WatchedOpening:
-    def __init__(self, api: MemoryApi, fuse: Fuse, url: str) -> None:
-        self._opening = api.open_output(url)
-        self._fuse = fuse
-
-    async def __aenter__(self) -> Output:
-        await self._fuse.step()
-        output = await self._opening.__aenter__()
-        await self._fuse.step()
-        return output
-
-    async def __aexit__(self, *_: object) -> None:
-        """Nothing is left open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,8 +143,8 @@ class World:
         spend = journal.spend()
         purse = Purse(Money(spend.charged, spend.refunded, in_doubt=spend.in_doubt), settings.max_cost, settings.budget)
         models = {item.model for item in self.items}
-        record = _Recorder(journal, fuse, witness, self.draws)
-        api = _Watched(MemoryApi(self.provider, account), fuse, witness)
+        record = WatchedRecorder(journal, fuse, witness, self.draws)
+        api = WatchedApi(MemoryApi(self.provider, account), fuse, witness)
         seams = Seams(api, journal, record, self.folder, self.clock.utc_now, self.draws, _at_once)
         endpoints = dict.fromkeys(models, "/v1/images/generations")
         terms = Terms(settings, account, "virtual", endpoints, dict.fromkeys(models, "image"), buying)

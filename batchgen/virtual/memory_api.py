@@ -5,7 +5,7 @@ import hashlib
 import json
 import math
 import random
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from types import TracebackType
@@ -81,6 +81,8 @@ class Provider:
         self.draws = random.Random(seed)  # noqa: S311 - a simulation must be repeatable
         self.fate = Fate(faults or Faults(), self.draws)
         self.polls = 0
+        self.listeners: list[Callable[..., None]] = []
+        """Called with each event and its time (seconds)."""
         self._files: dict[str, tuple[Fault | None, float]] = {}
         self._trace = hashlib.sha256()
 
@@ -92,6 +94,8 @@ class Provider:
     def note(self, *what: object) -> None:
         """Put an event on the trace."""
         self._trace.update(repr((self.clock.seconds, *what)).encode())
+        for listener in self.listeners:
+            listener(self.clock.seconds, *what)
 
     def travel(self) -> float:
         """Return seconds for one way of a request."""
@@ -102,13 +106,13 @@ class Provider:
         now = self.clock.seconds
         request = json.loads(body)
         model = str(request["model"])
-        fault = self.fate.pick(AT_JOB, now)
+        fault = self.fate.pick(AT_JOB, now, body)
         took = self.offer.durations.get(model, Duration()).draw(self.draws)
         if fault is Fault.JOB_SLOW:
             took *= 100
         ends = math.inf if fault is Fault.JOB_STUCK else now + took
         price = self.offer.prices.get(model, Decimal("0.05"))
-        if self.fate.strikes(Fault.DRIFT, now):
+        if self.fate.strikes(Fault.DRIFT, now, body):
             price += price / 10
         shown = {Fault.NO_OUTPUTS: math.inf, Fault.OUTPUTS_LATE: ends + 6.0}.get(fault, ends) if fault else ends
         job = BookedJob(
@@ -146,7 +150,7 @@ class Provider:
         """Return what is wrong with a file for longer than one request, and until when (seconds)."""
         if url not in self._files:
             now = self.clock.seconds
-            fault = self.fate.pick(AT_FIRST_LOOK, now)
+            fault = self.fate.pick(AT_FIRST_LOOK, now, url)
             self._files[url] = fault, now + self.draws.uniform(1.0, 20.0)
         return self._files[url]
 
@@ -161,8 +165,8 @@ class MemoryApi(Api):
     async def submit(self, body: str, endpoint: str, *, wait: bool) -> SubmitAnswer:
         """See `Api.submit`. Where the caller goes away, what is under way may be accepted all the same."""
         provider = self._provider
-        fault = provider.fate.pick(AT_SUBMISSION, provider.clock.seconds)
-        provider.note("submit", endpoint, fault)
+        fault = provider.fate.pick(AT_SUBMISSION, provider.clock.seconds, body)
+        provider.note("submit", digest_of(body), endpoint, fault)
         try:
             await asyncio.sleep(provider.travel())
         except (asyncio.CancelledError, GeneratorExit):
@@ -206,7 +210,7 @@ class MemoryApi(Api):
         provider.polls += 1
         await asyncio.sleep(provider.travel())
         now = provider.clock.seconds
-        fault = provider.fate.pick(AT_POLL, now)
+        fault = provider.fate.pick(AT_POLL, now, job_id)
         job = provider.find(job_id, self._account)
         provider.note("poll", job_id, fault)
         answer = self._look(job, fault)
@@ -254,7 +258,7 @@ class _Opening:
         job_id, _, number = self._url.removeprefix("memory:").partition("/")
         job = provider.find(job_id, self._account)
         lasting, until = provider.file_fault(self._url)
-        fault = provider.fate.pick(AT_FILE, now)
+        fault = provider.fate.pick(AT_FILE, now, self._url)
         provider.note("file", self._url, lasting, fault)
         if fault is Fault.UNAUTHORIZED:
             raise OutputRefused(_REFUSED)

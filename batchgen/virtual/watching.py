@@ -1,0 +1,143 @@
+"""What stands between the scheduler and its fakes: a fuse that kills it anywhere, and a witness to its promises."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any, ParamSpec, TypeVar
+
+from batchgen.api import Api, Output, PollAnswer, SubmitAnswer
+from batchgen.digest import digest_of
+from batchgen.journal import InlineRecorder, Journal
+from batchgen.scheduler import Board
+from batchgen.virtual.checks import check_caps
+from batchgen.virtual.faults import Fault
+from batchgen.virtual.memory_api import MemoryApi, Provider
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+class Fuse:
+    """Ends a run at its n-th step, as a kill would: a step is one side of an await of the API or the recorder."""
+
+    def __init__(self, at: int | None) -> None:
+        self._at = at
+        self.steps = 0
+        self.blown = False
+
+    async def step(self) -> None:
+        """Go on, or never."""
+        self.steps += 1
+        if self._at is not None and self.steps >= self._at:
+            self.blown = True
+            loop = asyncio.get_running_loop()
+            loop.stop()
+            # Others that were ready in this very turn still come this far, and no further.
+            await loop.create_future()
+
+
+class Witness:
+    """Stands beside a run and writes down every breach of a promise at the moment it happens."""
+
+    def __init__(self, provider: Provider, journal: Journal) -> None:
+        self._provider = provider
+        self._intents: Counter[str] = Counter()
+        self._recorded = {row[0] for row in journal.db.execute("SELECT job_id FROM attempt WHERE job_id IS NOT NULL")}
+        self.board: Board | None = None
+        self.found: list[str] = []
+
+    def committed(self, operation: Callable[..., Any], args: Sequence[Any]) -> None:
+        """An operation of the journal is on disk."""
+        name = getattr(operation, "__name__", "")
+        if name == "begin":
+            self._intents[args[0].item.digest] += 1
+        elif name == "accept":
+            self._recorded.add(args[1].id)
+        self.look()
+
+    def submits(self, body: str) -> None:
+        """A POST is about to leave."""
+        digest = digest_of(body)
+        if not self._intents[digest]:
+            self.found.append(f"the body {digest[:8]} left before its intent was on disk")
+        self._intents[digest] -= 1
+        self.look()
+        board = self.board
+        if board is not None and board.in_flight > board.terms.settings.concurrency:
+            self.found.append(f"{board.in_flight} in flight at a submission")
+
+    def polls(self, job_id: str) -> None:
+        """A poll is about to leave."""
+        if job_id not in self._recorded:
+            self.found.append(f"{job_id} is polled before its acceptance is on disk")
+
+    def look(self) -> None:
+        """Check what must hold at each moment."""
+        if self.board is not None:
+            faults = self._provider.fate.faults
+            exact = not faults.rates.get(Fault.DRIFT) and all(e.fault is not Fault.DRIFT for e in faults.script)
+            net = self._provider.books.net(self._provider.clock.seconds)
+            self.found += check_caps(self.board, net, exact=exact)
+
+
+class WatchedRecorder:
+    """Commits at once, as a writer thread's queue would in the same order, and tells its waiter a little later."""
+
+    def __init__(self, journal: Journal, fuse: Fuse, witness: Witness, draws: random.Random) -> None:
+        self._inline = InlineRecorder(journal)
+        self._fuse = fuse
+        self._witness = witness
+        self._draws = draws
+
+    async def __call__(self, operation: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        await self._fuse.step()
+        result = await self._inline(operation, *args, **kwargs)
+        self._witness.committed(operation, args)
+        await self._fuse.step()
+        await asyncio.sleep(self._draws.choice((0.0, 0.001, 0.02)))
+        return result
+
+
+class WatchedApi(Api):
+    """A `MemoryApi` with a fuse and a witness at every await."""
+
+    def __init__(self, api: MemoryApi, fuse: Fuse, witness: Witness) -> None:
+        self._api = api
+        self._fuse = fuse
+        self._witness = witness
+
+    async def submit(self, body: str, endpoint: str, *, wait: bool) -> SubmitAnswer:
+        await self._fuse.step()
+        self._witness.submits(body)
+        answer = await self._api.submit(body, endpoint, wait=wait)
+        await self._fuse.step()
+        return answer
+
+    async def poll(self, job_id: str) -> PollAnswer:
+        await self._fuse.step()
+        self._witness.polls(job_id)
+        answer = await self._api.poll(job_id)
+        await self._fuse.step()
+        return answer
+
+    def open_output(self, url: str) -> "_WatchedOpening":
+        return _WatchedOpening(self._api, self._fuse, url)
+
+    async def aclose(self) -> None:
+        await self._api.aclose()
+
+
+class _WatchedOpening:
+    def __init__(self, api: MemoryApi, fuse: Fuse, url: str) -> None:
+        self._opening = api.open_output(url)
+        self._fuse = fuse
+
+    async def __aenter__(self) -> Output:
+        await self._fuse.step()
+        output = await self._opening.__aenter__()
+        await self._fuse.step()
+        return output
+
+    async def __aexit__(self, *_: object) -> None:
+        """Nothing is left open."""
