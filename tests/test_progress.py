@@ -1,0 +1,90 @@
+"""Progress: a bar on a terminal, plain lines elsewhere, nothing when quiet."""
+
+import io
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from batchgen.progress import BAR_EVERY, LINE_EVERY, Bar, Lines, Silence, Snapshot, reporter_for
+
+START = Snapshot(items=1500, done=0, in_flight=16, failed=0, in_doubt=0, spent=Decimal(0), left=None)
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def lines(*snapshots: tuple[float, Snapshot]) -> list[str]:
+    """What is written when this many seconds have passed at each snapshot."""
+    out, clock = io.StringIO(), iter([seconds for seconds, _ in snapshots])
+    reporter = Lines(out, lambda: next(clock))
+    for _, snapshot in snapshots:
+        reporter.show(snapshot)
+    reporter.close()
+    return out.getvalue().splitlines()
+
+
+def test_a_line_tells_how_it_stands() -> None:
+    full = Snapshot(1500, 700, 16, 3, 2, Decimal("39.20"), Decimal("20.8"))
+    assert lines((3725.9, full)) == [
+        "1:02:05: 700 of 1,500 done, 16 in flight, 3 failed, 2 in doubt, $39.20 spent, $20.80 left"
+    ]
+
+
+def test_a_line_leaves_out_what_there_is_none_of() -> None:
+    assert lines((0.0, START)) == ["0:00: 0 of 1,500 done, 16 in flight, $0.00 spent"]
+
+
+def test_the_time_to_go_follows_what_ended_in_this_run() -> None:
+    resumed = replace(START, done=500)
+    _, later, none = lines((0.0, resumed), (60.0, replace(resumed, done=590, failed=10)), (61.0, resumed))
+    assert later.endswith(", about 9:00 to go"), "900 left at 100 a minute"
+    assert "to go" not in none
+
+
+def test_the_end_has_nothing_to_go() -> None:
+    assert "to go" not in lines((0.0, START), (90.0, replace(START, done=1500, in_flight=0)))[1]
+
+
+def test_a_bar_shows_share_and_numbers() -> None:
+    out = Terminal()
+    bar = Bar(out)
+    bar.show(replace(START, done=300, spent=Decimal("16.8")))
+    bar.show(replace(START, done=750, failed=5, in_doubt=1, left=Decimal("1.5")))
+    bar.show(replace(START, done=600))
+    bar.close()
+    last = out.getvalue().split("\r")
+    assert any("50%" in part and "756/1500" in part and "5 failed, 1 in doubt" in part for part in last)
+    assert " 40%" in last[-1]
+    assert out.getvalue().endswith("\n")
+
+
+def test_a_bar_over_nothing_is_no_fault() -> None:
+    bar = Bar(Terminal())
+    bar.show(replace(START, items=0, in_flight=0))
+    bar.close()
+
+
+def test_silence_is_silent() -> None:
+    silence = Silence()
+    silence.show(START)
+    silence.close()
+
+
+@pytest.mark.parametrize(
+    ("out", "quiet", "kind", "every"),
+    [
+        (io.StringIO(), False, Lines, LINE_EVERY),
+        (Terminal(), False, Bar, BAR_EVERY),
+        (Terminal(), True, Silence, LINE_EVERY),
+        (io.StringIO(), True, Silence, LINE_EVERY),
+    ],
+)
+def test_the_reporter_fits_where_it_leads_to(out: io.StringIO, quiet: bool, kind: type, every: float) -> None:
+    reporter = reporter_for(out, quiet=quiet, elapsed=lambda: 0.0)
+    assert type(reporter) is kind
+    assert reporter.every == every
+    reporter.close()
+    assert LINE_EVERY == 30.0
