@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     help="Leave out items that another ledger shows as bought. Repeatable.",
 )
 @click.option("--yes", "-y", is_flag=True, help="Agree to what would be asked; without a cap, up to the estimate.")
+@click.option("--wait-for-balance", is_flag=True, help="When the balance is used up, wait until it is topped up.")
 @click.option("--simulate", is_flag=True, help="Run against an embedded simulator: no key, no money.")
 @connection_options
 @report_options
@@ -100,6 +101,7 @@ def _run(ready: "Prepared", options: dict[str, Any]) -> "Summary | None":
                 key=account.key,
                 buying=True,
                 quiet=options["quiet"],
+                wait_for_balance=options["wait_for_balance"],
             )
         )
 

@@ -39,6 +39,7 @@ class Invocation:
     key: ApiKey
     buying: bool
     quiet: bool
+    wait_for_balance: bool = False
 
 
 def execute(invocation: Invocation) -> Summary:
@@ -104,6 +105,7 @@ def terms_of(invocation: Invocation) -> Terms:
         endpoints={model.id: model.endpoint for model in catalog.models.values()},
         kinds={model.id: model.output for model in catalog.models.values()},
         buying=invocation.buying,
+        wait_for_balance=invocation.wait_for_balance,
     )
 
 

@@ -55,6 +55,8 @@ class Terms:
     kinds: Mapping[str, str]
     """`image` or `video` by model."""
     buying: bool = True
+    wait_for_balance: bool = False
+    """Whether an empty balance is waited for, instead of ending submissions."""
 
 
 class Flight:

@@ -27,6 +27,10 @@ class Hold:
             streak=self.streak if together else self.streak + 1,
         )
 
+    def wait(self, now: float, seconds: float) -> "Hold":
+        """Nothing may leave for a while, for a reason that is not the provider's load."""
+        return replace(self, until=max(self.until, now + seconds))
+
     def answered(self) -> "Hold":
         """A submission was accepted, or refused on its own account. A wait that was asked for still holds."""
         return self if self.since is None else replace(self, since=None, streak=0)

@@ -31,6 +31,9 @@ _PAGE = 256
 _BACKLOG_OF_DOWNLOADS = 2000
 """Outputs waiting to be fetched beyond which nothing new is bought: results must not expire unfetched."""
 
+_BALANCE_INTERVAL = 60.0
+"""Seconds between two submissions while an empty balance is waited for; a 402 costs nothing."""
+
 
 class Submitter:
     """Takes pending items in the manifest's order and submits them, as many at once as pace and money allow."""
@@ -235,6 +238,10 @@ class Submitter:
         board = self._board
         if isinstance(answer, Unauthorized):
             board.halt(Stop.UNAUTHORIZED, f"the API refuses the key ({printable(answer.error_type)}): check API18_KEY")
+        elif isinstance(answer, NoBalance) and board.terms.wait_for_balance:
+            log.warning("the balance is used up; asking again in %.0f s", _BALANCE_INTERVAL)
+            board.hold = board.hold.wait(board.now, _BALANCE_INTERVAL)
+            self._retry(work, board.hold.until)
         elif isinstance(answer, NoBalance):
             board.halt(Stop.BALANCE, _BALANCE.get(answer.error_type, printable(answer.message)))
         elif isinstance(answer, NotSent):
