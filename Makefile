@@ -2,11 +2,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help run test check schemas clean
+.PHONY: help run test soak check schemas clean
 
 help:
 	@echo "make run    the quickstart: all seven models against the simulator"
 	@echo "make test   the tests"
+	@echo "make soak   kills, faults and restarts for SECONDS=300 from SEED=… on"
 	@echo "make check  ruff and mypy --strict"
 	@echo "make clean  remove the environment and the quickstart's output"
 
@@ -21,6 +22,10 @@ run: .venv/.stamp
 
 test: .venv/.stamp
 	$(BIN)/python -m pytest
+
+# bash has a variable of its own named SECONDS, so only one from make's command line counts.
+soak: .venv/.stamp
+	$(BIN)/python tests/soak.py --seconds $(if $(filter command,$(origin SECONDS)),$(SECONDS),300) $(if $(SEED),--seed $(SEED))
 
 check: .venv/.stamp
 	$(BIN)/ruff check .
