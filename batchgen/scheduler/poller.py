@@ -104,7 +104,7 @@ class Poller:
                 await self._lose(flight, "the provider does not know the job any more")
                 return
             self._park(flight, "is unknown to this account, and another one bought it")
-        interval = board.terms.settings.poll_max * 2 ** (flight.misses - 1)
+        interval = board.terms.settings.poll_max * 2**flight.misses
         self._ask_at(flight, board.now + (_PARKED_INTERVAL if flight.parked else interval))
 
     def _not_answered(self, flight: Flight, answer: Unavailable) -> None:

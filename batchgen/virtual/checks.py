@@ -9,8 +9,8 @@ from pathlib import Path
 from batchgen.download import check_file
 from batchgen.journal import Journal
 from batchgen.journal.rows import file_rows
-from batchgen.records import Item, State
-from batchgen.scheduler import Board
+from batchgen.records import LIVE, Item, State
+from batchgen.scheduler import Board, Ending
 from batchgen.virtual.books import Books
 from batchgen.virtual.pictures import picture
 
@@ -26,15 +26,15 @@ def check_books(journal: Journal, books: Books, consented: Mapping[str, int], no
     for digest, times in books.accepted.items():
         if times > consented.get(digest, 0):
             yield f"the body {digest[:8]} was accepted {times} times, and {consented.get(digest, 0)} were agreed to"
-    yield from _forgotten(journal.db, books)
+    for digest, jobs in forgotten(journal.db, books).items():
+        if jobs > 0:
+            yield f"{jobs} jobs for the body {digest[:8]} were accepted and are forgotten"
     yield from _charges(journal.db, books, now)
 
 
-def _forgotten(db: sqlite3.Connection, books: Books) -> Iterator[str]:
-    """Every accepted job is in the journal as itself, or stands there as an attempt in doubt."""
+def forgotten(db: sqlite3.Connection, books: Books) -> Counter[str]:
+    """Return how many accepted jobs of each body are neither in the journal as themselves nor an attempt in doubt."""
     known = {job_id for (job_id,) in db.execute("SELECT job_id FROM attempt WHERE job_id IS NOT NULL")}
-    for invented in known - books.jobs.keys():
-        yield f"the journal has job {invented}, which the provider never accepted"
     unknown = Counter(job.digest for job in books.jobs.values() if job.id not in known)
     doubtful = dict(
         db.execute(
@@ -42,9 +42,7 @@ def _forgotten(db: sqlite3.Connection, books: Books) -> Iterator[str]:
             " WHERE a.state IN ('submitting', 'in_doubt') GROUP BY i.digest"
         )
     )
-    for digest, jobs in unknown.items():
-        if jobs > doubtful.get(digest, 0):
-            yield f"{jobs} jobs for the body {digest[:8]} were accepted and are forgotten"
+    return Counter({digest: jobs - doubtful.get(digest, 0) for digest, jobs in unknown.items()})
 
 
 def _charges(db: sqlite3.Connection, books: Books, now: float) -> Iterator[str]:
@@ -53,6 +51,7 @@ def _charges(db: sqlite3.Connection, books: Books, now: float) -> Iterator[str]:
     for job_id, account, state, charged, refunded in rows:
         job = books.jobs.get(job_id)
         if job is None:
+            yield f"the journal has {job_id}, which the provider never accepted"
             continue
         if job.account != account:
             yield f"{job_id} is booked under {account}, and {job.account} bought it"
@@ -76,8 +75,8 @@ def check_files(journal: Journal, folder: Path) -> Iterator[str]:
     yield from (f"{count} outputs share {path}" for path, count in places.items() if count > 1)
 
 
-def check_end(board: Board, journal: Journal) -> Iterator[str]:
-    """What a run that ended in order believes is what the journal says."""
+def check_end(board: Board, journal: Journal, ending: Ending) -> Iterator[str]:
+    """What a run that ended in order believes is what the journal says, and it left nothing undone without a reason."""
     counts = {state: count for state, count in board.counts.items() if count}
     if counts != journal.counts():
         yield f"the run counts {_words(counts)}, the journal {_words(journal.counts())}"
@@ -89,6 +88,13 @@ def check_end(board: Board, journal: Journal) -> Iterator[str]:
             yield f"${money.reserved} are still reserved"
     if not 0 <= board.in_flight <= counts.get(State.PROCESSING, 0):
         yield f"{board.in_flight} in flight at the end, with {_words(counts)}"
+    if State.SUBMITTING in counts:
+        yield f"a submission is open at the end: {_words(counts)}"
+    undone = {*LIVE, *({State.PENDING} if board.terms.buying else ())} & counts.keys()
+    if ending.stop is None and undone:
+        yield f"the run ended for no reason, with {_words(counts)}"
+    if ending.stop is not None and ending.stop.finishes and not board.drained and State.PROCESSING in counts:
+        yield f"paid work was left ({ending.stop.word}), with {_words(counts)}"
 
 
 def check_caps(board: Board, net: Decimal, *, exact: bool) -> Iterator[str]:
@@ -100,8 +106,10 @@ def check_caps(board: Board, net: Decimal, *, exact: bool) -> Iterator[str]:
     for money, cap in ((purse.life, settings.max_cost), (purse.invocation, settings.budget)):
         if money.reserved < 0:
             yield f"${money.reserved} are reserved"
-        if exact and cap is not None and money.committed > cap:
-            yield f"${money.committed} are committed, and the cap is {cap}"
+        # Added up here, and not taken from `Money.committed`, which is what is being checked.
+        committed = money.charged + money.reserved + money.in_doubt - money.refunded
+        if exact and cap is not None and committed > cap:
+            yield f"${committed} are committed, and the cap is {cap}"
     if exact and settings.max_cost is not None and net > settings.max_cost:
         yield f"${net} were paid, and the cap is {settings.max_cost}"
     if board.in_flight < 0:

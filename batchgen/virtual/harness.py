@@ -17,7 +17,7 @@ from batchgen.journal import Journal
 from batchgen.records import Item, State
 from batchgen.scheduler import Board, Ending, Scheduler, Seams, Terms
 from batchgen.settings import Settings
-from batchgen.virtual.checks import ENDED, check_books, check_end, check_files, consent_to
+from batchgen.virtual.checks import ENDED, check_books, check_end, check_files, consent_to, forgotten
 from batchgen.virtual.faults import Faults
 from batchgen.virtual.loop import VirtualClock, VirtualLoop
 from batchgen.virtual.memory_api import MemoryApi, Offer, Provider
@@ -100,9 +100,10 @@ class World:
             counts = journal.counts()
             self.violations += witness.found
             self.violations += check_books(journal, self.provider.books, self.consented, self.clock.seconds)
-            self.violations += check_files(journal, self.folder)
             if ending is not None:
-                self.violations += check_end(board, journal)
+                # A kill may strike between the journal's word on a move and the move itself, which the next run ends.
+                self.violations += check_files(journal, self.folder)
+                self.violations += check_end(board, journal, ending)
         code = exit_code(ending.stop, counts) if ending is not None else None
         return Outcome(ending, code, counts, board, self.clock.seconds - started, fuse.steps)
 
@@ -110,6 +111,11 @@ class World:
         """Return how many items are in each state."""
         with closing(Journal(self.folder)) as journal:
             return journal.counts()
+
+    def forgotten(self) -> int:
+        """Return how many accepted jobs the journal knows nothing of."""
+        with closing(Journal(self.folder)) as journal:
+            return (+forgotten(journal.db, self.provider.books)).total()
 
     def settled(self) -> bool:
         """Whether every item has reached an end."""

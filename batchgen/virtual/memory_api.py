@@ -119,7 +119,7 @@ class Provider:
             id=f"job{len(self.books.jobs) + 1}", account=account, digest=digest_of(body), model=model, price=price,
             created=now, ends=ends, expires=now + self.offer.retention, fails=fault is Fault.JOB_FAILS,
             outputs=int(request.get("num_images", 1)), shown=shown,
-            forgotten=now + took * self.draws.uniform(0.2, 2.0) if fault is Fault.JOB_FORGOTTEN else math.inf,
+            forgotten=now + took * self.draws.uniform(0.2, 1.1) if fault is Fault.JOB_FORGOTTEN else math.inf,
         )  # fmt: skip
         self.books.enter(job)
         self.note("accepted", job.id, job.digest)

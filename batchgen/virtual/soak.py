@@ -49,6 +49,8 @@ class Story:
     accepted: int
     double_charges: int
     """Bodies accepted more often than was agreed to."""
+    forgotten: int
+    """Jobs accepted of which the journal knows nothing."""
     crashes: int
     invocations: int
     hours: float
@@ -81,9 +83,10 @@ def soak(seed: int, items: int, folder: Path) -> Story:
         world.clock.advance(_DAY * (8 if number else 0.01))
     else:
         world.violations.append(f"not all has ended after {_CALM} calm invocations")
-    with_too_many = sum(times > world.consented[digest] for digest, times in world.provider.books.accepted.items())
+    books = world.provider.books
+    double = sum(times > world.consented[digest] for digest, times in books.accepted.items())
     return Story(
-        seed, items, len(world.provider.books.jobs), with_too_many, world.crashes, invocations,
+        seed, items, len(books.jobs), double, world.forgotten(), world.crashes, invocations,
         world.clock.seconds / 3600, world.provider.fate.struck, world.counts(), world.provider.trace,
         tuple(dict.fromkeys(world.violations)),
     )  # fmt: skip

@@ -1,0 +1,176 @@
+"""The classic mistakes of this trade, planted one by one: the checks of virtual time must catch each of them."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from batchgen.api import Accepted, JobStatus, NotSent, SubmitAnswer, Unclear
+from batchgen.budget import Money, Purse
+from batchgen.journal import Attempt, Journal, Work
+from batchgen.media import Media
+from batchgen.records import State
+from batchgen.retry import Pace
+from batchgen.scheduler.board import Flight
+from batchgen.scheduler.poller import Poller
+from batchgen.scheduler.submitter import Submitter
+from batchgen.settings import Settings
+from batchgen.virtual import Fault, Faults, World, make_items
+
+Plant = Callable[[pytest.MonkeyPatch], None]
+
+FAULTS = Faults({
+    Fault.ANSWER_LOST: 0.05,
+    Fault.BUSY: 0.05,
+    Fault.JOB_FAILS: 0.2,
+    Fault.FILE_WRONG: 0.1,
+    Fault.POLL_FAILS: 0.05,
+})  # fmt: skip
+
+
+def gauntlet(folder: Path) -> list[str]:
+    """Run a folder through faults, crashes and a cap, then through calm; return the promises that were broken."""
+    for seed in range(3):
+        settings = Settings(concurrency=8, max_cost=Decimal("1.50"), max_in_doubt=100)
+        world = World(folder / str(seed), make_items(40), seed=seed, settings=settings, faults=FAULTS)
+        # The first while eight submissions are on their way, the others anywhere.
+        for crash_at in (30 + 2 * seed, 60 + 7 * seed, 150, None):
+            world.invoke(crash_at=crash_at)
+        world.provider.fate.faults = Faults()
+        world.invoke(settings=Settings(concurrency=8, max_in_doubt=100))
+        if world.violations:
+            return world.violations
+        if not world.settled():
+            return ["not all has ended"]
+    return []
+
+
+def test_nothing_is_caught_where_nothing_is_planted(tmp_path: Path) -> None:
+    assert gauntlet(tmp_path) == []
+
+
+def sends_again_after_every_error(patch: pytest.MonkeyPatch) -> None:
+    obey = Submitter._obey
+
+    async def again(self: Submitter, attempt: Attempt, answer: SubmitAnswer, price: Decimal, sent: float) -> None:
+        await obey(self, attempt, NotSent("again") if isinstance(answer, Unclear) else answer, price, sent)
+
+    patch.setattr(Submitter, "_obey", again)
+
+
+def sends_again_after_a_crash(patch: pytest.MonkeyPatch) -> None:
+    def pending(self: Journal) -> int:
+        self.db.execute("DELETE FROM attempt WHERE state = 'submitting'")
+        return self.db.execute("UPDATE item SET state = 'pending' WHERE state = 'submitting'").rowcount
+
+    patch.setattr(Journal, "doubt_interrupted", pending)
+
+
+def sends_before_the_intent_is_on_disk(patch: pytest.MonkeyPatch) -> None:
+    async def post(self: Submitter, work: Work, price: Decimal) -> None:
+        board, terms = self._board, self._board.terms
+        sent = board.now
+        answer = await self._answer(work)
+        attempt = await board.record(
+            board.seams.journal.begin, work, terms.account, terms.tables, board.seams.utc_now()
+        )
+        board.moved(work, State.PENDING, State.SUBMITTING)
+        await self._obey(attempt, answer, price, sent)
+
+    patch.setattr(Submitter, "_post", post)
+
+
+def forgets_refunds(patch: pytest.MonkeyPatch) -> None:
+    def nothing(self: Purse, amount: Decimal, *, bought_now: bool) -> Purse:
+        return self
+
+    patch.setattr(Purse, "refund", nothing)
+
+
+def counts_refunds_twice(patch: pytest.MonkeyPatch) -> None:
+    refund = Purse.refund
+
+    def twice(self: Purse, amount: Decimal, *, bought_now: bool) -> Purse:
+        return refund(refund(self, amount, bought_now=bought_now), amount, bought_now=bought_now)
+
+    patch.setattr(Purse, "refund", twice)
+
+
+def polls_before_the_answer_is_on_disk(patch: pytest.MonkeyPatch) -> None:
+    async def accepted(self: Submitter, attempt: Attempt, answer: Accepted, price: Decimal, sent: float) -> None:
+        board, item = self._board, attempt.work.item
+        early = Attempt(
+            attempt.key, attempt.work, State.PROCESSING, attempt.number, attempt.estimated, item.estimated,
+            answer.job.id, attempt.account, board.seams.utc_now(), answer.job.expires_at, 0,
+        )  # fmt: skip
+        board.purse = board.purse.charge(item.model, price, item.estimated, item.estimated)
+        board.moved(attempt.work, State.SUBMITTING, State.PROCESSING)
+        assert answer.job.status is JobStatus.PROCESSING
+        flight = Flight(early, sent, bought_now=True)
+        settle = self._poller.settle
+
+        async def late(of: Flight, job: Any) -> None:
+            if of.attempt.charged is not None and of.attempt.key == early.key and of is flight:
+                await board.record(board.seams.journal.accept, attempt, answer.job, b"", board.seams.utc_now())
+            await settle(of, job)
+
+        patch.setattr(self._poller, "settle", late)
+        self._poller.add(flight)
+
+    patch.setattr(Submitter, "_accepted", accepted)
+
+
+def caps_without_work_in_flight(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Money, "committed", property(lambda self: self.charged - self.refunded))
+
+
+def ignores_the_concurrency(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Pace, "allowed", property(lambda _: 1000))
+
+
+def saves_a_page_of_html(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("batchgen.download.inspect", lambda _: Media("png", "image"))
+
+
+def takes_a_lost_answer_for_a_refusal(patch: pytest.MonkeyPatch) -> None:
+    async def obey(self: Submitter, attempt: Attempt, answer: SubmitAnswer, price: Decimal, sent: float) -> None:
+        if isinstance(answer, Unclear):
+            board = self._board
+            await board.record(board.seams.journal.reject, attempt, "error", answer.reason, board.seams.utc_now())
+            board.purse = board.purse.release(price)
+            self._settled(attempt, State.REJECTED)
+        else:
+            await original(self, attempt, answer, price, sent)
+
+    original = Submitter._obey
+    patch.setattr(Submitter, "_obey", obey)
+
+
+def gives_a_job_up_after_one_unanswered_poll(patch: pytest.MonkeyPatch) -> None:
+    def give_up(self: Poller, flight: Flight, answer: Any) -> None:
+        self._board.in_flight -= 1
+
+    patch.setattr(Poller, "_not_answered", give_up)
+
+
+MISTAKES: list[Plant] = [
+    sends_again_after_every_error,
+    sends_again_after_a_crash,
+    sends_before_the_intent_is_on_disk,
+    forgets_refunds,
+    counts_refunds_twice,
+    polls_before_the_answer_is_on_disk,
+    caps_without_work_in_flight,
+    ignores_the_concurrency,
+    saves_a_page_of_html,
+    takes_a_lost_answer_for_a_refusal,
+    gives_a_job_up_after_one_unanswered_poll,
+]
+
+
+@pytest.mark.parametrize("plant", MISTAKES, ids=lambda plant: plant.__name__)
+def test_a_planted_mistake_is_caught(plant: Plant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(monkeypatch)
+    assert gauntlet(tmp_path)
