@@ -44,6 +44,7 @@ STEPS: dict[str, tuple[Step, dict[State, State]]] = {
 @pytest.fixture
 def journal(tmp_path: Path) -> Iterator[Journal]:
     with closing(Journal(tmp_path, create=True)) as journal:
+        journal.db.execute("PRAGMA synchronous = OFF")  # hundreds of journals: what syncs is tested elsewhere
         list_items(journal, [item("mug"), item("neighbour")])
         yield journal
 
@@ -150,6 +151,19 @@ def test_a_crash_leaves_a_doubt_where_a_request_was_on_its_way_and_nowhere_else(
     else:
         assert doubts == 0
         assert contents(journal) == before
+
+
+@pytest.mark.parametrize("earlier", [S.DONE, S.LOST, S.FAILED, S.REJECTED])
+def test_a_crash_makes_a_doubt_of_the_attempt_under_way_and_not_of_earlier_ones(
+    journal: Journal, earlier: State
+) -> None:
+    purchase(journal, earlier)
+    with journal.transaction():
+        journal.reopen([earlier], lambda _: True)
+    purchase(journal, S.SUBMITTING)
+    with journal.transaction():
+        assert journal.doubt_interrupted() == 1
+    assert journal.db.execute("SELECT state FROM attempt ORDER BY number").fetchall() == [(earlier,), (S.IN_DOUBT,)]
 
 
 # ---- what a step writes ------------------------------------------------------------------------------------------
