@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from batchgen.catalog import load_catalog
-from batchgen.errors import ManifestError, UsageError
+from batchgen.errors import DiskError, ManifestError, UsageError
 from batchgen.manifest import Manifest, format_problems, stage_manifest
 from batchgen.manifest.ids import derived_seed
 from batchgen.manifest.problems import KEPT
@@ -99,6 +99,17 @@ def test_the_stage_is_what_the_journal_takes_over(tmp_path: Path) -> None:
     assert columns[:10] == [("position", "INTEGER", 0), *((name, "TEXT", 1) for name in texts)]
     (row,) = rows(tmp_path)
     assert (row["position"], row["inputs"], row["estimated"]) == (1, "[]", "0.056")
+
+
+def test_tags_of_the_header_alone_are_columns_too(tmp_path: Path) -> None:
+    manifest = {"tags": {"b": 1, "a": 2}, "items": [{"model": HERA, "prompt": "x"}]}
+    assert stage(tmp_path, manifest).tag_names == ("a", "b")
+
+
+def test_a_stage_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "m.yaml").write_text(f"version: 1\nname: m\nitems: [{{model: {HERA}, prompt: x}}]\n", encoding="utf-8")
+    with pytest.raises(DiskError, match="cannot write"):
+        stage_manifest(tmp_path / "m.yaml", tmp_path / "none" / "stage", CATALOG)
 
 
 def test_money_of_the_run_block_goes_through_no_float(tmp_path: Path) -> None:
@@ -404,6 +415,7 @@ def test_a_fault_of_the_defaults_is_one_problem(tmp_path: Path) -> None:
     entries = [{"prompt": f"x{n}"} for n in range(1000)]
     found = problems(tmp_path, {"defaults": {"model": HERA, "num_images": 0}, "items": entries})
     assert len(found) == 1
+    assert "`model_defaults` holds what only some models take" in found[0]
 
 
 def test_a_matrix_without_end_is_refused_at_once(tmp_path: Path) -> None:

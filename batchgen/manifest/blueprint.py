@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import product
-from typing import Any
+from typing import Any, Literal
 
 from batchgen.catalog import nearest
 from batchgen.manifest.document import List, Map
@@ -21,6 +21,9 @@ MAX_ITEMS = 10_000_000
 """Items of one manifest; a slip in a matrix should not fill the disk."""
 
 
+Origin = Literal["item", "tags", "model_defaults", "defaults"]
+
+
 @dataclass(frozen=True, slots=True)
 class Written:
     """A value as it stands in the manifest."""
@@ -28,6 +31,13 @@ class Written:
     value: Any
     key_mark: Mark
     mark: Mark
+    origin: Origin = "item"
+    """The part of the manifest that it stands in; `tags` are those of the header."""
+
+    def problem(self, message: str) -> str:
+        """Return a message on this value of a request, with what to do where it is a default of all models."""
+        hint = "; `model_defaults` holds what only some models take" if self.origin == "defaults" else ""
+        return f"{message}{hint}"
 
 
 @dataclass(slots=True)

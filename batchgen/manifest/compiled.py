@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from batchgen.catalog import Catalog, Model
-from batchgen.manifest.blueprint import Blueprint, Written
+from batchgen.manifest.blueprint import Blueprint, Origin, Written
+from batchgen.manifest.document import Map
 from batchgen.manifest.filling import NOTED, TAG, Maker, Scope, value_maker
 from batchgen.manifest.header import Header
 from batchgen.manifest.intake import MAX_TAGS, Intake
@@ -42,8 +43,9 @@ class Context:
         known = self._shared.get(model.id)
         if known is None:
             layers: dict[str, tuple[Written, ...]] = {}
-            for given in (self.header.model_defaults.get(model.id), self.header.defaults):
-                for name, written in written_of(given).items():
+            own = written_of(self.header.model_defaults.get(model.id), "model_defaults")
+            for given in (own, written_of(self.header.defaults, "defaults")):
+                for name, written in given.items():
                     if model.parameter(name) is not None:
                         layers[name] = (*layers.get(name, ()), written)
             known = self._shared[model.id] = Shared(model, layers)
@@ -92,7 +94,7 @@ class Compiled:
         self._check_matrix_is_used()
         tags = {
             name: written
-            for name, written in {**written_of(context.header.tags), **blueprint.tags}.items()
+            for name, written in {**written_of(context.header.tags, "tags"), **blueprint.tags}.items()
             if written.value is not None
         }
         # A column or variable named `id` is no reference to the item's own id.
@@ -178,22 +180,24 @@ class Compiled:
         return template if known.check(template, written.mark, self._problems) else None
 
     def _model_slot(self) -> Slot | None:
-        written = self._blueprint.params.get("model") or written_of(self._context.header.defaults).get("model")
+        written = self._blueprint.params.get("model") or written_of(self._context.header.defaults, "defaults").get(
+            "model"
+        )
         if written is None or written.value is None:
             self._problems.at(self._blueprint.mark, "this item has no model; set `model` here or in `defaults`")
             return None
         return self._slot(written, "string", self._scope)
 
     def _slot(self, written: Written, kind: str | None, scope: Scope) -> Slot:
-        own = self._blueprint.mark.line <= written.mark.line
-        what = "" if own else f" (for the item on line {self._blueprint.mark.line + 1})"
+        what = "" if written.origin == "item" else f" (for the item on line {self._blueprint.mark.line + 1})"
         maker, constant = value_maker(written, kind, scope, self._problems, what)
         of_row = maker is not None and any(map(scope.varies, names_in(written.value)))
         return Slot(written, maker, constant, of_row)
 
 
-def written_of(values: Any) -> dict[str, Written]:
-    """Return the entries of a map with their places; none where there is no map."""
+def written_of(values: Map | None, origin: Origin) -> dict[str, Written]:
+    """Return the entries of a map of the header with their places; none where there is no map."""
     if values is None:
         return {}
-    return {name: Written(value, values.key_mark(name), values.value_mark(name)) for name, value in values.items()}
+    marks = {name: (values.key_mark(name), values.value_mark(name)) for name in values}
+    return {name: Written(value, *marks[name], origin) for name, value in values.items()}

@@ -239,18 +239,22 @@ class Document:
         result = Map(start.start_mark)
         events, merges = result.events, []
         # Nearly all of the time of reading is spent here, hence the locals, and the first look for what is usual.
-        get, reader, node, names = self._get, self._reader, self._node, self._names
+        get, reader, scalar, names = self._get, self._reader, self._scalar, self._names
         while True:
             self._last = event = get()
             if type(event) is MappingEndEvent:
                 break
-            usual = type(event) is ScalarEvent and event.implicit[0] and event.anchor is None
+            usual = type(event) is ScalarEvent and event.implicit[0] and event.tag is None and event.anchor is None
             key = names.get(event.value) if usual else None
             if key is None:
                 key = self._key(event)
-            self._last = value_event = get()
+            value_event = get()
             reader.quiet = 0
-            value = node(value_event, depth)
+            if type(value_event) is ScalarEvent and value_event.anchor is None:
+                value = scalar(value_event)
+            else:
+                self._last = value_event
+                value = self._node(value_event, depth)
             if key is None:
                 continue
             if key == "<<" and not event.style:
@@ -273,7 +277,7 @@ class Document:
         """Return a key; None, with the problem noted, where it is no text."""
         key = self._scalar(event) if type(event) is ScalarEvent and event.anchor is None else self._node(event, 1)
         if type(key) is str:
-            usual = type(event) is ScalarEvent and event.implicit[0] and not self._reader.hidden
+            usual = type(event) is ScalarEvent and event.implicit[0] and event.tag is None and not self._reader.hidden
             if usual and len(self._names) < _NAMES_KEPT:
                 self._names[key] = key
             return key

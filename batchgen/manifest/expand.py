@@ -27,18 +27,21 @@ class _PlainPlace:
     problems: Problems
 
     def of_body(self, problem: BodyProblem) -> None:
-        name = problem.path[0]
+        name = str(problem.path[0])
+        message = problem.message
         if name in self.item.events:
-            if self.shared.model.parameter(str(name)) is None and name != "model":
-                mark = self.item.key_mark(str(name))
+            if self.shared.model.parameter(name) is None and name != "model":
+                mark = self.item.key_mark(name)
+            elif len(problem.path) > 1 and isinstance(self.item[name], List):
+                mark = self.item[name].mark(problem.path[1])
             else:
-                mark = self.item.value_mark(str(name))
-                if len(problem.path) > 1 and isinstance(self.item[str(name)], List):
-                    mark = self.item[str(name)].mark(problem.path[1])
+                mark = self.item.value_mark(name)
+        elif name in self.shared.layers:
+            written = self.shared.layers[name][0]
+            mark, message = written.mark, written.problem(message)
         else:
-            written = self.shared.layers.get(str(name))
-            mark = written[0].mark if written else self.item.mark
-        self.problems.at(mark, problem.message)
+            mark = self.item.mark
+        self.problems.at(mark, message)
 
     def of_item(self, message: str) -> BrokenOffError:
         return self.problems.broken_off(self.item.mark, message)
@@ -54,7 +57,8 @@ class Expander:
         self._source = f"{manifest.name}:"
         self._default_model = header.defaults.get("model") if header.defaults is not None else None
         self._constant: dict[str, tuple[Shared, dict[str, Any]]] = {}
-        self._tags = self._header_tags(header)
+        self._tags = self._constant_tags(header.tags or {})
+        intake.tag_names.update(name for name, value in (header.tags or {}).items() if value is not None)
 
     def add(self, item: Any, mark: Mark) -> None:
         """Expand, check and stage one entry. Raises BrokenOffError past the bound on items."""
@@ -108,9 +112,6 @@ class Expander:
             constants = {name: plain_value(value) for name, value in values.items() if value is not None}
             known = self._constant[model_id] = (shared, constants)
         return known
-
-    def _header_tags(self, header: Header) -> Tags | None:
-        return self._constant_tags(header.tags or {})
 
     def _tags_of(self, item: Map) -> Tags | None:
         """Return the tags of an item; None where they have variables or faults."""

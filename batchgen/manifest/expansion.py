@@ -200,7 +200,7 @@ class Expansion:
         elif len(problem.path) > 1 and isinstance(slot.written.value, List):
             self._problems.at(slot.written.value.mark(int(problem.path[1])), problem.message)
         else:
-            self._note(slot, problem.message)
+            self._note(slot, slot.written.problem(problem.message))
 
     def note_of_item(self, message: str) -> BrokenOffError:
         """Note a problem of the item's row, or of its entry where it has no row; return what ends the reading."""

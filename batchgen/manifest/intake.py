@@ -55,15 +55,6 @@ class Request(NamedTuple):
     source: str
 
 
-class _Copy(NamedTuple):
-    """One of the requests that are bought for one `Request`."""
-
-    id: str | None
-    body: dict[str, Any]
-    canonical: str
-    digest: str
-
-
 class Intake:
     """Everything that a manifest asks for, one request after the other."""
 
@@ -86,7 +77,9 @@ class Intake:
                 place.of_body(problem)
             return
         canonical = canonical_json(request.body)
-        self._put(request, _Copy(request.id, request.body, canonical, digest_of(canonical)), place)
+        digest = digest_of(canonical)
+        item_id = request.id if request.id is not None else generated_id(request.body.get("prompt"), digest)
+        self._put(request, (item_id, digest, canonical), request.body, place)
 
     def model_fault(self, model_id: object) -> str:
         """Return what is wrong with the id of a model that the tables lack."""
@@ -113,17 +106,14 @@ class Intake:
                 body = {**body, "seed": derived_seed(f"{base}{suffix}") if seed is None else seed}
                 for problem in self._check(request.model.id, body):
                     place.of_body(problem)
-            if seeds:
-                canonical = canonical_json(body)
-                copy = _Copy(f"{base}{suffix}", body, canonical, digest_of(canonical))
-            else:
-                copy = _Copy(f"{base}{suffix}", body, plain, digest)
-            self._put(request, copy, place)
+            canonical = canonical_json(body) if seeds else plain
+            identity = (f"{base}{suffix}", digest_of(canonical) if seeds else digest, canonical)
+            self._put(request, identity, body, place)
 
-    def _put(self, request: Request, copy: _Copy, place: Place) -> None:
+    def _put(self, request: Request, identity: tuple[str, str, str], body: Mapping[str, Any], place: Place) -> None:
+        """Stage one copy of a request: `identity` is its id, its digest and the canonical form of `body`."""
+        item_id, digest, canonical = identity
         model = request.model
-        body, digest = copy.body, copy.digest
-        item_id = copy.id if copy.id is not None else generated_id(body.get("prompt"), digest)
         if self._path_is_id:
             path = item_id
         else:
@@ -138,7 +128,7 @@ class Intake:
         generated = 0 if request.id is not None else 1
         price = self._price(model, body)
         self._stage.add(
-            (item_id, digest, model.id, copy.canonical, request.tags.text, path, request.source, price, generated)
+            (item_id, digest, model.id, canonical, request.tags.text, path, request.source, price, generated)
         )
         if self._stage.count > MAX_ITEMS:
             raise place.of_item(f"a manifest may have {MAX_ITEMS:,} items, and this one has more")

@@ -3,12 +3,16 @@
 import json
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from batchgen.errors import DiskError
+from batchgen.files import disk_errors
+
 _BATCH = 2_000
-_CACHE_KIB = 16_384
+_PAGE = 16_384
+_CACHE_KIB = 2_048
 _FETCHED = 1_000
 
 _TABLE = """
@@ -37,6 +41,8 @@ WHERE later.position > later.first
 ORDER BY later.position
 """
 
+_DISK = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
+
 Record = tuple[str, str, str, str, str, str, str, str, int]
 """id, digest, model, body, tags, path, source, estimated, generated."""
 
@@ -58,10 +64,14 @@ class Stage:
         self._db = db
         self._batch: list[tuple[int | str, ...]] = []
         self.count = 0
+        """Items so far."""
+        self.generated = 0
+        """Items so far whose id was made and not given."""
 
     def add(self, record: Record) -> None:
         """Stage one item behind the others."""
         self.count += 1
+        self.generated += record[-1]
         self._batch.append((self.count, *record))
         if len(self._batch) >= _BATCH:
             self.flush()
@@ -79,7 +89,7 @@ class Stage:
         """Forget all items."""
         self._batch.clear()
         self._db.execute("DELETE FROM item")
-        self.count = 0
+        self.count = self.generated = 0
 
     def number_twins(self, path_of: Callable[[str, str, dict[str, str]], str]) -> None:
         """Give items whose id was made, and is the same as an earlier one's, `~2`, `~3`, … in order of position.
@@ -108,18 +118,18 @@ class Stage:
             for clash in self._db.execute(_CLASHES.format(column=column)):
                 yield Clash(*clash)
 
-    def has_generated(self) -> bool:
-        """Return whether any id was made and not given."""
-        return self._db.execute("SELECT 1 FROM item WHERE generated = 1 LIMIT 1").fetchone() is not None
-
 
 @contextmanager
 def open_stage(database: Path) -> Iterator[Stage]:
-    """Make a fresh stage in the file `database`, and close it at the end. A crash leaves nothing of worth."""
-    database.unlink(missing_ok=True)
-    db = sqlite3.connect(database, isolation_level=None)
-    try:
+    """Make a fresh stage in the file `database`, and close it at the end. A crash leaves nothing of worth.
+
+    Raises DiskError where the disk is full or cannot be written.
+    """
+    with disk_errors(database):
+        database.unlink(missing_ok=True)
+    with _sqlite_errors(database), closing(sqlite3.connect(database, isolation_level=None)) as db:
         for pragma in (
+            f"page_size = {_PAGE}",
             "journal_mode = OFF",
             "synchronous = OFF",
             "locking_mode = EXCLUSIVE",
@@ -130,5 +140,13 @@ def open_stage(database: Path) -> Iterator[Stage]:
         db.execute("BEGIN")
         yield Stage(db)
         db.execute("COMMIT")
-    finally:
-        db.close()
+
+
+@contextmanager
+def _sqlite_errors(database: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF in _DISK:
+            raise DiskError(f"cannot write {database}: {error}") from error
+        raise

@@ -133,7 +133,7 @@ class _Staging:
         self._stage.flush()
         if self._stage.count and hasattr(self, "_intake"):
             path = self._template or self.header.path
-            if self._stage.has_generated():
+            if self._stage.generated:
                 self._stage.number_twins(path.path)
             for clash in self._stage.clashes("id"):
                 same = "" if clash.value == clash.earlier else f", as `{clash.earlier}`: case is not told apart"
