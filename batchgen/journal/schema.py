@@ -10,6 +10,8 @@ from batchgen.errors import DiskError, RunFolderError
 
 VERSION = 1
 FILE_NAME = "journal.sqlite3"
+MIGRATIONS: dict[int, str] = {}
+"""By version, the statements that lead to the next one. A change of the tables below adds an entry, and keeps all."""
 
 _TABLES = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -138,15 +140,23 @@ def open_database(path: Path, *, create: bool) -> sqlite3.Connection:
                 if not create or connection.execute("SELECT 1 FROM sqlite_master").fetchone():
                     raise _damaged(path, "it has no version")
                 connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
-            elif version != VERSION:
-                raise RunFolderError(
-                    f"the journal {path} has version {version}, and this batchgen knows version {VERSION}; "
-                    "use the batchgen that wrote it, or a newer one"
-                )
+            else:
+                _bring_forward(connection, path, version)
         except BaseException:
             connection.close()
             raise
     return connection
+
+
+def _bring_forward(connection: sqlite3.Connection, path: Path, version: int) -> None:
+    """Lead an older journal to the present version, a step a transaction. Raises RunFolderError for a newer one."""
+    if version > VERSION or not all(step in MIGRATIONS for step in range(version, VERSION)):
+        raise RunFolderError(
+            f"the journal {path} has version {version}, and this batchgen knows version {VERSION}; "
+            "use the batchgen that wrote it, or a newer one"
+        )
+    for step in range(version, VERSION):
+        connection.executescript(f"BEGIN IMMEDIATE; {MIGRATIONS[step]} PRAGMA user_version = {step + 1}; COMMIT;")
 
 
 def open_for_reading(path: Path) -> sqlite3.Connection:
@@ -158,7 +168,10 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
         try:
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             if version != VERSION:
-                raise RunFolderError(f"the journal {path} has version {version}; this batchgen knows version {VERSION}")
+                hint = "`batchgen run` or `collect` brings it forward" if version in MIGRATIONS else "use a newer one"
+                raise RunFolderError(
+                    f"the journal {path} has version {version}, and this batchgen knows version {VERSION}; {hint}"
+                )
             # One snapshot for all that is read: sums and rows then agree while a run goes on.
             connection.execute("BEGIN")
         except BaseException:
