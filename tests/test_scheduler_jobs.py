@@ -4,7 +4,8 @@ from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
-from worlds import Log, calm, count, run_clean, storm, strike, world_of
+import pytest
+from worlds import Log, calm, count, in_memory, run_clean, storm, strike, world_of
 
 from batchgen.journal import Journal
 from batchgen.records import State
@@ -208,17 +209,21 @@ def test_a_live_item_that_is_listed_no_longer_is_brought_in_beside_its_successor
     }  # fmt: skip
 
 
-def test_files_of_earlier_purchases_move_and_are_never_overwritten(tmp_path: Path) -> None:
-    world = world_of(tmp_path, [make_item("a"), make_item("a~2"), make_item("b")], concurrency=3)
-    run_clean(world)
-    edit(world, ("a", "second"))
-    run_clean(world)
-    assert "superseded/a.png" in files(world)
-    # Both files below make way at the same time, and both would go to superseded/a~2.png.
-    edit(world, ("a", "third"), ("a~2", "fourth"))
-    run_clean(world)
-    assert len(files(world)) == 6
-    assert len({path.read_bytes() for path in world.folder.rglob("*.png")}) == 6
+@pytest.mark.parametrize("seed", range(8, 18))
+def test_files_of_earlier_purchases_move_and_are_never_overwritten(seed: int) -> None:
+    # Everything takes the same time, so that all files arrive in the same moment; seeds differ in the last milliseconds.
+    items = [make_item("a"), make_item("a~2"), make_item("b")]
+    with in_memory() as folder:
+        world = world_of(folder, items, concurrency=3, sigma=0.0, latency=(0.1, 0.1), seed=seed)
+        run_clean(world)
+        edit(world, ("a", "second"))
+        run_clean(world)
+        assert "superseded/a.png" in files(world)
+        # Both files below make way at the same time, and both would go to superseded/a~2.png.
+        edit(world, ("a", "third"), ("a~2", "fourth"))
+        run_clean(world)
+        assert len(files(world)) == 6
+        assert len({path.read_bytes() for path in world.folder.rglob("*.png")}) == 6
 
 
 def test_a_crash_while_files_make_way_loses_none(tmp_path: Path) -> None:
