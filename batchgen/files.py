@@ -1,6 +1,7 @@
 """Staged, durable writes: stage, fsync, rename, fsync of the folder. Nothing half-written ever has its final name."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,12 @@ def disk_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise DiskError(f"cannot write {path}: {error.strerror or type(error).__name__}") from error
+
+
+def free_bytes(path: Path) -> int:
+    """Return how much this user may still write to the disk of `path`, which exists."""
+    with disk_errors(path):
+        return shutil.disk_usage(path).free
 
 
 def sync_folder(folder: Path) -> None:

@@ -20,6 +20,7 @@ class Stop(Enum):
     UNAUTHORIZED = ("unauthorized", 5, False)
     UNREACHABLE = ("unreachable", 5, False)
     DISK = ("disk", 5, False)
+    DISK_LOW = ("disk", 5, True)
     BALANCE = ("balance", 5, True)
     DOUBTS = ("in_doubt", 5, True)
     BUSY = ("busy", 5, True)
@@ -125,6 +126,15 @@ class Weather:
         if self.doubts > (max(20, self.submitted // 100) if max_in_doubt is None else max_in_doubt):
             return True
         return cap is not None and self.doubt_usd > max(cap / 10, 3 * self.dearest)
+
+
+def room_needed(min_free: int, jobs: int, average: float) -> int:
+    """Return the bytes that must be free on the disk for one more purchase.
+
+    `jobs` are paid for and not yet all on disk, `average` is how many bytes a job came to so far. Twice that, since
+    what is under way may be larger, and journal and ledger grow with it; beside it, `min_free` bytes.
+    """
+    return min_free + round(2 * jobs * average)
 
 
 def exit_code(stop: Stop | None, counts: Mapping[State, int]) -> int:

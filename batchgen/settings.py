@@ -80,6 +80,7 @@ SETTINGS = (
         minimum=1,
     ),
     Setting("drain", "seconds", "how long to wait when only parked jobs are left (default 3600)"),
+    Setting("min_free", "count", "MiB that stay free on the disk; with less, nothing more is bought (default 64)"),
     Setting("downloads", "count", "files downloaded at the same time (default 8)", minimum=1),
     Setting(
         "endpoint",
@@ -109,6 +110,7 @@ class Settings:
     give_up_after: float = 1800.0
     job_timeout: float | None = None
     drain: float = 3600.0
+    min_free: int = 64
     downloads: int = 8
     endpoint: str = "generate"
     submit: str = "poll"

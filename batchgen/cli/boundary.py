@@ -1,6 +1,7 @@
 """The one place where errors become messages and exit codes (DESIGN, "Commands")."""
 
 import os
+import signal
 import sys
 import tempfile
 import traceback
@@ -59,6 +60,8 @@ class _Output:
 def main() -> None:
     """Run the program and exit with its code."""
     sys.stdout = cast("Any", _Output(sys.stdout))
+    # As Ctrl-C, so that whatever is under way is tidied up (a run handles both by itself, see `batchgen.run`).
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(guarded(sys.argv[1:]))
 
 
@@ -68,12 +71,10 @@ def guarded(arguments: list[str]) -> int:
         code = commands.main(arguments, prog_name="batchgen", standalone_mode=False)
     except click.exceptions.Exit as end:
         return end.exit_code
-    except click.Abort:
-        return INTERRUPTED
     except click.ClickException as error:
         error.show(sys.stderr)
         return 2
-    except KeyboardInterrupt:
+    except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         return INTERRUPTED
     except BatchgenError as error:

@@ -107,6 +107,16 @@ def file_count(db: sqlite3.Connection) -> int:
     return int(count)
 
 
+def bytes_per_job(db: sqlite3.Connection, most: int = 200) -> float:
+    """Return how many bytes the outputs of a job came to, over the latest `most` jobs; 0 before the first one."""
+    (average,) = db.execute(
+        "SELECT AVG(total) FROM (SELECT SUM(bytes) AS total FROM output WHERE path IS NOT NULL"
+        " GROUP BY attempt ORDER BY attempt DESC LIMIT ?)",
+        (most,),
+    ).fetchone()
+    return float(average or 0)
+
+
 def knows_file(db: sqlite3.Connection, path: str) -> bool:
     """Return whether the journal has a file at `path`, relative to the run folder."""
     # A name on disk need not be UTF-8; such a one is looked for by its bytes, and not found.

@@ -15,8 +15,11 @@ from batchgen.catalog import load_catalog
 from batchgen.client import HttpApi
 from batchgen.clock import utc_now
 from batchgen.credentials import ApiKey
-from batchgen.halting import exit_code
+from batchgen.errors import DiskError
+from batchgen.files import free_bytes
+from batchgen.halting import Stop, exit_code, room_needed
 from batchgen.journal import GroupRecorder, Journal
+from batchgen.journal.rows import bytes_per_job
 from batchgen.ledger import cost_report, next_write, run_charges, write_ledger
 from batchgen.progress import Reporter, Snapshot, reporter_for
 from batchgen.records import State
@@ -25,6 +28,10 @@ from batchgen.scheduler import Board, Ending, Scheduler, Seams, Terms
 from batchgen.settings import Settings
 
 log = logging.getLogger("batchgen")
+
+_MIB = 1024 * 1024
+_DISK_EVERY = 1.0
+"""Seconds between two looks at the free room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +47,8 @@ class Invocation:
     buying: bool
     quiet: bool
     wait_for_balance: bool = False
+    free: Callable[[Path], int] = free_bytes
+    """How many bytes are free on the disk of a folder."""
 
 
 def execute(invocation: Invocation) -> Summary:
@@ -48,6 +57,8 @@ def execute(invocation: Invocation) -> Summary:
     The journal's items are listed already. Raises DiskError, RunFolderError.
     """
     ending = _event_loop_run(lambda: _run(invocation))
+    # The loop has put the default back, which would end the process without a word (asyncio, remove_signal_handler).
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     return _conclude(invocation, ending)
 
 
@@ -79,18 +90,24 @@ async def _run(invocation: Invocation) -> Ending:
             scheduler = Scheduler(board)
             _handle_signals(scheduler)
             reporter = reporter_for(sys.stderr, quiet=invocation.quiet, elapsed=_stopwatch())
+            await _look_at_disk(invocation, board)
             helpers = [
                 asyncio.create_task(_report(board, reporter)),
-                asyncio.create_task(_rewrite_ledger(invocation)),
+                asyncio.create_task(_rewrite_ledger(invocation, board)),
+                asyncio.create_task(_watch_disk(invocation, board)),
             ]
             try:
-                return await scheduler.run()
+                ending = await scheduler.run()
             finally:
                 for helper in helpers:
                     helper.cancel()
-                await asyncio.gather(*helpers, return_exceptions=True)
+                ended = await asyncio.gather(*helpers, return_exceptions=True)
                 reporter.show(snapshot_of(board))
                 reporter.close()
+            for error in ended:
+                if isinstance(error, Exception):  # and no cancellation
+                    raise error
+            return ending
     finally:
         await api.aclose()
 
@@ -154,7 +171,29 @@ async def _report(board: Board, reporter: Reporter) -> None:
         await asyncio.sleep(reporter.every)
 
 
-async def _rewrite_ledger(invocation: Invocation) -> None:
+async def _watch_disk(invocation: Invocation, board: Board) -> None:
+    while True:
+        await asyncio.sleep(_DISK_EVERY)
+        await _look_at_disk(invocation, board)
+
+
+async def _look_at_disk(invocation: Invocation, board: Board) -> None:
+    """Stop buying while there is still room for what is paid for."""
+    if not invocation.buying:
+        return
+    average = await board.record(bytes_per_job, invocation.journal.db)
+    jobs = sum(board.counts[state] for state in (State.SUBMITTING, State.PROCESSING, State.READY))
+    needed = room_needed(invocation.settings.min_free * _MIB, jobs, average)
+    free = invocation.free(invocation.folder)
+    if free < needed:
+        board.halt(
+            Stop.DISK_LOW,
+            f"{free // _MIB:,} MiB are free on the disk of {invocation.folder}, and {needed // _MIB:,} are wanted"
+            " before more is bought: make room there",
+        )
+
+
+async def _rewrite_ledger(invocation: Invocation, board: Board) -> None:
     """Keep the ledger on disk not too far behind, at a small share of the work."""
     loop = asyncio.get_running_loop()
     written, took = loop.time(), 0.0
@@ -162,7 +201,10 @@ async def _rewrite_ledger(invocation: Invocation) -> None:
         await asyncio.sleep(5.0)
         if next_write(took, loop.time() - written):
             start = loop.time()
-            await asyncio.to_thread(write_ledger, invocation.name, invocation.folder)
+            try:
+                await asyncio.to_thread(write_ledger, invocation.name, invocation.folder)
+            except DiskError as error:
+                board.halt(Stop.DISK_LOW, str(error))
             written = loop.time()
             took = written - start
 
