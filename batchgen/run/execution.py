@@ -57,8 +57,10 @@ def execute(invocation: Invocation) -> Summary:
     The journal's items are listed already. Raises DiskError, RunFolderError.
     """
     ending = _event_loop_run(lambda: _run(invocation))
-    # The loop has put the default back, which would end the process without a word (asyncio, remove_signal_handler).
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # What a closed loop leaves in place is its own matter: SIGTERM would end the process without a word (asyncio), and
+    # Ctrl-C would go unheard (uvloop).
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     return _conclude(invocation, ending)
 
 
