@@ -40,8 +40,9 @@ def tree(kind: type[BatchgenError]) -> Iterator[type[BatchgenError]]:
 
 
 @pytest.fixture
-def ending(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], int]:
-    """Gives the exit code of a command that does this."""
+def ending(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Callable[[], object]], int]:
+    """Gives the exit code of a command that does this; logs of bugs go to the test's own folder."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
 
     def end(what: Callable[[], object]) -> int:
         monkeypatch.setattr(boundary, "commands", click.Command("batchgen", callback=what))
@@ -129,10 +130,8 @@ def test_anything_else_is_a_bug(ending: Ending, error: Exception) -> None:
 
 
 def test_a_bug_names_its_log_which_holds_the_traceback_and_no_values(
-    ending: Ending, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ending: Ending, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-
     def command() -> None:
         secret = "api18_" + "s" * 16
         raise RuntimeError(f"after {len(secret)} characters \ud800")
