@@ -211,7 +211,7 @@ def test_a_live_item_that_is_listed_no_longer_is_brought_in_beside_its_successor
 
 @pytest.mark.parametrize("seed", range(8, 18))
 def test_files_of_earlier_purchases_move_and_are_never_overwritten(seed: int) -> None:
-    # Everything takes the same time, so that all files arrive in the same moment; seeds differ in the last milliseconds.
+    # Everything takes the same time, so that all files arrive at once; seeds differ in the last milliseconds.
     items = [make_item("a"), make_item("a~2"), make_item("b")]
     with in_memory() as folder:
         world = world_of(folder, items, concurrency=3, sigma=0.0, latency=(0.1, 0.1), seed=seed)

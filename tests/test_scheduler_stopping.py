@@ -163,6 +163,15 @@ def test_an_empty_balance_stops_submissions_and_paid_work_is_brought_in(tmp_path
     assert len([at for at in log.times("submit") if at > 20]) <= 4
 
 
+def test_an_empty_balance_is_waited_for_where_asked_to(tmp_path: Path) -> None:
+    # An hour: longer than an outage or a busy provider would be waited for.
+    world = world_of(tmp_path, make_items(20), strike(Fault.NO_BALANCE, start=20, end=3620), concurrency=4)
+    log = Log(world)
+    outcome = run_clean(world, wait_for_balance=True)
+    assert outcome.counts == {State.DONE: 20}
+    assert len([at for at in log.times("submit") if 20 < at < 3620]) <= 60 * 4
+
+
 def test_max_cost_is_filled_by_refunds_and_never_exceeded(tmp_path: Path) -> None:
     world = world_of(tmp_path, make_items(100), rates={Fault.JOB_FAILS: 0.3}, concurrency=8, max_cost=Decimal("1.00"))
     outcome = run_clean(world)

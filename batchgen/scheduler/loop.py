@@ -104,7 +104,8 @@ class Scheduler:
         if too_busy is not None and board.now >= too_busy:
             board.halt(Stop.BUSY, f"the API was too busy for {settings.give_up_after:.0f} s to take anything up")
         yield too_busy
-        if not (self._poller.only_parked and self._fetcher.idle and self._submitted):
+        waiting = self._submitter.posts or not (self._submitted and self._fetcher.idle)
+        if waiting or not self._poller.only_parked:
             self._drain_until = None
         elif self._drain_until is None:
             self._drain_until = board.now + settings.drain

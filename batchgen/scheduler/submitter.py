@@ -240,7 +240,8 @@ class Submitter:
             board.halt(Stop.UNAUTHORIZED, f"the API refuses the key ({printable(answer.error_type)}): check API18_KEY")
         elif isinstance(answer, NoBalance) and board.terms.wait_for_balance:
             log.warning("the balance is used up; asking again in %.0f s", _BALANCE_INTERVAL)
-            board.hold = board.hold.wait(board.now, _BALANCE_INTERVAL)
+            board.weather = board.weather.definite()
+            board.hold = board.hold.answered().wait(board.now, _BALANCE_INTERVAL)
             self._retry(work, board.hold.until)
         elif isinstance(answer, NoBalance):
             board.halt(Stop.BALANCE, _BALANCE.get(answer.error_type, printable(answer.message)))

@@ -5,7 +5,7 @@ import random
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -77,7 +77,7 @@ class World:
 
     def invoke(
         self, *, settings: Settings | None = None, account: str = "key", buying: bool = True,
-        crash_at: int | None = None, at: Sequence[tuple[float, Callable[[Scheduler], None]]] = (),
+        wait_for_balance: bool = False, crash_at: int | None = None, at: Sequence[tuple[float, Callable[[Scheduler], None]]] = (),
         before: Callable[[Journal], None] = lambda _: None,
     ) -> Outcome:  # fmt: skip
         """Run once, as `batchgen run` would (or `collect`, not `buying`), to its end or to the `crash_at`-th step.
@@ -93,7 +93,9 @@ class World:
                 journal.doubt_interrupted()
                 before(journal)
             fuse, witness = Fuse(crash_at), Witness(self.provider, journal)
-            board = self._board(journal, settings or self.settings, account, buying=buying, fuse=fuse, witness=witness)
+            terms = self._terms(settings or self.settings, account)
+            terms = replace(terms, buying=buying, wait_for_balance=wait_for_balance)
+            board = self._board(journal, terms, fuse, witness)
             witness.board = board
             started = self.clock.seconds
             ending = self._drive(Scheduler(board), fuse, at)
@@ -136,24 +138,17 @@ class World:
         journal.list_items(stage)
         stage.unlink()
 
-    def _board(
-        self,
-        journal: Journal,
-        settings: Settings,
-        account: str,
-        *,
-        buying: bool,
-        fuse: Fuse,
-        witness: Witness,
-    ) -> Board:
-        spend = journal.spend()
-        purse = Purse(Money(spend.charged, spend.refunded, in_doubt=spend.in_doubt), settings.max_cost, settings.budget)
+    def _terms(self, settings: Settings, account: str) -> Terms:
         models = {item.model for item in self.items}
-        record = WatchedRecorder(journal, fuse, witness, self.draws)
-        api = WatchedApi(MemoryApi(self.provider, account), fuse, witness)
-        seams = Seams(api, journal, record, self.folder, self.clock.utc_now, self.draws, _at_once)
         endpoints = dict.fromkeys(models, "/v1/images/generations")
-        terms = Terms(settings, account, "virtual", endpoints, dict.fromkeys(models, "image"), buying)
+        return Terms(settings, account, "virtual", endpoints, dict.fromkeys(models, "image"))
+
+    def _board(self, journal: Journal, terms: Terms, fuse: Fuse, witness: Witness) -> Board:
+        spend, settings = journal.spend(), terms.settings
+        purse = Purse(Money(spend.charged, spend.refunded, in_doubt=spend.in_doubt), settings.max_cost, settings.budget)
+        record = WatchedRecorder(journal, fuse, witness, self.draws)
+        api = WatchedApi(MemoryApi(self.provider, terms.account), fuse, witness)
+        seams = Seams(api, journal, record, self.folder, self.clock.utc_now, self.draws, _at_once)
         return Board(seams, terms, purse, journal.counts())
 
     def _drive(
