@@ -77,7 +77,8 @@ class World:
 
     def invoke(
         self, *, settings: Settings | None = None, account: str = "key", buying: bool = True,
-        wait_for_balance: bool = False, crash_at: int | None = None, at: Sequence[tuple[float, Callable[[Scheduler], None]]] = (),
+        wait_for_balance: bool = False, crash_at: int | None = None,
+        at: Sequence[tuple[float, Callable[[Scheduler], None]]] = (),
         before: Callable[[Journal], None] = lambda _: None,
     ) -> Outcome:  # fmt: skip
         """Run once, as `batchgen run` would (or `collect`, not `buying`), to its end or to the `crash_at`-th step.
