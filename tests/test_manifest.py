@@ -3,6 +3,7 @@
 import json
 import sqlite3
 import time
+import tracemalloc
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
@@ -430,6 +431,21 @@ def test_a_matrix_without_end_is_refused_at_once(tmp_path: Path) -> None:
 def test_too_many_tags(tmp_path: Path) -> None:
     entries = [{"prompt": "x", "model": HERA, "tags": {f"t{n}": 1}} for n in range(300)]
     assert "more than 256 different tags" in problems(tmp_path, {"items": entries})[-1]
+
+
+def test_memory_does_not_grow_with_the_items(tmp_path: Path) -> None:
+    peaks = []
+    for count in (4_000, 16_000):
+        lines = "".join(f"- {{id: i{n}, prompt: A mug number {n}, num_images: {n % 9 + 1}}}\n" for n in range(count))
+        text = f"version: 1\nname: m\ndefaults: {{model: {HERA}}}\nitems:\n{lines}"
+        path = tmp_path / "m.yaml"
+        path.write_text(text, encoding="utf-8")
+        del lines, text
+        tracemalloc.start()
+        stage_manifest(path, tmp_path / "stage", CATALOG)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.2 * peaks[0]
 
 
 def test_messages_carry_no_control_characters(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from batchgen.manifest.document import Document, List, Map, PureParser, default_parser
+from batchgen.manifest.document import Document, PureParser, default_parser
+from batchgen.manifest.nodes import List, Map
 from batchgen.manifest.problems import BrokenOffError, Problems
 from batchgen.manifest.reader import MAX_SCALAR
 from batchgen.manifest.values import text_of

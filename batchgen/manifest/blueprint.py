@@ -7,9 +7,9 @@ from itertools import product
 from typing import Any, Literal
 
 from batchgen.catalog import nearest
-from batchgen.manifest.document import List, Map
 from batchgen.manifest.header import check_tags
 from batchgen.manifest.ids import ID, ID_RULE
+from batchgen.manifest.nodes import List, Map
 from batchgen.manifest.problems import Mark, Problems
 from batchgen.manifest.template import names_in
 from batchgen.manifest.values import text_of

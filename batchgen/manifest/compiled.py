@@ -9,10 +9,10 @@ from typing import Any
 
 from batchgen.catalog import Catalog, Model
 from batchgen.manifest.blueprint import Blueprint, Origin, Written
-from batchgen.manifest.document import Map
 from batchgen.manifest.filling import NOTED, TAG, Maker, Scope, value_maker
 from batchgen.manifest.header import Header
 from batchgen.manifest.intake import MAX_TAGS, Intake
+from batchgen.manifest.nodes import Map
 from batchgen.manifest.problems import Mark, Problems
 from batchgen.manifest.rows import Rows
 from batchgen.manifest.template import Template, names_in, parse_template

@@ -9,7 +9,6 @@ what they expand to.
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -29,61 +28,19 @@ from yaml.reader import Reader as YamlReader
 from yaml.reader import ReaderError
 from yaml.scanner import Scanner
 
-from batchgen.manifest.problems import BrokenOffError, Mark, Problems, lines_of
+from batchgen.manifest.nodes import Anchors, List, Map, TooMuchError
+from batchgen.manifest.problems import BrokenOffError, Mark, Problems
 from batchgen.manifest.reader import Reader, UnfitError, first_control, line_of, restore
-from batchgen.manifest.values import Real, Whole
+from batchgen.manifest.syntax import explained
+from batchgen.manifest.values import Real, core_value
 from batchgen.text import printable
 
 MAX_DEPTH = 64
-MAX_ANCHORS = 10_000
-MAX_EXPANDED = 1_000_000
-"""Nodes that aliases may add to what is written; ten for each character read are allowed besides."""
 
-_CORE = re.compile(
-    r"(?P<null>~|null|Null|NULL|)|(?P<true>true|True|TRUE)|(?P<false>false|False|FALSE)"
-    r"|(?P<int>[-+]?[0-9]+)|(?P<oct>0o[0-7]+)|(?P<hex>0x[0-9a-fA-F]+)"
-    r"|(?P<float>[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))"
-)
 _MAY_BE_NO_TEXT = frozenset("0123456789+-.~nNtTfF")
 _NAMES_KEPT = 1_000
 _TAG = "tag:yaml.org,2002:"
 _SURROGATE = re.compile("[\ud800-\udfff]")
-
-
-class Map(dict[str, Any]):
-    """A mapping that knows where it, its keys and its values stand."""
-
-    __slots__ = ("events", "mark")
-
-    def __init__(self, mark: Mark) -> None:
-        super().__init__()
-        self.mark = mark
-        self.events: dict[str, tuple[Any, Any]] = {}
-
-    def key_mark(self, key: str) -> Mark:
-        """Return where `key` is written."""
-        mark: Mark = self.events[key][0].start_mark
-        return mark
-
-    def value_mark(self, key: str) -> Mark:
-        """Return where the value of `key` is written; an alias stands where it is used."""
-        mark: Mark = self.events[key][1].start_mark
-        return mark
-
-
-class List(list[Any]):
-    """A list that knows where its entries stand."""
-
-    __slots__ = ("events",)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.events: list[Any] = []
-
-    def mark(self, index: int) -> Mark:
-        """Return where an entry is written."""
-        mark: Mark = self.events[index].start_mark
-        return mark
 
 
 class PureParser(YamlReader, Scanner, Parser):
@@ -127,10 +84,7 @@ class Document:
         self._problems = problems
         self._reader = Reader(file)
         self._make_parser = parser or default_parser()
-        self._anchors: dict[str, Any] = {}
-        self._weights: dict[int, tuple[Any, int]] = {}
-        self._anchored = 0
-        self._expanded = 0
+        self._anchors = Anchors()
         self._get: Callable[[], Any]
         self._last: Any = None
         self._names: dict[str, str] = {}
@@ -157,7 +111,7 @@ class Document:
         except ReaderError as error:
             raise self._control() from error
         except yaml.MarkedYAMLError as error:
-            raise self._problems.broken_off(*_explained(error, self._path)) from error
+            raise self._problems.broken_off(*explained(error, self._path)) from error
 
     def _root(self) -> Any:
         """Return the event with which the map of the document begins."""
@@ -199,7 +153,7 @@ class Document:
                 yield self._node(event, 2), event.start_mark
         if start.anchor is not None:
             # A list that is never held as a whole cannot be what an alias stands for.
-            self._anchors.pop(start.anchor, None)
+            self._anchors.drop(start.anchor)
 
     def _next(self) -> Any:
         event = self._get()
@@ -225,15 +179,11 @@ class Document:
                 self._bad_tag(event)
             value = self._map(event, depth + 1) if kind is MappingStartEvent else self._list(depth + 1)
         if event.anchor is not None:
-            self._anchor(event, value)
+            try:
+                self._anchors.put(event.anchor, value)
+            except TooMuchError as error:
+                raise self._problems.broken_off(event.start_mark, str(error)) from error
         return value
-
-    def _anchor(self, event: Any, value: Any) -> None:
-        self._anchored += 1
-        if self._anchored > MAX_ANCHORS:
-            raise self._problems.broken_off(event.start_mark, f"more than {MAX_ANCHORS:,} anchors")
-        self._anchors[event.anchor] = value
-        self._weights[id(value)] = (value, self._weigh(value))
 
     def _map(self, start: Any, depth: int) -> Map:
         result = Map(start.start_mark)
@@ -323,7 +273,7 @@ class Document:
 
     def _resolved(self, event: Any, value: str) -> Any:
         try:
-            return _plain(value)
+            return core_value(value)
         except ValueError:
             self._problems.at(event.start_mark, "this number is too long")
             return 0
@@ -352,22 +302,10 @@ class Document:
                 event.start_mark, f"the alias `*{event.anchor}` has no anchor `&{event.anchor}` before it"
             )
             return None
-        value = self._anchors[event.anchor]
-        self._expanded += self._weigh(value)
-        if self._expanded > MAX_EXPANDED + 10 * event.start_mark.index:
-            raise self._problems.broken_off(event.start_mark, "the aliases of this manifest expand to too much")
-        return value
-
-    def _weigh(self, value: Any) -> int:
-        """Return how many nodes a value stands for; long texts count for more. What has an anchor is weighed once."""
-        known = self._weights.get(id(value))
-        if known is not None and known[0] is value:
-            return known[1]
-        if isinstance(value, Map):
-            return 1 + sum(1 + self._weigh(entry) for entry in value.values())
-        if isinstance(value, List):
-            return 1 + sum(map(self._weigh, value))
-        return 1 + (len(value) >> 7 if isinstance(value, str) else 0)
+        try:
+            return self._anchors.expand(event.anchor, event.start_mark.index)
+        except TooMuchError as error:
+            raise self._problems.broken_off(event.start_mark, str(error)) from error
 
     # ---- what cannot be read --------------------------------------------------------------------------------------
 
@@ -385,26 +323,6 @@ class Document:
         return self._problems.broken_off(_Place(*line_of(self._path, offset)), message)
 
 
-@lru_cache(maxsize=4096)
-def _plain(text: str) -> Any:
-    """Return what a plain scalar stands for. Raises ValueError for an integer of thousands of digits."""
-    found = _CORE.fullmatch(text)
-    match found.lastgroup if found is not None else None:
-        case "null":
-            return None
-        case "true":
-            return True
-        case "false":
-            return False
-        case "float":
-            return Real.read(text)
-        case "int":
-            return Whole.read(text)
-        case "oct" | "hex" as kind:
-            return Whole.read(text, 8 if kind == "oct" else 16)
-    return text
-
-
 class _Place:
     def __init__(self, line: int, column: int) -> None:
         self.line = line
@@ -413,49 +331,3 @@ class _Place:
 
 def _spelled(event: Any) -> str:
     return event.value if isinstance(event, ScalarEvent) else ""
-
-
-_NEVER_CLOSED = ("found unexpected end of stream", "found unexpected document indicator")
-_UNCLOSED = (
-    "`{what}` is not closed, or a comma is missing; a value with `${{name}}`, `: ` or a comma in it needs quotes here"
-)
-_IN_PLAIN_WORDS = {
-    "mapping values are not allowed": "`: ` is not allowed here: put the value in quotes, or mend the indentation",
-    "block sequence entries are not allowed": "a list entry `- ` is not allowed here: begin it on a line of its own",
-    "did not find expected ',' or ']'": _UNCLOSED.format(what="["),
-    "expected ',' or ']'": _UNCLOSED.format(what="["),
-    "did not find expected ',' or '}'": _UNCLOSED.format(what="{"),
-    "expected ',' or '}'": _UNCLOSED.format(what="{"),
-    "did not find expected key": "the indentation does not fit what stands above",
-    "did not find expected '-' indicator": "the indentation does not fit the list above",
-    "expected <block end>": "the indentation does not fit what stands above",
-    "could not find expected ':'": "a key without `:`, or a text that goes on where a key should begin",
-    "found invalid Unicode character escape code": "half of a surrogate pair; write both, as in \\ud83c\\udfa8",
-    "found unknown escape character": "an escape that YAML does not know; in double quotes a backslash is written \\\\",
-    "did not find expected hexdecimal number": "an escape without its hexadecimal digits",
-    "found a tab character": "tabs cannot indent; use blanks",
-    "found undefined tag handle": "a tag that YAML does not know; remove it",
-}
-_NO_START = {
-    "\t": "tabs cannot indent; use blanks",
-    "@": "a text cannot begin with `@`; put it in quotes",
-    "`": "a text cannot begin with a backtick; put it in quotes",
-    "%": "a text cannot begin with `%`; put it in quotes",
-}
-
-
-def _explained(error: yaml.MarkedYAMLError, path: Path) -> tuple[Mark | None, str]:
-    """Return place and meaning of a syntax error in plain words, the parser's own where there are no better ones."""
-    problem = error.problem or "this is no YAML"
-    mark: Any = error.problem_mark or error.context_mark
-    if "quoted scalar" in (error.context or "") and problem in _NEVER_CLOSED:
-        return error.context_mark, "the quote that opens here is never closed"
-    if "cannot start any token" in problem and mark is not None:
-        line = dict(lines_of(path, {mark.line + 1}, universal=True)).get(mark.line + 1, "")
-        start = line[mark.column : mark.column + 1]
-        if start in _NO_START:
-            return mark, _NO_START[start]
-    for words, meaning in _IN_PLAIN_WORDS.items():
-        if words in problem:
-            return mark, meaning
-    return mark, f"this cannot be read as YAML: {printable(problem, 200)}"

@@ -8,11 +8,11 @@ from typing import Any
 from batchgen.catalog import BodyProblem, Catalog
 from batchgen.manifest.blueprint import EXPANDING, read_blueprint
 from batchgen.manifest.compiled import Context, Shared
-from batchgen.manifest.document import List, Map
 from batchgen.manifest.expansion import Expansion
 from batchgen.manifest.header import Header, tag_fault
 from batchgen.manifest.ids import ID
 from batchgen.manifest.intake import Intake, Request, Tags
+from batchgen.manifest.nodes import List, Map
 from batchgen.manifest.problems import BrokenOffError, Mark, Problems
 from batchgen.manifest.template import has_variables
 from batchgen.manifest.values import plain_value, text_of

@@ -13,10 +13,10 @@ from typing import Any
 from batchgen.catalog import BodyProblem, Model
 from batchgen.manifest.blueprint import Blueprint
 from batchgen.manifest.compiled import Compiled, Context, Prepared, Slot
-from batchgen.manifest.document import List
 from batchgen.manifest.filling import ABSENT, NOTED
 from batchgen.manifest.ids import ID, ID_RULE, fit
 from batchgen.manifest.intake import Request, Tags
+from batchgen.manifest.nodes import List
 from batchgen.manifest.problems import BrokenOffError, Mark
 from batchgen.manifest.rows import CannotOpenError, Rows, RowsError, open_rows
 from batchgen.manifest.template import FillError, Variables

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from batchgen.catalog import Catalog, nearest
-from batchgen.manifest.document import Map
+from batchgen.manifest.nodes import Map
 from batchgen.manifest.paths import DEFAULT_PATH, PathError, PathTemplate, read_path
 from batchgen.manifest.problems import Mark, Problems
 from batchgen.settings import BY_NAME, RUN_NAME, parse_setting

@@ -11,7 +11,6 @@ from batchgen.errors import DiskError
 from batchgen.files import disk_errors
 
 _BATCH = 2_000
-_PAGE = 16_384
 _CACHE_KIB = 2_048
 _FETCHED = 1_000
 
@@ -129,7 +128,6 @@ def open_stage(database: Path) -> Iterator[Stage]:
         database.unlink(missing_ok=True)
     with _sqlite_errors(database), closing(sqlite3.connect(database, isolation_level=None)) as db:
         for pragma in (
-            f"page_size = {_PAGE}",
             "journal_mode = OFF",
             "synchronous = OFF",
             "locking_mode = EXCLUSIVE",

@@ -8,10 +8,11 @@ from typing import Any
 
 from batchgen.catalog import Catalog
 from batchgen.errors import UsageError
-from batchgen.manifest.document import Document, Map
+from batchgen.manifest.document import Document
 from batchgen.manifest.expand import Expander
 from batchgen.manifest.header import Entry, Header, read_header
 from batchgen.manifest.intake import Intake
+from batchgen.manifest.nodes import Map
 from batchgen.manifest.paths import PathError, PathTemplate, read_path
 from batchgen.manifest.problems import BrokenOffError, Mark, Problems
 from batchgen.manifest.stage import Stage, open_stage

@@ -1,6 +1,14 @@
 """Scalars that remember how they were written, and values as text."""
 
+import re
+from functools import lru_cache
 from typing import Any
+
+_CORE = re.compile(
+    r"(?P<null>~|null|Null|NULL|)|(?P<true>true|True|TRUE)|(?P<false>false|False|FALSE)"
+    r"|(?P<int>[-+]?[0-9]+)|(?P<oct>0o[0-7]+)|(?P<hex>0x[0-9a-fA-F]+)"
+    r"|(?P<float>[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))"
+)
 
 
 class Whole(int):
@@ -62,3 +70,26 @@ def plain_value(value: Any) -> Any:
     if isinstance(value, list):
         return [plain_value(entry) for entry in value]
     return value
+
+
+@lru_cache(maxsize=4096)
+def core_value(text: str) -> Any:
+    """Return what a plain scalar stands for by the core schema of YAML 1.2 (section 10.3.2).
+
+    Raises ValueError for an integer of thousands of digits.
+    """
+    found = _CORE.fullmatch(text)
+    match found.lastgroup if found is not None else None:
+        case "null":
+            return None
+        case "true":
+            return True
+        case "false":
+            return False
+        case "float":
+            return Real.read(text)
+        case "int":
+            return Whole.read(text)
+        case "oct" | "hex" as kind:
+            return Whole.read(text, 8 if kind == "oct" else 16)
+    return text
