@@ -17,7 +17,7 @@ from batchgen.scheduler.board import Flight
 from batchgen.scheduler.poller import Poller
 from batchgen.scheduler.submitter import Submitter
 from batchgen.settings import Settings
-from batchgen.virtual import Fault, Faults, World, make_items
+from batchgen.virtual import DeadlockError, Fault, Faults, SpinningError, World, make_items
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 
@@ -155,6 +155,13 @@ def gives_a_job_up_after_one_unanswered_poll(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Poller, "_not_answered", give_up)
 
 
+def asks_for_a_job_only_once(patch: pytest.MonkeyPatch) -> None:
+    async def enough(self: Poller, flight: Flight) -> None:
+        self._board.in_flight -= 1
+
+    patch.setattr(Poller, "_still_processing", enough)
+
+
 MISTAKES: list[Plant] = [
     sends_again_after_every_error,
     sends_again_after_a_crash,
@@ -167,6 +174,7 @@ MISTAKES: list[Plant] = [
     saves_a_page_of_html,
     takes_a_lost_answer_for_a_refusal,
     gives_a_job_up_after_one_unanswered_poll,
+    asks_for_a_job_only_once,
 ]
 
 
@@ -174,3 +182,25 @@ MISTAKES: list[Plant] = [
 def test_a_planted_mistake_is_caught(plant: Plant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plant(monkeypatch)
     assert gauntlet(tmp_path)
+
+
+def test_a_run_that_spins_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = Poller.start
+
+    def now(self: Poller) -> float | None:
+        return None if start(self) is None else self._board.now
+
+    monkeypatch.setattr(Poller, "start", now)
+    with pytest.raises(SpinningError):
+        gauntlet(tmp_path)
+
+
+def test_a_run_that_waits_for_nothing_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = Poller.start
+
+    def never(self: Poller) -> None:
+        start(self)
+
+    monkeypatch.setattr(Poller, "start", never)
+    with pytest.raises(DeadlockError):
+        gauntlet(tmp_path)

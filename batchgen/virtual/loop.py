@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 _T = TypeVar("_T")
 _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
-MOST_TURNS = 50_000
+MOST_TURNS = 10_000
 """Turns of the loop within one simulated second beyond which it counts as spinning."""
 
 

@@ -1,5 +1,6 @@
 """Long soaks: one seed makes one story of faults, crashes and invocations; then the faults stop, and all must end."""
 
+import math
 import random
 from collections import Counter
 from dataclasses import dataclass
@@ -68,7 +69,7 @@ def soak(seed: int, items: int, folder: Path) -> Story:
     invocations = 0
     for _ in range(draws.randint(2, _CHAOS)):
         invocations += 1
-        crash_at = int(draws.lognormvariate(6.0, 1.5)) + 1 if draws.random() < 0.7 else None
+        crash_at = int(draws.lognormvariate(math.log(7 * items), 1.5)) + 1 if draws.random() < 0.7 else None
         at = [(draws.uniform(0, 600), lambda s: s.interrupt())] if draws.random() < 0.2 else []
         world.invoke(buying=draws.random() < 0.9, crash_at=crash_at, at=at)
         world.clock.advance(draws.choice((1.0, 60.0, 3600.0)))
@@ -96,7 +97,7 @@ def _world(seed: int, items: int, folder: Path, draws: random.Random) -> World:
     """Return the world of a story: some faults at some rates, some storms, some limits."""
     kinds = [*AT_SUBMISSION, *AT_JOB, *AT_POLL, *AT_FILE, *AT_FIRST_LOOK]
     rates = {kind: draws.choice((0.01, 0.03, 0.1)) for kind in kinds if draws.random() < 0.4}
-    # One in a hundred of these ends an invocation: more would leave nothing to see.
+    # Each of these ends an invocation: more of them would leave nothing to see.
     rates |= {kind: 0.0005 for kind in (Fault.UNAUTHORIZED, Fault.NO_BALANCE) if kind in rates}
     if draws.random() < 0.2:
         rates[Fault.DRIFT] = 0.1
