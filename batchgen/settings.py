@@ -14,6 +14,9 @@ from batchgen.errors import UsageError
 RUN_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 """What a run may be called; it names a folder."""
 
+SHORTEST_POLL = 0.01
+"""Seconds; the provider asks for 2 to 5 (API reference, section 4), less makes sense against the simulator only."""
+
 Kind = Literal["count", "usd", "seconds", "text"]
 
 
@@ -158,6 +161,8 @@ def resolve_settings(flags: Mapping[str, Any], environment: Mapping[str, str], m
         if flags.get(setting.name) is not None:
             chosen[setting.name] = _parsed(setting, setting.option, flags[setting.name])
     settings = Settings(**{f.name: chosen[f.name] for f in fields(Settings) if f.name in chosen})
+    if settings.poll_min < SHORTEST_POLL:
+        raise UsageError(f"poll_min is {settings.poll_min:g} s; polls come at least {SHORTEST_POLL:g} s apart")
     if settings.poll_max < settings.poll_min:
         raise UsageError(f"poll_max ({settings.poll_max:g} s) is shorter than poll_min ({settings.poll_min:g} s)")
     return settings

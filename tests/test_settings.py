@@ -119,6 +119,8 @@ def test_a_variable_is_checked_even_where_a_flag_wins() -> None:
 
 
 def test_the_polls_must_leave_a_range() -> None:
+    with pytest.raises(UsageError, match=r"poll_min is 0 s; polls come at least 0\.01 s apart"):
+        resolve_settings({"poll_min": "0"}, {}, {})
     with pytest.raises(UsageError, match=r"poll_max \(5 s\) is shorter than poll_min \(9 s\)"):
         resolve_settings({"poll_min": "9"}, {}, {})
     assert resolve_settings({"poll_min": "9", "poll_max": "9"}, {}, {}).poll_min == 9.0
