@@ -189,22 +189,29 @@ class Document:
         result = Map(start.start_mark)
         events, merges = result.events, []
         # Nearly all of the time of reading is spent here, hence the locals, and the first look for what is usual.
-        get, reader, scalar, names = self._get, self._reader, self._scalar, self._names
+        get, reader, names = self._get, self._reader, self._names
         while True:
-            self._last = event = get()
-            if type(event) is MappingEndEvent:
+            event = get()
+            key = None
+            if type(event) is ScalarEvent:
+                if event.implicit[0] and event.anchor is None:
+                    key = names.get(event.value)
+            elif type(event) is MappingEndEvent:
                 break
-            usual = type(event) is ScalarEvent and event.implicit[0] and event.tag is None and event.anchor is None
-            key = names.get(event.value) if usual else None
+            self._last = event
             if key is None:
                 key = self._key(event)
             value_event = get()
             reader.quiet = 0
-            if type(value_event) is ScalarEvent and value_event.anchor is None:
-                value = scalar(value_event)
-            else:
+            if type(value_event) is not ScalarEvent or value_event.anchor is not None:
                 self._last = value_event
                 value = self._node(value_event, depth)
+            elif reader.hidden or value_event.tag is not None:
+                value = self._scalar(value_event)
+            else:
+                value = value_event.value
+                if not value_event.style and (not value or value[0] in _MAY_BE_NO_TEXT):
+                    value = self._resolved(value_event, value)
             if key is None:
                 continue
             if key == "<<" and not event.style:

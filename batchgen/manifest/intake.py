@@ -1,6 +1,5 @@
 """Takes finished requests in: checks them against the tables, gives them id, digest, price and path, stages them."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from json.encoder import encode_basestring as _quoted
 from typing import Any, NamedTuple, Protocol
@@ -15,7 +14,6 @@ from batchgen.manifest.stage import Stage
 
 MAX_TAGS = 256
 """Different tags in one manifest; each is a column of the ledger."""
-_PRICES_KEPT = 4_096
 
 
 class Tags(NamedTuple):
@@ -55,6 +53,20 @@ class Request(NamedTuple):
     source: str
 
 
+class _Tally:
+    """What is known of one model, and how many items it makes."""
+
+    __slots__ = ("items", "never_seeded", "priced", "prices", "unseeded")
+
+    def __init__(self, model: Model) -> None:
+        self.items = 0
+        self.unseeded = 0
+        self.never_seeded = model.seed is None
+        self.priced = (*model.price.by, *([model.price.times] if model.price.times else []))
+        """The parameters that the price depends on."""
+        self.prices: dict[tuple[Any, ...], str] = {}
+
+
 class Intake:
     """Everything that a manifest asks for, one request after the other."""
 
@@ -64,10 +76,18 @@ class Intake:
         # The template that everyone has needs no filling.
         self._path_is_id = path.template.parts == ("", "id", "")
         self._stage = stage
-        self._prices: dict[tuple[Any, ...], str] = {}
+        self._tallies: dict[str, _Tally] = {}
         self.tag_names: set[str] = set()
-        self.by_model: Counter[str] = Counter()
-        self.unseeded: Counter[str] = Counter()
+
+    @property
+    def by_model(self) -> dict[str, int]:
+        """Items of each model."""
+        return {model_id: tally.items for model_id, tally in self._tallies.items()}
+
+    @property
+    def unseeded(self) -> dict[str, int]:
+        """Items of each model that cannot be reproduced, where there are any."""
+        return {model_id: tally.unseeded for model_id, tally in self._tallies.items() if tally.unseeded}
 
     def take(self, request: Request, place: Place) -> None:
         """Check and stage one request. Raises BrokenOffError past the bound on items."""
@@ -122,23 +142,18 @@ class Intake:
             except PathError as error:
                 place.of_item(str(error))
                 return
-        self.by_model[model.id] += 1
-        if "seed" not in body or not reproducible(model, body):
-            self.unseeded[model.id] += 1
+        tally = self._tallies.get(model.id)
+        if tally is None:
+            tally = self._tallies[model.id] = _Tally(model)
+        tally.items += 1
+        if tally.never_seeded or "seed" not in body or not reproducible(model, body):
+            tally.unseeded += 1
+        price = tally.prices.get(key := tuple(map(body.get, tally.priced)))
+        if price is None:
+            price = tally.prices[key] = format(price_of(model, body), "f")
         generated = 0 if request.id is not None else 1
-        price = self._price(model, body)
         self._stage.add(
             (item_id, digest, model.id, canonical, request.tags.text, path, request.source, price, generated)
         )
         if self._stage.count > MAX_ITEMS:
             raise place.of_item(f"a manifest may have {MAX_ITEMS:,} items, and this one has more")
-
-    def _price(self, model: Model, body: Mapping[str, Any]) -> str:
-        price = model.price
-        key = (model.id, *[body.get(name) for name in price.by], body.get(price.times) if price.times else None)
-        known = self._prices.get(key)
-        if known is None:
-            if len(self._prices) >= _PRICES_KEPT:
-                self._prices.clear()
-            known = self._prices[key] = format(price_of(model, body), "f")
-        return known

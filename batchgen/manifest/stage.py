@@ -61,7 +61,7 @@ class Stage:
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
-        self._batch: list[tuple[int | str, ...]] = []
+        self._batch: list[Record] = []
         self.count = 0
         """Items so far."""
         self.generated = 0
@@ -71,15 +71,15 @@ class Stage:
         """Stage one item behind the others."""
         self.count += 1
         self.generated += record[-1]
-        self._batch.append((self.count, *record))
+        self._batch.append(record)
         if len(self._batch) >= _BATCH:
             self.flush()
 
     def flush(self) -> None:
         """Write what `add` holds back."""
         self._db.executemany(
-            "INSERT INTO item (position, id, digest, model, body, tags, path, source, estimated, generated)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO item (id, digest, model, body, tags, path, source, estimated, generated)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             self._batch,
         )
         self._batch.clear()
