@@ -12,6 +12,7 @@ import click
 from batchgen.client import parse_base_url
 from batchgen.credentials import ApiKey, find_key
 from batchgen.run import SIMULATED_KEY, SIMULATOR, Binding, Summary, format_summary, simulator, summary_json
+from batchgen.text import printable
 
 DEFAULT_BASE_URL = "https://api18.dev"
 
@@ -54,6 +55,6 @@ def tell(summary: Summary, *, as_json: bool, quiet: bool) -> int:
         click.echo(json.dumps(summary_json(summary), indent=2))
     elif not quiet:
         click.echo(format_summary(summary))
-    elif summary.stop is not None:
-        click.echo(f"stopped: {summary.detail}", err=True)
+    if summary.stop is not None and (as_json or quiet):
+        click.echo(f"stopped: {printable(summary.detail, 2000)}", err=True)
     return summary.exit_code
