@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft7Validator
 
-from batchgen.catalog import BodyChecker, load_catalog, price_of
+from batchgen.catalog import BodyChecker, load_catalog, price_of, reproducible
 from batchgen.digest import canonical_json, digest_of
 from batchgen.errors import ManifestError
 from batchgen.manifest import stage_manifest
@@ -40,7 +41,7 @@ def staged(manifest: Path, stage: Path) -> list[dict[str, Any]]:
     columns = "id, digest, model, body, tags, path, source, estimated"
     with closing(sqlite3.connect(stage)) as db:
         db.row_factory = sqlite3.Row
-        return [dict(row) for row in db.execute(f"SELECT {columns} FROM item ORDER BY position")]  # noqa: S608 - ours
+        return [dict(row) for row in db.execute(f"SELECT {columns} FROM item ORDER BY position")]
 
 
 def document(path: Path) -> dict[str, Any]:
@@ -81,6 +82,7 @@ def test_a_valid_example_makes_what_is_written_beside_it(manifest: Path, tmp_pat
 @pytest.mark.parametrize("manifest", [*VALID, *FOR_USERS], ids=lambda path: path.stem)
 def test_what_is_staged_is_consistent(manifest: Path, tmp_path: Path) -> None:
     check = BodyChecker(CATALOG, gate=False)
+    unseeded: Counter[str] = Counter()
     for item in staged(manifest, tmp_path / "stage"):
         body = json.loads(item["body"])
         assert item["body"] == canonical_json(body)
@@ -89,8 +91,10 @@ def test_what_is_staged_is_consistent(manifest: Path, tmp_path: Path) -> None:
         assert check.problems(item["model"], body) == ()
         model = CATALOG.model(item["model"])
         assert model is not None
+        unseeded[model.id] += not reproducible(model, body)
         assert item["estimated"] == format(price_of(model, body), "f")
         assert list(json.loads(item["tags"])) == sorted(json.loads(item["tags"]))
+    assert dict(stage_manifest(manifest, tmp_path / "stage", CATALOG).unseeded) == +unseeded
 
 
 @pytest.mark.parametrize("manifest", [*VALID, *FOR_USERS], ids=lambda path: path.stem)

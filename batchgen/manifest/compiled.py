@@ -54,6 +54,8 @@ class Context:
     def note_tags(self, names: Iterable[str], mark: Mark) -> None:
         """Remember the names of tags. Raises BrokenOffError where there are too many."""
         known = self.intake.tag_names
+        if known.issuperset(names):
+            return
         known.update(names)
         if len(known) > MAX_TAGS:
             raise self.problems.broken_off(mark, f"more than {MAX_TAGS} different tags; each is a column of the ledger")

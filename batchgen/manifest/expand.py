@@ -118,12 +118,18 @@ class Expander:
         own = item.get("tags")
         if own is None or self._tags is None:
             return self._tags
-        if type(own) is not Map or any(tag_fault(name, value) for name, value in own.items()):
+        if type(own) is not Map:
             return None
-        tags = self._constant_tags({**(self._context.header.tags or {}), **own})
-        if tags is not None:
-            self._context.note_tags(tags.values, item.mark)
-        return tags
+        values = dict(self._tags.values)
+        for name, value in own.items():
+            if value is None:
+                values.pop(name, None)
+            elif tag_fault(name, value) is not None or (type(value) is str and "${" in value):
+                return None
+            else:
+                values[name] = text_of(value)
+        self._context.note_tags(values, item.mark)
+        return Tags.of(values)
 
     def _constant_tags(self, tags: Mapping[str, Any]) -> Tags | None:
         if any(map(has_variables, tags.values())) or any(isinstance(value, dict | list) for value in tags.values()):

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from json.encoder import encode_basestring as _quoted
 from typing import Any, NamedTuple, Protocol
 
-from batchgen.catalog import BodyChecker, BodyProblem, Catalog, Model, price_of, reproducible
+from batchgen.catalog import BodyChecker, BodyProblem, Catalog, Model, price_of
 from batchgen.digest import canonical_json, digest_of
 from batchgen.manifest.blueprint import MAX_ITEMS
 from batchgen.manifest.ids import derived_seed, generated_id
@@ -56,12 +56,14 @@ class Request(NamedTuple):
 class _Tally:
     """What is known of one model, and how many items it makes."""
 
-    __slots__ = ("items", "never_seeded", "priced", "prices", "unseeded")
+    __slots__ = ("items", "never_seeded", "priced", "prices", "random", "unseeded")
 
     def __init__(self, model: Model) -> None:
         self.items = 0
         self.unseeded = 0
+        # `reproducible` for every item without looking the parameter up for every item.
         self.never_seeded = model.seed is None
+        self.random = model.seed.random if model.seed is not None else None
         self.priced = (*model.price.by, *([model.price.times] if model.price.times else []))
         """The parameters that the price depends on."""
         self.prices: dict[tuple[Any, ...], str] = {}
@@ -146,7 +148,7 @@ class Intake:
         if tally is None:
             tally = self._tallies[model.id] = _Tally(model)
         tally.items += 1
-        if tally.never_seeded or "seed" not in body or not reproducible(model, body):
+        if tally.never_seeded or body.get("seed", tally.random) == tally.random:
             tally.unseeded += 1
         price = tally.prices.get(key := tuple(map(body.get, tally.priced)))
         if price is None:
