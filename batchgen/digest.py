@@ -8,6 +8,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+# Built once: `json.dumps` builds an encoder for each call that has settings of its own.
+_ENCODE = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 _PREFIX = b"batchgen request 1\n"
 
 
@@ -16,7 +18,7 @@ def canonical_json(body: Mapping[str, Any]) -> str:
 
     Raises ValueError for what JSON cannot carry (NaN, infinities).
     """
-    return json.dumps(body, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return _ENCODE(body)
 
 
 def digest_of(canonical: str) -> str:
