@@ -37,11 +37,11 @@ def manifest_schema(catalog: Catalog) -> Schema:
                 "description": "Names the run folder: lower-case letters, digits, dots, underscores, hyphens.",
                 "examples": ["spring-catalogue"],
             },
-            "description": {"type": "string", "description": "What the manifest is for, in your words."},
-            "run": _run_block(),
-            "tags": _ref("tags"),
-            "defaults": _defaults(catalog),
-            "model_defaults": _model_defaults(catalog),
+            "description": {"type": ["string", "null"], "description": "What the manifest is for, in your words."},
+            "run": _or_empty(_run_block()),
+            "tags": {"anyOf": [_ref("tags"), {"type": "null"}]},
+            "defaults": _or_empty(_defaults(catalog)),
+            "model_defaults": _or_empty(_model_defaults(catalog)),
             "items": {
                 "type": "array",
                 "minItems": 1,
@@ -240,7 +240,12 @@ def _widest(takers: list[tuple[str, Parameter]], *, everywhere: bool) -> Schema:
     default = {shown(parameter.default) for parameter in parameters}
     common = first if len(default) == 1 else replace(first, default=None)
     taken = "" if everywhere else f" Taken by {', '.join(model_id for model_id, _ in takers)}."
-    return {"description": f"{describe(common)}{taken}", **_or_template(*distinct)}
+    return {"description": f"{describe(common)}{taken}", **_or_template(*distinct, *_nothing(parameters))}
+
+
+def _nothing(parameters: list[Parameter]) -> list[Schema]:
+    """Return what admits `null`, which switches a default off, where some model can do without the parameter."""
+    return [] if all(parameter.required for parameter in parameters) else [{"type": "null"}]
 
 
 def _range(parameters: list[Parameter]) -> Schema:
@@ -262,7 +267,9 @@ def _bounds(parameter: Parameter) -> tuple[int | None, int | None]:
 def _templated(parameter: Parameter) -> Schema:
     annotated = parameter_schema(parameter)
     judged = value_schema(parameter)
-    return {name: value for name, value in annotated.items() if name not in judged} | _or_template(judged)
+    return {name: value for name, value in annotated.items() if name not in judged} | _or_template(
+        judged, *_nothing([parameter])
+    )
 
 
 def _or_template(*schemas: Schema) -> Schema:
@@ -278,6 +285,11 @@ def _or_template(*schemas: Schema) -> Schema:
 
 def _closed(properties: Schema) -> Schema:
     return {"type": "object", "additionalProperties": False, "properties": properties}
+
+
+def _or_empty(block: Schema) -> Schema:
+    """Return the schema of a block of which nothing but the key may be written."""
+    return block | {"type": ["object", "null"]}
 
 
 def _every_item(schema: Schema) -> Schema:
