@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
-from batchgen.journal.schema import open_for_reading, sqlite_errors
+from batchgen.journal.schema import open_for_reading, refuse_leftovers, sqlite_errors
 from batchgen.records import State
 
 
@@ -97,6 +97,8 @@ def compare(stage: Path, journal: Path, wanted: Callable[[str, str], bool]) -> I
     Raises RunFolderError for a damaged journal.
     """
     exists = journal.exists()
+    if not exists:
+        refuse_leftovers(journal.parent)
     with sqlite_errors(journal), closing(open_for_reading(journal) if exists else sqlite3.connect(":memory:")) as db:
         if db.in_transaction:
             db.execute("COMMIT")

@@ -2,11 +2,13 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from batchgen.errors import DiskError, RunFolderError
+from batchgen.errors import BatchgenError, DiskError, RunFolderError
+from batchgen.files import disk_errors
+from batchgen.journal.integrity import content_fault, log_fault, value_fault
 
 VERSION = 1
 FILE_NAME = "journal.sqlite3"
@@ -92,9 +94,15 @@ def moment(value: int) -> datetime:
 
 @contextmanager
 def sqlite_errors(path: Path) -> Iterator[None]:
-    """Translate SQLite's errors: a full or unwritable disk into DiskError, damage into RunFolderError."""
+    """Translate SQLite's errors: a full or unwritable disk into DiskError, damage into RunFolderError.
+
+    Damage can show in any way where rows become values; so whatever is raised, a journal that proves to be damaged is
+    the reason for it.
+    """
     try:
         yield
+    except BatchgenError:
+        raise
     except sqlite3.DatabaseError as error:
         primary = error.sqlite_errorcode & 0xFF if hasattr(error, "sqlite_errorcode") else None
         if primary in (
@@ -108,7 +116,26 @@ def sqlite_errors(path: Path) -> Iterator[None]:
             raise _damaged(path, str(error)) from error
         if primary == sqlite3.SQLITE_BUSY:
             raise RunFolderError(f"the journal {path} is locked by another program") from error
+        if str(error).startswith("Could not decode to UTF-8"):  # the module's own words, without a code
+            raise _damaged(path, "it holds a text that is not UTF-8") from error
+        _blame(path, error)
         raise
+    except Exception as error:
+        _blame(path, error)
+        raise
+
+
+def _blame(path: Path, error: Exception) -> None:
+    """Raise RunFolderError where the journal at `path` is damaged, for this is what `error` comes from."""
+    if not path.exists():
+        return
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)) as db:
+        try:
+            fault = content_fault(db) or value_fault(db)
+        except sqlite3.Error as another:
+            fault = str(another)
+    if fault is not None:
+        raise _damaged(path, fault) from error
 
 
 def _damaged(path: Path, why: str) -> RunFolderError:
@@ -118,14 +145,36 @@ def _damaged(path: Path, why: str) -> RunFolderError:
     )
 
 
+def refuse_leftovers(folder: Path) -> None:
+    """Raise RunFolderError where a folder without a journal holds what a run left: it would all be bought again."""
+    left = [name for name in _LEFTOVERS if (folder / name).exists()]
+    if left:
+        ledger = f" --skip-bought {folder / 'ledger.csv'}" if "ledger.csv" in left else ""
+        raise RunFolderError(
+            f"{folder} holds {' and '.join(left)} of a run, but no journal of what was bought, and starting anew would"
+            f" buy everything again; restore {FILE_NAME} from a backup, or begin another run with --run NAME{ledger}"
+        )
+
+
+_LEFTOVERS = ("files", "superseded", "ledger.csv")
+
+
 def open_database(path: Path, *, create: bool) -> sqlite3.Connection:
     """Open a journal for writing, durable at every commit; make its tables where `create` allows it.
 
     synchronous=FULL in WAL mode syncs the log before a commit returns (SQLite documentation, "PRAGMA synchronous");
     fullfsync asks macOS for the same. Raises RunFolderError for a damaged, missing or newer journal, DiskError.
     """
-    if not create and not path.exists():
-        raise RunFolderError(f"{path.parent} is no run folder: it has no {FILE_NAME}")
+    if not path.exists() or not path.stat().st_size:
+        if not create:
+            raise RunFolderError(f"{path.parent} is no run folder: it has no {FILE_NAME}, or an empty one")
+        refuse_leftovers(path.parent)
+        if path.with_name(f"{FILE_NAME}-wal").exists():
+            raise _damaged(path, "there is nothing but its log")
+    with disk_errors(path):
+        fault = log_fault(path)
+    if fault is not None:
+        raise _damaged(path, fault)
     with sqlite_errors(path):
         # One thread uses it at a time, but not always the one that opened it.
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
@@ -139,9 +188,12 @@ def open_database(path: Path, *, create: bool) -> sqlite3.Connection:
                 # Only a file without a single table is one whose making was cut short.
                 if not create or connection.execute("SELECT 1 FROM sqlite_master").fetchone():
                     raise _damaged(path, "it has no version")
+                refuse_leftovers(path.parent)
                 connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
             else:
                 _bring_forward(connection, path, version)
+                if fault := content_fault(connection):
+                    raise _damaged(path, fault)
         except BaseException:
             connection.close()
             raise
