@@ -51,9 +51,10 @@ def find_key(manifest_folder: Path | None, key_file: Path | None, environment: M
         try:
             return _checked(key_file.read_text(encoding="utf-8").strip(), str(key_file))
         except (OSError, UnicodeDecodeError) as error:
+            # Cut off from its cause, which holds the file's bytes.
             raise UsageError(
                 f"cannot read the key from {key_file}: {getattr(error, 'strerror', 'not UTF-8')}"
-            ) from error
+            ) from None
     if environment.get(VARIABLE):
         return _checked(environment[VARIABLE].strip(), VARIABLE)
     for folder in dict.fromkeys(f for f in (manifest_folder, Path()) if f is not None):
@@ -72,7 +73,7 @@ def _from_dotenv(path: Path) -> str | None:
     except (FileNotFoundError, IsADirectoryError):
         return None  # a folder of this name is somebody's virtual environment
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read {path}: {getattr(error, 'strerror', 'not UTF-8')}") from error
+        raise UsageError(f"cannot read {path}: {getattr(error, 'strerror', 'not UTF-8')}") from None
     found = None
     for line in lines:
         if match := _LINE.fullmatch(line):

@@ -1,6 +1,7 @@
 """The one place where errors become messages and exit codes (DESIGN, "Commands")."""
 
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -17,6 +18,7 @@ from batchgen.text import printable
 EXIT_CODES: tuple[tuple[type[BatchgenError], int], ...] = ((UsageError, 2), (OutsideError, 5), (RunFolderError, 6))
 BUG = 70
 INTERRUPTED = 130
+_KEYS = re.compile(r"api18_\w+")
 
 
 class _Output:
@@ -72,6 +74,7 @@ def guarded(arguments: list[str]) -> int:
     except click.exceptions.Exit as end:
         return end.exit_code
     except click.ClickException as error:
+        error.message = _without_keys(error.message)
         error.show(sys.stderr)
         return 2
     except (click.Abort, KeyboardInterrupt):
@@ -94,12 +97,18 @@ def _show(error: BatchgenError) -> None:
     # https://no-color.org: a NO_COLOR that is set and not empty means none; else click leaves colours to terminals.
     colour = False if os.environ.get("NO_COLOR") else None
     label = click.style("error:", fg="red", bold=True)
-    click.echo(f"{label} {printable(str(error), 4000)}", err=True, color=colour)
+    click.echo(f"{label} {_without_keys(printable(str(error), 4000))}", err=True, color=colour)
+
+
+def _without_keys(text: str) -> str:
+    """Return `text` without anything that has the form of a key: it may have been given where none belongs."""
+    return _KEYS.sub("api18_***", text)
 
 
 def _bug_report() -> str:
     """Write the traceback, without the values of variables, and return where it stands, as the tail of a sentence."""
-    report = traceback.format_exc()
+    # Other people's exceptions may hold whatever they were given.
+    report = _without_keys(traceback.format_exc())
     try:
         return f"in {_written(report)}"
     except OSError:
