@@ -1,5 +1,6 @@
 """The one place where errors become messages and exit codes (DESIGN, "Commands")."""
 
+import io
 import os
 import re
 import signal
@@ -74,8 +75,9 @@ def guarded(arguments: list[str]) -> int:
     except click.exceptions.Exit as end:
         return end.exit_code
     except click.ClickException as error:
-        error.message = _without_keys(error.message)
-        error.show(sys.stderr)
+        shown = io.StringIO()
+        error.show(shown)
+        click.echo(_without_keys(shown.getvalue()), err=True, nl=False)
         return 2
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
