@@ -21,7 +21,7 @@ _LINE = re.compile(r"(?P<pid>\d+) +(?:(?P<call>\w+)\((?P<rest>.*)|<\.\.\. (?P<re
 _TARGET = re.compile(r"(?P<number>\d+)<(?P<name>.*?)>[,) ]")
 _TEXT = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _UNFINISHED = " <unfinished ...>"
-CALLS = "pwrite64,write,writev,sendto,sendmsg,fsync,fdatasync,ftruncate,close"
+CALLS = "pwrite64,write,writev,sendto,sendmsg,fsync,fdatasync,ftruncate,close,rename"
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,9 @@ def calls(trace: Path) -> Iterator[Call]:
             if match["pid"] in unfinished:
                 call = unfinished.pop(match["pid"])
                 yield Call(False, call.name, call.target, call.data, call.tail + match["end"])
+            continue
+        if match["call"] == "rename":
+            yield Call(True, "rename", _TEXT.findall(match["rest"])[0], b"", "")
             continue
         target = _TARGET.match(match["rest"])
         if target is None:
@@ -76,11 +79,17 @@ class Disk:
             content = self._cached[call.target]
             content.extend(bytes(max(0, offset - len(content))))
             content[offset : offset + len(call.data)] = call.data
+        elif call.name == "write" and call.target.endswith(".part") and not call.started:
+            self._cached[call.target].extend(call.data)
         elif call.name in ("fsync", "fdatasync"):
             if call.started:
                 self._syncing[call.target] = bytes(self._cached[call.target])
             else:
                 self.durable[call.target] = self._syncing[call.target]
+
+    def is_safe(self, name: str) -> bool:
+        """Whether all that was written to a file would survive."""
+        return bool(self._cached[name]) and self.durable.get(name) == bytes(self._cached[name])
 
 
 def requests(trace: Path) -> Iterator[tuple[bytes, dict[str, bytes]]]:
@@ -111,37 +120,111 @@ def journal_of(durable: dict[str, bytes], journal: Path, scratch: Path) -> sqlit
     return sqlite3.connect(scratch / "journal.sqlite3")
 
 
-def test_what_a_request_can_cost_is_on_disk_before_its_first_byte_leaves(tmp_path: Path) -> None:
+@dataclass(frozen=True)
+class Traced:
+    """A run of four items as the kernel saw it."""
+
+    folder: Path
+    jobs: dict[str, str]
+    """Prompt by job id, by the simulator's books."""
+
+    @property
+    def trace(self) -> Path:
+        return self.folder / "trace"
+
+    def kept(self, durable: dict[str, bytes], number: int) -> closing[sqlite3.Connection]:
+        """The journal as the power failure would have left it at the request of this number."""
+        journal = self.folder / "output" / "job" / "journal.sqlite3"
+        return closing(journal_of(durable, journal, self.folder / str(number)))
+
+
+def traced(folder: Path, plant: str = "") -> Traced:
+    """Trace a run; `plant` is Python that is run in it first."""
     lines = [f"{{id: mug-{number}, model: hera-1.0-text-to-image, prompt: Mug {number}}}" for number in range(4)]
-    (tmp_path / "job.yaml").write_text(f"version: 1\nname: job\nitems: [{', '.join(lines)}]\n", encoding="utf-8")
-    trace, journal = tmp_path / "trace", tmp_path / "output" / "job" / "journal.sqlite3"
-    strace = ["strace", "-f", "-qq", "-yy", "-s", "8192", "-o", str(trace), "-e", f"trace={CALLS}"]
+    (folder / "job.yaml").write_text(f"version: 1\nname: job\nitems: [{', '.join(lines)}]\n", encoding="utf-8")
+    (folder / "sitecustomize.py").write_text(plant, encoding="utf-8")
+    strace = ["strace", "-f", "-qq", "-yy", "-s", "65536", "-o", str(folder / "trace"), "-e", f"trace={CALLS}"]
     with simulator("--speed", 500, "--media", "tiny") as api:
         ended = subprocess.run(
             [*strace, COMMAND, "run", "job.yaml", "--base-url", api.url, "--concurrency", "2", *FAST],
-            cwd=tmp_path, env=environment(API18_KEY=KEY), capture_output=True, text=True, timeout=120, check=False,
+            cwd=folder, env=environment(API18_KEY=KEY, PYTHONPATH=str(folder)), capture_output=True, text=True,
+            timeout=120, check=False,
         )  # fmt: skip
         assert ended.returncode == 0, ended.stderr
-        jobs = {job["id"]: json.loads(job["body"])["prompt"] for job in api.jobs()}
-    posts, polled = 0, set()
-    for number, (request, durable) in enumerate(requests(trace)):
-        scratch = tmp_path / str(number)
+        return Traced(folder, {job["id"]: json.loads(job["body"])["prompt"] for job in api.jobs()})
+
+
+def requests_ahead_of_the_disk(run: Traced) -> list[str]:
+    """What left before that was durable which must be: the intent of a POST, the answer to it before the first poll."""
+    found, posts, polled = [], 0, set()
+    for number, (request, durable) in enumerate(requests(run.trace)):
         if request.startswith(b"POST /v1/generate"):
             posts += 1
             prompt = json.loads(request.partition(b"\r\n\r\n")[2])["prompt"]
-            with closing(journal_of(durable, journal, scratch)) as db:
-                states = db.execute(
-                    "SELECT i.state, a.state FROM item i JOIN attempt a ON a.item = i.key WHERE i.body LIKE ?",
-                    (f'%"{prompt}"%',),
-                ).fetchall()
-            assert states == [("submitting", "submitting")], f"the intent of {prompt!r} was not on disk"
+            query = "SELECT i.state, a.state FROM item i JOIN attempt a ON a.item = i.key WHERE i.body LIKE ?"
+            with run.kept(durable, number) as db:
+                if rows(db, query, f'%"{prompt}"%') != [("submitting", "submitting")]:
+                    found.append(f"the intent of {prompt!r} was not on disk")
         elif request.startswith(b"GET /v1/jobs/"):
             job_id = request.split(b" ")[1].rpartition(b"/")[2].decode()
             polled.add(job_id)
-            with closing(journal_of(durable, journal, scratch)) as db:
-                known = db.execute(
-                    "SELECT i.body FROM item i JOIN attempt a ON a.item = i.key WHERE a.job_id = ?", (job_id,)
-                ).fetchall()
-            assert [json.loads(body)["prompt"] for (body,) in known] == [jobs[job_id]], "the answer was not on disk"
+            query = "SELECT i.body FROM item i JOIN attempt a ON a.item = i.key WHERE a.job_id = ?"
+            with run.kept(durable, number) as db:
+                if [json.loads(body)["prompt"] for (body,) in rows(db, query, job_id)] != [run.jobs[job_id]]:
+                    found.append(f"the answer for job {job_id} was not on disk")
     assert posts == 4
-    assert polled == set(jobs)
+    assert polled == set(run.jobs)
+    return found
+
+
+def rows(db: sqlite3.Connection, query: str, value: str) -> list[tuple[str, ...]]:
+    try:
+        return db.execute(query, (value,)).fetchall()
+    except sqlite3.DatabaseError:
+        return []  # nothing that could be read was durable
+
+
+def names_ahead_of_their_bytes(run: Traced) -> list[str]:
+    """Downloads that got their name before their bytes were safe."""
+    disk, found, renamed = Disk(), [], 0
+    for call in calls(run.trace):
+        disk.see(call)
+        if call.name == "rename" and call.target.endswith(".part") and "/files/" in call.target:
+            renamed += 1
+            if not disk.is_safe(call.target):
+                found.append(call.target)
+    assert renamed == 4
+    return found
+
+
+def test_what_a_request_can_cost_is_on_disk_before_its_first_byte_leaves(tmp_path: Path) -> None:
+    run = traced(tmp_path)
+    assert requests_ahead_of_the_disk(run) == []
+    assert names_ahead_of_their_bytes(run) == []
+
+
+NORMAL = """
+from batchgen.journal import store
+strict = store.open_database
+def milder(path, *, create):
+    database = strict(path, create=create)
+    database.execute("PRAGMA synchronous = NORMAL")
+    return database
+store.open_database = milder
+"""
+NO_SYNC = """
+import os
+real = os.fsync
+def fsync(handle):
+    if not os.readlink(f"/proc/self/fd/{handle}").endswith(".part"):
+        real(handle)
+os.fsync = fsync
+"""
+
+
+def test_a_journal_that_syncs_less_is_caught(tmp_path: Path) -> None:
+    assert requests_ahead_of_the_disk(traced(tmp_path, NORMAL))
+
+
+def test_a_rename_before_the_sync_is_caught(tmp_path: Path) -> None:
+    assert len(names_ahead_of_their_bytes(traced(tmp_path, NO_SYNC))) == 4
