@@ -9,7 +9,7 @@ from typing import Any
 
 from batchgen.api import Api, OutputError
 from batchgen.errors import DiskError
-from batchgen.files import disk_errors, publish, sync_folder
+from batchgen.files import disk_errors, sync_folder
 from batchgen.media import Damaged, inspect
 from batchgen.records import StoredFile
 
@@ -48,13 +48,15 @@ async def fetch(
     part = _prepare(folder, stem)
     try:
         size, sha256 = await _stream(api, url, part)
-        final, taken = await offload(_settle, part, kind)
-        path = final.relative_to(folder).as_posix()
-        if taken:
+        final, placed = await offload(_settle, part, kind)
+        path = f"files/{final.relative_to(folder / 'files').as_posix()}"
+        if not placed:
             await make_way(path)
-        await offload(_place, part, final)
-    finally:
+            await offload(_place, part, final)
+        await offload(_sync_folder, final.parent)
+    except BaseException:
         part.unlink(missing_ok=True)
+        raise
     return StoredFile(output, path, size, sha256)
 
 
@@ -94,15 +96,20 @@ def _prepare(folder: Path, stem: str) -> Path:
     place = _inside(root, stem)
     part = place.with_name(f"{place.name}.part")
     # The folder of all files may be a link to a larger disk; below it, a link must not lead out of it.
-    if not Path(os.path.realpath(part.parent)).is_relative_to(os.path.realpath(root)):
+    if "/" in stem and not Path(os.path.realpath(part.parent)).is_relative_to(os.path.realpath(root)):
         raise DiskError(f"cannot write {part}: a symbolic link there leads out of {root}; remove it")
     with disk_errors(part):
-        missing = [parent for parent in (part.parent, *part.parent.parents) if not parent.is_dir()]
-        for parent in reversed(missing):
-            parent.mkdir()
-            sync_folder(parent.parent)
+        if not part.parent.is_dir():
+            _make_folders(part.parent)
         part.unlink(missing_ok=True)
     return part
+
+
+def _make_folders(folder: Path) -> None:
+    missing = [parent for parent in (folder, *folder.parents) if not parent.is_dir()]
+    for parent in reversed(missing):
+        parent.mkdir()
+        sync_folder(parent.parent)
 
 
 async def _stream(api: Api, url: str, part: Path) -> tuple[int, str]:
@@ -121,7 +128,7 @@ async def _stream(api: Api, url: str, part: Path) -> tuple[int, str]:
 
 
 def _settle(part: Path, kind: str | None) -> tuple[Path, bool]:
-    """Return the file's final place and whether something is there, once it is found whole and is safe on disk."""
+    """Give a file that is found whole and is safe on disk its name; return that, and whether it was free."""
     try:
         media = inspect(part)
     except Damaged as damage:
@@ -131,11 +138,20 @@ def _settle(part: Path, kind: str | None) -> tuple[Path, bool]:
     with disk_errors(part), part.open("rb") as file:
         os.fsync(file.fileno())
     final = part.with_name(f"{part.name.removesuffix('.part')}.{media.extension}")
-    return final, os.path.lexists(final)
+    if os.path.lexists(final):
+        return final, False
+    with disk_errors(final):
+        part.replace(final)
+    return final, True
 
 
 def _place(part: Path, final: Path) -> None:
     if os.path.lexists(final):
         raise FileExistsError(f"{final} was not moved out of the way")  # a bug: nothing is ever overwritten
     with disk_errors(final):
-        publish(part, final)
+        part.replace(final)
+
+
+def _sync_folder(folder: Path) -> None:
+    with disk_errors(folder):
+        sync_folder(folder)

@@ -58,12 +58,12 @@ def first_poll(learned: Learned, poll_min: float) -> float:
 def next_poll(learned: Learned, age: float, poll_min: float, poll_max: float) -> float:
     """Return seconds until the next poll of a job of this age.
 
-    While most jobs of the model are still expected to finish, `poll_min`; beyond, a twentieth of the age, so that
-    waiting for a late job costs few polls and adds at most 5 % to it.
+    While most jobs of the model are still expected to finish, `poll_min`; beyond, a fortieth of the age, so that
+    waiting for a late job costs few polls and adds at most 2.5 % to it.
     """
     if learned.latest is not None and age <= learned.latest:
         return poll_min
-    return min(poll_max, max(poll_min, age / 20))
+    return min(poll_max, max(poll_min, age / 40))
 
 
 def timeout_of(learned: Learned, job_timeout: float | None) -> float:

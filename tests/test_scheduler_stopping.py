@@ -66,7 +66,7 @@ def test_doubts_of_a_crash_do_not_stop_the_next_run(tmp_path: Path) -> None:
 
 
 def test_retry_after_is_kept_by_every_submission(tmp_path: Path) -> None:
-    world = world_of(tmp_path, make_items(200), strike(Fault.RATE_LIMITED, start=30, end=31), concurrency=16, median=8)
+    world = world_of(tmp_path, make_items(200), strike(Fault.RATE_LIMITED, start=30, end=32), concurrency=16, median=8)
     log = Log(world)
     outcome = run_clean(world)
     assert outcome.exit_code == 0

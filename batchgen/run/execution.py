@@ -17,6 +17,7 @@ from batchgen.clock import utc_now
 from batchgen.credentials import ApiKey
 from batchgen.errors import DiskError
 from batchgen.files import free_bytes
+from batchgen.grouping import GroupedCalls
 from batchgen.halting import Stop, exit_code, room_needed
 from batchgen.journal import GroupRecorder, Journal
 from batchgen.journal.rows import bytes_per_job
@@ -86,8 +87,9 @@ async def _run(invocation: Invocation) -> Ending:
     purse = Purse(Money(spend.charged, spend.refunded, in_doubt=spend.in_doubt), settings.max_cost, settings.budget)
     api = HttpApi(invocation.base_url, invocation.key.reveal())
     try:
-        async with GroupRecorder(journal) as record:
-            seams = Seams(api, journal, record, invocation.folder, utc_now, random.Random())  # noqa: S311 - jitter
+        async with GroupRecorder(journal) as record, GroupedCalls("files") as offload:
+            draws = random.Random()  # noqa: S311 - jitter
+            seams = Seams(api, journal, record, invocation.folder, utc_now, draws, offload)
             board = Board(seams, terms_of(invocation), purse, journal.counts())
             scheduler = Scheduler(board)
             _handle_signals(scheduler)

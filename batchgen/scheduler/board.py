@@ -62,12 +62,14 @@ class Terms:
 class Flight:
     """A job that the API accepted, on its way to its files. Times are loop times in seconds."""
 
-    __slots__ = ("accepted", "attempt", "bought_now", "empty", "failures", "misses", "parked", "polls")
+    __slots__ = ("accepted", "asked", "attempt", "bought_now", "empty", "failures", "misses", "parked", "polls")
 
     def __init__(self, attempt: Attempt, accepted: float, *, bought_now: bool) -> None:
         self.attempt = attempt
         self.accepted = accepted
         """When its POST left; for a job of an earlier invocation, when the answer came."""
+        self.asked = accepted
+        """When the last poll left."""
         self.bought_now = bought_now
         self.polls = attempt.polls
         self.misses = 0

@@ -1,8 +1,6 @@
-"""Polling: one heap of due times for all jobs, and a task only for a request that is under way."""
+"""Polling: one set of ticks for all jobs, and a task only for a request that is under way."""
 
-import heapq
 from datetime import timedelta
-from itertools import count
 
 from batchgen.api import Found, Job, JobStatus, PollAnswer, Unauthorized, Unavailable, Unknown
 from batchgen.halting import Stop
@@ -12,6 +10,7 @@ from batchgen.records import State
 from batchgen.retry import retry_delay
 from batchgen.scheduler.board import Board, Flight, log
 from batchgen.scheduler.fetcher import Fetcher
+from batchgen.scheduler.ticks import Ticks
 from batchgen.text import printable
 
 _AT_ONCE = 128
@@ -30,8 +29,7 @@ class Poller:
     def __init__(self, board: Board, fetcher: Fetcher) -> None:
         self._board = board
         self._fetcher = fetcher
-        self._due: list[tuple[float, int, Flight]] = []
-        self._order = count()
+        self._due: Ticks[Flight] = Ticks()
         self._active = 0
         self._parked = 0
 
@@ -58,20 +56,21 @@ class Poller:
 
     def start(self) -> float | None:
         """Start the polls that are due; return the loop time of the next one."""
-        while self._due and self._active < _AT_ONCE and self._due[0][0] <= self._board.now:
-            flight = heapq.heappop(self._due)[2]
+        now = self._board.now
+        while self._active < _AT_ONCE and (flight := self._due.take(now)) is not None:
             self._active += 1
             self._board.spawn(self._ask(flight))
-        return self._due[0][0] if self._due and self._active < _AT_ONCE else None
+        return self._due.next() if self._active < _AT_ONCE else None
 
     def _ask_at(self, flight: Flight, due: float) -> None:
-        heapq.heappush(self._due, (due, next(self._order), flight))
+        self._due.add(flight, due)
 
     async def _ask(self, flight: Flight) -> None:
         try:
             job_id = flight.attempt.job_id
             assert job_id is not None  # noqa: S101 - for the type checker: what was accepted has an id
             flight.polls += 1
+            flight.asked = self._board.now
             await self._obey(flight, await self._board.seams.api.poll(job_id))
         finally:
             self._active -= 1
@@ -126,7 +125,8 @@ class Poller:
         if age > timeout_of(learned, settings.job_timeout):
             self._park(flight, "is slow")
         interval = _PARKED_INTERVAL if flight.parked else next_poll(learned, age, settings.poll_min, settings.poll_max)
-        self._ask_at(flight, board.now + interval)
+        # From one question to the next: what an answer takes is no reason to learn of the end later.
+        self._ask_at(flight, flight.asked + interval)
 
     def _park(self, flight: Flight, why: str) -> None:
         """Free the slot of a job that may take for ever; it is still asked for, rarely."""
