@@ -64,7 +64,7 @@ class NotSent:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """Refused for good (400, 404 model_not_found), not charged."""
+    """The API will never take this request (400, 404 model_not_found); nothing was charged."""
 
     error_type: str
     message: str
@@ -98,7 +98,7 @@ class Busy:
 
 @dataclass(frozen=True, slots=True)
 class Unclear:
-    """Anything else after the headers left: may have been charged, and no id is known."""
+    """Every other outcome once the headers had left: perhaps charged, and without a job id."""
 
     reason: str
     raw: bytes = b""
@@ -180,7 +180,7 @@ class Api(Protocol):
         ...
 
     def open_output(self, url: str) -> AbstractAsyncContextManager[Output]:
-        """Open one of a job's `outputs`, following redirects by hand; the key goes to the API's own origin only."""
+        """Open one of a job's `outputs`, following redirects by hand; no origin but the API's is sent the key."""
         ...
 
     async def aclose(self) -> None:

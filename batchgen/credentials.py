@@ -1,7 +1,8 @@
 """The API key: where it is found, and a wrapper that shows it nowhere.
 
-It is read from `API18_KEY`, from a `.env` beside the manifest or in the working directory (that name and nothing else
-is taken from it), or from a file; never from a flag or a manifest, which end up in shell histories and in git.
+It comes from the variable `API18_KEY`, from a file, or from the line of that name in a `.env`, looked for beside the
+manifest first and in the working directory second. No flag or manifest holds one: those end up in shell histories and
+in git.
 """
 
 import hashlib

@@ -4,7 +4,7 @@ BatchgenError
 ├── UsageError               2   nothing was bought
 │   ├── ManifestError            every problem of a manifest at once
 │   └── ConsentError             money would move that nobody agreed to
-├── OutsideError             5   running again goes on once it is mended
+├── OutsideError             5   mend the cause and run again
 │   └── DiskError
 └── RunFolderError           6   owned, damaged, or bound to something else; nothing was bought
 
@@ -20,7 +20,7 @@ class BatchgenError(Exception):
 
 
 class UsageError(BatchgenError):
-    """A usage, manifest or configuration error, or consent that is missing."""
+    """What was asked for is wrong or not agreed to: a command line, a manifest, a setting, a missing yes."""
 
 
 class ConsentError(UsageError):
@@ -36,7 +36,7 @@ class DiskError(OutsideError):
 
 
 class RunFolderError(BatchgenError):
-    """The run folder is owned by another process, damaged, or bound to another API or account."""
+    """A run folder that cannot be used: busy, damaged, or begun with another API or account."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -18,9 +18,9 @@ _RUN_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 def output_folder(manifest: Path | None, option: str | None, environment: Mapping[str, str]) -> Path:
     """Return the output folder, which need not exist yet.
 
-    `option` (the flag) wins, then BATCHGEN_OUTPUT; else it is `output/` in the nearest folder at or above the
-    manifest that holds an `output` folder or a `.git`, else beside the manifest. Without a manifest the search starts
-    at the working directory.
+    `option` (the flag) wins over BATCHGEN_OUTPUT. Where neither is given, the way leads up from the manifest's own
+    folder to the first that has an `output` folder or a `.git` in it, and `output/` there is meant; where none has, it
+    is `output/` beside the manifest. Without a manifest the search starts at the working directory.
     """
     chosen = option or environment.get(VARIABLE)
     if chosen:
@@ -34,7 +34,7 @@ def output_folder(manifest: Path | None, option: str | None, environment: Mappin
 
 
 def find_run(text: str, option: str | None, environment: Mapping[str, str], name_of: Callable[[Path], str]) -> Path:
-    """Return the run folder that `text` means: a run folder, a manifest, or a run's name below the output folder.
+    """Return the run folder that `text` means: its own path, its manifest, or its name within the output folder.
 
     `name_of` reads a manifest's name and raises a UsageError of its own. Raises RunFolderError for a folder that is
     not a run's, UsageError with a suggestion where there is nothing.

@@ -1,4 +1,4 @@
-"""Progress on stderr: a bar on a terminal, a plain line every 30 s elsewhere."""
+"""Progress on stderr: a bar where a terminal can draw it, else a plain line every 30 s."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Snapshot:
     """Failed, rejected and lost."""
     in_doubt: int
     spent: Decimal
-    """USD, net, over the life of the run folder."""
+    """USD, net, since the run folder began."""
     left: Decimal | None
     """USD below the caps; None without a cap."""
 

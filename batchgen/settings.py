@@ -1,6 +1,6 @@
 """The settings of a run: one table, from which come the `run:` block's schema, the flags, and the BATCHGEN_* variables.
 
-Precedence: flag, environment, manifest, default.
+A flag wins over a variable, a variable over the manifest, and the manifest over the default.
 """
 
 import re
@@ -47,13 +47,13 @@ SETTINGS = (
     Setting(
         "concurrency",
         "count",
-        "jobs accepted and not yet finished at the provider (default 8)",
+        "jobs that may be open at the provider at the same time (default 8)",
         minimum=1,
         flag=True,
     ),
-    Setting("max_cost", "usd", "USD over the life of the run folder, a hard cap", flag=True),
-    Setting("budget", "usd", "USD for one invocation", flag=True),
-    Setting("path", "text", "where files go below files/, without extension (default ${id})"),
+    Setting("max_cost", "usd", "hard cap, in USD, on all that the run folder ever costs", flag=True),
+    Setting("budget", "usd", "hard cap, in USD, on what this one invocation costs", flag=True),
+    Setting("path", "text", "pattern of the paths below files/; the extension is added (default ${id})"),
     Setting("poll_min", "seconds", "shortest time between two polls of a job, seconds (default 2)", flag=True),
     Setting("poll_max", "seconds", "longest time between two polls of a job, seconds (default 5)", flag=True),
     Setting("max_new", "count", "submit at most this many new jobs in one invocation", flag=True),
@@ -73,7 +73,7 @@ SETTINGS = (
     Setting(
         "max_in_doubt",
         "count",
-        "stop after this many submissions without a clear answer (default the larger of 20 and 1 %)",
+        "stop after this many submissions without a clear answer (default 20, or 1 % of those sent where that is more)",
     ),
     Setting("give_up_after", "seconds", "end the run when the API has been out of reach this long (default 1800)"),
     Setting(
@@ -82,7 +82,7 @@ SETTINGS = (
         "park a job that takes longer (default: far beyond what its model was seen to take)",
         minimum=1,
     ),
-    Setting("drain", "seconds", "how long to wait when only parked jobs are left (default 3600)"),
+    Setting("drain", "seconds", "how long a run waits once all open jobs are parked (default 3600)"),
     Setting("min_free", "count", "MiB that stay free on the disk; with less, nothing more is bought (default 64)"),
     Setting("downloads", "count", "files downloaded at the same time (default 8)", minimum=1),
     Setting(

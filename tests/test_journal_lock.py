@@ -1,4 +1,4 @@
-"""One process at a time owns a run folder."""
+"""A run folder has one owner, and others are told who it is."""
 
 import json
 import os

@@ -18,7 +18,7 @@ from batchgen.cli.options import connection_options, report_options, setting_opt
 def command(run: str, **options: Any) -> int:
     """Poll and download what is paid for; buy nothing.
 
-    RUN is a run folder, a manifest, or a run's name below the output folder. No manifest is needed.
+    RUN names a run: its folder, its manifest, or its name within the output folder. No manifest is needed.
     """
     from batchgen.cli.session import account_for, tell
     from batchgen.locate import find_run

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 def command(runs: tuple[str, ...], by: str, form: str, output: str | None) -> int:
     """Report costs over runs or ledger files.
 
-    RUN is a run folder, a manifest, a run's name below the output folder, or a ledger as a .csv file. A purchase that
-    is given twice, by a run and by a copy of its ledger, counts once.
+    RUN names a run (its folder, its manifest, or its name within the output folder) or is a ledger as a .csv file. A
+    purchase that is given twice, by a run and by a copy of its ledger, counts once.
     """
     from batchgen.ledger import as_csv, as_json, as_table, cost_report
     from batchgen.locate import find_run

@@ -30,9 +30,9 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 def command(run: str, item: str | None, **options: Any) -> None:
     """Settle items in doubt.
 
-    RUN is a run folder, a manifest, or a run's name below the output folder. Look the submission up in the provider's
-    billing first: `batchgen status` and --export show its UTC second and digest. A list is taken as a whole or not at
-    all.
+    RUN names a run: its folder, its manifest, or its name within the output folder. Look the submission up in the
+    provider's billing first: `batchgen status` and --export show its UTC second and digest. A list is taken as a whole
+    or not at all.
     """
     from batchgen.errors import UsageError
     from batchgen.locate import find_run

@@ -16,7 +16,7 @@ from batchgen.files import disk_errors, staged_text
     default=Path("schemas"),
     help="The folder to write to or to check (default schemas).",
 )
-@click.option("--check", is_flag=True, help="Write nothing; exit 1 where the files differ from the tables.")
+@click.option("--check", is_flag=True, help="Write nothing; exit 1 where a file is not what the tables make.")
 def command(folder: Path, *, check: bool) -> int:
     """Write the JSON Schemas of manifests and of every model's requests.
 

@@ -26,7 +26,7 @@ class Account:
 
     @property
     def binding(self) -> Binding:
-        """What a run folder is bound to with this account."""
+        """The API and the account, as a run folder remembers them."""
         return Binding(self.base_url or SIMULATOR, self.key.fingerprint)
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""`batchgen simulate`: the API on this machine."""
+"""`batchgen simulate`: serve a pretended API."""
 
 from decimal import Decimal
 from pathlib import Path

@@ -56,7 +56,7 @@ def command(
 ) -> int:
     """Check the files of a run against its journal: present, length, SHA-256, container.
 
-    RUN is a run folder, a manifest, or a run's name below the output folder. Exit 1: something differs.
+    RUN names a run: its folder, its manifest, or its name within the output folder. Exit 1: something differs.
     """
     from batchgen.locate import find_run
 
@@ -224,7 +224,7 @@ def _fetched_again(folder: Path, journal: "Journal", damaged: list[Difference], 
     if account.key.fingerprint != facts["account"] and not key.rotated:
         raise RunFolderError(
             f"this run belongs to another account (fingerprint {facts['account']}, not {account.key.fingerprint}); use "
-            "that key, or --rotated-key if this is a new key of the same account"
+            "that key, or --rotated-key if the account only has a new key"
         )
     kinds = {model.id: model.output for model in load_catalog().models.values()}
 

@@ -1,4 +1,4 @@
-"""One process at a time owns a run folder."""
+"""The lock that keeps a second process out of a run folder."""
 
 import fcntl
 import json

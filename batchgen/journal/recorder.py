@@ -36,7 +36,7 @@ class InlineRecorder:
 
 
 class GroupRecorder:
-    """Commits through one writer thread; an async context manager. On leaving, everything asked for is on disk."""
+    """Commits through one writer thread; an async context manager. On leaving, all that was handed in is on disk."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal

@@ -38,7 +38,7 @@ CREATE TABLE item (
 CREATE INDEX item_pending ON item (listed) WHERE state = 'pending' AND listed IS NOT NULL;
 CREATE INDEX item_unsettled ON item (state) WHERE state IN ('submitting', 'processing', 'ready', 'in_doubt');
 
--- One row for each POST that was charged, may have been, or was refused for good; it is there before the POST leaves.
+-- One row for each POST that cost money, may have done so, or was refused for good; it is there before the POST leaves.
 CREATE TABLE attempt (
   key           INTEGER PRIMARY KEY,
   item          INTEGER NOT NULL REFERENCES item (key),

@@ -47,7 +47,7 @@ class PendingOutput:
 
 @dataclass(frozen=True, slots=True)
 class Spend:
-    """USD over the life of the run folder."""
+    """What the run folder has cost since it began, in USD."""
 
     charged: Decimal = Decimal(0)
     refunded: Decimal = Decimal(0)

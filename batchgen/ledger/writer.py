@@ -34,7 +34,7 @@ class LedgerTotals:
     """Negative or 0, as in the file."""
     in_doubt: Decimal = _ZERO
     drifted: int = 0
-    """Rows that were charged another amount than the tables say."""
+    """Rows whose charge is not the price of the parameter tables."""
     drift: Decimal = _ZERO
     """By how much in sum: charged less estimated, over these rows."""
 

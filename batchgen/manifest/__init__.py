@@ -1,4 +1,4 @@
-"""The manifest: YAML, rows, expansion, located problems.
+"""Manifests: read as YAML, expanded into items, their problems shown where they are.
 
 `stage_manifest` reads a manifest as a stream and stages its expanded items in a scratch SQLite file, which the journal
 then takes over; nothing holds the manifest as a whole.

@@ -130,7 +130,7 @@ def _as_text(value: Any) -> str:
 def _read_tags(blueprint: Blueprint, written: Written, problems: Problems) -> None:
     tags = written.value
     if not isinstance(tags, Map):
-        problems.at(written.mark, "`tags` must be a map, as in {client: acme}")
+        problems.at(written.mark, "`tags` must be a map, as in {client: harbour-cafe}")
         return
     check_tags(tags, problems)
     blueprint.tags = {name: Written(value, tags.key_mark(name), tags.value_mark(name)) for name, value in tags.items()}

@@ -2,8 +2,8 @@
 
 Scalars follow the core schema of YAML 1.2 (section 10.3), plain style only: null (`~`, empty), `true` and `false`,
 decimal, `0o` and `0x` integers, floats. All else is text: `16:9`, `no`, `2024-01-01`. Only tags of that schema are
-known. Duplicate keys and keys that are no texts are problems. Anchors, aliases and `<<` merges work within a bound on
-what they expand to.
+known. Duplicate keys and keys that are no texts are problems. Anchors, aliases and `<<` merges are followed, and what
+they expand to is bounded.
 """
 
 import re

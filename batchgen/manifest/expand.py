@@ -63,7 +63,7 @@ class Expander:
     def add(self, item: Any, mark: Mark) -> None:
         """Expand, check and stage one entry. Raises BrokenOffError past the bound on items."""
         if type(item) is not Map:
-            self._problems.at(mark, "an item is a map, as in `- prompt: A ceramic mug`")
+            self._problems.at(mark, "an item is a map, as in `- prompt: A striped deck chair`")
         elif not self._add_plain(item):
             blueprint = read_blueprint(item, self._problems)
             if not blueprint.broken:

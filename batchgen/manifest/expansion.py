@@ -1,6 +1,6 @@
 """Expands one entry of `items` that has variables or something to multiply by: rows, then matrix, then seeds or repeat.
 
-Where an id is not given it is made of the prompt and the digest of the request (without the seed that `seeds` adds). In
+Where an id is not given, prompt and digest of the request make one (without the seed that `seeds` adds). In
 texts `${id}` is the id without what `seeds` or `repeat` put behind it, so that `repeat` buys the same request.
 Columns of a row and variables of a matrix win over the built-in `${row}` and `${id}`. An empty cell leaves the
 parameter to the defaults; `null` in the manifest or in a .jsonl row leaves it out.

@@ -102,7 +102,7 @@ def _check_version(entry: Entry | None, problems: Problems) -> None:
 
 def _name(entry: Entry | None, problems: Problems) -> str:
     if entry is None:
-        problems.at(None, "`name` is missing; it names the run folder, as in `name: spring-catalogue`")
+        problems.at(None, "`name` is missing; it names the run folder, as in `name: autumn-menu`")
     elif isinstance(entry.value, str) and RUN_NAME.fullmatch(entry.value):
         return entry.value
     else:

@@ -86,7 +86,7 @@ def bind(journal: Journal, name: str, binding: Binding, *, rotated_key: bool) ->
     if live and not rotated_key:
         raise RunFolderError(
             f"{plural(live, 'item')} of this run folder are live under another account (fingerprint {bound.account}, "
-            f"not {binding.account}); use that key, or --rotated-key if this is a new key of the same account"
+            f"not {binding.account}); use that key, or --rotated-key if the account only has a new key"
         )
     with journal.transaction():
         journal.note(api=binding.api, account=binding.account)

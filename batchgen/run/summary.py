@@ -19,7 +19,7 @@ _END_STATES = (State.DONE, State.FAILED, State.REJECTED, State.LOST, State.IN_DO
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The end of one invocation: items as asked for in it, money over the life of the run folder."""
+    """The end of one invocation: items as asked for in it, money since the run folder began."""
 
     run: str
     folder: Path

@@ -99,7 +99,7 @@ class Board:
         """One sentence for the user on why the run stops."""
         self.error: BaseException | None = None
         self.in_flight = 0
-        """Jobs from submission to the terminal poll, without parked ones."""
+        """Jobs submitted and not known to have ended, without parked ones."""
         self.waiting_files = 0
         """Outputs known and not yet on disk."""
         self.trouble = ""

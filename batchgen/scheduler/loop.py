@@ -1,4 +1,4 @@
-"""The one loop that submits, polls and fetches: it starts what may start, then sleeps until something changes."""
+"""The loop over submissions, polls and downloads: it starts what may start, then sleeps until something changes."""
 
 import asyncio
 from collections.abc import Iterable

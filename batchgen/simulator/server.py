@@ -240,7 +240,7 @@ class Simulator:
         account = self._account(request)
         job = self.books.jobs.get(job_id)
         if job is None or job.account != account.id or not job.known(now):
-            raise Refusal(404, "job_not_found", "The job does not exist or has expired.")
+            raise Refusal(404, "job_not_found", "There is no job of this id, or it has expired.")
         return job
 
     def _account(self, request: web.BaseRequest) -> Account:

@@ -13,7 +13,7 @@ class Fault(StrEnum):
     NOT_SENT = "not sent"
     """A submission finds no connection."""
     ANSWER_LOST = "answer lost"
-    """Accepted and charged, but the answer never arrives."""
+    """The job exists and costs money, and its answer never arrives."""
     UNREADABLE = "unreadable answer"
     """A 2xx without an id; accepted or not."""
     SERVER_ERROR = "server error"
