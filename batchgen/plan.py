@@ -61,6 +61,10 @@ class Plan:
     changed_usd: Decimal
     buy: Mapping[str, tuple[int, Decimal]]
     """By model: items to buy, and their exact cost in USD."""
+    again: int = 0
+    """Items on disk that are to be bought anew."""
+    unlisted: int = 0
+    """Items that were bought and are asked for no longer."""
     by_tag: Mapping[str, Mapping[str, tuple[int, Decimal]]] = field(default_factory=dict)
 
     @property
@@ -84,17 +88,23 @@ class Plan:
 
 
 def make_plan(
-    name: str, groups: Iterable[Group], tags: Iterable[TagGroup] = (), retry: frozenset[State] = frozenset()
+    name: str,
+    groups: Iterable[Group],
+    tags: Iterable[TagGroup] = (),
+    retry: frozenset[State] = frozenset(),
+    *,
+    unlisted: int = 0,
 ) -> Plan:
     """Return the plan; items in a `retry` state count as to be bought, besides their state."""
     states: dict[State, int] = defaultdict(int)
     buy: dict[str, tuple[int, Decimal]] = {}
-    changed, changed_usd = 0, Decimal(0)
+    changed, changed_usd, again = 0, Decimal(0), 0
     for group in groups:
         states[group.state] += group.items
         cost = group.estimated * group.items
         if group.edited:
             changed, changed_usd = changed + group.items, changed_usd + cost
+        again += group.items if group.again else 0
         if group.state is State.PENDING or group.state in retry or group.again:
             count, total = buy.get(group.model, (0, Decimal(0)))
             buy[group.model] = (count + group.items, total + cost)
@@ -102,7 +112,16 @@ def make_plan(
     for tag in tags:
         count, total = by_tag[tag.name].get(tag.value, (0, Decimal(0)))
         by_tag[tag.name][tag.value] = (count + tag.items, total + tag.estimated * tag.items)
-    return Plan(name, dict(states), changed, changed_usd, dict(sorted(buy.items())), dict(sorted(by_tag.items())))
+    return Plan(
+        name=name,
+        states=dict(states),
+        changed=changed,
+        changed_usd=changed_usd,
+        buy=dict(sorted(buy.items())),
+        again=again,
+        unlisted=unlisted,
+        by_tag=dict(sorted(by_tag.items())),
+    )
 
 
 def plan_json(plan: Plan) -> dict[str, Any]:
@@ -146,6 +165,11 @@ def format_plan(
             "",
             f"{plural(plan.changed, 'item')} changed since bought; buying again costs ${usd(plan.changed_usd)}",
         ]
+    if plan.unlisted:
+        lines.append(
+            f"note: {plural(plan.unlisted, 'item')} bought before are asked for no longer; an item without an id is a"
+            " new one once its prompt or a default changes"
+        )
     lines += [
         f"note: the default `{name}` was left out of {plural(count, 'item')}: {model} has no such parameter"
         for name, model, count in left_out

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from decimal import Decimal
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
 from bought import MODEL, START, Buyer, item, journal_of
 
 from batchgen.journal import FILE_NAME, open_for_reading
+from batchgen.journal import Again
 from batchgen.journal.comparing import Comparison, Group, TagGroup, compare
 from batchgen.journal.standing import counts_of, doubts
 from batchgen.manifest.stage import open_stage
@@ -118,10 +118,10 @@ def test_an_edit_of_what_was_bought_and_reopened_counts(tmp_path: Path) -> None:
 def test_good_items_that_are_to_be_bought_again_are_marked(tmp_path: Path) -> None:
     bought_in(tmp_path, ["done", "fail"])
     with compared(tmp_path, [item("done"), item("fail"), item("waiting")]) as comparison:
-        assert by_state(comparison.groups(lambda id_: fnmatchcase(id_, "d*"))) == by_state(
+        assert by_state(comparison.groups(Again(("d*",)))) == by_state(
             [group(State.DONE, again=True), group(State.FAILED), group(State.PENDING)]
         )
-        assert not any(g.again for g in comparison.groups(lambda id_: id_ == "fail"))
+        assert not any(g.again for g in comparison.groups(Again(("fail",))))
 
 
 def test_only_what_is_wanted_is_seen(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """`batchgen run`."""
 
+import json
 import os
 import sys
 from contextlib import ExitStack
@@ -42,6 +43,7 @@ def command(manifest: Path, **options: Any) -> int:
     machine. Prompts and reference images must be lawful, and used with the consent of the people they show.
     """
     from batchgen.cli.session import tell
+    from batchgen.journal import Again
     from batchgen.run import Request, parse_states, prepared
 
     request = Request(
@@ -52,7 +54,7 @@ def command(manifest: Path, **options: Any) -> int:
         only=options["only"],
         flags=options,
         retry=parse_states(options["retry"]),
-        again=options["again"],
+        again=Again(options["again"]),
         skip_bought=options["skip_bought"],
     )
     with prepared(request) as ready:
@@ -66,6 +68,7 @@ def command(manifest: Path, **options: Any) -> int:
 def _run(ready: "Prepared", options: dict[str, Any]) -> "Summary | None":
     """Own the folder, ask, list, and execute; None where the user said no."""
     from batchgen.cli.session import account_for
+    from batchgen.errors import RunFolderError
     from batchgen.journal import FILE_NAME
     from batchgen.run import Invocation, bind, capped, execute, opened
 
@@ -86,6 +89,8 @@ def _run(ready: "Prepared", options: dict[str, Any]) -> "Summary | None":
             return None
         if journal is None:
             journal = stack.enter_context(opened(ready.folder, create=True))
+            if journal.facts():
+                raise RunFolderError(f"another run has begun in {ready.folder} meanwhile; run again to go on with it")
             bind(journal, ready.name, account.binding, rotated_key=options["rotated_key"])
         settings = capped(ready.settings, plan, real_money=not account.binding.simulated)
         _list(ready, journal)
@@ -115,7 +120,7 @@ def _agreed(ready: "Prepared", plan: "Plan", *, yes: bool, account: "Account") -
     if not reasons or yes:
         return True
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise ConsentError(f"{'; '.join(reasons)}: give --yes, or set --max-cost or --budget where a cap is missing")
+        raise ConsentError(f"{'; '.join(reasons)}: give --yes to agree{_or_a_cap(ready)}")
     for reason in reasons:
         click.echo(reason, err=True)
     if plan.changed:
@@ -123,17 +128,19 @@ def _agreed(ready: "Prepared", plan: "Plan", *, yes: bool, account: "Account") -
     return click.confirm("go on?", default=False, err=True)
 
 
+def _or_a_cap(ready: "Prepared") -> str:
+    capped = ready.settings.max_cost is not None or ready.settings.budget is not None
+    return "" if capped else ", or set --max-cost or --budget"
+
+
 def _list(ready: "Prepared", journal: "Journal") -> None:
     """Make the staged items the listed ones, and open again what was asked for."""
-    from batchgen.records import State
-
     journal.list_items(ready.stage)
     journal.select(ready.selection.wanted)
+    settings = {name: str(value) for name, value in ready.manifest.settings.items()}
     with journal.transaction():
-        if ready.request.retry:
-            journal.reopen(sorted(ready.request.retry), lambda _: True)
-        if ready.request.again:
-            journal.reopen([State.DONE], ready.request.again_wanted)
+        journal.note(settings=json.dumps(settings))
+        journal.buy_anew(sorted(ready.request.retry), ready.request.again)
 
 
 def _announce(ready: "Prepared", plan: "Plan", settings: "Settings", *, quiet: bool) -> None:

@@ -2,6 +2,7 @@
 
 from batchgen.journal.lock import own
 from batchgen.journal.recorder import GroupRecorder, InlineRecorder, Recorder
+from batchgen.journal.reopening import Again
 from batchgen.journal.schema import FILE_NAME, milliseconds, moment, open_for_reading, sqlite_errors
 from batchgen.journal.steps import TransitionError
 from batchgen.journal.store import Journal, spend_of
@@ -9,6 +10,7 @@ from batchgen.journal.values import Attempt, PendingOutput, Spend, Work
 
 __all__ = [
     "FILE_NAME",
+    "Again",
     "Attempt",
     "GroupRecorder",
     "InlineRecorder",

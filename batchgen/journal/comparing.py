@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
+from batchgen.journal.reopening import NOTHING_AGAIN, Again, continues, opened
 from batchgen.journal.schema import open_for_reading, refuse_leftovers, sqlite_errors
 from batchgen.records import State
 
@@ -43,12 +44,14 @@ class Comparison:
         self._db = db
         self._journal = journal
 
-    def groups(self, again: Callable[[str], bool] = lambda _: False) -> list[Group]:
+    def groups(self, again: Again = NOTHING_AGAIN) -> list[Group]:
         """Return how the items stand, those that are alike counted together; `again` marks good ones to buy anew."""
-        self._db.create_function("again", 1, again, deterministic=True)
+        self._db.create_function("again", 1, again.wanted, deterministic=True)
+        # Where an earlier invocation of the same words left some unbought, only these are bought.
+        left = "opened = 'done' AND " if self._journal and continues(self._db, again) else ""
         rows = self._db.execute(
-            f"SELECT {_STANDING if self._journal else _NEW}, s.model, s.estimated, COUNT(*) FROM stage.item s"
-            f" {_JOIN if self._journal else ''} WHERE wanted(s.id, s.tags) GROUP BY 1, 2, 3, 4, 5"
+            f"WITH {self._standing} SELECT state, state = 'pending' AND edited, {left} state = 'done' AND again(id),"
+            " model, estimated, COUNT(*) FROM standing WHERE wanted(id, tags) GROUP BY 1, 2, 3, 4, 5"
         )
         return [
             Group(State(state), bool(edited), model, Decimal(estimated), items, bool(anew))
@@ -58,36 +61,54 @@ class Comparison:
     def tags(self) -> list[TagGroup]:
         """Return what would be bought by tag."""
         rows = self._db.execute(
-            f"SELECT t.key, t.value, s.estimated, COUNT(*) FROM stage.item s {_JOIN if self._journal else ''},"
-            f" json_each(s.tags) t WHERE wanted(s.id, s.tags)"
-            f" {_UNBOUGHT if self._journal else ''} GROUP BY 1, 2, 3"
+            f"WITH {self._standing} SELECT t.key, t.value, i.estimated, COUNT(*) FROM standing i, json_each(i.tags) t"
+            " WHERE wanted(i.id, i.tags) AND i.state = 'pending' GROUP BY 1, 2, 3"
         )
         return [TagGroup(row[0], row[1], Decimal(row[2]), row[3]) for row in rows]
 
     def edited_ids(self, most: int) -> list[str]:
         """Return the first ids that were bought before with another request."""
-        if not self._journal:
-            return []
         rows = self._db.execute(
-            f"SELECT s.id FROM stage.item s {_JOIN} WHERE wanted(s.id, s.tags) {_UNBOUGHT} AND {_EDITED}"
-            " ORDER BY s.position LIMIT ?",
+            f"WITH {self._standing} SELECT id FROM standing WHERE wanted(id, tags) AND state = 'pending' AND edited"
+            " ORDER BY position LIMIT ?",
             (most,),
         )
         return [row[0] for row in rows]
 
+    def unlisted(self) -> int:
+        """Return how many items were bought, or may have been, that the manifest does not ask for."""
+        if not self._journal:
+            return 0
+        (count,) = self._db.execute(
+            "SELECT COUNT(*) FROM item j"
+            " WHERE j.state IN ('submitting', 'processing', 'ready', 'done', 'in_doubt', 'lost')"
+            " AND NOT EXISTS (SELECT 1 FROM stage.item s WHERE s.id = j.id AND s.digest = j.digest)"
+        ).fetchone()
+        return int(count)
 
-_JOIN = "LEFT JOIN item j ON j.id = s.id AND j.digest = s.digest"
-_UNBOUGHT = "AND (j.key IS NULL OR j.state = 'pending')"
+    @property
+    def _standing(self) -> str:
+        return _STANDING if self._journal else _NEW
+
+
 _EDITED = (
     # Attempts and not items say so: one that was bought and then reopened is pending.
     "EXISTS (SELECT 1 FROM item o JOIN attempt a ON a.item = o.key WHERE o.id = s.id AND o.digest <> s.digest"
     " AND a.state IN ('submitting', 'processing', 'ready', 'done', 'in_doubt', 'lost'))"
 )
-_STANDING = (
-    f"COALESCE(j.state, 'pending'), (j.key IS NULL OR j.state = 'pending') AND {_EDITED},"
-    " COALESCE(j.state = 'done' AND again(s.id), 0)"
+# What was opened to be bought anew and was not counts as it stood: each invocation must be told again.
+_STANDING = f"""
+standing AS (
+  SELECT s.id, s.tags, s.model, s.estimated, s.position, COALESCE({opened("j")}, j.state, 'pending') AS state,
+    {opened("j")} AS opened, {_EDITED} AS edited
+  FROM stage.item s LEFT JOIN item j ON j.id = s.id AND j.digest = s.digest
 )
-_NEW = "'pending', 0, 0"
+"""
+_NEW = """
+standing AS (
+  SELECT id, tags, model, estimated, position, 'pending' AS state, NULL AS opened, 0 AS edited FROM stage.item
+)
+"""
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 
+from batchgen.journal.reopening import Again, close_others, continues, remember
 from batchgen.journal.schema import FILE_NAME, open_database, sqlite_errors
 from batchgen.journal.steps import Steps, TransitionError
 from batchgen.journal.values import ATTEMPT_COLUMNS, WORK_COLUMNS, Attempt, Spend, Work, read_attempt, read_work
@@ -105,6 +106,19 @@ class Journal(Steps):
             " AND wanted(id, tags) AND matches(id)",
             states,
         ).rowcount
+
+    def buy_anew(self, retry: Sequence[State], again: Again) -> None:
+        """Open the items that have ended in a `retry` state and the good ones that `again` means, and no others.
+
+        See `batchgen.journal.reopening`; inside a transaction.
+        """
+        goes_on = continues(self.db, again)
+        close_others(self.db, retry, again)
+        if retry:
+            self.reopen(retry, lambda _: True)
+        if again.globs and not goes_on:
+            self.reopen([State.DONE], again.wanted)
+            remember(self.db, again)
 
     # ---- superseded files ----
 

@@ -19,9 +19,9 @@ def reasons_to_ask(plan: Plan, request: Request, settings: Settings, *, real_mon
             f"{plural(plan.changed, 'item')} changed since bought; buying them again costs ${usd(plan.changed_usd)}"
         )
     if State.LOST in request.retry and plan.count(State.LOST):
-        reasons.append(f"{plural(plan.count(State.LOST), 'lost item')} were paid for, and will be bought again")
-    if request.again:
-        reasons.append(f"good items that fit {', '.join(request.again)} will be bought again")
+        reasons.append(f"{plural(plan.count(State.LOST), 'lost item')}, paid for already, will be bought again")
+    if plan.again:
+        reasons.append(f"{plural(plan.again, 'good item')} will be bought again")
     if real_money and settings.max_cost is None and settings.budget is None:
         reasons.append(
             f"there is neither max_cost nor budget, and {plural(plan.to_buy, 'item')} will cost ${usd(plan.estimated)}"

@@ -5,13 +5,13 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 from batchgen.catalog import load_catalog
 from batchgen.errors import UsageError
 from batchgen.journal import FILE_NAME
 from batchgen.journal.comparing import compare
+from batchgen.journal.reopening import NOTHING_AGAIN, Again
 from batchgen.ledger import file_charges
 from batchgen.locate import output_folder
 from batchgen.manifest import Manifest, stage_manifest
@@ -33,12 +33,8 @@ class Request:
     only: tuple[str, ...] = ()
     flags: Mapping[str, str | None] | None = None
     retry: frozenset[State] = frozenset()
-    again: tuple[str, ...] = ()
+    again: Again = NOTHING_AGAIN
     skip_bought: tuple[Path, ...] = ()
-
-    def again_wanted(self, item_id: str) -> bool:
-        """Whether a good item is to be bought anew."""
-        return any(fnmatchcase(item_id, glob) for glob in self.again)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +51,19 @@ class Prepared:
     skipped_as_bought: int
 
     def plan(self) -> Plan:
-        """Return how the manifest stands against its run folder. Raises RunFolderError."""
+        """Return how the manifest stands against its run folder.
+
+        Raises RunFolderError, and UsageError where `--only` or `--again` fits nothing: a typo is no finished night.
+        """
+        request = self.request
         with compare(self.stage, self.folder / FILE_NAME, self.selection.wanted) as comparison:
-            groups = comparison.groups(self.request.again_wanted)
-            return make_plan(self.name, groups, comparison.tags(), self.request.retry)
+            groups, unlisted = comparison.groups(request.again), comparison.unlisted()
+            plan = make_plan(self.name, groups, comparison.tags(), request.retry, unlisted=unlisted)
+        if request.only and not plan.items:
+            raise UsageError(f"--only {' '.join(request.only)}: nothing in {request.manifest} fits")
+        if request.again.globs and not plan.again:
+            raise UsageError(f"--again {' '.join(request.again.globs)}: no item on disk fits")
+        return plan
 
     def edited_ids(self, most: int) -> list[str]:
         """Return the first ids that were bought before with another request."""
