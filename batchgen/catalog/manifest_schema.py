@@ -35,7 +35,7 @@ def manifest_schema(catalog: Catalog) -> Schema:
                 "type": "string",
                 "pattern": "^[a-z0-9][a-z0-9._-]{0,63}$",
                 "description": "Names the run folder: lower-case letters, digits, dots, underscores, hyphens.",
-                "examples": ["spring-catalogue"],
+                "examples": ["autumn-menu"],
             },
             "description": {"type": ["string", "null"], "description": "What the manifest is for, in your words."},
             "run": _or_empty(_run_block()),
@@ -122,34 +122,35 @@ def _own_keys() -> Schema:
     scalar_map: Schema = {"type": "object", "additionalProperties": {"type": _SCALAR}}
     return {
         "id": {
-            "description": "Names the item and its files; unique, also when case is folded. Made from the prompt where "
-            "it is left out.",
+            "description": "Names the item and its files; no two ids may differ in upper and lower case alone. "
+            "Made from the prompt where it is left out.",
             "type": "string",
             "anyOf": [{"pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"}, {"pattern": _TEMPLATE["pattern"]}],
-            "examples": ["mug", "${thing}-${colour}"],
+            "examples": ["kettle", "${dish}-${season}"],
         },
         "tags": {
             "description": "Words to group costs by; each becomes a column tag_NAME of the ledger.",
             "type": "object",
             "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_-]{0,63}$"},
             "additionalProperties": {"type": [*_SCALAR, "null"]},
-            "examples": [{"client": "acme"}],
+            "examples": [{"client": "harbour-cafe"}],
         },
         "matrix": {
             "description": "Variables and their values; one item for each combination.",
             "type": "object",
             "minProperties": 1,
             "additionalProperties": {"type": "array", "minItems": 1, "items": {"type": _SCALAR}},
-            "examples": [{"colour": ["red", "blue"], "ratio": ["1:1", "16:9"]}],
+            "examples": [{"season": ["spring", "autumn"], "ratio": ["1:1", "3:4"]}],
         },
         "exclude": {
             "description": "Combinations of the matrix to leave out.",
             "type": "array",
             "items": {**scalar_map, "minProperties": 1},
-            "examples": [[{"colour": "red", "ratio": "1:1"}]],
+            "examples": [[{"season": "autumn", "ratio": "1:1"}]],
         },
         "seeds": {
-            "description": "So many items with seeds derived from their ids, or one item for each seed of a list.",
+            "description": "A number: so many items, each with a seed worked out from its id. "
+            "A list: one item for each seed.",
             "anyOf": [
                 {"type": "integer", "minimum": 1},
                 {"type": "array", "minItems": 1, "items": {"type": "integer"}},
@@ -175,21 +176,21 @@ def _defaults(catalog: Catalog) -> Schema:
     model = _model_property(catalog, "The model of every item that names none.", template=False)
     flat = {name: _ref(f"{_ANY}.parameters/properties/{name}") for name in _merged(catalog)}
     return {
-        "description": "Parameters of every item that has none of its own; left out where its model takes none such.",
+        "description": "Parameters for all items; an item's own value wins, and what its model does not take is left out.",
         **_closed({"model": model, **flat}),
     }
 
 
 def _model_defaults(catalog: Catalog) -> Schema:
     return {
-        "description": "Parameters of every item of one model; they win over defaults.",
+        "description": "Parameters for the items of one model; they win over defaults.",
         **_closed({model_id: _ref(f"{model_id}.parameters") for model_id in catalog.models}),
     }
 
 
 def _run_block() -> Schema:
     return {
-        "description": "Settings of a run. A flag, then a BATCHGEN_* variable of the same name, win over them.",
+        "description": "Settings of a run. BATCHGEN_* variables of the same names win over them, and flags over both.",
         **_closed({setting.name: {"description": _sentence(setting), **_setting(setting)} for setting in SETTINGS}),
     }
 

@@ -18,21 +18,21 @@ _STARTER = Template("""\
 # Try it for free: batchgen run $manifest --simulate
 # Buy:             batchgen run $manifest
 #
-# Running it again buys only what is missing. An item that was edited is a new purchase.
+# Run it again and only what is still missing is bought. An item that was edited is a new purchase.
 # Prompts and reference pictures must be lawful, and people shown in them must have agreed to it.
 version: 1
-name: starter                     # names the run folder: output/starter
+name: starter                     # the run folder is output/starter
 
 run:
   concurrency: 4                  # jobs at the provider at the same time
-  max_cost: 5.00                  # USD, a hard cap over the life of the run folder
+  max_cost: 5.00                  # USD; this run folder never costs more
 
-tags: {project: trial}            # costs can be grouped by tags; they become columns of the ledger
+tags: {project: trial}            # for grouping costs; each is a column of the ledger
 
-defaults:                         # for every item that says nothing else
+defaults:                         # an item's own value wins
   model: hera-1.0-text-to-image   # `batchgen models` lists the models, their parameters and prices
 
-model_defaults:                   # for every item of one model
+model_defaults:                   # for one model's items only
   hera-1.0-text-to-image: {resolution: 1k}
 
 items:
@@ -41,7 +41,7 @@ items:
     prompt: A round blue teapot on a wooden table, morning light
     aspect_ratio: 4:3
 
-  # One item for each combination of the variables.
+  # Every combination of the variables makes an item.
   - id: kite-$${colour}
     matrix:
       colour: [red, yellow]
@@ -49,12 +49,12 @@ items:
 
   # Another model. Two items, tide~1 and tide~2, each with a seed of its own.
   - id: tide
-    model: centaurus-1.0-text-to-video
     prompt: The tide runs out over rippled sand, seen from above
+    model: centaurus-1.0-text-to-video
     duration: 2
     seeds: 2
 
-  # One item for each row of a file: .csv, .tsv, .jsonl or .txt. Its columns are variables.
+  # Every row of a file makes an item: .csv, .tsv, .jsonl or .txt. Its columns are variables.
   # - rows: prompts/products.csv
   #   id: $${sku}
   #   prompt: Studio photograph of $${product}, white background

@@ -36,8 +36,8 @@ class _Standing:
 def command(run: str, output: str | None, as_json: bool) -> None:  # noqa: FBT001 - click passes options by name
     """Show how a run stands, also while it goes on.
 
-    RUN names a run: its folder, its manifest, or its name within the output folder. What is in doubt is listed with UTC second
-    and request digest, so that it can be found in the provider's billing.
+    RUN names a run: its folder, its manifest, or its name within the output folder. What is in doubt is listed
+    with UTC second and request digest, so that it can be found in the provider's billing.
     """
     from batchgen.locate import find_run
     from batchgen.manifest import read_name
