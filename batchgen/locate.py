@@ -1,6 +1,10 @@
-"""Finds the output folder and the run folders in it. Never by the working directory where a manifest is at hand."""
+"""Finds the output folder and the run folders in it. Never by the working directory where a manifest is at hand.
+
+A run folder that is not found would be bought again, so whatever makes the place uncertain is refused.
+"""
 
 import difflib
+import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,19 +22,53 @@ _RUN_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 def output_folder(manifest: Path | None, option: str | None, environment: Mapping[str, str]) -> Path:
     """Return the output folder, which need not exist yet.
 
-    `option` (the flag) wins over BATCHGEN_OUTPUT. Where neither is given, the way leads up from the manifest's own
-    folder to the first that has an `output` folder or a `.git` in it, and `output/` there is meant; where none has, it
-    is `output/` beside the manifest. Without a manifest the search starts at the working directory.
+    `option` (the flag) wins, then BATCHGEN_OUTPUT; else it is `output/` in the nearest folder at or above the
+    manifest (where its links lead to) that holds an `output` folder or a `.git`, else beside the manifest. Without a
+    manifest the search starts at the working directory. Raises UsageError for a relative BATCHGEN_OUTPUT, and for an
+    `output` that is no folder.
     """
-    chosen = option or environment.get(VARIABLE)
-    if chosen:
+    if option:
+        return Path(option)
+    if chosen := environment.get(VARIABLE):
+        if not Path(chosen).is_absolute():
+            raise UsageError(
+                f"{VARIABLE}={printable(chosen)} means another folder in each working directory: set it to an absolute"
+                f" path, such as {Path(chosen).absolute()}"
+            )
         return Path(chosen)
-    start = (manifest.parent if manifest else Path()).resolve()
+    start = manifest.resolve().parent if manifest else Path.cwd()
     for folder in (start, *start.parents):
+        output = folder / _FOLDER_NAME
         # In a worktree or a submodule `.git` is a file.
-        if (folder / _FOLDER_NAME).is_dir() or (folder / ".git").exists():
-            return folder / _FOLDER_NAME
+        if os.path.lexists(output) or os.path.lexists(folder / ".git"):
+            return _checked(output)
     return start / _FOLDER_NAME
+
+
+def _checked(output: Path) -> Path:
+    if os.path.lexists(output) and not output.is_dir():
+        # A disk that is not mounted, mostly. The folder further up would be another one, without what was bought.
+        what = "is a link that leads to no folder" if output.is_symlink() else "is no folder"
+        raise UsageError(f"{output} {what}: mend it, or name the output folder with --output")
+    return output
+
+
+def run_folder(manifest: Path, name: str, option: str | None, environment: Mapping[str, str]) -> Path:
+    """Return the folder of a manifest's run, which need not exist yet.
+
+    Raises UsageError as `output_folder` does, and where a run of this name lies in an `output` folder further up only:
+    an `output` folder or a `.git` that was made since then would hide what was bought.
+    """
+    output = output_folder(manifest, option, environment)
+    if not (option or environment.get(VARIABLE) or _is_run(output / name)):
+        for folder in output.parent.parents:
+            other = folder / _FOLDER_NAME
+            if _is_run(other / name):
+                raise UsageError(
+                    f"this manifest's output folder is {output}, but a run {name} lies in {other}: to go on with that"
+                    f" one give --output {other}, to begin anew --output {output}"
+                )
+    return output / name
 
 
 def find_run(text: str, option: str | None, environment: Mapping[str, str], name_of: Callable[[Path], str]) -> Path:
@@ -41,12 +79,13 @@ def find_run(text: str, option: str | None, environment: Mapping[str, str], name
     """
     path = Path(text)
     if path.is_file():
-        name, output = name_of(path), output_folder(path, option, environment)
-        if _is_run(output / name):
-            return output / name
+        name = name_of(path)
+        folder = run_folder(path, name, option, environment)
+        if _is_run(folder):
+            return folder
         raise UsageError(
-            f"{printable(text)} has not been run yet: there is no {output / name}; start it with batchgen run"
-            f"{_suggestion(name, output)}"
+            f"{printable(text)} has not been run yet: there is no {folder}; start it with batchgen run"
+            f"{_suggestion(name, folder.parent)}"
         )
     if _is_run(path):
         return path

@@ -8,6 +8,7 @@ import pytest
 from batchgen import journal, locate
 from batchgen.errors import RunFolderError, UsageError
 from batchgen.locate import find_run, output_folder
+from batchgen.locate import run_folder as folder_of
 
 
 def no_manifest(path: Path) -> str:
@@ -41,8 +42,8 @@ def manifest_in(folder: Path) -> Path:
 
 def test_the_flag_wins_then_the_variable(project: Path) -> None:
     manifest = manifest_in(project)
-    assert output_folder(manifest, "here", {"BATCHGEN_OUTPUT": "there"}) == Path("here")
-    assert output_folder(manifest, None, {"BATCHGEN_OUTPUT": "there"}) == Path("there")
+    assert output_folder(manifest, "here", {"BATCHGEN_OUTPUT": "/there"}) == Path("here")
+    assert output_folder(manifest, None, {"BATCHGEN_OUTPUT": "/there"}) == Path("/there")
     assert output_folder(manifest, None, {"BATCHGEN_OUTPUT": ""}) == project / "output"
 
 
@@ -53,8 +54,56 @@ def test_the_nearest_output_folder_or_repository_counts(project: Path) -> None:
     assert output_folder(manifest, None, {}) == project / "output"
     (project / "manifests" / "output").mkdir()
     assert output_folder(manifest, None, {}) == project / "manifests" / "output"
-    (project / "manifests" / "spring" / "output").write_text("a file is no output folder")
-    assert output_folder(manifest, None, {}) == project / "manifests" / "output"
+
+
+@pytest.mark.parametrize("kind", ["file", "link"])
+def test_an_output_that_is_no_folder_is_not_passed_over(project: Path, kind: str) -> None:
+    """The disk behind a link may not be mounted; the next place further up would have everything bought again."""
+    manifest = manifest_in(project / "manifests" / "spring")
+    (project / ".git").mkdir()
+    output = project / "manifests" / "output"
+    output.write_text("") if kind == "file" else output.symlink_to(project / "unmounted")
+    with pytest.raises(UsageError, match=r"manifests/output is .*no folder: mend it, or .* --output"):
+        output_folder(manifest, None, {})
+    assert output_folder(manifest, "/there", {}) == Path("/there")
+    (project / "unmounted").mkdir()
+    if kind == "link":
+        assert output_folder(manifest, None, {}) == output
+
+
+def test_a_link_to_a_manifest_has_the_manifests_output_folder(project: Path) -> None:
+    (project / "output").mkdir()
+    (project.parent / "elsewhere" / "output").mkdir()
+    link = project.parent / "elsewhere" / "tonight.yaml"
+    link.symlink_to(manifest_in(project / "manifests"))
+    assert output_folder(link, None, {}) == project / "output"
+
+
+def test_a_variable_that_depends_on_the_working_directory_is_refused(project: Path) -> None:
+    for text in ("output", "../output", "~/output"):
+        for manifest in (manifest_in(project), None):
+            with pytest.raises(UsageError, match=r"BATCHGEN_OUTPUT=.*set it to an absolute path, such as /"):
+                output_folder(manifest, None, {"BATCHGEN_OUTPUT": text})
+    assert output_folder(manifest, "typed", {"BATCHGEN_OUTPUT": "output"}) == Path("typed")
+
+
+@pytest.mark.parametrize("made", ["output", ".git"])
+def test_a_run_that_a_new_folder_would_hide_is_pointed_out(project: Path, made: str) -> None:
+    run = run_folder(project / "output" / "spring")
+    manifest = manifest_in(project / "manifests" / "spring")
+    assert folder_of(manifest, "spring", None, {}) == run
+    (project / "manifests" / made).mkdir()
+    here = project / "manifests" / "output"
+    message = rf"is {here}, but a run spring lies in {run.parent}: .*--output {run.parent}, .*--output {here}"
+    with pytest.raises(UsageError, match=message):
+        folder_of(manifest, "spring", None, {})
+    with pytest.raises(UsageError, match=message):
+        find_run(str(manifest), None, {}, named("spring"))
+    assert folder_of(manifest, "autumn", None, {}) == here / "autumn"
+    assert folder_of(manifest, "spring", str(here), {}) == here / "spring"
+    assert folder_of(manifest, "spring", None, {"BATCHGEN_OUTPUT": str(here)}) == here / "spring"
+    run_folder(here / "spring")
+    assert folder_of(manifest, "spring", None, {}) == here / "spring"
 
 
 def test_the_working_directory_does_not_matter_to_a_manifest(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
