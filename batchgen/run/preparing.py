@@ -12,8 +12,8 @@ from batchgen.errors import UsageError
 from batchgen.journal import FILE_NAME
 from batchgen.journal.comparing import compare
 from batchgen.journal.reopening import NOTHING_AGAIN, Again
-from batchgen.ledger import file_charges
-from batchgen.locate import output_folder
+from batchgen.ledger import LEDGER_NAME, Charge, file_charges, run_charges
+from batchgen.locate import run_folder
 from batchgen.manifest import Manifest, stage_manifest
 from batchgen.plan import Plan, Selection, make_plan
 from batchgen.records import LIVE, State
@@ -96,7 +96,7 @@ def prepared(request: Request) -> Iterator[Prepared]:
         manifest = stage_manifest(request.manifest, stage, load_catalog(), path_template=template)
         settings = resolve_settings(request.flags or {}, request.environment, manifest.settings)
         name = request.name or manifest.name
-        folder = output_folder(request.manifest, request.output, request.environment) / name
+        folder = run_folder(request.manifest, name, request.output, request.environment)
         skipped = _skip_bought(stage, request.skip_bought)
         yield Prepared(request, manifest, stage, name, folder, settings, selection, skipped)
 
@@ -107,6 +107,22 @@ def _skip_bought(stage: Path, ledgers: Sequence[Path]) -> int:
     with closing(sqlite3.connect(stage)) as db, db:
         count = 0
         for ledger in ledgers:
-            pairs = ((c.item_id, c.digest) for c in file_charges(ledger) if c.state in bought)
+            pairs = ((c.item_id, c.digest) for c in _charges(ledger) if c.state in bought)
             count += db.executemany("DELETE FROM item WHERE id = ? AND digest = ?", pairs).rowcount
         return count
+
+
+def _charges(ledger: Path) -> Iterator[Charge]:
+    """Yield the charges of a run folder, or of a ledger file. Raises RunFolderError, UsageError."""
+    if ledger.is_dir():
+        yield from run_charges(ledger)
+        return
+    ledger = ledger.resolve()
+    journal = ledger.with_name(FILE_NAME)
+    # The ledger is behind while a run goes on, and after one that was killed; the journal beside it never is. One
+    # without a byte knows nothing: its making was cut short.
+    if journal.is_file() and journal.stat().st_size:
+        yield from run_charges(ledger.parent)
+        if ledger.name == LEDGER_NAME:
+            return
+    yield from file_charges(ledger)
