@@ -15,7 +15,7 @@ from batchgen.simulator import Simulator, SimulatorSettings
 KEY = "api18_0123456789abcdef"
 OTHER_KEY = "api18_fedcba9876543210"
 IMAGE = {"model": "hera-1.0-text-to-image", "prompt": "A red kite over a wheat field"}
-VIDEO = {"model": "centaurus-1.0-text-to-video", "prompt": "Waves at dusk"}
+VIDEO = {"model": "centaurus-1.0-text-to-video", "prompt": "Rain on a tin roof"}
 LONG = 100_000.0
 """Seconds in which any job that ends has ended."""
 

@@ -58,7 +58,7 @@ def test_a_job_as_the_reference_shows_it() -> None:
         error=None,
         cost_usd=0.30,
         input={"prompt": "A mug"},
-        timings={"inference_ms": 1234},
+        timings={"inference_ms": 2750},
         urls={"get": "https://api18.dev/v1/jobs/j1"},
         data=[{"url": "https://api18.dev/v1/files/j1"}, {"url": "https://api18.dev/v1/files/j1?n=2"}],
     ) == Job(
@@ -69,7 +69,7 @@ def test_a_job_as_the_reference_shows_it() -> None:
         created_at=datetime(2026, 1, 31, 12, tzinfo=UTC),
         completed_at=datetime(2026, 1, 31, 12, 0, 30, 250_000, tzinfo=UTC),
         expires_at=datetime(2026, 2, 7, 12, tzinfo=UTC),
-        inference_ms=1234,
+        inference_ms=2750,
         error=None,
         outputs=("https://api18.dev/v1/files/j1", "https://api18.dev/v1/files/j1?n=2"),
         input={"prompt": "A mug"},

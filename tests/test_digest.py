@@ -1,4 +1,4 @@
-"""Golden vectors: a release that changes one of these would make every user buy everything again."""
+"""Golden vectors: where one of these changes, finished work looks new and would be paid for again."""
 
 import pytest
 
@@ -9,9 +9,9 @@ HERA = {"model": "hera-1.0-text-to-image"}
 
 BODIES = [
     (
-        {"prompt": "A ceramic mug on marble, soft light", "num_images": 3, **HERA},
-        '{"model":"hera-1.0-text-to-image","num_images":3,"prompt":"A ceramic mug on marble, soft light"}',
-        "fdaeb29a35d2bddf2297e63db74da2de99721c14ecf91e19c047059a4a5cd3f8",
+        {"prompt": "A tin kettle on a gas ring, first light", "num_images": 3, **HERA},
+        '{"model":"hera-1.0-text-to-image","num_images":3,"prompt":"A tin kettle on a gas ring, first light"}',
+        "7d9a0b09324308319576b8b38385beae450af4db6f46ba6637845eedf56b8c45",
     ),
     ({}, "{}", "dc74234617f1e56ad14b412b1db2a7fcf706c67cbaf5c6877be70ce5ce05951a"),
     (
@@ -75,7 +75,7 @@ DIGEST = "0123456789abcdef" * 4
     ("prompt", "item_id"),
     [
         ("A Ceramic Mug", "a-ceramic-mug-0123456789"),
-        ("A ceramic mug on marble, soft light, seen from above", "a-ceramic-mug-on-marble-soft-light-see-0123456789"),
+        ("A tin kettle on gas, first light, seen from above", "a-tin-kettle-on-gas-first-light-seen-f-0123456789"),
         ("  --Ünïcödé_and.dots--  ", "unicode-and-dots-0123456789"),
         ("ﬁne Å", "fine-a-0123456789"),
         ("日本の庭", "item-0123456789"),

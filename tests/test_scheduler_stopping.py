@@ -52,7 +52,7 @@ def test_too_much_money_in_doubt_stops_submissions(tmp_path: Path) -> None:
     )
     outcome = run_clean(world)
     assert (outcome.exit_code, outcome.word) == (5, "in_doubt")
-    # The larger of a tenth of the cap and three times the dearest item is 0.15.
+    # Three times the dearest item, 0.15, is more than a tenth of the cap.
     assert count(outcome, State.IN_DOUBT) == 4
 
 

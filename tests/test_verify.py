@@ -41,9 +41,9 @@ def keep(journal: Journal, buyer: Buyer, folder: Path, id_: str, outputs: int = 
 @pytest.fixture
 def run(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "output" / "spring"
-    with journal_of(folder, [item("mug"), item("spin", "Spin"), item("later", "Later")]) as journal:
+    with journal_of(folder, [item("jar"), item("spin", "Spin"), item("later", "Later")]) as journal:
         buyer = Buyer(journal)
-        keep(journal, buyer, folder, "mug", outputs=3)
+        keep(journal, buyer, folder, "jar", outputs=3)
         keep(journal, buyer, folder, "spin")
         buyer.ready("later")
     yield folder
@@ -62,16 +62,16 @@ def test_a_whole_run(run: Path) -> None:
 
 
 def test_every_kind_of_difference(run: Path) -> None:
-    (run / "files" / "mug@1.png").unlink()
-    (run / "files" / "mug@2.png").write_bytes(png(2) + b"\n")
-    (run / "files" / "mug@3.png").write_bytes(png(4))
+    (run / "files" / "jar@1.png").unlink()
+    (run / "files" / "jar@2.png").write_bytes(png(2) + b"\n")
+    (run / "files" / "jar@3.png").write_bytes(png(4))
     result = verified(run)
     assert result.return_value == 1
     lines = result.stdout.splitlines()
     assert [line.split(" ", 1)[0] for line in lines] == [
-        "files/mug@1.png",
-        "files/mug@2.png",
-        "files/mug@3.png",
+        "files/jar@1.png",
+        "files/jar@2.png",
+        "files/jar@3.png",
         "spring:",
     ]
     assert "missing" in lines[0]
@@ -81,9 +81,9 @@ def test_every_kind_of_difference(run: Path) -> None:
 
 
 def test_quick_leaves_out_the_hash_and_nothing_else(run: Path) -> None:
-    (run / "files" / "mug@3.png").write_bytes(png(4))
+    (run / "files" / "jar@3.png").write_bytes(png(4))
     assert verified(run, "--quick").return_value == 0
-    (run / "files" / "mug@3.png").write_bytes(b"\x00" * len(png(4)))
+    (run / "files" / "jar@3.png").write_bytes(b"\x00" * len(png(4)))
     result = verified(run, "--quick")
     assert result.return_value == 1
     assert result.stdout.splitlines()[-1].endswith("1 differ (length and container)")
@@ -92,14 +92,14 @@ def test_quick_leaves_out_the_hash_and_nothing_else(run: Path) -> None:
 def test_what_the_journal_does_not_know_is_a_note(run: Path) -> None:
     (run / "files" / "a").mkdir()
     (run / "files" / "a" / "x\x1b[2J.png").touch()
-    (run / "files" / "mug.PNG").touch()
+    (run / "files" / "jar.PNG").touch()
     (run / "superseded").mkdir()
     (run / "superseded" / "other.png").touch()
     result = verified(run)
     assert result.return_value == 0
     assert sorted(result.stdout.splitlines()[:-1]) == [
         "note: files/a/x [2J.png is not in the journal",
-        "note: files/mug.PNG is not in the journal",
+        "note: files/jar.PNG is not in the journal",
     ]
 
 
@@ -125,7 +125,7 @@ def test_superseded_files_are_checked_where_they_are(run: Path) -> None:
 
 
 def test_json(run: Path) -> None:
-    (run / "files" / "mug@2.png").unlink()
+    (run / "files" / "jar@2.png").unlink()
     (run / "files" / "new.png").touch()
     result = verified(run, "--json")
     assert result.return_value == 1
@@ -137,8 +137,8 @@ def test_json(run: Path) -> None:
         "differing": 1,
         "differences": [
             {
-                "file": "files/mug@2.png",
-                "item_id": "mug",
+                "file": "files/jar@2.png",
+                "item_id": "jar",
                 "output": 2,
                 "reason": "is missing",
                 "refetched": False,
@@ -156,8 +156,8 @@ def test_an_empty_run_is_fine(tmp_path: Path) -> None:
 
 
 def test_a_bar_is_shown_on_a_terminal_only(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (run / "files" / "mug@2.png").unlink()
+    (run / "files" / "jar@2.png").unlink()
     monkeypatch.setattr("batchgen.cli.verify._on_terminal", lambda: True)
     shown = verified(run)
-    assert "files/mug@2.png is missing\n" in shown.stdout
+    assert "files/jar@2.png is missing\n" in shown.stdout
     assert "4/4" in shown.stderr or "0/4" in shown.stderr

@@ -101,34 +101,34 @@ def differing(folder: Path) -> list[str]:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    with journal_of(tmp_path, [item("mug"), item("spin", "Spin")]) as journal:
+    with journal_of(tmp_path, [item("jar"), item("spin", "Spin")]) as journal:
         buyer = Buyer(journal)
-        keep(journal, buyer, tmp_path, "mug", outputs=3)
+        keep(journal, buyer, tmp_path, "jar", outputs=3)
         keep(journal, buyer, tmp_path, "spin")
     return tmp_path
 
 
 def whole() -> Provider:
     return Provider(
-        {"job-mug-1": [completed("job-mug-1", "u1", "u2", "u3")], "job-spin-1": [completed("job-spin-1", "s1")]},
+        {"job-jar-1": [completed("job-jar-1", "u1", "u2", "u3")], "job-spin-1": [completed("job-spin-1", "s1")]},
         {"u1": [png(1)], "u2": [png(2)], "u3": [png(3)], "s1": [png(1)]},
     )
 
 
 async def test_missing_and_damaged_files_come_back(run: Path) -> None:
-    (run / "files" / "mug@1.png").unlink()
-    (run / "files" / "mug@3.png").write_bytes(b"retouched by hand")
+    (run / "files" / "jar@1.png").unlink()
+    (run / "files" / "jar@3.png").write_bytes(b"retouched by hand")
     (run / "files" / "spin.png").write_bytes(b"")
     provider = whole()
     assert await repaired(run, provider) == {
-        "files/mug@1.png": True,
-        "files/mug@3.png": True,
+        "files/jar@1.png": True,
+        "files/jar@3.png": True,
         "files/spin.png": True,
     }
-    assert provider.polls == ["job-mug-1", "job-spin-1"]
+    assert provider.polls == ["job-jar-1", "job-spin-1"]
     assert differing(run) == []
-    assert (run / "superseded" / "mug@3.png").read_bytes() == b"retouched by hand"
-    assert (run / "files" / "mug@3.png").read_bytes() == png(3)
+    assert (run / "superseded" / "jar@3.png").read_bytes() == b"retouched by hand"
+    assert (run / "files" / "jar@3.png").read_bytes() == png(3)
     assert not list(run.rglob("*.part"))
 
 
@@ -170,10 +170,10 @@ async def test_a_superseded_file_comes_back_beside_the_one_that_took_its_name(ru
 )
 async def test_what_a_poll_can_say(run: Path, answers: list[PollAnswer], outcome: str | bool) -> None:
     (run / "files" / "spin.png").unlink()
-    (run / "files" / "mug@2.png").unlink()
+    (run / "files" / "jar@2.png").unlink()
     provider = whole()
     provider.answers["job-spin-1"] = answers
-    assert await repaired(run, provider) == {"files/mug@2.png": True, "files/spin.png": outcome}
+    assert await repaired(run, provider) == {"files/jar@2.png": True, "files/spin.png": outcome}
     assert differing(run) == ([] if outcome is True else ["files/spin.png"])
 
 

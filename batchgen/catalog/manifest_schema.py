@@ -176,7 +176,7 @@ def _defaults(catalog: Catalog) -> Schema:
     model = _model_property(catalog, "The model of every item that names none.", template=False)
     flat = {name: _ref(f"{_ANY}.parameters/properties/{name}") for name in _merged(catalog)}
     return {
-        "description": "Parameters for all items; an item's own value wins, and what its model does not take is left out.",
+        "description": "Parameters for all items; an item's own value wins. What its model does not take is left out.",
         **_closed({"model": model, **flat}),
     }
 
