@@ -175,7 +175,8 @@ def format_plan(
         for name, model, count in left_out
     ]
     lines += [
-        f"note: {plural(count, 'request')} to {model} carry no seed, so their results cannot be reproduced"
+        f"note: {plural(count, 'request')} to {model} {'carries' if count == 1 else 'carry'} no seed,"
+        f" so {'its' if count == 1 else 'their'} results cannot be reproduced"
         for model, count in unseeded
     ]
     return "\n".join(lines)

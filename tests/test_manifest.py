@@ -135,7 +135,7 @@ def test_items_may_be_an_alias(tmp_path: Path) -> None:
 def test_a_manifest_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"there is no manifest .*none\.yaml; `batchgen init`"):
         stage_manifest(tmp_path / "none.yaml", tmp_path / "stage", CATALOG)
-    with pytest.raises(UsageError, match="is no file"):
+    with pytest.raises(UsageError, match="is a folder; name a manifest"):
         stage_manifest(tmp_path, tmp_path / "stage", CATALOG)
 
 

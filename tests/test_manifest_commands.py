@@ -40,9 +40,32 @@ def test_every_manifest_is_reported(folder: Path, capsys: pytest.CaptureFixture[
         f"    {line}",
         f"    {' ' * 60}^",
         "bad, 100%.yaml: 2 problems in the manifest",
-        "none.yaml: there is no manifest none.yaml; `batchgen init` writes one to start from",
+        "there is no manifest none.yaml; `batchgen init` writes one to start from",
         "good.yaml: 2 items, estimated 0.336 USD",
     ]
+
+
+def test_a_folder_is_no_manifest_and_is_named_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert guarded(["validate", str(tmp_path)]) == 2
+    assert capsys.readouterr().out == f"{tmp_path} is a folder; name a manifest\n"
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [
+        ("hera", "did you mean hera-1.0-image-to-video, hera-1.0-image-edit or hera-1.0-text-to-image?"),
+        ("Zeus-1.0", "did you mean zeus-1.0-image-to-video or zeus-1.0-image-to-video-480p?"),
+        ("480p", "did you mean zeus-1.0-image-to-video-480p?"),
+        ("hera-1.0-text-2-image", "did you mean hera-1.0-text-to-image?"),
+        ("a", "`batchgen models` lists them"),
+        ("  ", "`batchgen models` lists them"),
+    ],
+)
+def test_a_part_of_the_name_of_a_model_suggests_those_that_have_it(
+    word: str, hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert guarded(["models", word]) == 2
+    assert capsys.readouterr().err == f"error: there is no model {word!r}; {hint}\n"
 
 
 def test_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -164,6 +164,8 @@ def test_notes_tell_what_was_left_out_and_what_has_no_seed() -> None:
     shown = lines(make_plan("spring", MIXED), left_out=[("negative_prompt", HERA, 1)], unseeded=[(ZEUS, 4)])
     assert f"note: the default `negative_prompt` was left out of 1 item: {HERA} has no such parameter" in shown
     assert f"note: 4 requests to {ZEUS} carry no seed, so their results cannot be reproduced" in shown
+    shown = lines(make_plan("spring", MIXED), unseeded=[(ZEUS, 1)])
+    assert f"note: 1 request to {ZEUS} carries no seed, so its results cannot be reproduced" in shown
 
 
 # ---- selection ----------------------------------------------------------------------------------------------------

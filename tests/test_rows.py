@@ -91,7 +91,8 @@ def test_lines_are_those_on_which_records_begin(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        ("a,b\n1\n", "2: this row has 1 cells, but there are 2 columns"),
+        ("a,b\n1\n", "2: this row has 1 cell, but there are 2 columns"),
+        ("a\n1,2\n", "2: this row has 2 cells, but there is 1 column"),
         ("a,b\n1,2,3\n", "2: this row has 3 cells, but there are 2 columns"),
         ("a,b,\n1,2,3\n", "1: column 3 has no name"),
         ("a,a\n1,2\n", "1: two columns are named `a`"),
@@ -132,13 +133,27 @@ def test_rows_with_a_fault_do_not_stop_the_others(tmp_path: Path) -> None:
 def test_tsv_has_no_quoting(tmp_path: Path) -> None:
     rows, problems = read(tmp_path / "r.tsv", '\ufeffa\tb\r\n"x\ty"\r\n\r\n1\t\r\n1\n')
     assert rows == [(2, {"a": '"x', "b": 'y"'}), (4, {"a": "1", "b": ""})]
-    assert problems == ["5: this row has 1 cells, but there are 2 columns"]
+    assert problems == ["5: this row has 1 cell, but there are 2 columns"]
 
 
 def test_txt_has_a_line_a_row(tmp_path: Path) -> None:
     rows, problems = read(tmp_path / "r.txt", '\ufeffone, "two"\r\n\r\n   \n\tthree  \nfour')
-    assert rows == [(1, {"line": 'one, "two"'}), (4, {"line": "three"}), (5, {"line": "four"})]
+    assert rows == [(1, {"line": 'one, "two"'}), (4, {"line": "\tthree  "}), (5, {"line": "four"})]
     assert problems == []
+
+
+LINES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\n") | st.sampled_from(" \t\u3000"))
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(lines=st.lists(LINES, max_size=6), end=st.sampled_from(["\n", "\r\n"]), closed=st.booleans())
+def test_a_line_of_txt_comes_as_it_is(lines: list[str], end: str, closed: bool, tmp_path: Path) -> None:
+    content = "\ufeff" + end.join(lines) + (end if closed else "")
+    rows, problems = read(tmp_path / "r.txt", content)
+    assert problems == []
+    assert [(line, row["line"]) for line, row in rows] == [
+        (number, line) for number, line in enumerate(lines, 1) if line and not line.isspace()
+    ]
 
 
 # ---- jsonl -------------------------------------------------------------------------------------------------------

@@ -15,6 +15,9 @@ ParameterType = Literal["string", "integer", "boolean", "url", "urls"]
 Scalar = str | int | bool
 Unit = Literal["second", "image", "run"]
 
+_SHORTEST_PART = 3
+"""Characters that a part of an id has at least, to suggest the ids that hold it."""
+_SUGGESTED = 4
 _TABLES = Path(__file__).with_name("tables.toml")
 
 
@@ -111,12 +114,23 @@ class Catalog:
         return self.models.get(model_id) if isinstance(model_id, str) else None
 
     def suggest_model(self, text: str) -> str | None:
-        """Return the id that `text` may have meant; None where none is near."""
-        return nearest(text, self.models)
+        """Return the id that `text` may have meant, or as a phrase (`a, b or c`) the ids that begin with it or hold it.
+
+        None where there are none.
+        """
+        near, part = nearest(text, self.models), text.strip().casefold()
+        if near is not None or len(part) < _SHORTEST_PART:
+            return near
+        found = [model for model in self.models if model.startswith(part)] or [m for m in self.models if part in m]
+        return _one_of(found[:_SUGGESTED]) if found else None
 
     def models_with(self, parameter: str) -> list[str]:
         """Return the ids of the models that take a parameter."""
         return [model.id for model in self.models.values() if model.parameter(parameter) is not None]
+
+
+def _one_of(ids: list[str]) -> str:
+    return ids[0] if len(ids) == 1 else f"{', '.join(ids[:-1])} or {ids[-1]}"
 
 
 def nearest(text: str, known: Iterable[object], cutoff: float = 0.6) -> str | None:

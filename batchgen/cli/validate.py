@@ -83,7 +83,8 @@ def _as_text(verdict: _Verdict) -> str:
         case ManifestError() as error:
             return f"{format_problems(error)}\n{name}: {error}"
         case error:
-            return f"{name}: {printable(str(error), 1000)}"
+            # It names the manifest itself.
+            return printable(str(error), 1000)
 
 
 def _json(verdicts: Sequence[_Verdict]) -> str:

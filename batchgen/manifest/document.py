@@ -187,7 +187,7 @@ class Document:
 
     def _map(self, start: Any, depth: int) -> Map:
         result = Map(start.start_mark)
-        events, merges = result.events, []
+        events, merges = result.events, list[tuple[Any, Any, Any]]()
         # Nearly all of the time of reading is spent here, hence the locals, and the first look for what is usual.
         get, reader, names = self._get, self._reader, self._names
         while True:
@@ -215,12 +215,15 @@ class Document:
             if key is None:
                 continue
             if key == "<<" and not event.style:
-                merges.append((value_event, value))
+                merges.append((event, value_event, value))
             elif key not in events or self._is_new(result, key, event):
                 result[key] = value
                 events[key] = (event, value_event)
-        for event, value in merges:
-            self._merge(result, event, value)
+        for n, (event, value_event, value) in enumerate(merges):
+            if n:
+                message = f"{_again('<<', merges[0][0].start_mark)}; one `<<` takes a list of aliases"
+                self._problems.at(event.start_mark, message)
+            self._merge(result, value_event, value)
         return result
 
     def _list(self, depth: int) -> List:
@@ -249,10 +252,7 @@ class Document:
     def _is_new(self, known: Map, key: str, event: Any) -> bool:
         if key not in known.events:
             return True
-        first = known.key_mark(key).line + 1
-        self._problems.at(
-            event.start_mark, f"the key `{printable(key, 60)}` stands here again; it is on line {first} already"
-        )
+        self._problems.at(event.start_mark, _again(key, known.key_mark(key)))
         return False
 
     def _merge(self, into: Map, event: Any, value: Any) -> None:
@@ -334,6 +334,10 @@ class _Place:
     def __init__(self, line: int, column: int) -> None:
         self.line = line
         self.column = column
+
+
+def _again(key: str, first: Mark) -> str:
+    return f"the key `{printable(key, 60)}` stands here again; it is on line {first.line + 1} already"
 
 
 def _spelled(event: Any) -> str:

@@ -137,7 +137,7 @@ class Expansion:
             return None
         slot = Slot(written, None, None, self._compiled.id_of_row)
         try:
-            made = template.fill(variables, fit)
+            made = template.fill(variables, fit, "an id")
         except (FillError, KeyError) as error:
             self._note(slot, _reason(error))
             raise _BadItemError from error

@@ -43,7 +43,9 @@ class PathTemplate:
             if tag not in tags:
                 raise PathError(f"`run.path` uses the tag `{tag}`, which this item has not")
         try:
-            path = self.template.fill({**names, "id": item_id, "model": model, "shard": shard(item_id)}, _fitted)
+            path = self.template.fill(
+                {**names, "id": item_id, "model": model, "shard": shard(item_id)}, _fitted, "a path"
+            )
         except FillError as error:
             raise PathError(f"`run.path`: {error}") from error
         _check_parts(path)

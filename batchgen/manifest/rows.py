@@ -12,7 +12,7 @@ from typing import IO, Any
 from batchgen.manifest.problems import Problems
 from batchgen.manifest.reader import MAX_SCALAR
 from batchgen.manifest.values import Real
-from batchgen.text import printable
+from batchgen.text import plural, printable
 
 KINDS = (".csv", ".tsv", ".jsonl", ".txt")
 _DELIMITERS = ",;\t"
@@ -168,14 +168,16 @@ def _columns(source: _Source, header: list[str] | None) -> tuple[str, ...]:
 def _row(source: _Source, columns: tuple[str, ...], cells: list[str], line: int) -> dict[str, Any] | None:
     if len(cells) == len(columns):
         return dict(zip(columns, cells, strict=True))
-    source.fault(f"this row has {len(cells)} cells, but there are {len(columns)} columns", line)
+    be = "is" if len(columns) == 1 else "are"
+    message = f"this row has {plural(len(cells), 'cell')}, but there {be} {plural(len(columns), 'column')}"
+    source.fault(message, line)
     return None
 
 
 def _txt(source: _Source) -> Iterator[Row]:
     for line in source.lines():
-        if text := line.strip():
-            yield source.line, {"line": text}
+        if line.strip():
+            yield source.line, {"line": line.removesuffix("\n").removesuffix("\r")}
 
 
 class _NoJsonError(ValueError):

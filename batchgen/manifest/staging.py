@@ -52,7 +52,7 @@ def stage_manifest(path: Path, database: Path, catalog: Catalog, *, path_templat
     try:
         # A pipe cannot be read twice, and a device never ends.
         if path.exists() and not path.is_file():
-            raise UsageError(f"{path} is no file")
+            raise UsageError(f"{path} is {'a folder' if path.is_dir() else 'no file'}; name a manifest")
         with open_stage(database) as stage:
             staging = _Staging(path, catalog, problems, stage, template)
             # What broke it off is noted as a problem like the others.

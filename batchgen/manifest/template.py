@@ -35,8 +35,8 @@ class Template:
         """The variable that this text is and nothing besides; None where there is more or less to it."""
         return self.parts[1] if len(self.parts) == 3 and not self.parts[0] and not self.parts[2] else None
 
-    def fill(self, variables: Variables, fitted: Callable[[str], str] | None = None) -> str:
-        """Return the text with every variable replaced, each through `fitted` where it is given.
+    def fill(self, variables: Variables, fitted: Callable[[str], str] | None = None, what: str = "a text") -> str:
+        """Return the text with every variable replaced, each through `fitted` where it is given; errors call it `what`.
 
         Raises FillError for a list or a map and where `fitted` leaves nothing, KeyError for a variable without a value.
         """
@@ -47,9 +47,12 @@ class Template:
                 text = text_of(variables[name])
             except TypeError as error:
                 raise FillError(f"`${{{name}}}` is {error}, which cannot stand inside a text") from error
-            if fitted is not None and not (text := fitted(text)):
-                raise FillError(f"`${{{name}}}` leaves nothing here that a file name can hold")
-            filled[n] = text
+            filled[n] = text if fitted is None else fitted(text)
+            if fitted is not None and not filled[n]:
+                reason = f"leaves nothing here that {what} can hold"
+                if not text or text.isspace():
+                    reason = f"is empty here; {what} needs a letter or a digit"
+                raise FillError(f"`${{{name}}}` {reason}")
         return "".join(filled)
 
 
