@@ -137,12 +137,16 @@ def room_needed(min_free: int, jobs: int, average: float) -> int:
     return min_free + round(2 * jobs * average)
 
 
-def exit_code(stop: Stop | None, counts: Mapping[State, int]) -> int:
-    """Return the exit code of a run that ended this way (DESIGN, "Commands")."""
+def exit_code(stop: Stop | None, counts: Mapping[State, int], *, failures: int = 0, missing: int = 0) -> int:
+    """Return the exit code of a run that ended this way (DESIGN, "Commands").
+
+    `failures` are items that ended badly in this invocation, also those that are not in `counts`; `missing` are files
+    that were bought and are not on disk.
+    """
     if stop is not None:
         return stop.exit_code
     if counts.get(State.IN_DOUBT):
         return 4
     if any(counts.get(state) for state in (State.FAILED, State.REJECTED, State.LOST, State.SKIPPED)):
         return 1
-    return 0
+    return 1 if failures or missing else 0

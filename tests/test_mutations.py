@@ -156,7 +156,7 @@ def gives_a_job_up_after_one_unanswered_poll(patch: pytest.MonkeyPatch) -> None:
 
 
 def asks_for_a_job_only_once(patch: pytest.MonkeyPatch) -> None:
-    async def enough(self: Poller, flight: Flight) -> None:
+    def enough(self: Poller, flight: Flight) -> None:
         self._board.in_flight -= 1
 
     patch.setattr(Poller, "_still_processing", enough)

@@ -99,7 +99,7 @@ def _show(error: BatchgenError) -> None:
     # https://no-color.org: a NO_COLOR that is set and not empty means none; else click leaves colours to terminals.
     colour = False if os.environ.get("NO_COLOR") else None
     label = click.style("error:", fg="red", bold=True)
-    click.echo(f"{label} {_without_keys(printable(str(error), 4000))}", err=True, color=colour)
+    click.echo(f"{label} {_without_keys(printable(str(error), 100_000))}", err=True, color=colour)
 
 
 def _without_keys(text: str) -> str:

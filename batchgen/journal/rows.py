@@ -101,6 +101,11 @@ def file_rows(db: sqlite3.Connection) -> Iterator[FileRow]:
         yield FileRow(attempt, item_id, digest, model, job_id, StoredFile(number, path, size, sha256))
 
 
+def present_files(db: sqlite3.Connection) -> Iterator[tuple[str, int]]:
+    """Yield path and length of every file below `files/`: what was not moved aside."""
+    yield from db.execute("SELECT path, bytes FROM output WHERE path >= 'files/' AND path < 'files0'")
+
+
 def file_count(db: sqlite3.Connection) -> int:
     """Return how many rows `file_rows` yields."""
     (count,) = db.execute("SELECT COUNT(*) FROM output WHERE path IS NOT NULL").fetchone()

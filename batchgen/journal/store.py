@@ -12,7 +12,16 @@ from pathlib import Path
 from batchgen.journal.reopening import Again, close_others, continues, remember
 from batchgen.journal.schema import FILE_NAME, open_database, sqlite_errors
 from batchgen.journal.steps import Steps, TransitionError
-from batchgen.journal.values import ATTEMPT_COLUMNS, WORK_COLUMNS, Attempt, Spend, Work, read_attempt, read_work
+from batchgen.journal.values import (
+    ATTEMPT_COLUMNS,
+    WORK_COLUMNS,
+    Attempt,
+    Spend,
+    Superseded,
+    Work,
+    read_attempt,
+    read_work,
+)
 from batchgen.records import State
 
 
@@ -127,6 +136,32 @@ class Journal(Steps):
         row = self.db.execute("SELECT attempt, number FROM output WHERE path = ?", (path,)).fetchone()
         return (row[0], row[1]) if row else None
 
+    def earlier_files(self, attempt: Attempt) -> list[str]:
+        """Return the files below `files/` of earlier attempts under the same id."""
+        rows = self.db.execute(
+            "SELECT o.path FROM item i JOIN attempt a ON a.item = i.key JOIN output o ON o.attempt = a.key"
+            " WHERE i.id = ? AND a.number < ? AND o.path >= 'files/' AND o.path < 'files0' ORDER BY o.path",
+            (attempt.work.item.id, attempt.number),
+        )
+        return [path for (path,) in rows]
+
+    def files_to_restore(self) -> list[Superseded]:
+        """Return the files below `superseded/` that belong to what is asked for now, and was bought last so."""
+        rows = self.db.execute(
+            "SELECT o.path, i.path, o.number, (SELECT COUNT(*) FROM output x WHERE x.attempt = a.key) FROM output o"
+            " JOIN attempt a ON a.key = o.attempt JOIN item i ON i.key = a.item"
+            " WHERE o.path >= 'superseded/' AND o.path < 'superseded0' AND i.listed IS NOT NULL AND i.state = 'done'"
+            " AND a.number = (SELECT MAX(b.number) FROM attempt b WHERE b.item = i.key AND b.state = 'done')"
+        )
+        return [Superseded(*row) for row in rows]
+
+    def has_successor(self, work: Work) -> bool:
+        """Return whether the manifest asks for another request under the same id."""
+        row = self.db.execute(
+            "SELECT 1 FROM item WHERE id = ? AND key <> ? AND listed IS NOT NULL", (work.item.id, work.key)
+        ).fetchone()
+        return row is not None
+
     def move_file(self, old: str, new: str) -> None:
         """A file of an earlier purchase goes to another place, relative to the run folder."""
         self.db.execute("UPDATE output SET path = ? WHERE path = ?", (new, old))
@@ -157,6 +192,18 @@ class Journal(Steps):
     def spend(self) -> Spend:
         """Return what was charged, refunded and is in doubt over the life of the folder."""
         return spend_of(self.db)
+
+    def surcharges(self) -> dict[str, Decimal]:
+        """Return, by model, the largest ratio of charge to estimate, where more was charged than the tables say."""
+        found: dict[str, Decimal] = {}
+        rows = self.db.execute(
+            "SELECT DISTINCT i.model, a.estimated, a.charged FROM attempt a JOIN item i ON i.key = a.item"
+            " WHERE a.charged IS NOT NULL AND a.charged <> a.estimated"
+        )
+        for model, estimated, charged in rows:
+            if Decimal(estimated) and (ratio := Decimal(charged) / Decimal(estimated)) > 1:
+                found[model] = max(ratio, found.get(model, ratio))
+        return found
 
     def durations(self, most: int = 500) -> dict[str, list[float]]:
         """Return the seconds that the latest jobs of each model took, at most `most` jobs in all, oldest first."""

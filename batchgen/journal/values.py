@@ -46,6 +46,19 @@ class PendingOutput:
 
 
 @dataclass(frozen=True, slots=True)
+class Superseded:
+    """A file that was moved aside."""
+
+    path: str
+    """Where it is, relative to the run folder."""
+    item_path: str
+    """Where its item's files belong, as in `Item.path`."""
+    output: int
+    outputs: int
+    """How many its job has."""
+
+
+@dataclass(frozen=True, slots=True)
 class Spend:
     """What the run folder has cost since it began, in USD."""
 

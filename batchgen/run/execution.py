@@ -20,7 +20,7 @@ from batchgen.files import free_bytes
 from batchgen.grouping import GroupedCalls
 from batchgen.halting import Stop, exit_code, room_needed
 from batchgen.journal import GroupRecorder, Journal
-from batchgen.journal.rows import bytes_per_job
+from batchgen.journal.rows import bytes_per_job, present_files
 from batchgen.ledger import cost_report, next_write, run_charges, write_ledger
 from batchgen.progress import Reporter, Snapshot, reporter_for
 from batchgen.records import State
@@ -84,7 +84,12 @@ async def _run(invocation: Invocation) -> Ending:
     if interrupted:
         log.warning("%d submissions of an earlier invocation had no recorded answer: in doubt", interrupted)
     spend = journal.spend()
-    purse = Purse(Money(spend.charged, spend.refunded, in_doubt=spend.in_doubt), settings.max_cost, settings.budget)
+    purse = Purse(
+        life=Money(spend.charged, spend.refunded, in_doubt=spend.in_doubt),
+        max_cost=settings.max_cost,
+        budget=settings.budget,
+        surcharges=journal.surcharges(),
+    )
     api = HttpApi(invocation.base_url, invocation.key.reveal())
     try:
         async with GroupRecorder(journal) as record, GroupedCalls("files") as offload:
@@ -215,6 +220,7 @@ async def _rewrite_ledger(invocation: Invocation, board: Board) -> None:
 
 def _conclude(invocation: Invocation, ending: Ending) -> Summary:
     counts: dict[State, int] = invocation.journal.counts()
+    missing = _missing_files(invocation)
     totals = write_ledger(invocation.name, invocation.folder)
     summary = Summary(
         run=invocation.name,
@@ -224,8 +230,22 @@ def _conclude(invocation: Invocation, ending: Ending) -> Summary:
         costs=cost_report("model", run_charges(invocation.folder), unique=True),
         stop=ending.stop,
         detail=ending.detail,
-        exit_code=exit_code(ending.stop, counts),
+        failures=ending.failures,
+        missing=missing,
+        exit_code=exit_code(ending.stop, counts, failures=ending.failures, missing=missing),
     )
     write_summary(summary)
     log.info("ended with exit code %d", summary.exit_code)
     return summary
+
+
+def _missing_files(invocation: Invocation) -> int:
+    """Return how many files that were bought are not there, or have another length; `verify` looks closer."""
+
+    def is_there(path: str, length: int) -> bool:
+        try:
+            return (invocation.folder / path).stat().st_size == length
+        except OSError:
+            return False
+
+    return sum(not is_there(path, length) for path, length in present_files(invocation.journal.db))

@@ -29,6 +29,10 @@ class Summary:
     """By model, with `run` and `collect`'s own rows only."""
     stop: Stop | None
     detail: str
+    failures: int
+    """Items that ended badly in this invocation, also those that the manifest asks for no longer."""
+    missing: int
+    """Files that were bought and are not on disk as they were."""
     exit_code: int
 
     @property
@@ -53,6 +57,7 @@ def summary_json(summary: Summary) -> dict[str, Any]:
         "in_doubt_usd": usd(totals.in_doubt),
         "drifted": totals.drifted,
         "drift_usd": usd(totals.drift),
+        "missing_files": summary.missing,
         "stopped_because": summary.stop.word if summary.stop else None,
         "exit_code": summary.exit_code,
     }
@@ -98,6 +103,12 @@ def _dollars(amount: str) -> str:
 def _next_steps(summary: Summary) -> list[str]:
     counts = summary.counts
     steps = []
+    if summary.missing:
+        steps.append(
+            f"{plural(summary.missing, 'file')} missing or damaged: `batchgen verify --refetch` brings it back"
+        )
+    if summary.failures and not any(counts.get(state) for state in (State.FAILED, State.REJECTED, State.LOST)):
+        steps.append("items that are asked for no longer ended badly: the ledger has them")
     if summary.stop is not None and (summary.in_flight or counts.get(State.PENDING)):
         steps.append("running the same command again goes on; what is bought already is not bought again")
     if bad := [state for state in (State.FAILED, State.REJECTED) if counts.get(state)]:

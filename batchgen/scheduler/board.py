@@ -106,6 +106,8 @@ class Board:
         """What the last failure to reach the API was."""
         self.failures = 0
         """Failed, rejected and lost items of this invocation."""
+        self.unrecorded: list[str] = []
+        """What was accepted and could not be recorded, `ITEM as job ID`: the last trace of charges."""
         self.wake = asyncio.Event()
         self.tasks: dict[asyncio.Task[None], None] = {}
         """Everything under way, oldest first."""

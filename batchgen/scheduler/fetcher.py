@@ -13,7 +13,7 @@ from batchgen.journal import Attempt, PendingOutput
 from batchgen.records import State
 from batchgen.retry import backoff
 from batchgen.scheduler.board import Board, log
-from batchgen.scheduler.superseded import make_way
+from batchgen.scheduler.superseded import make_way, retire_earlier
 from batchgen.text import printable
 
 _TRIES = 10
@@ -98,13 +98,19 @@ class Fetcher:
             async with self._moving:
                 await make_way(seams.folder, path, seams.journal, seams.record)
 
-        # An item that the manifest lists no longer keeps out of the way of the one that took its id.
-        path = item.path if job.attempt.work.listed else f"{item.path}~{item.digest[:8]}"
+        if job.attempt.number > 1:
+            async with self._moving:
+                await retire_earlier(seams.folder, job.attempt, seams.journal, seams.record)
+        # What was edited while it was under way keeps out of its successor's way.
+        outdated = not job.attempt.work.listed and await board.record(seams.journal.has_successor, job.attempt.work)
+        path = f"{item.path}~{item.digest[:8]}" if outdated else item.path
         file = await fetch(
             seams.api, job.output.url, seams.folder, stem_of(path, job.output.number, job.outputs), job.output.number,
             kind=board.terms.kinds[item.model], make_way=aside, offload=seams.offload,
         )  # fmt: skip
         last = await board.record(seams.journal.keep, job.attempt, file)
+        if outdated:
+            await aside(file.path)
         board.waiting_files -= 1
         if last:
             board.moved(job.attempt.work, State.READY, State.DONE)
@@ -113,10 +119,11 @@ class Fetcher:
     async def _failed(self, job: _Fetch, error: OutputError) -> None:
         board, item = self._board, job.attempt.work.item
         job.failures += 1
-        job.gone += isinstance(error, OutputGone)
-        log.warning("%s: output %d: %s", item.id, job.output.number, printable(str(error)))
         expired = board.seams.utc_now() > job.expires
-        if job.gone >= _GONE or (isinstance(error, OutputMissing) and expired):
+        # Our clock may be wrong: that a file is missing once does not make it gone, whatever the time.
+        job.gone += isinstance(error, OutputGone) or (isinstance(error, OutputMissing) and expired)
+        log.warning("%s: output %d: %s", item.id, job.output.number, printable(str(error)))
+        if job.gone >= _GONE:
             await self._lose(job, str(error))
         elif job.failures >= _TRIES:
             board.waiting_files -= 1

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from batchgen.errors import DiskError
 from batchgen.halting import Stop
 from batchgen.polling import Durations
 from batchgen.records import State
@@ -11,6 +12,7 @@ from batchgen.scheduler.board import Board, Flight, log
 from batchgen.scheduler.fetcher import Fetcher
 from batchgen.scheduler.poller import Poller
 from batchgen.scheduler.submitter import Submitter
+from batchgen.scheduler.superseded import restore
 from batchgen.text import plural
 
 _POST_GRACE = 15.0
@@ -25,6 +27,8 @@ class Ending:
 
     stop: Stop | None
     detail: str
+    failures: int
+    """Items that failed, were rejected or lost in this invocation, whether they are asked for now or not."""
 
 
 class Scheduler:
@@ -58,6 +62,9 @@ class Scheduler:
             if timer is not None:
                 timer.cancel()
         await self._wind_down()
+        if board.unrecorded and isinstance(board.error, DiskError):
+            told = f"{board.error}; accepted but not recorded, for `batchgen resolve`: {', '.join(board.unrecorded)}"
+            raise DiskError(told) from board.error
         if board.error is not None:
             raise board.error
         if self._fetcher.given_up:
@@ -65,11 +72,12 @@ class Scheduler:
         if self._submitter.left_pending:
             count = plural(self._submitter.left_pending, "item")
             board.halt(Stop.BUSY, f"the API was too busy for {count}, which stay pending")
-        return Ending(board.stop, board.detail)
+        return Ending(board.stop, board.detail, board.failures)
 
     async def _resume(self) -> None:
         """Take up what earlier invocations left: learned durations, jobs in flight, files to fetch."""
         board, journal = self.board, self.board.seams.journal
+        await restore(board.seams.folder, journal, board.seams.record)
         for model, seen in (await board.record(journal.durations)).items():
             board.durations[model] = Durations(seen)
         utc, now = board.seams.utc_now(), board.now

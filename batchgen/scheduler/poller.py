@@ -84,7 +84,7 @@ class Poller:
                 await self.settle(flight, answer.job)
             else:
                 flight.misses = flight.empty = 0
-                await self._still_processing(flight)
+                self._still_processing(flight)
         elif isinstance(answer, Unknown):
             board.weather = board.weather.reached()
             flight.failures = 0
@@ -115,14 +115,12 @@ class Poller:
         delay = retry_delay(flight.failures, board.seams.random.random(), answer.retry_after)
         self._ask_at(flight, board.now + max(delay, board.terms.settings.poll_min))
 
-    async def _still_processing(self, flight: Flight) -> None:
+    def _still_processing(self, flight: Flight) -> None:
         board, settings = self._board, self._board.terms.settings
-        if self._expired(flight):
-            await self._lose(flight, "the job was still unfinished when it expired")
-            return
         learned = board.durations_of(flight.attempt.work.item.model).learned()
         age = board.now - flight.accepted
-        if age > timeout_of(learned, settings.job_timeout):
+        # What the provider still works on is not lost, whatever our clock says of its expiry.
+        if age > timeout_of(learned, settings.job_timeout) or self._expired(flight):
             self._park(flight, "is slow")
         interval = _PARKED_INTERVAL if flight.parked else next_poll(learned, age, settings.poll_min, settings.poll_max)
         # From one question to the next: what an answer takes is no reason to learn of the end later.

@@ -154,11 +154,11 @@ class Submitter:
         answer = await self._answer(work)
         try:
             await self._obey(attempt, answer, price, sent)
-        except DiskError as error:
-            if not isinstance(answer, Accepted):
-                raise
-            # The journal keeps the intent, which reads as in doubt; the id settles it.
-            raise DiskError(f"{error}; {work.item.id} was accepted as job {answer.job.id}") from error
+        except DiskError:
+            if isinstance(answer, Accepted):
+                # The journal keeps the intent, which reads as in doubt; the id settles it.
+                board.unrecorded.append(f"{work.item.id} as job {answer.job.id}")
+            raise
 
     async def _answer(self, work: Work) -> SubmitAnswer:
         """Send the request and return its answer; only `abandon` can cut it off."""

@@ -3,8 +3,9 @@
 from itertools import count
 from pathlib import Path, PurePosixPath
 
+from batchgen.download import stem_of
 from batchgen.files import disk_errors, publish
-from batchgen.journal import Journal, Recorder
+from batchgen.journal import Attempt, Journal, Recorder
 
 
 async def make_way(folder: Path, path: str, journal: Journal, record: Recorder) -> None:
@@ -25,7 +26,35 @@ async def make_way(folder: Path, path: str, journal: Journal, record: Recorder) 
         if not taken and not known:
             await record(journal.move_file, path, place)
             break
-    target = folder / place
-    with disk_errors(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        publish(folder / path, target)
+    _move(folder / path, folder / place)
+
+
+async def retire_earlier(folder: Path, attempt: Attempt, journal: Journal, record: Recorder) -> None:
+    """Move the files of earlier purchases under the same id aside, whatever they are called. One call at a time."""
+    for path in await record(journal.earlier_files, attempt):
+        await make_way(folder, path, journal, record)
+
+
+async def restore(folder: Path, journal: Journal, record: Recorder) -> None:
+    """Bring back the files of items that are asked for again as they were bought: an edit was undone.
+
+    The file moves first, then the journal learns of it: after a crash between the two, the next call finds the file at
+    its place already. Raises DiskError.
+    """
+    for back in await record(journal.files_to_restore):
+        old = folder / back.path
+        place = f"files/{stem_of(back.item_path, back.output, back.outputs)}{PurePosixPath(back.path).suffix}"
+        new = folder / place
+        if old.exists():
+            if new.exists():
+                await make_way(folder, place, journal, record)
+            _move(old, new)
+        if new.exists() and await record(journal.owner_of, place) is None:
+            await record(journal.move_file, back.path, place)
+
+
+def _move(old: Path, new: Path) -> None:
+    with disk_errors(new):
+        new.parent.mkdir(parents=True, exist_ok=True)
+        if old.exists():  # what somebody removed cannot be moved, and its record need not stand in the way
+            publish(old, new)

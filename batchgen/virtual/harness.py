@@ -146,7 +146,12 @@ class World:
 
     def _board(self, journal: Journal, terms: Terms, fuse: Fuse, witness: Witness) -> Board:
         spend, settings = journal.spend(), terms.settings
-        purse = Purse(Money(spend.charged, spend.refunded, in_doubt=spend.in_doubt), settings.max_cost, settings.budget)
+        purse = Purse(
+            life=Money(spend.charged, spend.refunded, in_doubt=spend.in_doubt),
+            max_cost=settings.max_cost,
+            budget=settings.budget,
+            surcharges=journal.surcharges(),
+        )
         record = WatchedRecorder(journal, fuse, witness, self.draws)
         api = WatchedApi(MemoryApi(self.provider, terms.account), fuse, witness)
         seams = Seams(api, journal, record, self.folder, self.clock.utc_now, self.draws, _at_once)
