@@ -93,11 +93,11 @@ def test_every_problem_of_a_manifest_is_shown_at_its_place(ending: Ending, capsy
 
 
 def test_hostile_text_in_a_message_commands_no_terminal(ending: Ending, capsys: pytest.CaptureFixture[str]) -> None:
-    assert ending(raising(OutsideError("says \x1b[2J\nerror: all is lost\u202e " + "x" * 10_000))) == 5
+    assert ending(raising(OutsideError("says \x1b[2J\nerror: all is lost\u202e " + "x" * 200_000))) == 5
     err = capsys.readouterr().err
     assert err.startswith("error: says  [2J error: all is lost  xxx")
     assert len(err.splitlines()) == 1
-    assert len(err) < 4100
+    assert len(err) < 100_100
 
 
 @pytest.mark.parametrize(("no_color", "coloured"), [("1", False), ("", True), (None, True)])

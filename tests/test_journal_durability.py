@@ -223,7 +223,7 @@ def test_another_programs_database_is_refused_and_left_alone(tmp_path: Path) -> 
 
 def test_an_empty_file_is_filled_only_where_a_journal_may_be_made(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).touch()
-    with pytest.raises(RunFolderError, match="damaged"):
+    with pytest.raises(RunFolderError, match="or an empty one"):
         Journal(tmp_path)
     Journal(tmp_path, create=True).close()
     Journal(tmp_path).close()
