@@ -236,10 +236,13 @@ def test_a_log_without_its_journal_is_damage(copy: Path, capsys: pytest.CaptureF
 
 
 def test_a_folder_whose_making_was_cut_short_is_begun_anew(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    larger_disk = copy / "larger-disk"
+    larger_disk.mkdir()
     for name in ("early", "earlier"):
         (copy / "output" / name).mkdir()
     (copy / "output" / "early" / "journal.sqlite3").touch()
     (copy / "output" / "earlier" / ".lock").touch()
+    (copy / "output" / "earlier" / "files").symlink_to(larger_disk)
     for name in ("early", "earlier"):
         assert guarded([str(a) for a in run_command(copy, name)]) == 5  # nobody listens at that address
         assert '"stopped_because": "unreachable"' in capsys.readouterr().out

@@ -147,7 +147,7 @@ def _damaged(path: Path, why: str) -> RunFolderError:
 
 def refuse_leftovers(folder: Path) -> None:
     """Raise RunFolderError where a folder without a journal holds what a run left: it would all be bought again."""
-    left = [name for name in _LEFTOVERS if (folder / name).exists()]
+    left = [name for name in _LEFTOVERS if _holds_something(folder / name)]
     if left:
         ledger = f" --skip-bought {folder / 'ledger.csv'}" if "ledger.csv" in left else ""
         raise RunFolderError(
@@ -157,6 +157,11 @@ def refuse_leftovers(folder: Path) -> None:
 
 
 _LEFTOVERS = ("files", "superseded", "ledger.csv")
+
+
+def _holds_something(path: Path) -> bool:
+    # An empty folder, or a link to one on a larger disk, may have been made ready for a first run.
+    return any(path.iterdir()) if path.is_dir() else path.exists()
 
 
 def open_database(path: Path, *, create: bool) -> sqlite3.Connection:
