@@ -22,10 +22,10 @@ _RUN_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 def output_folder(manifest: Path | None, option: str | None, environment: Mapping[str, str]) -> Path:
     """Return the output folder, which need not exist yet.
 
-    `option` (the flag) wins, then BATCHGEN_OUTPUT; else it is `output/` in the nearest folder at or above the
-    manifest (where its links lead to) that holds an `output` folder or a `.git`, else beside the manifest. Without a
-    manifest the search starts at the working directory. Raises UsageError for a relative BATCHGEN_OUTPUT, and for an
-    `output` that is no folder.
+    `option` (the flag) wins over BATCHGEN_OUTPUT. Where neither is given, the way leads up from the manifest's folder
+    (where its links lead to) to the first that has `output` or `.git` in it, and `output/` there is meant; where none
+    has, it is `output/` beside the manifest. Without a manifest the search starts at the working directory. Raises
+    UsageError for a relative BATCHGEN_OUTPUT, and for an `output` that is no folder.
     """
     if option:
         return Path(option)

@@ -134,10 +134,10 @@ def test_a_run_folder_and_a_manifest(project: Path) -> None:
 
 
 def test_what_is_not_there_is_named_with_what_is_near(project: Path) -> None:
-    run_folder(project / "output" / "spring-catalogue")
+    run_folder(project / "output" / "winter-menu")
     run_folder(project / "output" / "autumn")
-    with pytest.raises(UsageError, match=r"no run 'spring-catalog'.*did you mean spring-catalogue\?"):
-        find_run("spring-catalog", str(project / "output"), {}, no_manifest)
+    with pytest.raises(UsageError, match=r"no run 'winter-men'.*did you mean winter-menu\?"):
+        find_run("winter-men", str(project / "output"), {}, no_manifest)
     with pytest.raises(UsageError, match=r"^there is no run 'x 1', [^(]*$"):
         find_run("x\n1", str(project / "output"), {}, no_manifest)
     with pytest.raises(UsageError, match=r"m\.yaml has not been run yet.*start it with batchgen run"):

@@ -23,13 +23,18 @@ if TYPE_CHECKING:
 @manifest_options
 @setting_options()
 @click.option("--retry", metavar="STATES", default="", help="Try again: failed, rejected, lost (a comma between them).")
-@click.option("--again", multiple=True, metavar="GLOB", help="Buy good items anew; needs --yes. Repeatable.")
+@click.option(
+    "--again",
+    multiple=True,
+    metavar="GLOB",
+    help="Buy finished items that fit once more; asks, or needs --yes. Repeatable.",
+)
 @click.option(
     "--skip-bought",
     multiple=True,
     type=click.Path(path_type=Path),
     metavar="LEDGER",
-    help="Leave out items that another ledger shows as bought. Repeatable.",
+    help="Leave out what this ledger of another run lists as bought. Repeatable.",
 )
 @click.option("--yes", "-y", is_flag=True, help="Agree to what would be asked; without a cap, up to the estimate.")
 @click.option("--wait-for-balance", is_flag=True, help="When the balance is used up, wait until it is topped up.")
