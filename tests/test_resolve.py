@@ -8,7 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bought import Buyer, item, journal_of
 from running import FAST, Simulated, batchgen, simulator, summary_of
+
+from batchgen.errors import UsageError
+from batchgen.run.resolving import COLUMNS, How, Settlement, import_settlements, match
 
 MANIFEST = """\
 version: 1
@@ -78,6 +82,9 @@ def test_a_filled_in_list_settles_all_and_the_books_agree(tmp_path: Path) -> Non
         for row in rows:
             row["how"], row["job_id"] = "job", job_of(api, row["item_id"])["id"]
         rows[0]["how"], rows[0]["job_id"] = "charged", ""
+        again = batchgen("resolve", "job.yaml", "--export", "doubts.csv", cwd=tmp_path)
+        assert again.returncode == 2, "it may be filled in"
+        assert "doubts.csv exists already" in again.stderr
         write(tmp_path / "doubts.csv", rows)
         settled = batchgen("resolve", "job.yaml", "--import", "doubts.csv", cwd=tmp_path)
         assert settled.returncode == 0, settled.stderr
@@ -106,6 +113,7 @@ def test_what_was_not_charged_is_bought_by_the_next_run(tmp_path: Path) -> None:
         ({"how": "perhaps"}, "how is 'perhaps'"),
         ({"how": "job", "job_id": ""}, "a job_id goes with how = job"),
         ({"how": "charged", "item_id": "mug-99"}, "mug-99 is not in doubt"),
+        ({"how": "job", "job_id": "job-x"}, "job job-x is adopted by"),
     ],
 )
 def test_a_list_with_a_fault_changes_nothing(tmp_path: Path, change: dict[str, str], message: str) -> None:
@@ -115,6 +123,8 @@ def test_a_list_with_a_fault_changes_nothing(tmp_path: Path, change: dict[str, s
         with (tmp_path / "doubts.csv").open(encoding="utf-8", newline="") as lines:
             rows = list(csv.DictReader(lines))
         rows[0]["how"] = "charged"
+        if change.get("job_id"):
+            rows[0].update(change)
         rows[-1].update(change)
         write(tmp_path / "doubts.csv", rows)
         result = batchgen("resolve", "job.yaml", "--import", "doubts.csv", cwd=tmp_path)
@@ -122,6 +132,31 @@ def test_a_list_with_a_fault_changes_nothing(tmp_path: Path, change: dict[str, s
         assert message in result.stderr
         status = json.loads(batchgen("status", "job.yaml", "--json", cwd=tmp_path).stdout)
         assert status["in_doubt"] == len(doubts)
+
+
+def test_two_items_do_not_adopt_one_job(tmp_path: Path) -> None:
+    """Twins: the API would confirm the job for either of them, and one charge would hide the other."""
+    with journal_of(tmp_path, [item("mug"), item("twin"), item("jug")]) as journal:
+        buyer = Buyer(journal)
+        for name in ("mug", "twin", "jug"):
+            buyer.doubt(name, "no answer")
+        both = [Settlement(name, How.JOB, "job-1", where=f"doubts.csv:{n}: ") for n, name in enumerate(("mug", "twin"))]
+        with pytest.raises(UsageError, match=r"doubts\.csv:1: twin: job job-1 is adopted by mug in this list already"):
+            match(journal, both)
+        others = [Settlement(name, How.CHARGED) for name in ("twin", "jug")]
+        assert len(match(journal, [both[0], *others])) == 3
+
+
+@pytest.mark.parametrize("word", ["not_charged", "not-charged"])
+def test_the_words_of_a_list(tmp_path: Path, word: str) -> None:
+    row = dict.fromkeys(COLUMNS, "") | {"item_id": "mug", "how": word}
+    write(tmp_path / "doubts.csv", [row])
+    assert [s.how for s in import_settlements(tmp_path / "doubts.csv")] == [How.NOT_CHARGED]
+
+
+def test_the_help_says_the_words_of_a_list(tmp_path: Path) -> None:
+    words = " ".join(batchgen("resolve", "--help", cwd=tmp_path).stdout.split())
+    assert "filled in with job (and the column job_id with its id), not-charged or charged" in words
 
 
 def write(path: Path, rows: list[dict[str, str]]) -> None:

@@ -31,8 +31,10 @@ def command(run: str, item: str | None, **options: Any) -> None:
     """Settle items in doubt.
 
     RUN names a run: its folder, its manifest, or its name within the output folder. Look the submission up in the
-    provider's billing first: `batchgen status` and --export show its UTC second and digest. A list is taken as a whole
-    or not at all.
+    provider's billing first: `batchgen status` and --export show its UTC second and digest.
+
+    In the exported file, the column `how` of each row is to be filled in with job (and the column job_id with its id),
+    not-charged or charged; rows left empty stay in doubt. --import takes such a list as a whole or not at all.
     """
     from batchgen.errors import UsageError
     from batchgen.locate import find_run

@@ -5,6 +5,7 @@ Everything is checked before anything is written, so that a list of settlements 
 
 import csv
 import json
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -49,7 +50,12 @@ COLUMNS = ("item_id", "attempt", "request_digest", "model", "submitted_at", "est
 
 
 def export_doubts(journal: Journal, path: Path) -> int:
-    """Write what is in doubt to a CSV file whose columns `how` and `job_id` are to be filled in; return the rows."""
+    """Write what is in doubt to a CSV file whose columns `how` and `job_id` are to be filled in; return the rows.
+
+    Raises UsageError where the file exists: it may be filled in already.
+    """
+    if os.path.lexists(path):
+        raise UsageError(f"{path} exists already, and may be filled in; move it away, or export to another file")
     rows = 0
     with staged_text(path) as out:
         writer = csv.writer(out)
@@ -77,7 +83,7 @@ def _settlements(path: Path, reader: "csv.DictReader[str]") -> Iterator[Settleme
         raise UsageError(f"{path} lacks the columns {', '.join(sorted(missing))}; `--export` writes such a file")
     for row in reader:
         where = f"{path}:{reader.line_num}: "
-        word = (row["how"] or "").strip()
+        word = (row["how"] or "").strip().replace("-", "_")  # as the flags are spelled
         if not word:
             continue
         if word not in tuple(How):
@@ -91,12 +97,16 @@ def _settlements(path: Path, reader: "csv.DictReader[str]") -> Iterator[Settleme
 
 
 def match(journal: Journal, settlements: Iterable[Settlement]) -> list[tuple[Settlement, Attempt]]:
-    """Return each settlement with its attempt. Raises UsageError for one that fits none, or several."""
+    """Return each settlement with its attempt.
+
+    Raises UsageError for one that fits none, or several, and for a job that two of them name.
+    """
     by_id: dict[str, list[Attempt]] = {}
     for attempt in journal.unsettled(State.IN_DOUBT):
         by_id.setdefault(attempt.work.item.id, []).append(attempt)
     matched: list[tuple[Settlement, Attempt]] = []
     taken: set[int] = set()
+    adopted: dict[str, str] = {}
     for settlement in settlements:
         fitting = [a for a in by_id.get(settlement.item_id, ()) if settlement.digest in ("", a.work.item.digest)]
         name = f"{settlement.where}{printable(settlement.item_id, 120)}"
@@ -107,6 +117,11 @@ def match(journal: Journal, settlements: Iterable[Settlement]) -> list[tuple[Set
         if fitting[0].key in taken:
             raise UsageError(f"{name} is settled twice")
         taken.add(fitting[0].key)
+        if settlement.job_id in adopted:
+            job, other = printable(settlement.job_id, 100), printable(adopted[settlement.job_id], 120)
+            raise UsageError(f"{name}: job {job} is adopted by {other} in this list already; a job is one item's")
+        if settlement.job_id:
+            adopted[settlement.job_id] = settlement.item_id
         matched.append((settlement, fitting[0]))
     return matched
 
