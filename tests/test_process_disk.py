@@ -133,6 +133,61 @@ def test_nothing_is_bought_where_there_is_too_little_room_from_the_start(tmp_pat
         goes_on(run, api, *options[2:])
 
 
+def private_mounts() -> bool:
+    """Whether this process may mount a file system that nobody else sees, and that goes with its command."""
+    try:
+        tried = subprocess.run(
+            ["unshare", "-m", "mount", "-t", "tmpfs", "none", "/mnt"], capture_output=True, check=False
+        )
+    except FileNotFoundError:
+        return False
+    return tried.returncode == 0
+
+
+@pytest.mark.skipif(not private_mounts(), reason="mounting a small disk is not allowed here")
+def test_a_small_disk_and_one_that_became_read_only(tmp_path: Path) -> None:
+    """Root may write everywhere but there."""
+    long_manifest(tmp_path)
+    (tmp_path / "output").mkdir()
+    with simulator("--speed", 500, "--media", "tiny") as api:
+        run = f"{COMMAND} run job.yaml --base-url {api.url} --concurrency 4 {' '.join(FAST)}"
+        script = f"""
+            mount -t tmpfs -o size=500k none output
+            BATCHGEN_MIN_FREE=0 {run} > 1.out 2> 1.err; echo $? > 1.code
+            mount -o remount,ro output
+            {run} > 2.out 2> 2.err; echo $? > 2.code
+            mount -o remount,rw,size=200m output
+            {run} > 3.out 2> 3.err; echo $? > 3.code
+            cp -r output/job kept
+        """
+        subprocess.run(
+            ["unshare", "-m", "sh", "-c", script], cwd=tmp_path, env=environment(API18_KEY=KEY), check=True, timeout=120
+        )
+        codes = [(tmp_path / f"{number}.code").read_text().strip() for number in (1, 2, 3)]
+        said = [(tmp_path / f"{number}.err").read_text() for number in (1, 2, 3)]
+        assert codes[:2] == ["5", "5"], said
+        assert codes[2] in ("0", "4"), said
+        for errors in said[:2]:
+            assert errors.startswith("error: cannot write "), errors
+            assert len(errors.splitlines()) == 1
+        assert "full" in said[0] or "No space left" in said[0]
+        assert "ead-only" in said[1] or "readonly" in said[1]
+        shutil.copytree(tmp_path / "kept", tmp_path / "output" / "job")
+        goes_on(tmp_path / "output" / "job", api, "--base-url", api.url, *FAST)
+
+
+@pytest.mark.parametrize(
+    ("output", "code"), [("job.yaml", 2), ("job.yaml/below", 2), ("/proc/batchgen", 5), ("/dev/null/x", 2)]
+)
+def test_an_output_folder_that_cannot_be(tmp_path: Path, output: str, code: int) -> None:
+    long_manifest(tmp_path)
+    ended = batchgen("run", "job.yaml", "--output", output, "--base-url", "http://127.0.0.1:9", *FAST, cwd=tmp_path)
+    assert ended.returncode == code, ended.stderr
+    assert ended.stdout == ""
+    assert len(ended.stderr.splitlines()) == 1
+    assert output in ended.stderr
+
+
 def test_the_room_that_is_kept_grows_with_what_is_paid_for() -> None:
     assert room_needed(64 * MIB, 0, 0.0) == 64 * MIB
     assert room_needed(64 * MIB, 10, 5e6) == 64 * MIB + 100_000_000
