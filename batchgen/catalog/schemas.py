@@ -64,7 +64,7 @@ def describe(parameter: Parameter) -> str:
     if parameter.max_length is not None:
         sentences.append(f"At most {parameter.max_length:,} characters.")
     if parameter.formats:
-        size = f", at most {parameter.max_megabytes} MB" if parameter.max_megabytes is not None else ""
+        size = f" of up to {parameter.max_megabytes} MB" if parameter.max_megabytes is not None else ""
         sentences.append(f"{', '.join(parameter.formats)}{size}.")
     if parameter.random is not None:
         sentences.append(f"{parameter.random} draws a random one.")
