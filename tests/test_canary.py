@@ -1,6 +1,7 @@
 """The key turns up nowhere: a run with one of its own, with everything that can fail, and then a look at every byte."""
 
 import asyncio
+import json
 import os
 import signal
 import ssl
@@ -155,7 +156,7 @@ class _Echo(BaseHTTPRequestHandler):
 
     def answer(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        said = f'{{"error": {{"type": "{self.headers["User-Agent"]}", "message": "you sent something else"}}}}'.encode()
+        said = json.dumps({"error": {"type": "echo", "message": str(self.headers)}}).encode()
         self.send_response(self.status, "no")
         self.send_header("Content-Length", str(len(said)))
         self.end_headers()

@@ -29,6 +29,14 @@ from batchgen.text import printable
 _SECONDS = re.compile(r"\d{1,9}")
 
 
+def without_key(raw: bytes, key: str, *, cut: bool) -> bytes:
+    """Return `raw` with stars in place of the key, and of the beginning of one at the end of what was cut off there."""
+    secret = key.encode()
+    raw = raw.replace(secret, b"*" * len(secret))
+    begun = next((n for n in range(len(secret) - 1, 0, -1) if raw.endswith(secret[:n])), 0) if cut else 0
+    return raw[: len(raw) - begun] + b"*" * begun
+
+
 def submit_answer(status: int, headers: Mapping[str, str], raw: bytes, cut: str | None, now: datetime) -> SubmitAnswer:
     """Return what the answer to a create call means. `cut` says why `raw` may not be the whole of it."""
     if 200 <= status <= 299:

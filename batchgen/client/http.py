@@ -27,7 +27,7 @@ from batchgen.api import (
     Unclear,
 )
 from batchgen.client.addresses import Addresses, PublicResolver, parse_base_url
-from batchgen.client.answers import error_message, poll_answer, submit_answer
+from batchgen.client.answers import error_message, poll_answer, submit_answer, without_key
 from batchgen.clock import UtcNow, utc_now
 from batchgen.errors import UsageError
 from batchgen.text import printable
@@ -91,6 +91,7 @@ class HttpApi:
         self._addresses = Addresses(parse_base_url(base_url))
         if not _KEY.fullmatch(key):
             raise UsageError("the API key holds characters that no key has; copy it again from the dashboard")
+        self._key = key
         self._limits = limits = limits or Limits()
         self._now = now
         self._trust = tls or True
@@ -192,17 +193,27 @@ class HttpApi:
             await session.close()
 
     async def _read(self, response: aiohttp.ClientResponse) -> tuple[bytes, str | None]:
-        """Return the answer's bytes, bounded, and why they may not be all; what is beyond the bound is never read."""
-        raw = bytearray()
+        """Return the answer's bytes, bounded, and why they may not be all; what is beyond the bound is never read.
+
+        A server may repeat the request, key and all: stars stand in the key's place, before anybody sees the bytes.
+        """
+        raw, cut = bytearray(), None
         try:
             while not response.content.at_eof():
                 raw += await response.content.readany()
                 if len(raw) > self._limits.answer_bytes:
                     response.close()
-                    return bytes(raw[: self._limits.answer_bytes]), "the answer is too long"
+                    cut = "the answer is too long"
+                    break
         except _WIRE_ERRORS as error:
-            return bytes(raw[: self._limits.answer_bytes]), f"the answer broke off: {_explain(error)}"
-        return bytes(raw), None
+            cut = f"the answer broke off: {_explain(error)}"
+        return without_key(bytes(raw), self._key, cut=cut is not None)[: self._limits.answer_bytes], cut
+
+    def _host(self, url: URL) -> str:
+        # Never the whole address: a signature in it opens the file to whoever reads the log. A redirect may put the key
+        # into the host, in any case of letters.
+        host = re.sub(re.escape(self._key), lambda found: "*" * len(found[0]), url.host or "", flags=re.IGNORECASE)
+        return printable(host, 100)
 
     async def _follow(self, url: str) -> aiohttp.ClientResponse:
         """Return the answer with the file, after at most `redirects` hops, each of them checked."""
@@ -232,14 +243,14 @@ class HttpApi:
                 read_bufsize=2 * _CHUNK,
             )
         except _WIRE_ERRORS as error:
-            raise OutputError(f"{_host(url)}: {_explain(error)}") from None
+            raise OutputError(f"{self._host(url)}: {_explain(error)}") from None
 
     async def _refusal(self, response: aiohttp.ClientResponse, url: URL) -> OutputError:
         own = self._addresses.is_own(url)
         raw, _ = await self._read(response)
         # Only the API's own words are worth showing; a storage server's page is not.
         detail = f": {error_message(response.status, raw)}" if own else ""
-        message = f"{_host(url)}: HTTP {response.status}{detail}"
+        message = f"{self._host(url)}: HTTP {response.status}{detail}"
         if response.status == 404:
             return OutputMissing(message)
         if response.status == 410:
@@ -258,7 +269,9 @@ class HttpApi:
             try:
                 chunk = await response.content.read(_CHUNK)
             except _WIRE_ERRORS as error:
-                raise OutputError(f"{_host(response.url)}: broke off after {total} bytes: {_explain(error)}") from None
+                raise OutputError(
+                    f"{self._host(response.url)}: broke off after {total} bytes: {_explain(error)}"
+                ) from None
             if not chunk:
                 return
             # Only waiting counts: a slow disk is not the server's fault.
@@ -269,7 +282,7 @@ class HttpApi:
                 raise OutputError(f"the file has more than {self._limits.output_bytes} bytes")
             if waited >= self._limits.slow_window:
                 if recent < self._limits.slow_bytes:
-                    raise OutputError(f"{_host(response.url)}: only {recent} bytes in {waited:.0f} s")
+                    raise OutputError(f"{self._host(response.url)}: only {recent} bytes in {waited:.0f} s")
                 waited, recent = 0.0, 0
             yield chunk
 
@@ -300,11 +313,6 @@ def _announced_length(response: aiohttp.ClientResponse) -> int | None:
     if response.headers.get("Content-Encoding", "identity").lower() != "identity":
         return None
     return None if "Transfer-Encoding" in response.headers else response.content_length
-
-
-def _host(url: URL) -> str:
-    # Never the whole address: a signature in it opens the file to whoever reads the log.
-    return printable(url.host or "", 100)
 
 
 def _explain(error: Exception) -> str:
