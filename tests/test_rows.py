@@ -54,12 +54,21 @@ def test_what_pythons_csv_writes_is_read_back(
     writer.writerows([("a", "b, c", "d"), *rows])
     found, problems = read(tmp_path / "r.csv", ("\ufeff" if bom else "") + out.getvalue())
     assert problems == []
-    assert [tuple(row.values()) for _, row in found] == rows
+    assert [tuple(row.values()) for _, row in found] == [
+        tuple(cell.replace("\r\n", "\n") for cell in row) for row in rows
+    ]
     lines = out.getvalue().split("\n")
     for line, row in found:
         # The line on which a record begins holds the begin of its first cell.
         first = next(iter(row.values())).replace('"', '""').split("\n")[0].split("\r")[0]
         assert lines[line - 1].lstrip('"').startswith(first.lstrip('"'))
+
+
+def test_line_ends_that_a_checkout_turns_around_make_no_other_request(tmp_path: Path) -> None:
+    text = 'a,b\n"two\nlines",1\n'
+    unix, _ = read(tmp_path / "u.csv", text)
+    dos, _ = read(tmp_path / "d.csv", text.replace("\n", "\r\n"))
+    assert [row for _, row in unix] == [row for _, row in dos] == [{"a": "two\nlines", "b": "1"}]
 
 
 @pytest.mark.parametrize(

@@ -136,7 +136,8 @@ def _record(source: _Source, records: Any, start: int) -> list[str] | None:
         record: list[str] | None = next(records, None)
     except csv.Error as error:
         raise source.broken_off(f"this is no CSV (RFC 4180): {error}; is a quote left open here?", start) from error
-    return record
+    # A checkout that turns line ends around must not make another request of a cell with several lines.
+    return record and [cell.replace("\r\n", "\n") if "\r" in cell else cell for cell in record]
 
 
 def _tsv(source: _Source) -> Rows:
