@@ -78,6 +78,7 @@ def test_every_kind_of_difference(run: Path) -> None:
     assert str(len(png(2)) + 1) in lines[1]
     assert "SHA-256" in lines[2]
     assert "3 differ" in lines[3]
+    assert "--refetch" in lines[3]
 
 
 def test_quick_leaves_out_the_hash_and_nothing_else(run: Path) -> None:
@@ -86,7 +87,9 @@ def test_quick_leaves_out_the_hash_and_nothing_else(run: Path) -> None:
     (run / "files" / "jar@3.png").write_bytes(b"\x00" * len(png(4)))
     result = verified(run, "--quick")
     assert result.return_value == 1
-    assert result.stdout.splitlines()[-1].endswith("1 differ (length and container)")
+    assert result.stdout.splitlines()[-1].endswith(
+        "1 differ (length and container); `--refetch` downloads again, and buys nothing"
+    )
 
 
 def test_what_the_journal_does_not_know_is_a_note(run: Path) -> None:

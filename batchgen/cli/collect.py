@@ -1,6 +1,8 @@
 """`batchgen collect`."""
 
+import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +22,19 @@ def command(run: str, **options: Any) -> int:
 
     RUN names a run: its folder, its manifest, or its name within the output folder. No manifest is needed.
     """
-    from batchgen.cli.session import account_for, tell
+    from batchgen.cli.session import account_of_run, tell
     from batchgen.locate import find_run
     from batchgen.manifest import read_name
-    from batchgen.run import SIMULATOR, Invocation, bind, execute, opened
+    from batchgen.run import Invocation, bind, execute, opened
     from batchgen.settings import resolve_settings
 
     folder = find_run(run, options["output"], os.environ, read_name)
-    settings = resolve_settings(options, os.environ, {})
     with opened(folder, create=False) as journal:
         facts = journal.facts()
-        account = account_for(
-            simulate=facts.get("api") == SIMULATOR,
-            base_url=options["base_url"] or facts.get("api"),
+        settings = resolve_settings(options, os.environ, _settings_of(facts))
+        account = account_of_run(
+            facts,
+            base_url=options["base_url"],
             manifest_folder=Path(run).parent if Path(run).is_file() else None,
             key_file=options["api_key_file"],
         )
@@ -52,3 +54,23 @@ def command(run: str, **options: Any) -> int:
                 )
             )
     return tell(summary, as_json=options["as_json"], quiet=options["quiet"])
+
+
+_LIMITS_OF_BUYING = frozenset({"max_cost", "budget", "max_new", "max_failures"})
+
+
+def _settings_of(facts: Mapping[str, str]) -> dict[str, Any]:
+    """Return the settings of the manifest that was run last, as the run folder has them, but for limits of buying."""
+    from batchgen.errors import RunFolderError
+    from batchgen.settings import BY_NAME, parse_setting
+
+    try:
+        return {
+            name: parse_setting(BY_NAME[name], text)
+            for name, text in json.loads(facts.get("settings", "{}")).items()
+            if name in BY_NAME and name not in _LIMITS_OF_BUYING  # a newer release may know more
+        }
+    except (ValueError, AttributeError) as error:
+        raise RunFolderError(
+            "the settings in the run folder's journal cannot be read; restore it from a backup"
+        ) from error

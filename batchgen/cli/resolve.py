@@ -76,17 +76,17 @@ def _decide(
     """Add to each settlement the job that it adopts, confirmed by the API. Nothing is written yet."""
     import asyncio
 
-    from batchgen.cli.session import account_for
+    from batchgen.cli.session import account_of_run
     from batchgen.client import HttpApi
-    from batchgen.run import SIMULATOR, bind
+    from batchgen.run import bind
     from batchgen.run.resolving import How, confirm
 
     if not any(settlement.how is How.JOB for settlement, _ in matched):
         return [(settlement, attempt, None) for settlement, attempt in matched]
     facts = journal.facts()
-    account = account_for(
-        simulate=facts.get("api") == SIMULATOR,
-        base_url=options["base_url"] or facts.get("api"),
+    account = account_of_run(
+        facts,
+        base_url=options["base_url"],
         manifest_folder=run.parent if run.is_file() else None,
         key_file=options["api_key_file"],
     )

@@ -1,16 +1,19 @@
-"""What `run` and `collect` share: the API that a run folder talks to, and saying how it ended."""
+"""What the commands that talk to the API share: which API and which key, and saying how a run ended."""
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from batchgen.client import parse_base_url
+from batchgen.client.addresses import is_loopback
 from batchgen.credentials import ApiKey, find_key
+from batchgen.errors import UsageError
 from batchgen.run import SIMULATED_KEY, SIMULATOR, Binding, Summary, format_summary, simulator, summary_json
 from batchgen.text import printable
 
@@ -42,11 +45,49 @@ class Account:
 def account_for(
     *, simulate: bool, base_url: str | None, manifest_folder: Path | None, key_file: Path | None
 ) -> Account:
-    """Return the account that the options mean. Raises UsageError for a missing or malformed key or address."""
+    """Return the account that the options mean.
+
+    Raises UsageError for a missing or malformed key or address, and for a simulated run with a --base-url that was
+    typed; the variable may stand for other runs.
+    """
     if simulate:
+        if _typed("base_url"):
+            raise UsageError("a simulated run has a simulator of its own: --base-url does not go with it")
         return Account(None, SIMULATED_KEY)
-    url = str(parse_base_url(base_url or DEFAULT_BASE_URL)).rstrip("/")
-    return Account(url, find_key(manifest_folder, key_file, os.environ))
+    return Account(_address(base_url or DEFAULT_BASE_URL), find_key(manifest_folder, key_file, os.environ))
+
+
+def account_of_run(
+    facts: Mapping[str, str], *, base_url: str | None, manifest_folder: Path | None, key_file: Path | None
+) -> Account:
+    """Return the account for a run folder with these facts, at the address that it is bound to or at `base_url`.
+
+    Raises UsageError as `account_for` does. A run folder may come from anybody, and the key goes where its journal
+    says; so an address that is neither the provider's nor on this machine has to be confirmed by `base_url`.
+    """
+    recorded = facts.get("api", DEFAULT_BASE_URL)
+    simulated = recorded == SIMULATOR
+    if not (simulated or _is_trusted(_address(recorded))) and _address(base_url or DEFAULT_BASE_URL) != recorded:
+        raise UsageError(
+            f"this run folder was bought from at {printable(recorded)}, which is not the provider's own address: give "
+            f"--base-url {printable(recorded)} if your key may go there"
+        )
+    return account_for(
+        simulate=simulated, base_url=base_url or recorded, manifest_folder=manifest_folder, key_file=key_file
+    )
+
+
+def _address(text: str) -> str:
+    return str(parse_base_url(text)).rstrip("/")
+
+
+def _is_trusted(address: str) -> bool:
+    return address == DEFAULT_BASE_URL or is_loopback(parse_base_url(address).host or "")
+
+
+def _typed(parameter: str) -> bool:
+    context = click.get_current_context(silent=True)
+    return context is not None and context.get_parameter_source(parameter) is ParameterSource.COMMANDLINE
 
 
 def tell(summary: Summary, *, as_json: bool, quiet: bool) -> int:

@@ -38,6 +38,12 @@ class Checked:
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.option("--refetch", "repair", is_flag=True, help="Download again what differs; buys nothing.")
 @click.option(
+    "--base-url",
+    metavar="URL",
+    envvar="BATCHGEN_BASE_URL",
+    help="For --refetch: the API that the files were bought from, where it is not https://api18.dev.",
+)
+@click.option(
     "--api-key-file",
     type=click.Path(path_type=Path),
     metavar="FILE",
@@ -51,6 +57,7 @@ def command(
     quick: bool,
     as_json: bool,
     repair: bool,
+    base_url: str | None,
     api_key_file: Path | None,
     rotated_key: bool,
 ) -> int:
@@ -66,7 +73,7 @@ def command(
     found = differences.append if as_json or repair else _say
     if repair:
         beside = Path(run).parent if Path(run).is_file() else None
-        checked = _repaired(folder, quick, differences, _Key(beside, api_key_file, rotated_key))
+        checked = _repaired(folder, quick, differences, _Access(base_url, beside, api_key_file, rotated_key))
     else:
         checked = check(folder, quick=quick, found=found)
     if as_json:
@@ -75,7 +82,7 @@ def command(
         if repair:
             for difference in differences:
                 _say(difference)
-        click.echo(_as_text(checked, quick=quick))
+        click.echo(_as_text(checked, quick=quick, repaired=repair))
     return 1 if checked.differing else 0
 
 
@@ -146,14 +153,15 @@ def _say(difference: Difference) -> None:
         click.echo(str(difference))
 
 
-def _as_text(checked: Checked, *, quick: bool) -> str:
+def _as_text(checked: Checked, *, quick: bool, repaired: bool) -> str:
     from batchgen.text import plural, printable
 
     lines = [f"note: {printable(path)} is not in the journal" for path in checked.unknown]
     how = "length and container" if quick else "length, SHA-256 and container"
     total = f"{plural(checked.files, 'file')}, {checked.bytes:,} bytes"
     verdict = f"{checked.differing:,} differ" if checked.differing else "all as the journal says"
-    return "\n".join([*lines, f"{checked.run}: {total}: {verdict} ({how})"])
+    hint = "; `--refetch` downloads again, and buys nothing" if checked.differing and not repaired else ""
+    return "\n".join([*lines, f"{checked.run}: {total}: {verdict} ({how}){hint}"])
 
 
 def _as_json(checked: Checked, differences: Sequence[Difference]) -> dict[str, object]:
@@ -182,15 +190,16 @@ def _as_json(checked: Checked, differences: Sequence[Difference]) -> dict[str, o
 
 
 @dataclass(frozen=True, slots=True)
-class _Key:
-    """Where to look for the key, once there is need of one."""
+class _Access:
+    """How to reach the API, once there is need of it."""
 
+    base_url: str | None
     manifest_folder: Path | None
-    file: Path | None
+    key_file: Path | None
     rotated: bool
 
 
-def _repaired(folder: Path, quick: bool, differences: list[Difference], key: _Key) -> Checked:  # noqa: FBT001 - private
+def _repaired(folder: Path, quick: bool, differences: list[Difference], access: _Access) -> Checked:  # noqa: FBT001 - private
     """Check, download again what differs, and return how it stands then; `differences` gets all with their outcome."""
     from batchgen.ledger import write_ledger
     from batchgen.run import opened
@@ -198,30 +207,32 @@ def _repaired(folder: Path, quick: bool, differences: list[Difference], key: _Ke
     with opened(folder, create=False) as journal:
         checked = check(folder, quick=quick, found=differences.append)
         if differences:
-            differences[:] = _fetched_again(folder, journal, differences, key)
+            differences[:] = _fetched_again(folder, journal, differences, access)
             write_ledger(checked.run, folder)
     return replace(checked, differing=sum(not difference.refetched for difference in differences))
 
 
-def _fetched_again(folder: Path, journal: "Journal", damaged: list[Difference], key: _Key) -> list[Difference]:
+def _fetched_again(folder: Path, journal: "Journal", damaged: list[Difference], access: _Access) -> list[Difference]:
     from random import Random
 
     from batchgen.catalog import load_catalog
-    from batchgen.cli.session import account_for
+    from batchgen.cli.session import account_of_run
     from batchgen.client import HttpApi
     from batchgen.errors import RunFolderError
-    from batchgen.run import SIMULATOR
     from batchgen.scheduler.refetching import Workshop, refetch
+    from batchgen.text import printable
 
     facts = journal.facts()
-    account = account_for(
-        simulate=facts["api"] == SIMULATOR,
-        base_url=facts["api"],
-        manifest_folder=key.manifest_folder,
-        key_file=key.file,
+    account = account_of_run(
+        facts, base_url=access.base_url, manifest_folder=access.manifest_folder, key_file=access.key_file
     )
+    if account.binding.api != facts["api"]:
+        raise RunFolderError(
+            f"this run was bought from {printable(facts['api'])}, not from {account.binding.api}; give that address as "
+            "--base-url"
+        )
     # To another account the provider says that the jobs do not exist, which would read as a loss.
-    if account.key.fingerprint != facts["account"] and not key.rotated:
+    if account.key.fingerprint != facts["account"] and not access.rotated:
         raise RunFolderError(
             f"this run belongs to another account (fingerprint {facts['account']}, not {account.key.fingerprint}); use "
             "that key, or --rotated-key if the account only has a new key"
