@@ -64,13 +64,17 @@ class Lines:
         self._out = out
         self._elapsed = elapsed
         self._first: int | None = None
+        self._last: tuple[Snapshot, float] | None = None
 
     def show(self, snapshot: Snapshot) -> None:
-        """Write one line."""
+        """Write one line; none where it would repeat the one that was just written."""
         ended = snapshot.done + snapshot.failed + snapshot.in_doubt
         if self._first is None:
             self._first = ended
         seconds = self._elapsed()
+        if self._last is not None and self._last[0] == snapshot and seconds - self._last[1] < self.every / 2:
+            return
+        self._last = snapshot, seconds
         eta = ""
         if self._first < ended < snapshot.items:
             rest = (snapshot.items - ended) * seconds / (ended - self._first)

@@ -44,6 +44,15 @@ def test_the_time_to_go_follows_what_ended_in_this_run() -> None:
     assert "to go" not in none
 
 
+def test_nothing_is_said_twice() -> None:
+    """A run with nothing to do ends as it began."""
+    ended = replace(START, done=1500, in_flight=0)
+    assert len(lines((0.0, ended), (0.0, ended))) == 1
+    assert len(lines((0.0, ended), (1.2, ended))) == 1
+    assert len(lines((0.0, START), (0.0, ended))) == 2
+    assert len(lines((0.0, START), (29.999, START), (60.0, START))) == 3, "it still lives"
+
+
 def test_the_end_has_nothing_to_go() -> None:
     assert "to go" not in lines((0.0, START), (90.0, replace(START, done=1500, in_flight=0)))[1]
 
