@@ -304,7 +304,7 @@ def _sending_trace(idle: float) -> aiohttp.TraceConfig:
 def _unanswered(error: Exception, sending: _Sending) -> SubmitAnswer:
     # Both witnesses must agree that nothing left; everything else may have been charged.
     if isinstance(error, _NO_CONNECTION) and not sending.headers_left:
-        return NotSent(f"no connection: {_explain(error)}")
+        return NotSent(_explain(error))
     return Unclear(f"no answer: {_explain(error)}")
 
 
@@ -316,7 +316,24 @@ def _announced_length(response: aiohttp.ClientResponse) -> int | None:
 
 
 def _explain(error: Exception) -> str:
-    """Return the kind of error and the operating system's or OpenSSL's own words, nothing of the request."""
+    """Return what happened, with the operating system's or OpenSSL's own words, and nothing of the request."""
+    name = type(error).__name__
+    what = next((f"{words} ({name})" for kind, words in _IN_WORDS if isinstance(error, kind)), name)
     cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
-    words = cause.strerror if isinstance(cause, OSError) else None
-    return printable(f"{type(error).__name__}: {words}" if words else type(error).__name__, 200)
+    details = cause.strerror if isinstance(cause, OSError) else None
+    return printable(f"{what}: {details}" if details else what, 200)
+
+
+# The special ones first: each is a kind of a later one.
+_IN_WORDS: tuple[tuple[type[Exception], str], ...] = (
+    (aiohttp.ConnectionTimeoutError, "no connection in time"),
+    (aiohttp.ServerTimeoutError, "silence for too long"),
+    (TimeoutError, "no answer in time"),
+    (aiohttp.ServerDisconnectedError, "the server closed the connection"),
+    (aiohttp.ClientConnectorDNSError, "the name is not known"),
+    (aiohttp.ClientConnectorCertificateError, "the certificate is not trusted"),
+    (aiohttp.ClientSSLError, "no encrypted connection"),
+    (aiohttp.ClientConnectorError, "the connection failed"),
+    (aiohttp.ClientPayloadError, "the answer broke off"),
+    (ConnectionResetError, "the connection was reset"),
+)

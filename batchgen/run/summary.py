@@ -110,7 +110,8 @@ def _next_steps(summary: Summary) -> list[str]:
     if summary.failures and not any(counts.get(state) for state in (State.FAILED, State.REJECTED, State.LOST)):
         steps.append("items that are asked for no longer ended badly: the ledger has them")
     if summary.stop is not None and (summary.in_flight or counts.get(State.PENDING)):
-        steps.append("running the same command again goes on; what is bought already is not bought again")
+        first = "with a higher max_cost, " if summary.stop is Stop.MAX_COST else ""
+        steps.append(f"{first}running the same command again goes on; what is bought already is not bought again")
     if bad := [state for state in (State.FAILED, State.REJECTED) if counts.get(state)]:
         steps.append(f"failed and rejected items were not charged: `--retry {','.join(bad)}` tries them again")
     if counts.get(State.LOST):

@@ -273,7 +273,8 @@ class Submitter:
             board.halt(
                 Stop.DOUBTS,
                 f"{plural(board.weather.doubts, 'submission')} had no clear answer and may have been charged"
-                f" (up to ${usd(board.weather.doubt_usd)}); look at the provider's billing before going on",
+                f" (up to ${usd(board.weather.doubt_usd)}), more than max_in_doubt or a tenth of the cap allows;"
+                " look at the provider's billing before going on",
             )
 
 
