@@ -149,6 +149,11 @@ def parse_setting(setting: Setting, value: object) -> int | float | Decimal | st
     return amount if setting.kind == "usd" else float(amount)
 
 
+def setting_text(value: float | Decimal | str) -> str:
+    """Return a setting's value as `parse_setting` reads it back: plain digits, no exponent."""
+    return value if isinstance(value, str) else format(value, "d" if isinstance(value, int) else ".9f")
+
+
 def resolve_settings(flags: Mapping[str, Any], environment: Mapping[str, str], manifest: Mapping[str, Any]) -> Settings:
     """Return the settings in force. `manifest` holds parsed values; the others are text or None where not given.
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchgen.errors import UsageError
-from batchgen.settings import BY_NAME, SETTINGS, Settings, parse_setting, resolve_settings
+from batchgen.settings import BY_NAME, SETTINGS, Settings, parse_setting, resolve_settings, setting_text
 
 # ---- precedence ----------------------------------------------------------------------------------------------------
 
@@ -142,3 +142,9 @@ def test_any_text_is_a_value_or_a_value_error(text: str) -> None:
             continue
         assert type(parsed) is {"count": int, "usd": Decimal, "seconds": float, "text": str}[setting.kind]
         assert setting.kind == "text" or parsed >= setting.minimum  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(("name", "text"), [("drain", "0.00001"), ("max_cost", "12.345"), ("concurrency", "7")])
+def test_a_setting_survives_the_way_through_a_text(name: str, text: str) -> None:
+    value = parse_setting(BY_NAME[name], text)
+    assert parse_setting(BY_NAME[name], setting_text(value)) == value

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     multiple=True,
     type=click.Path(path_type=Path),
     metavar="LEDGER",
-    help="Leave out what this ledger of another run lists as bought. Repeatable.",
+    help="Leave out what another run (its ledger or its folder) has bought. Repeatable.",
 )
 @click.option("--yes", "-y", is_flag=True, help="Agree to what would be asked; without a cap, up to the estimate.")
 @click.option("--wait-for-balance", is_flag=True, help="When the balance is used up, wait until it is topped up.")
@@ -140,9 +140,11 @@ def _or_a_cap(ready: "Prepared") -> str:
 
 def _list(ready: "Prepared", journal: "Journal") -> None:
     """Make the staged items the listed ones, and open again what was asked for."""
+    from batchgen.settings import setting_text
+
     journal.list_items(ready.stage)
     journal.select(ready.selection.wanted)
-    settings = {name: str(value) for name, value in ready.manifest.settings.items()}
+    settings = {name: setting_text(value) for name, value in ready.manifest.settings.items()}
     with journal.transaction():
         journal.note(settings=json.dumps(settings))
         journal.buy_anew(sorted(ready.request.retry), ready.request.again)
