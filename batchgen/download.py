@@ -10,7 +10,7 @@ from typing import Any
 from batchgen.api import Api, OutputError
 from batchgen.errors import DiskError
 from batchgen.files import disk_errors, sync_folder
-from batchgen.media import Damaged, inspect
+from batchgen.media import Damaged, inspect, inspect_file
 from batchgen.records import StoredFile
 
 Offload = Callable[..., Awaitable[Any]]
@@ -49,7 +49,7 @@ async def fetch(
     try:
         size, sha256 = await _stream(api, url, part)
         final, placed = await offload(_settle, part, kind)
-        path = f"files/{final.relative_to(folder / 'files').as_posix()}"
+        path = f"files/{stem}{final.suffix}"
         if not placed:
             await make_way(path)
             await offload(_place, part, final)
@@ -129,13 +129,13 @@ async def _stream(api: Api, url: str, part: Path) -> tuple[int, str]:
 
 def _settle(part: Path, kind: str | None) -> tuple[Path, bool]:
     """Give a file that is found whole and is safe on disk its name; return that, and whether it was free."""
-    try:
-        media = inspect(part)
-    except Damaged as damage:
-        raise OutputDamaged(f"the file {damage}") from damage
-    if kind is not None and media.kind != kind:
-        raise OutputDamaged(f"the file is no {kind}, which was ordered, but {media.extension}")
     with disk_errors(part), part.open("rb") as file:
+        try:
+            media = inspect_file(file)
+        except Damaged as damage:
+            raise OutputDamaged(f"the file {damage}") from damage
+        if kind is not None and media.kind != kind:
+            raise OutputDamaged(f"the file is no {kind}, which was ordered, but {media.extension}")
         os.fsync(file.fileno())
     final = part.with_name(f"{part.name.removesuffix('.part')}.{media.extension}")
     if os.path.lexists(final):

@@ -4,6 +4,7 @@ import errno
 import ipaddress
 import re
 import socket
+from functools import lru_cache
 from urllib.parse import quote
 
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -93,7 +94,8 @@ class Addresses:
 
     def __init__(self, base: URL) -> None:
         self._prefix = str(base).rstrip("/")
-        self._jobs = f"{self._prefix}/v1/jobs/"
+        self.job = lru_cache(maxsize=1024)(self._job)
+        """Returns the address of a job; the same ones are asked for again and again."""
         self._origin = _origin(base)
         self._local = base.scheme == "http"
 
@@ -101,9 +103,9 @@ class Addresses:
         """Return the address of a create call (API reference, section 4)."""
         return URL(f"{self._prefix}{endpoint}{'?wait=true' if wait else ''}", encoded=True)
 
-    def job(self, job_id: str) -> URL:
-        """Return the address of a job; the id is percent-encoded, whatever the server made it of."""
-        return URL(self._jobs + quote(job_id, safe=""), encoded=True)
+    def _job(self, job_id: str) -> URL:
+        # Percent-encoded, whatever the server made the id of.
+        return URL(f"{self._prefix}/v1/jobs/{quote(job_id, safe='')}", encoded=True)
 
     def output(self, text: str, before: URL | None = None) -> URL:
         """Return the address of an output, or of the redirect `text` that `before` answered with.

@@ -7,11 +7,13 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 
 from batchgen.api import (
     Accepted,
     Busy,
     Found,
+    Job,
     NoBalance,
     PollAnswer,
     Rejected,
@@ -27,6 +29,8 @@ from batchgen.api import (
 from batchgen.text import printable
 
 _SECONDS = re.compile(r"\d{1,9}")
+_REMEMBERED = 1024
+_LONGEST_REMEMBERED = 4096
 
 
 def without_key(raw: bytes, key: str, *, cut: bool) -> bytes:
@@ -65,7 +69,8 @@ def poll_answer(  # noqa: PLR0917 - the parts of one answer, as in `submit_answe
     """Return what the answer to `GET /v1/jobs/{job_id}` means; 202 is taken for the 200 of a job that is not done."""
     if status in (200, 202):
         try:
-            job = read_job(raw)
+            # Most answers say again what the last one said: the job is not done.
+            job = _job_seen(raw) if len(raw) <= _LONGEST_REMEMBERED else read_job(raw)
         except Unreadable as error:
             return Unavailable(f"HTTP {status}, but {cut or error}")
         if job.id != job_id:
@@ -77,6 +82,11 @@ def poll_answer(  # noqa: PLR0917 - the parts of one answer, as in `submit_answe
     if status == 401:
         return Unauthorized(error_type, message)
     return Unavailable(f"HTTP {status}: {message}", retry_after(headers, now))
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _job_seen(raw: bytes) -> Job:
+    return read_job(raw)
 
 
 def error_message(status: int, raw: bytes) -> str:

@@ -33,7 +33,8 @@ from batchgen.errors import UsageError
 from batchgen.text import printable
 
 _KEY = re.compile(r"[\x21-\x7e]{1,512}")
-_CHUNK = 256 * 1024
+_BUFFER = 512 * 1024
+"""Bytes of an output that may wait in memory; what is there is handed on as it is, since to join it costs a copy."""
 # What aiohttp raises for a request, an answer or a body; timeouts are OSErrors. ValueError is what a host name that no
 # codec accepts, or a header with control characters, ends in.
 _WIRE_ERRORS = (aiohttp.ClientError, HttpProcessingError, OSError, ValueError)
@@ -240,7 +241,7 @@ class HttpApi:
                 headers={"Accept": "*/*"},
                 allow_redirects=False,
                 timeout=self._output_timeout(),
-                read_bufsize=2 * _CHUNK,
+                read_bufsize=_BUFFER,
             )
         except _WIRE_ERRORS as error:
             raise OutputError(f"{self._host(url)}: {_explain(error)}") from None
@@ -267,7 +268,7 @@ class HttpApi:
         while True:
             begun = time()
             try:
-                chunk = await response.content.read(_CHUNK)
+                chunk = await response.content.readany()
             except _WIRE_ERRORS as error:
                 raise OutputError(
                     f"{self._host(response.url)}: broke off after {total} bytes: {_explain(error)}"

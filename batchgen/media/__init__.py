@@ -1,9 +1,11 @@
 """Is a downloaded file the image or video it should be, and is it all there? Judged by structure, without decoding."""
 
 import mmap
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from batchgen.media.images import check_gif, check_jpeg, check_png, check_webp
 from batchgen.media.mp4 import check_mp4
@@ -11,7 +13,7 @@ from batchgen.media.source import Damaged, Source
 from batchgen.media.webm import check_webm
 from batchgen.text import printable
 
-__all__ = ["Damaged", "Media", "inspect"]
+__all__ = ["Damaged", "Media", "inspect", "inspect_file"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +41,15 @@ def inspect(path: Path) -> Media:
     `batchgen.media.webm` name the two cases that their containers leave open. Raises OSError where it cannot be read.
     """
     with path.open("rb") as file:
-        if not file.read(1):
-            raise Damaged("is empty")
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            return inspect_bytes(data)
+        return inspect_file(file)
+
+
+def inspect_file(file: IO[bytes]) -> Media:
+    """Like `inspect`, for a file that is open."""
+    if not os.fstat(file.fileno()).st_size:
+        raise Damaged("is empty")
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return inspect_bytes(data)
 
 
 def inspect_bytes(data: mmap.mmap | bytes) -> Media:
