@@ -111,8 +111,8 @@ def write_manifest(path: Path, items: int, draws: random.Random) -> None:
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def play(seed: int, folder: Path, *, kills: int, items: int) -> Round:
-    """Play the round of one seed in `folder`, which is empty."""
+def play(seed: int, folder: Path, *, kills: int, items: int, strace: bool) -> Round:
+    """Play the round of one seed in `folder`, which is empty; with `strace`, some kills strike at system calls."""
     draws = random.Random(f"kills {seed}")
     played = Round(seed, items)
     write_manifest(folder / "job.yaml", items, draws)
@@ -124,7 +124,7 @@ def play(seed: int, folder: Path, *, kills: int, items: int) -> Round:
         options = ("run", "job.yaml", "--base-url", api.url, "--concurrency", draws.choice((2, 4, 16)), *FAST)
         while played.kills < kills:
             played.invocations += 1
-            if _killed(options, folder, draws, api, played):
+            if _killed(options, folder, draws, api, played, strace=strace):
                 played.kills += 1
             elif _ended(folder):
                 break  # the round is over before all its kills were spent
@@ -141,10 +141,12 @@ def play(seed: int, folder: Path, *, kills: int, items: int) -> Round:
     return played
 
 
-def _killed(options: Sequence[object], folder: Path, draws: random.Random, api: Api, played: Round) -> bool:
+def _killed(
+    options: Sequence[object], folder: Path, draws: random.Random, api: Api, played: Round, *, strace: bool
+) -> bool:
     """Start a run and kill it; return whether it was still there to be killed."""
     until = time.monotonic() + 20
-    if shutil.which("strace") and draws.random() < 0.4:
+    if strace and draws.random() < 0.4:
         process = start_under_strace(options, folder, draws.choice(SYSCALLS), draws.randint(1, 60))
     else:
         process = start(*options, cwd=folder, **LENIENT)
@@ -269,7 +271,9 @@ def main() -> int:
 def _real(seed: int, total: Round) -> bool:
     draws = random.Random(f"size {seed}")
     folder = Path(tempfile.mkdtemp(prefix=f"batchgen-soak-{seed}-"))
-    played = play(seed, folder, kills=draws.randint(1, 8), items=draws.choice((10, 40, 120)))
+    played = play(
+        seed, folder, kills=draws.randint(1, 8), items=draws.choice((10, 40, 120)), strace=bool(shutil.which("strace"))
+    )
     print(played, flush=True)
     if played.wrong:
         print(f"kept for a look: {folder}", flush=True)

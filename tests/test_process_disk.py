@@ -70,12 +70,11 @@ def goes_on(run: Path, api: Simulated, *options: object) -> None:
     assert batchgen("verify", run, cwd=run).returncode == 0
 
 
-@pytest.mark.parametrize("room", [330_000, 420_000])
-def test_no_room_for_the_journal(tmp_path: Path, room: int) -> None:
+def test_no_room_for_the_journal(tmp_path: Path) -> None:
     run = long_manifest(tmp_path)
     with simulator("--speed", 500, "--media", "tiny") as api:
         options = ("--base-url", api.url, "--concurrency", 4, *FAST)
-        one_message(limited(room, "run", "job.yaml", *options, cwd=tmp_path), "journal.sqlite3")
+        one_message(limited(380_000, "run", "job.yaml", *options, cwd=tmp_path), "journal.sqlite3")
         jobs = api.jobs()
         assert 0 < len(jobs) < ITEMS
         with closing(sqlite3.connect(run / "journal.sqlite3")) as db:
@@ -89,12 +88,12 @@ def test_no_room_for_the_journal(tmp_path: Path, room: int) -> None:
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
-@pytest.mark.parametrize("fault", ["write:error=ENOSPC", "fsync:error=EIO"])
-def test_no_room_for_a_download(tmp_path: Path, fault: str) -> None:
+def test_no_room_for_a_download(tmp_path: Path) -> None:
     run = tmp_path / "output" / "job"
     lines = [f"{{id: mug-{number}, model: hera-1.0-text-to-image, prompt: Mug {number}}}" for number in range(3)]
     (tmp_path / "job.yaml").write_text(f"version: 1\nname: job\nitems: [{', '.join(lines)}]\n", encoding="utf-8")
-    strace = ["strace", "-f", "-qq", "-o", os.devnull, "-P", str(run / "files" / "mug-1.part"), "-e", f"inject={fault}"]
+    strace = ["strace", "-f", "-qq", "-o", os.devnull, "-P", str(run / "files" / "mug-1.part")]
+    strace += ["-e", "inject=write:error=ENOSPC"]
     with simulator("--speed", 500, "--media", "tiny") as api:
         options = ("--base-url", api.url, *FAST)
         ended = subprocess.run(

@@ -10,18 +10,17 @@ from running import FAST, batchgen
 from soak import LENIENT, Api, Round, audit, play, start_under_strace, write_manifest
 
 
-@pytest.mark.parametrize("seed", [2, 7])
-def test_kills_at_random_moments_lose_nothing_and_buy_nothing_twice(tmp_path: Path, seed: int) -> None:
-    played = play(seed, tmp_path, kills=3, items=60)
+def test_kills_at_random_moments_lose_nothing_and_buy_nothing_twice(tmp_path: Path) -> None:
+    played = play(2, tmp_path, kills=3, items=60, strace=False)
     print(played)
     assert not played.wrong
     assert played.kills
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
-@pytest.mark.parametrize(("syscall", "when"), [("fdatasync", 7), ("connect", 3), ("rename", 2)])
+@pytest.mark.parametrize(("syscall", "when"), [("connect", 3), ("rename", 2)])
 def test_kills_at_what_makes_things_durable_or_costs_money(tmp_path: Path, syscall: str, when: int) -> None:
-    """About the commit of an intent, the connection for a request, and the last step of a download."""
+    """Between an intent and its request, and before the last step of a download."""
     write_manifest(tmp_path / "job.yaml", 8, random.Random(0))
     api = Api(tmp_path / "books.sqlite3", 1, "--speed", 1000)
     try:

@@ -6,7 +6,10 @@ import signal
 import time
 from pathlib import Path
 
-from running import FAST, batchgen, simulator, start
+import pytest
+from running import FAST, KEY, simulator, start
+
+from batchgen.cli.boundary import guarded
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -18,9 +21,13 @@ def contents(folder: Path) -> dict[str, bytes]:
     }
 
 
-def test_a_second_process_is_refused_and_may_only_look(tmp_path: Path) -> None:
+def test_a_second_process_is_refused_and_may_only_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("API18_KEY", KEY)
+    manifest = tmp_path / "job.yaml"
     lines = [f"{{id: mug-{number}, model: hera-1.0-text-to-image, prompt: Mug {number}}}" for number in range(12)]
-    (tmp_path / "job.yaml").write_text(f"version: 1\nname: job\nitems: [{', '.join(lines)}]\n", encoding="utf-8")
+    manifest.write_text(f"version: 1\nname: job\nitems: [{', '.join(lines)}]\n", encoding="utf-8")
     run = tmp_path / "output" / "job"
     # Half of the answers are lost, so that there is something to resolve as well.
     with simulator("--speed", 20, "--media", "tiny", "--fault", "lost_answer=0.5", "--seed", 3) as api:
@@ -33,28 +40,28 @@ def test_a_second_process_is_refused_and_may_only_look(tmp_path: Path) -> None:
             before, accepted = contents(run), len(api.jobs())
             assert accepted >= 4
             for command in (
-                ("run", "job.yaml", "--base-url", api.url, *FAST),
-                ("run", "job.yaml", "--simulate", "--quiet"),
+                ("run", manifest, "--base-url", api.url, *FAST),
+                ("run", manifest, "--simulate", "--quiet"),
                 ("collect", run),
                 ("verify", run, "--refetch"),
                 ("resolve", run, "mug-0", "--not-charged"),
                 ("resolve", run, "--export", tmp_path / "doubts.csv"),
             ):
-                refused = batchgen(*command, cwd=tmp_path)
-                assert refused.returncode == 6, (command, refused.stderr)
-                assert f"in use by another batchgen (process {owner.pid} on {os.uname().nodename}" in refused.stderr
-                assert refused.stdout == ""
-                assert len(refused.stderr.splitlines()) == 1
+                code = guarded([str(word) for word in command])
+                output, errors = capsys.readouterr()
+                assert (code, output) == (6, ""), (command, errors)
+                assert f"in use by another batchgen (process {owner.pid} on {os.uname().nodename}" in errors
+                assert len(errors.splitlines()) == 1
             for command in (
                 ("status", run, "--json"),
-                ("plan", "job.yaml", "--json"),
+                ("plan", manifest, "--json"),
                 ("ledger", run),
                 ("verify", run),
             ):
-                looked = batchgen(*command, cwd=tmp_path)
-                assert looked.returncode == 0, (command, looked.stdout, looked.stderr)
+                assert guarded([str(word) for word in command]) == 0, command
+                output, _ = capsys.readouterr()
                 if command[0] == "status":
-                    assert json.loads(looked.stdout)["running"] is True
+                    assert json.loads(output)["running"] is True
             assert contents(run) == before
             assert not (tmp_path / "doubts.csv").exists()
             assert len(api.jobs()) == accepted
