@@ -8,6 +8,8 @@ import pytest
 from running import ROOT, batchgen, environment
 
 from batchgen.cli import COMMANDS, commands
+from batchgen.cli.boundary import guarded
+from batchgen.helptext import HELP
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -21,6 +23,24 @@ def test_each_command_file_is_listed() -> None:
     frame = {"__init__", "boundary", "options", "session"}
     files = {path.stem for path in (ROOT / "batchgen" / "cli").glob("*.py")} - frame
     assert files == set(COMMANDS)
+
+
+def test_the_help_that_is_kept_is_the_one_that_would_be_made(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert guarded(["--help"]) == 0
+    assert capsys.readouterr().out == HELP
+    assert batchgen("--help", cwd=tmp_path).stdout == batchgen("-h", cwd=tmp_path).stdout == HELP
+
+
+def test_the_help_is_shown_without_loading_the_command_line() -> None:
+    script = "import sys\nsys.argv[1:] = ['--help']\nfrom batchgen.__main__ import main\nmain()\nprint(*sys.modules)"
+    result = subprocess.run(
+        [sys.executable, "-c", script], env=environment(), capture_output=True, text=True, timeout=60, check=True
+    )
+    assert result.stdout.startswith(HELP)
+    assert not {"click", "inspect", "dataclasses", "decimal", "batchgen.cli"} & set(result.stdout.split())
 
 
 def test_a_wrong_command_is_answered_with_the_near_one(tmp_path: Path) -> None:

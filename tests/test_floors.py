@@ -6,7 +6,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent.parent / "batchgen"
 
 FLOORS = {
-    0: ["__init__", "records", "errors", "text", "clock", "digest", "grouping"],
+    0: ["__init__", "records", "errors", "text", "clock", "digest", "grouping", "helptext"],
     1: ["files"],
     2: ["api", "settings", "retry", "budget", "polling", "halting", "media", "credentials", "locate"],
     3: ["catalog", "client", "journal"],

@@ -1,6 +1,5 @@
 """The command line: one file a command, each loaded only when it is called."""
 
-import difflib
 from importlib import import_module
 from typing import NoReturn
 
@@ -43,6 +42,8 @@ class _Commands(click.Group):
         return super().resolve_command(ctx, args)
 
     def _unknown(self, ctx: click.Context, name: str) -> NoReturn:
+        import difflib
+
         near = difflib.get_close_matches(name, COMMANDS, 1)
         hint = f"did you mean `{near[0]}`?" if near else f"the commands are: {', '.join(COMMANDS)}"
         ctx.fail(f"there is no command {name!r}; {hint}")

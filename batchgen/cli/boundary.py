@@ -5,8 +5,6 @@ import os
 import re
 import signal
 import sys
-import tempfile
-import traceback
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -109,6 +107,8 @@ def _without_keys(text: str) -> str:
 
 def _bug_report() -> str:
     """Write the traceback, without the values of variables, and return where it stands, as the tail of a sentence."""
+    import traceback
+
     # Other people's exceptions may hold whatever they were given.
     report = _without_keys(traceback.format_exc())
     try:
@@ -119,6 +119,8 @@ def _bug_report() -> str:
 
 
 def _written(report: str) -> Path:
+    import tempfile
+
     with tempfile.NamedTemporaryFile(
         "w", prefix="batchgen-bug-", suffix=".log", delete=False, encoding="utf-8", errors="backslashreplace"
     ) as out:

@@ -1,0 +1,36 @@
+"""What `batchgen --help` says, kept as it is shown: to make it anew takes four times as long as Python itself to start.
+
+`tests/test_cli.py` holds it to what the command line would make of its commands at 80 columns.
+"""
+
+HELP = """\
+Usage: batchgen [OPTIONS] COMMAND [ARGS]...
+
+  Run YAML manifests of paid image and video jobs against the Api18 API, and
+  never pay twice for one.
+
+  Try it without a key or money: `batchgen init`, then `batchgen run
+  manifest.yaml --simulate`.
+
+Options:
+  -V, --version  Show the version and exit.
+  -h, --help     Show this message and exit.
+
+Commands:
+  init      Write a commented starter manifest to PATH (default
+            manifest.yaml); nothing is overwritten.
+  models    Show every model with its price, or one MODEL with all its
+            parameters.
+  validate  Check manifests, offline.
+  plan      Show what a run would buy, and what it would cost.
+  run       Buy what is missing, download it, and write the ledger.
+  collect   Poll and download what is paid for; buy nothing.
+  status    Show how a run stands, also while it goes on.
+  resolve   Settle items in doubt.
+  ledger    Report costs over runs or ledger files.
+  verify    Check the files of a run against its journal: present, length,
+            SHA-256, container.
+  simulate  Serve the API on this machine, with pretend money and real files,
+            until interrupted.
+  schema    Write the JSON Schemas of manifests and of every model's requests.
+"""
