@@ -7,6 +7,7 @@ stopped and a last run has ended by itself, `faults_found` compares journal, led
 import argparse
 import csv
 import json
+import logging
 import os
 import random
 import select
@@ -35,6 +36,17 @@ SYSCALLS = ("fdatasync", "fsync", "rename", "unlink", "connect", "sendto", "writ
 """Where a kill is worth most: around what makes things durable, and around what costs money."""
 
 
+STRUCK = {
+    "POST /v1/generate 200": "garbled",
+    "POST /v1/generate 429": "busy",
+    "POST /v1/generate 500": "storm",
+    "POST /v1/generate 502": "unavailable",
+    "POST /v1/generate closed": "lost_answer",
+    "GET /v1/jobs/{id} 500": "poll_error",
+}
+"""The fault behind an answer of the simulator: no job here ends so soon that its 200 could be an honest one."""
+
+
 class Api:
     """A simulator that can be killed and comes back on the same port with the same books."""
 
@@ -44,7 +56,7 @@ class Api:
         self._options = options
         self._port = "0"
         self.seen: Counter[str] = Counter()
-        """Answers by endpoint and status, over all lives."""
+        """Faults that show in an answer, over all lives."""
         self.start(*options)
 
     def start(self, *options: object) -> None:
@@ -66,7 +78,8 @@ class Api:
 
     def end(self, number: signal.Signals) -> None:
         for row in self.ask("requests")["requests"]:
-            self.seen[f"{row['endpoint']} {row['status']}"] += row["count"]
+            if fault := STRUCK.get(f"{row['endpoint']} {row['status']}"):
+                self.seen[fault] += row["count"]
         self.process.send_signal(number)
         self.process.communicate(timeout=20)
 
@@ -199,6 +212,9 @@ def audit(played: Round, run: Path, api: Api) -> None:
     books = api.ask("account")
     played.accepted = len(jobs)
     played.struck.update(fault for job in jobs for fault in job["faults"])
+    for line in (run / "batchgen.log").read_text(encoding="utf-8").splitlines():
+        if ": output " in line and "HTTP 404" not in line:
+            played.struck["truncated"] += 1
     with closing(sqlite3.connect(f"file:{run}/journal.sqlite3?mode=ro", uri=True)) as db:
         known = {row[0] for row in db.execute("SELECT job_id FROM attempt WHERE job_id IS NOT NULL")}
         doubted = {json.loads(row[0])["prompt"] for row in db.execute("SELECT body FROM item WHERE state = 'in_doubt'")}
@@ -250,6 +266,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=300.0)
     parser.add_argument("--seed", type=int, default=None, help="of the first round; the next ones count up")
     given = parser.parse_args()
+    logging.getLogger("batchgen").setLevel(logging.CRITICAL)  # every fault would be told
     seed = given.seed if given.seed is not None else random.SystemRandom().randrange(10**6)
     until, total, wrong = time.monotonic() + given.seconds, Round(seed), 0
     stories: Counter[str] = Counter()
@@ -263,7 +280,10 @@ def main() -> int:
         f" faults {dict(sorted(total.struck.items()))}, {total.doubles} double charges,"
         f" {total.forgotten} forgotten jobs"
     )
-    print(f"total in virtual time: {dict(stories)}, faults {dict(sorted(struck.items()))}")
+    print(
+        f"total in virtual time: {', '.join(f'{count} {name}' for name, count in stories.items())},"
+        f" faults {dict(sorted((+struck).items()))}"
+    )
     print(f"rounds that went wrong: {wrong}")
     return 1 if wrong else 0
 
@@ -293,15 +313,15 @@ def _virtual(seed: int, stories: Counter[str], struck: Counter[str]) -> bool:
         story = soak(seed, 200, Path(folder))
     print(
         f"seed {seed}, virtual: {story.items} items, {story.invocations} runs, {story.crashes} crashes,"
-        f" {story.hours:.0f} h, {story.accepted} accepted, {story.double_charges} double"
+        f" {story.hours:.0f} h, {story.accepted} accepted, {story.double_charges} double, {story.forgotten} forgotten"
         + "".join(f", WRONG: {fault}" for fault in story.violations),
         flush=True,
     )
-    for name in ("items", "invocations", "crashes", "accepted", "double_charges"):
+    for name in ("items", "invocations", "crashes", "accepted", "double_charges", "forgotten"):
         stories[name] += getattr(story, name)
     stories["hours"] += round(story.hours)
     struck.update({fault.name.lower(): count for fault, count in story.struck.items()})
-    return bool(story.violations or story.double_charges)
+    return bool(story.violations)
 
 
 if __name__ == "__main__":
