@@ -1,0 +1,65 @@
+"""`python -m benchmarks`: run all measurements, or those that are named, and print the table."""
+
+import argparse
+import os
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from benchmarks import downloads, items, ledgers, overnight, polling, reading, startup, waiting
+from benchmarks.measure import FAST, BenchmarkError, batchgen, run
+from benchmarks.table import Row, as_table
+
+Part = Callable[[Path, bool], Iterator[Row]]
+"""Yields rows; takes a folder to work in, and whether it should only show that it works."""
+
+PARTS: dict[str, Part] = {
+    "items": lambda folder, tiny: items.rows(folder, 40 if tiny else 4000, 1 if tiny else 3),
+    "reading": lambda folder, tiny: reading.rows(
+        folder, 50 if tiny else 100_000, (20, 40) if tiny else (10_000, 1_000_000), 1 if tiny else 3
+    ),
+    "startup": lambda folder, tiny: startup.rows(folder, 1 if tiny else 15),
+    "polling": lambda folder, tiny: polling.rows(folder, 60 if tiny else 10_000),
+    "waiting": lambda _, tiny: waiting.rows(100 if tiny else 100_000, 10 if tiny else 5000, 0.5 if tiny else 12.0),
+    "downloads": lambda folder, tiny: downloads.rows(folder, 2 if tiny else 200),
+    "ledger": lambda folder, tiny: ledgers.rows(folder, 50 if tiny else 10_000, 100 if tiny else 1_000_000),
+    "overnight": lambda folder, tiny: overnight.rows(folder, 60 if tiny else 20_000),
+}
+
+
+def main() -> int:
+    """Measure, print the table, and return 1 where something could not be measured."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], metavar="PART", help=f"of {', '.join(PARTS)}")
+    parser.add_argument("--tiny", action="store_true", help="only show that everything works: the figures mean nothing")
+    parser.add_argument("--folder", type=Path, help="where to work (default: a temporary folder)")
+    given = parser.parse_args()
+    print(f"{platform.platform()}, Python {platform.python_version()}, {os.cpu_count()} cores; {_extras()}")
+    run(batchgen("--version"))  # so that no measurement compiles anything
+    rows: list[Row] = []
+    failed = False
+    for name in given.parts or PARTS:
+        begun = time.monotonic()
+        try:
+            with tempfile.TemporaryDirectory(prefix="batchgen-bench-", dir=given.folder) as folder:
+                rows += PARTS[name](Path(folder), given.tiny)
+        except BenchmarkError as error:
+            failed = True
+            print(f"{name}: {error}", file=sys.stderr)
+        print(f"{name}: {time.monotonic() - begun:.0f} s", file=sys.stderr)
+    print(as_table(rows))
+    return int(failed)
+
+
+def _extras() -> str:
+    from importlib.util import find_spec
+
+    missing = [name for name in FAST if find_spec(name) is None]
+    return f"without {', '.join(missing)} of the extra `fast`" if missing else "with the extra `fast`"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

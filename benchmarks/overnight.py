@@ -1,0 +1,64 @@
+"""A night in virtual time: faults, a budget, and an empty account in the middle of it."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks.measure import part, run
+from benchmarks.table import Row
+
+IN_FLIGHT = 500
+
+
+def rows(folder: Path, items: int) -> Iterator[Row]:
+    """Play a night of so many items, and check every promise at each of its steps."""
+    used = run(part("overnight", items, folder / "night"))
+    night = used.json()
+    shown = (
+        f"{night['hours']:.1f} h in {used.wall:.0f} s; {night['states']}; {night['polls'] / items:.1f} polls,"
+        f" {night['steps'] / items:.1f} steps and {used.cpu / items * 1e3:.2f} ms CPU an item, {used.peak:.0f} MiB"
+    )
+    ends = f"it stopped for: {', '.join(night['words'])}"
+    yield Row(f"virtual night of {items:,} items: broken promises", shown, ends, float(night["broken"]), most=0)
+
+
+def play(items: int, folder: Path) -> dict[str, object]:
+    """Play the night: the budget of the evening ends, then the account is empty, then all goes on to the end."""
+    from decimal import Decimal
+
+    from batchgen.settings import Settings
+    from batchgen.virtual import Fault, Faults, Offer, World, episodes, make_items
+
+    rates = {
+        Fault.BUSY: 0.01, Fault.RATE_LIMITED: 0.001, Fault.JOB_FAILS: 0.01, Fault.JOB_SLOW: 0.001,
+        Fault.POLL_FAILS: 0.01, Fault.OUTPUTS_LATE: 0.005, Fault.FILE_TRUNCATED: 0.005, Fault.FILE_LATE: 0.005,
+        Fault.ANSWER_LOST: 0.0005,
+    }  # fmt: skip
+    evening = Settings(concurrency=IN_FLIGHT, budget=Decimal("0.05") * items / 3, max_in_doubt=items)
+    world = World(folder, make_items(items), seed=1, settings=evening, faults=Faults(rates), offer=Offer())
+    outcomes = [world.invoke()]
+    # Half way through the next third, the account is empty.
+    empty = world.clock.seconds + 60.0 * items / IN_FLIGHT / 6
+    world.provider.fate.faults = Faults(rates, episodes(empty, empty + 60.0, [Fault.NO_BALANCE]))
+    outcomes.append(world.invoke())
+    world.provider.fate.faults = Faults(rates)
+    outcomes.append(world.invoke(settings=Settings(concurrency=IN_FLIGHT, max_in_doubt=items)))
+    words = [outcome.word or "all has ended" for outcome in outcomes]
+    steps = sum(outcome.steps for outcome in outcomes)
+    counts = {str(state): count for state, count in outcomes[-1].counts.items() if count}
+    polls = world.provider.polls
+    states = ", ".join(f"{count:,} {state}" for state, count in sorted(counts.items()))
+    return {
+        "hours": world.clock.seconds / 3600, "states": states, "polls": polls, "steps": steps, "words": words,
+        "broken": len(world.violations), "first": world.violations[:3],
+    }  # fmt: skip
+
+
+def main() -> None:
+    """Play it and print how it ended as JSON."""
+    print(json.dumps(play(int(sys.argv[1]), Path(sys.argv[2]))))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,219 @@
+"""Makespan, polls and lag of polling policies in virtual time.
+
+The goal's case is played by the scheduler itself, over the API in memory. The table of distributions comes from a model
+of its loop (places that are filled again when a poll sees the end of a job), which asks the same decision functions
+and takes milliseconds a job less; on the goal's case both must agree.
+"""
+
+import heapq
+import json
+import math
+import random
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from benchmarks.measure import part, run
+from benchmarks.table import Row
+
+IN_FLIGHT = 50
+POLL_MIN, POLL_MAX = 2.0, 5.0
+MEDIANS = (10.0, 60.0, 300.0)
+_TRAVEL = 0.04
+"""Seconds of one request, as in the scheduler's run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Race:
+    """How a policy did."""
+
+    makespan: float
+    """Over the ideal: the same jobs in the same order, each place filled again the moment it is free."""
+    polls: float
+    """For each job."""
+    lag: float
+    """Seconds from a job's end to the poll that sees it, on average."""
+
+
+def rows(folder: Path, jobs: int) -> Iterator[Row]:
+    """Measure the goal's case with the scheduler, and the distributions with the model."""
+    learned = Race(**run(part("polling", "scheduler", "learned", jobs, folder)).json())
+    fixed = Race(**run(part("polling", "scheduler", "fixed 2 s", jobs, folder)).json())
+    case = f"60 s jobs, {IN_FLIGHT} in flight, {jobs:,} jobs"
+    beside = f"fixed 2 s: {fixed.makespan:.4f} × ideal, {fixed.polls:.1f} polls a job, lag {fixed.lag:.2f} s"
+    yield Row(f"makespan over ideal, {case}", f"{learned.makespan:.4f}", beside, learned.makespan, most=1.02)
+    yield Row(f"polls, {case}", f"{learned.polls:.1f} a job", beside, learned.polls / fixed.polls, most=0.65)
+    yield Row(f"lag, {case}", f"{learned.lag:.2f} s", beside, learned.lag / fixed.lag, most=1.1)
+    model = run(part("polling", "model", jobs)).json()
+    for name, races in model.items():
+        ours, steady, *_ = raced = [Race(**race) for race in races.values()]
+        shown = [f"{policy}: {race.makespan:.3f}, {race.polls:.1f}" for policy, race in zip(races, raced, strict=True)]
+        against = "; ".join(shown[1:])
+        measured = f"{ours.makespan:.3f} × ideal, {ours.polls:.1f} polls"
+        yield Row(f"model: {name}", measured, against, ours.polls / steady.polls)
+
+
+# ---- the scheduler itself ------------------------------------------------------------------------------------------
+
+
+def played(policy: str, jobs: int, folder: Path) -> Race:
+    """Run the scheduler over the API in memory."""
+    from batchgen.scheduler import poller
+    from batchgen.settings import Settings
+    from batchgen.virtual import Duration, Offer, World, make_items
+    from batchgen.virtual.harness import MODEL
+
+    if policy != "learned":
+        for name in ("first_poll", "next_poll"):
+            setattr(poller, name, lambda *_: 2.0)
+    offer = Offer(durations={MODEL: Duration(60.0, 0.3)}, latency=(_TRAVEL, _TRAVEL))
+    world = World(folder / policy, make_items(jobs), seed=7, settings=Settings(concurrency=IN_FLIGHT), offer=offer)
+    outcome = world.invoke()
+    assert outcome.exit_code == 0
+    assert not world.violations
+    booked = list(world.provider.books.jobs.values())
+    lag = sum(job.end_seen - job.ends for job in booked) / jobs
+    ideal = _ideal(job.ends - job.created for job in booked)
+    return Race(outcome.seconds / ideal, world.provider.polls / jobs, lag)
+
+
+def _ideal(durations: Iterator[float]) -> float:
+    places = [0.0] * IN_FLIGHT
+    for seconds in durations:
+        heapq.heapreplace(places, places[0] + seconds)
+    return max(places)
+
+
+# ---- the model -----------------------------------------------------------------------------------------------------
+
+
+class Learned:
+    """The policy of batchgen."""
+
+    def __init__(self) -> None:
+        from batchgen.polling import Durations, first_poll, next_poll
+
+        self._durations = Durations()
+        self._first, self._next = first_poll, next_poll
+
+    def first(self) -> float:
+        """Return the age at the first poll."""
+        return self._first(self._durations.learned(), POLL_MIN)
+
+    def next(self, age: float, _: int) -> float:
+        """Return seconds from a poll at this age to the next."""
+        return self._next(self._durations.learned(), age, POLL_MIN, POLL_MAX)
+
+    def ended(self, took: float) -> None:
+        """A job took this long."""
+        self._durations.add(took)
+
+
+class Fixed:
+    """The same wait every time, or one that grows."""
+
+    def __init__(self, wait: Callable[[int], float]) -> None:
+        self._wait = wait
+
+    def first(self) -> float:
+        return self._wait(0)
+
+    def next(self, _: float, number: int) -> float:
+        return self._wait(number)
+
+    def ended(self, took: float) -> None:
+        """Learn nothing."""
+
+
+POLICIES: dict[str, Callable[[], Learned | Fixed]] = {
+    "learned": Learned,
+    "fixed 2 s": lambda: Fixed(lambda _: 2.0),
+    "fixed 5 s": lambda: Fixed(lambda _: 5.0),
+    "exponential": lambda: Fixed(lambda number: min(60.0, 2.0 * 1.5**number)),
+}
+
+
+def lognormal(median: float, draws: random.Random) -> float:
+    """Return seconds, as waiting times are."""
+    return median * math.exp(draws.gauss(0.0, 0.3))
+
+
+def two_modes(median: float, draws: random.Random) -> float:
+    """Return seconds of a warm machine, or of one that starts first."""
+    return (median * 0.6 if draws.random() < 0.7 else median * 2.0) * math.exp(draws.gauss(0.0, 0.1))
+
+
+def slow_tail(median: float, draws: random.Random) -> float:
+    """Return seconds, one in twenty of them five times as long."""
+    return median * math.exp(draws.gauss(0.0, 0.2)) * (5.0 if draws.random() < 0.05 else 1.0)
+
+
+SHAPES = {"lognormal": lognormal, "two modes": two_modes, "slow tail": slow_tail}
+
+
+def modelled(policy: Learned | Fixed, work: list[float], machines: int | None) -> Race:
+    """Play one policy over jobs that take so long; with `machines`, the provider works on so many and queues others."""
+    free = [0.0] * machines if machines is not None else []
+    polls: list[tuple[float, int, float, float, int]] = []
+    waiting = iter(enumerate(work))
+    asked = 0
+    lag = finished = 0.0
+    taken: list[float] = []
+
+    def submit(now: float) -> None:
+        for number, seconds in waiting:
+            start = now + _TRAVEL / 2
+            ends = (max(start, free[0]) if free else start) + seconds
+            if free:
+                heapq.heapreplace(free, ends)
+            taken.append(ends - start)
+            heapq.heappush(polls, (now + policy.first(), number, now, ends, 1))
+            return
+
+    for _ in range(IN_FLIGHT):
+        submit(0.0)
+    while polls:
+        now, number, since, ends, times = heapq.heappop(polls)
+        asked += 1
+        seen = now + _TRAVEL / 2
+        if seen >= ends:
+            lag += seen - ends
+            policy.ended(ends - since)
+            finished = max(finished, now + _TRAVEL)
+            submit(now + _TRAVEL)
+        else:
+            wait = policy.next(now + _TRAVEL - since, times)
+            heapq.heappush(polls, (now + wait, number, since, ends, times + 1))
+    return Race(finished / _best(work, machines), asked / len(work), lag / len(work))
+
+
+def _best(work: list[float], machines: int | None) -> float:
+    places = [0.0] * min(IN_FLIGHT, machines or IN_FLIGHT)
+    for seconds in work:
+        heapq.heapreplace(places, places[0] + seconds)
+    return max(places)
+
+
+def _model(jobs: int) -> dict[str, dict[str, dict[str, float]]]:
+    found = {}
+    for median in MEDIANS:
+        for name, shape in (*SHAPES.items(), ("queueing provider, 40 machines", lognormal)):
+            draws = random.Random(f"{name} {median}")
+            work = [shape(median, draws) for _ in range(jobs)]
+            machines = 40 if name.startswith("queueing") else None
+            races = {policy: asdict(modelled(make(), work, machines)) for policy, make in POLICIES.items()}
+            found[f"{name}, {median:g} s"] = races
+    return found
+
+
+def main() -> None:
+    """Play one side and print it as JSON."""
+    if sys.argv[1] == "model":
+        print(json.dumps(_model(int(sys.argv[2]))))
+    else:
+        print(json.dumps(asdict(played(sys.argv[2], int(sys.argv[3]), Path(sys.argv[4])))))
+
+
+if __name__ == "__main__":
+    main()
