@@ -212,7 +212,7 @@ def test_inserting_an_item_renames_no_other(
         at = data.draw(st.integers(0, len(entries)))
         after = identities(items(tmp_path, *entries[:at], more, *entries[at:]))
     except ManifestError as error:
-        # Copies and twins of one request may ask for the same id; that is said, and never settled by renaming.
+        # Twins and copies with other seeds may ask for the same id; that is said, and never settled by renaming.
         assert all("is taken by" in problem.message for problem in error.problems)
         return
     assert before <= after
@@ -249,12 +249,87 @@ def test_twins_are_numbered_in_order_and_their_paths_follow(tmp_path: Path) -> N
     assert len({row["digest"] for row in made}) == 1
 
 
+def suffixes(folder: Path, *entries: dict[str, Any]) -> list[str]:
+    """What stands behind the id that all entries have in common."""
+    return [row["id"].partition("~")[2] for row in items(folder, *({"prompt": "twin", **entry} for entry in entries))]
+
+
+@pytest.mark.parametrize(
+    ("entries", "expected"),
+    [
+        ([{}, {}, {"repeat": 2}], ["", "2~2", "1", "2"]),
+        ([{"repeat": 2}, {}, {}], ["1", "2", "", "2~2"]),
+        ([{"repeat": 3}, {}, {"repeat": 2}, {}], ["1", "2", "3", "", "1~2", "2~2", "2~3"]),
+        ([{}, {}, {}, {"repeat": 2}], ["", "2~2", "3", "1", "2"]),
+        # As it was before twins and copies could stand together.
+        ([{}, {}, {}], ["", "2", "3"]),
+        ([{}, {"repeat": 3}], ["", "1", "2", "3"]),
+        ([{}, {}, {"repeat": 1}], ["", "2", "1"]),
+        ([{"repeat": 2}, {"repeat": 2}], ["1", "2", "1~2", "2~2"]),
+    ],
+)
+def test_twins_and_copies_of_one_request(entries: list[dict[str, Any]], expected: list[str], tmp_path: Path) -> None:
+    assert suffixes(tmp_path, *entries) == expected
+
+
+def test_files_of_twins_beside_copies_follow_their_ids(tmp_path: Path) -> None:
+    entries: list[dict[str, Any]] = [{"prompt": "twin"}, {"prompt": "twin"}, {"prompt": "twin", "repeat": 2}]
+    made = items(tmp_path, *entries, run={"path": "${shard}/${id}"})
+    assert [row["path"].partition("/")[2] for row in made] == [row["id"] for row in made]
+
+
+def test_a_twin_does_not_take_the_id_of_a_copy_with_another_seed(tmp_path: Path) -> None:
+    lines = "- prompt: twin\n- prompt: twin\n- {prompt: twin, seeds: 2}\n"
+    (found,) = problems(tmp_path, f"version: 1\nname: m\ndefaults: {{model: {CLIP}}}\nitems:\n{lines}")
+    assert found.startswith("7:3: the id `twin-")
+    assert found.endswith("~2` is taken by m.yaml:6; give one of them an `id` of its own")
+
+
+FAMILY = st.lists(st.one_of(st.just({}), st.builds(lambda n: {"repeat": n}, st.integers(1, 4))), min_size=1, max_size=5)
+
+
+@slow_ok
+@given(family=FAMILY, more=st.sampled_from([{}, {"repeat": 2}, {"prompt": "other", "repeat": 2}]), data=st.data())
+def test_inserting_a_twin_or_copies_renames_nothing(
+    family: list[dict[str, Any]], more: dict[str, Any], data: st.DataObject, tmp_path: Path
+) -> None:
+    entries = [{"prompt": "twin", **entry} for entry in family]
+    at = data.draw(st.integers(0, len(entries)))
+    before = identities(items(tmp_path, *entries))
+    assert before <= identities(items(tmp_path, *entries[:at], {"prompt": "twin", **more}, *entries[at:]))
+
+
 def test_a_given_id_may_clash_with_one_that_was_made(tmp_path: Path) -> None:
     made = items(tmp_path, {"prompt": "A mug"})[0]["id"]
     found = problems(
         tmp_path, {"defaults": {"model": HERA}, "items": [{"prompt": "A mug"}, {"id": made, "prompt": "x"}]}
     )
-    assert found == [f"1:0: the id `{made}` is taken by m.yaml:1"]
+    column = (tmp_path / "m.yaml").read_text(encoding="utf-8").index(f'"{made}"') + 1
+    assert found == [f"1:{column}: the id `{made}` is made twice here"]
+
+
+def test_values_that_make_an_id_twice_are_named_however_many_items_there_are(tmp_path: Path) -> None:
+    plain = "".join(f"- {{id: p{n}, prompt: x}}\n" for n in range(2_500))
+    twice = '- {prompt: "${a}", matrix: {a: [x, "1:1", 1/1]}, id: "k${a}"}\n'
+    tail = "".join(f"- {{id: q{n}, prompt: x}}\n" for n in range(2_500))
+    text = f"items:\n{plain}{twice}{tail}defaults: {{model: {HERA}}}\nversion: 1\nname: m\n"
+    assert problems(tmp_path, text) == ["2502:54: the id `k1-1` is made twice here: by a=1:1 and by a=1/1"]
+
+
+def test_clashes_on_one_line_point_at_the_later_items(tmp_path: Path) -> None:
+    text = (
+        f"version: 1\nname: m\ndefaults: {{model: {HERA}, prompt: x}}\n"
+        "items: [{id: a}, {id: b}, {id: a}, {id: A}, {id: a}]\n"
+    )
+    places = [problem.partition(": ")[0] for problem in problems(tmp_path, text)]
+    assert places == [f"4:{column}" for column in (32, 41, 50)]
+
+
+def test_clashes_beyond_those_that_are_shown_are_counted(tmp_path: Path) -> None:
+    entries = [{"id": f"a{n // 2}", "prompt": "x"} for n in range(2 * KEPT + 20)]
+    with pytest.raises(ManifestError) as caught:
+        items(tmp_path, *entries)
+    assert (len(caught.value.problems), caught.value.more) == (KEPT, 10)
 
 
 @pytest.mark.parametrize(("length", "fine"), [(100, True), (101, False)])

@@ -59,8 +59,10 @@ class Blueprint:
     repeat: int | None = None
     rows: Written | None = None
     limit: int | None = None
+    copies_refused: bool = False
+    """A fault of `seeds` or `repeat`, which is noted, leaves open what stands behind the ids."""
     broken: bool = False
-    """A fault of `rows`, `matrix` or `params` leaves too little known to check further; it is noted."""
+    """A fault of `rows`, `matrix` or `params`, which is noted, leaves open which variables and parameters there are."""
 
     @property
     def multiplies(self) -> bool:
@@ -103,9 +105,10 @@ def read_blueprint(item: Map, problems: Problems) -> Blueprint:
         if key not in OWN:
             blueprint.params[key] = written
         elif value is not None:
-            before = len(problems)
+            before = problems.noted
             _READERS[key](blueprint, written, problems)
-            blueprint.broken |= len(problems) > before and key in ("rows", "matrix", "params")
+            blueprint.broken |= problems.noted > before and key in ("rows", "matrix", "params")
+            blueprint.copies_refused |= problems.noted > before and key in ("seeds", "repeat")
     if not blueprint.broken:
         _check_exclude(blueprint, problems)
     _check_together(item, blueprint, problems)
@@ -186,7 +189,7 @@ def _check_exclude(blueprint: Blueprint, problems: Problems) -> None:
 
 
 def _can_match(entry: Map, blueprint: Blueprint, problems: Problems) -> bool:
-    before = len(problems)
+    before = problems.noted
     for name, value in entry.items():
         if name not in blueprint.matrix:
             near = nearest(name, blueprint.matrix)
@@ -194,7 +197,7 @@ def _can_match(entry: Map, blueprint: Blueprint, problems: Problems) -> bool:
             problems.at(entry.key_mark(name), f"`{printable(name, 60)}` excludes nothing; {hint}")
         elif not any(_same(known, value) for known in blueprint.matrix[name]):
             problems.at(entry.value_mark(name), f"this value excludes nothing: `{name}` never has it")
-    return len(problems) == before and blueprint.matrix.keys() >= entry.keys()
+    return problems.noted == before and blueprint.matrix.keys() >= entry.keys()
 
 
 def _read_seeds(blueprint: Blueprint, written: Written, problems: Problems) -> None:
@@ -260,6 +263,7 @@ def _check_together(item: Map, blueprint: Blueprint, problems: Problems) -> None
     """Note what the keys of an entry say against each other."""
     if item.get("seeds") is not None and item.get("repeat") is not None:
         problems.at(item.key_mark("repeat"), "`seeds` and `repeat` exclude each other; take one of them")
+        blueprint.copies_refused = True
     if blueprint.seeds_mark is not None and blueprint.params.get("seed") is not None:
         problems.at(blueprint.params["seed"].key_mark, "`seed` and `seeds` exclude each other; take one of them")
     if item.get("exclude") is not None and item.get("matrix") is None:

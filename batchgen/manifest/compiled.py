@@ -38,6 +38,12 @@ class Context:
         self.manifest = manifest
         self._shared: dict[str, Shared] = {}
 
+    def unknown_model(self, model_id: object) -> Model:
+        """Return what stands in for a model that the tables lack, so that the rest of its items can be judged."""
+        # Those without defaults are all alike; a rows file may name any number of them.
+        known = isinstance(model_id, str) and model_id in self.header.model_defaults
+        return self.intake.any_model.model(str(model_id) if known else "")
+
     def shared(self, model: Model) -> Shared:
         """Return the defaults of one model."""
         known = self._shared.get(model.id)
@@ -145,7 +151,7 @@ class Compiled:
         """Return the variables of rows and matrix."""
         matrix = self._blueprint.matrix
         if rows is None:
-            return Scope(frozenset(matrix))
+            return Scope(frozenset(matrix), open=self._blueprint.broken)
         columns = frozenset(rows.columns or ())
         for name in sorted(columns & matrix.keys()):
             message = f"`{printable(name, 60)}` is a column of the rows already; give the variable another name"
@@ -157,7 +163,7 @@ class Compiled:
     def _check_matrix_is_used(self) -> None:
         """Refuse a variable that nothing names: it would buy the same request once for each of its values."""
         header, blueprint = self._context.header, self._blueprint
-        if not blueprint.matrix:
+        if not blueprint.matrix or blueprint.broken:
             return
         values = [written.value for written in (*blueprint.params.values(), *blueprint.tags.values())]
         values += [blueprint.id.value] if blueprint.id is not None else []
@@ -186,7 +192,8 @@ class Compiled:
             "model"
         )
         if written is None or written.value is None:
-            self._problems.at(self._blueprint.mark, "this item has no model; set `model` here or in `defaults`")
+            if not (self._context.header.defaults_refused or self._blueprint.broken):
+                self._problems.at(self._blueprint.mark, "this item has no model; set `model` here or in `defaults`")
             return None
         return self._slot(written, "string", self._scope)
 

@@ -65,9 +65,7 @@ class Expander:
         if type(item) is not Map:
             self._problems.at(mark, "an item is a map, as in `- prompt: A striped deck chair`")
         elif not self._add_plain(item):
-            blueprint = read_blueprint(item, self._problems)
-            if not blueprint.broken:
-                Expansion(self._context, blueprint).run()
+            Expansion(self._context, read_blueprint(item, self._problems)).run()
 
     def _add_plain(self, item: Map) -> bool:
         """Stage an item without variables or anything to multiply by; False where it is not of this kind."""

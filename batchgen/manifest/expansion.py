@@ -37,8 +37,13 @@ def _reason(error: FillError | KeyError) -> str:
     return str(error) if isinstance(error, FillError) else f"this row has no `{printable(str(error.args[0]), 60)}`"
 
 
+def _shown(combination: Mapping[str, Any]) -> str:
+    """Return the values of a matrix for a message."""
+    return printable(", ".join(f"{name}={text_of(value)}" for name, value in combination.items()), 200)
+
+
 class _BadItemError(Exception):
-    """An item cannot be made; its problem is noted."""
+    """A value cannot be made; its problem is noted."""
 
 
 class Expansion:
@@ -48,26 +53,41 @@ class Expansion:
         self._context = context
         self._problems = context.problems
         self._blueprint = blueprint
+        self._source = f"{context.manifest.name}:{blueprint.mark.line + 1}"
         self._row: tuple[str, int] | None = None
         """File and line of the row at hand."""
+        self._unmade: set[str] = set()
+        """Variables and parameters of the item at hand that cannot be made; why is noted."""
 
     def run(self) -> None:
         """Expand the entry. Raises BrokenOffError past the bound on items."""
         written = self._blueprint.rows
-        if written is None:
+        if self._blueprint.broken:
+            self._judge_alone()
+        elif written is None:
             self._compiled = Compiled(self._context, self._blueprint, None)
-            self._expand({}, f"{self._context.manifest.name}:{self._blueprint.mark.line + 1}")
-            return
-        path = self._context.manifest.parent / written.value
+            self._expand({}, self._source)
+        else:
+            self._read_rows(self._context.manifest.parent / written.value, written.mark)
+
+    def _judge_alone(self) -> None:
+        """Note what is wrong with an entry apart from its variables, which are not known."""
+        self._blueprint.broken = True
+        self._compiled = Compiled(self._context, self._blueprint, None)
+        self._one({}, self._source)
+
+    def _read_rows(self, path: Path, mark: Mark) -> None:
         try:
             with open_rows(path, self._problems) as rows:
                 self._compiled = Compiled(self._context, self._blueprint, rows)
-                self._expand_rows(rows, path, written.mark)
+                self._expand_rows(rows, path, mark)
         except CannotOpenError as error:
-            self._problems.at(written.mark, str(error))
+            self._problems.at(mark, str(error))
+            self._judge_alone()
         except RowsError:
-            # Its problem is noted; the rest of the manifest can still be checked.
-            return
+            # Its problem is noted; all else can still be checked.
+            self._row = None
+            self._judge_alone()
 
     def _expand_rows(self, rows: Rows, path: Path, mark: Mark) -> None:
         shown, source = str(path), _source_of(path, self._context.manifest.parent)
@@ -88,50 +108,59 @@ class Expansion:
         nothing = True
         for combination in self._blueprint.combinations():
             nothing = False
-            try:
-                self._one({**row, **combination}, source)
-            except _BadItemError:
-                continue
+            self._one({**row, **combination}, source, _shown(combination))
         if nothing:
             self._problems.at(self._blueprint.mark, "`exclude` leaves nothing of this matrix")
 
-    def _one(self, variables: dict[str, Any], source: str) -> None:
-        """Make and take one item. Raises _BadItemError."""
+    def _one(self, variables: dict[str, Any], source: str, combination: str = "") -> None:
+        """Make and take one item, or note everything that is wrong with it."""
         blueprint, compiled, intake = self._blueprint, self._compiled, self._context.intake
+        self._unmade.clear()
         tags: dict[str, str] = {}
         self._add_tags(compiled.early_tags, tags, variables)
         item_id = self._make_id(variables)
-        if blueprint.id is not None:
-            variables.setdefault("id", item_id or "refused")
+        if item_id is not None:
+            variables.setdefault("id", item_id)
+        elif blueprint.id is not None:
+            self._unmade.add("id")
         self._add_tags(compiled.late_tags, tags, variables)
-        prepared = compiled.prepare(self._model(variables))
+        model = self._model(variables)
+        prepared = compiled.prepare(model)
         body = self._body(prepared, variables)
         self._context.note_tags(tags, blueprint.mark)
-        request = Request(item_id, prepared.model, body, Tags.of(tags), source)
+        request = Request(item_id, model, body, Tags.of(tags), source, combination)
         place = _Place(self, prepared)
-        if blueprint.seeds is None and blueprint.repeat is None:
-            intake.take(request, place)
-        elif blueprint.seeds is not None and prepared.model.seed is None:
-            message = f"{prepared.model.id} takes no seed; `repeat` buys the same request several times"
+        if blueprint.seeds is not None and model.seed is None:
+            message = f"{model.id} takes no seed; `repeat` buys the same request several times"
             self._problems.at(blueprint.seeds_mark, message)
+            intake.refuse(request, blueprint.copies(), place)
+        elif self._unmade or blueprint.broken or blueprint.copies_refused:
+            intake.refuse(request, () if blueprint.copies_refused else blueprint.copies(), place)
+        elif blueprint.seeds is None and blueprint.repeat is None:
+            intake.take(request, place)
         else:
             intake.take_copies(request, blueprint.copies(), place, seeds=blueprint.seeds is not None)
 
     def _add_tags(self, slots: Mapping[str, Slot], tags: dict[str, str], variables: dict[str, Any]) -> None:
         for name, slot in slots.items():
-            value = self._value((slot,), variables)
             try:
-                text = text_of(None if value is ABSENT or value is NOTED else value)
+                value = self._value((slot,), variables)
+                text = text_of(None if value is ABSENT else value)
                 text.encode()
+            except _BadItemError:
+                self._unmade.add(f"tags.{name}")
+                continue
             except (TypeError, UnicodeEncodeError) as error:
                 reason = "holds half of a surrogate pair" if isinstance(error, UnicodeError) else f"cannot be {error}"
                 self._note(slot, f"the tag `{name}` {reason}")
-                raise _BadItemError from error
+                self._unmade.add(f"tags.{name}")
+                continue
             variables[f"tags.{name}"] = text
-            if value is not None and value is not ABSENT and value is not NOTED:
+            if value is not None and value is not ABSENT:
                 tags[name] = text
 
     def _make_id(self, variables: Variables) -> str | None:
+        """Return the id; None where there is none, or none can be made, which is noted."""
         written, template = self._blueprint.id, self._compiled.id
         if written is None or template is None:
             return None
@@ -139,61 +168,72 @@ class Expansion:
         try:
             made = template.fill(variables, fit, "an id")
         except (FillError, KeyError) as error:
-            self._note(slot, _reason(error))
-            raise _BadItemError from error
+            self._note_unmade(slot, error)
+            return None
         if not ID.fullmatch(made):
             self._note(slot, f"`{printable(made, 120)}` {ID_RULE}")
-            raise _BadItemError
+            return None
         return made
 
     def _model(self, variables: Variables) -> Model:
-        slot = self._compiled.model
-        if slot is None or slot.constant is NOTED:
-            raise _BadItemError
-        model_id = self._value((slot,), variables)
-        model = self._context.catalog.model(model_id)
-        if model is None:
-            message = "this item has no model" if model_id is ABSENT else self._context.intake.model_fault(model_id)
-            self._note(slot, message)
-            raise _BadItemError
-        return model
+        """Return the model, or what stands in for one that is not known; why is noted."""
+        slot, model_id = self._compiled.model, None
+        if slot is not None:
+            try:
+                model_id = self._value((slot,), variables)
+                model = self._context.catalog.model(model_id)
+                if model is not None:
+                    return model
+                fault = "this item has no model" if model_id is ABSENT else self._context.intake.model_fault(model_id)
+                self._note(slot, fault)
+            except _BadItemError:
+                model_id = None
+        self._unmade.add("model")
+        return self._context.unknown_model(model_id)
 
     def _body(self, prepared: Prepared, variables: Variables) -> dict[str, Any]:
+        """Return the body without what cannot be made, which is noted."""
         body = dict(prepared.constants)
-        bad = False
         for name, layers in prepared.made:
             try:
                 value = self._value(layers, variables)
             except _BadItemError:
-                bad = True
+                self._unmade.add(name)
                 continue
             if value is not ABSENT and value is not None:
                 body[name] = value
-        if bad:
-            raise _BadItemError
         return body
 
     def _value(self, layers: Iterable[Slot], variables: Variables) -> Any:
         """Return the first value that is there. Raises _BadItemError."""
         for slot in layers:
+            if slot.constant is NOTED:
+                raise _BadItemError
             if slot.maker is None:
                 return slot.constant
             try:
                 value = slot.maker(variables)
             except (FillError, KeyError) as error:
-                self._note(slot, _reason(error))
+                self._note_unmade(slot, error)
                 raise _BadItemError from error
             if value is not ABSENT:
                 return value
         return ABSENT
+
+    def _note_unmade(self, slot: Slot, error: FillError | KeyError) -> None:
+        """Note why a value cannot be made, but not that it needs another one that cannot."""
+        if isinstance(error, FillError) or not (self._blueprint.broken or error.args[0] in self._unmade):
+            self._note(slot, _reason(error))
 
     def note_in_body(self, problem: BodyProblem, prepared: Prepared) -> None:
         """Note a problem of a body where the parameter is written; of one that is missing, where the item is."""
         name = str(problem.path[0])
         slot = prepared.slots.get(name)
         if slot is None:
-            self._problems.at(self._blueprint.mark, problem.message)
-        elif slot.constant is NOTED:
+            # What is missing may stand in the part that cannot be read.
+            if not self._blueprint.broken:
+                self._problems.at(self._blueprint.mark, problem.message)
+        elif slot.constant is NOTED or name in self._unmade:
             return
         elif slot.of_row or prepared.model.parameter(name) is None:
             self._note(slot, problem.message, key=True)

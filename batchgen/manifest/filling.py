@@ -85,6 +85,9 @@ def value_maker(
     Unknown variables are noted, with `what` behind the message, and make the value NOTED.
     """
     value, mark = written.value, written.mark
+    if kind == TAG and isinstance(value, dict | list):
+        # Whoever read the tags noted it.
+        return None, NOTED
     # A tag is text in the end, and keeps the spelling of a number.
     plain = _as_it_is if kind == TAG else plain_value
     if not has_variables(value):

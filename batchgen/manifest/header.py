@@ -1,15 +1,16 @@
 """The manifest's own keys, all but `items`: checked, with their places kept for the problems of the items."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from batchgen.catalog import Catalog, nearest
+from batchgen.catalog import BodyChecker, Catalog, nearest
 from batchgen.manifest.nodes import Map
 from batchgen.manifest.paths import DEFAULT_PATH, PathError, PathTemplate, read_path
 from batchgen.manifest.problems import Mark, Problems
+from batchgen.manifest.template import has_variables
 from batchgen.settings import BY_NAME, RUN_NAME, parse_setting
 from batchgen.text import printable
 
@@ -35,7 +36,10 @@ class Header:
     settings: Mapping[str, Any]
     tags: Map | None
     defaults: Map | None
+    defaults_refused: bool
+    """Whether nothing of them could be read, so that it is not known which model items have."""
     model_defaults: Mapping[str, Map]
+    """Those of unknown models too."""
     path: PathTemplate
 
 
@@ -50,12 +54,14 @@ def read_header(entries: Mapping[str, Entry], catalog: Catalog, problems: Proble
     tags = _map(entries, "tags", problems)
     if tags is not None:
         check_tags(tags, problems)
+    defaults = _map(entries, "defaults", problems)
     return Header(
         name=_name(entries.get("name"), problems),
         description=_description(entries.get("description"), problems),
         settings=settings,
         tags=tags,
-        defaults=_defaults(_map(entries, "defaults", problems), catalog, problems),
+        defaults=_defaults(defaults, catalog, problems),
+        defaults_refused=defaults is None and "defaults" in entries and entries["defaults"].value is not None,
         model_defaults=_model_defaults(_map(entries, "model_defaults", problems), catalog, problems),
         path=path,
     )
@@ -147,11 +153,19 @@ def _defaults(defaults: Map | None, catalog: Catalog, problems: Problems) -> Map
         return None
     known = {parameter.name for model in catalog.models.values() for parameter in model.parameters}
     for name in [name for name in defaults if name != "model" and name not in known]:
-        near = nearest(name, known)
-        hint = f"did you mean `{near}`?" if near else "`batchgen models` lists what they take"
-        problems.at(defaults.key_mark(name), f"`{printable(name, 60)}` is a parameter of no model; {hint}")
+        problems.at(defaults.key_mark(name), unknown_parameter(name, known))
         del defaults[name]
+    model_id = defaults.get("model")
+    if model_id is not None and not has_variables(model_id) and catalog.model(model_id) is None:
+        problems.at(defaults.value_mark("model"), BodyChecker(catalog).problems(model_id, {})[0].message)
     return defaults
+
+
+def unknown_parameter(name: str, known: Iterable[str]) -> str:
+    """Return what is wrong with a parameter that is none of the `known` ones of all models."""
+    near = nearest(name, known)
+    hint = f"did you mean `{near}`?" if near else "`batchgen models` lists what they take"
+    return f"`{printable(name, 60)}` is a parameter of no model; {hint}"
 
 
 def _model_defaults(given: Map | None, catalog: Catalog, problems: Problems) -> dict[str, Map]:
@@ -163,11 +177,10 @@ def _model_defaults(given: Map | None, catalog: Catalog, problems: Problems) -> 
             near = catalog.suggest_model(model_id)
             hint = f"did you mean {near}?" if near else "`batchgen models` lists them"
             problems.at(given.key_mark(model_id), f"`{printable(model_id, 60)}` is not a known model; {hint}")
-            continue
         if not isinstance(values, Map):
             problems.at(given.value_mark(model_id), "the defaults of a model must be a map of parameters")
             continue
-        known = [parameter.name for parameter in model.parameters]
+        known = [parameter.name for parameter in model.parameters] if model is not None else list(values)
         for name in [name for name in values if name not in known]:
             near = nearest(name, known)
             hint = f"did you mean `{near}`?" if near else f"it takes {', '.join(known)}"

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, Protocol
 
 from batchgen.catalog import BodyChecker, BodyProblem, Catalog, Model, price_of
 from batchgen.digest import canonical_json, digest_of
+from batchgen.manifest.anymodel import AnyModel
 from batchgen.manifest.blueprint import MAX_ITEMS
 from batchgen.manifest.ids import derived_seed, generated_id
 from batchgen.manifest.paths import PathError, PathTemplate
@@ -14,6 +15,7 @@ from batchgen.manifest.stage import Stage
 
 MAX_TAGS = 256
 """Different tags in one manifest; each is a column of the ledger."""
+_TOO_MANY = f"a manifest may have {MAX_ITEMS:,} items, and this one has more"
 
 
 class Tags(NamedTuple):
@@ -51,6 +53,12 @@ class Request(NamedTuple):
     body: dict[str, Any]
     tags: Tags
     source: str
+    variables: str = ""
+    """The values of the matrix that it is made by, for messages."""
+
+
+PLAIN = (("", None),)
+"""The copies of a request that is bought once: what stands behind the id, and the seed."""
 
 
 class _Tally:
@@ -74,6 +82,8 @@ class Intake:
 
     def __init__(self, catalog: Catalog, path: PathTemplate, stage: Stage) -> None:
         self._check = BodyChecker(catalog).problems
+        self._known = catalog.models
+        self.any_model = AnyModel(catalog, self._check)
         self._path = path
         # The template that everyone has needs no filling.
         self._path_is_id = path.template.parts == ("", "id", "")
@@ -95,8 +105,7 @@ class Intake:
         """Check and stage one request. Raises BrokenOffError past the bound on items."""
         problems = self._check(request.model.id, request.body)
         if problems:
-            for problem in problems:
-                place.of_body(problem)
+            self._refuse(problems, request, PLAIN, place)
             return
         canonical = canonical_json(request.body)
         digest = digest_of(canonical)
@@ -116,8 +125,7 @@ class Intake:
         """
         problems = self._check(request.model.id, {**request.body, "seed": 0} if seeds else request.body)
         if problems:
-            for problem in problems:
-                place.of_body(problem)
+            self._refuse(problems, request, copies, place)
             return
         plain = canonical_json(request.body)
         digest = digest_of(plain)
@@ -130,9 +138,35 @@ class Intake:
                     place.of_body(problem)
             canonical = canonical_json(body) if seeds else plain
             identity = (f"{base}{suffix}", digest_of(canonical) if seeds else digest, canonical)
-            self._put(request, identity, body, place)
+            self._put(request, identity, body, place, copy=1)
 
-    def _put(self, request: Request, identity: tuple[str, str, str], body: Mapping[str, Any], place: Place) -> None:
+    def refuse(self, request: Request, copies: Iterable[tuple[str, int | None]], place: Place) -> None:
+        """Note what else is wrong with a request that has a fault, and stage its ids, for clashes with others.
+
+        Of an unknown model that is noted which all models would refuse. Raises BrokenOffError past the bound on items.
+        """
+        known = request.model.id in self._known
+        problems = self._check(request.model.id, request.body) if known else self.any_model.problems(request.body)
+        self._refuse(problems, request, copies, place)
+
+    def _refuse(
+        self,
+        problems: Iterable[BodyProblem],
+        request: Request,
+        copies: Iterable[tuple[str, int | None]],
+        place: Place,
+    ) -> None:
+        for problem in problems:
+            place.of_body(problem)
+        if request.id is not None:
+            for suffix, _ in copies:
+                self._stage.claim(f"{request.id}{suffix}", request.source, request.variables)
+                if self._stage.count > MAX_ITEMS:
+                    raise place.of_item(_TOO_MANY)
+
+    def _put(
+        self, request: Request, identity: tuple[str, str, str], body: Mapping[str, Any], place: Place, *, copy: int = 0
+    ) -> None:
         """Stage one copy of a request: `identity` is its id, its digest and the canonical form of `body`."""
         item_id, digest, canonical = identity
         model = request.model
@@ -153,9 +187,10 @@ class Intake:
         price = tally.prices.get(key := tuple(map(body.get, tally.priced)))
         if price is None:
             price = tally.prices[key] = format(price_of(model, body), "f")
-        generated = 0 if request.id is not None else 1
+        generated = 0 if request.id is not None else 1 + copy
         self._stage.add(
-            (item_id, digest, model.id, canonical, request.tags.text, path, request.source, price, generated)
+            (item_id, digest, model.id, canonical, request.tags.text, path, request.source, price, generated),
+            request.variables,
         )
         if self._stage.count > MAX_ITEMS:
-            raise place.of_item(f"a manifest may have {MAX_ITEMS:,} items, and this one has more")
+            raise place.of_item(_TOO_MANY)

@@ -34,6 +34,8 @@ class Problems:
 
     def __init__(self, manifest: Path) -> None:
         self.manifest = str(manifest)
+        self.noted = 0
+        """How often a problem was noted, known ones too: whether a step found fault shows here."""
         self._kept: list[Problem] = []
         self._more = 0
         self._seen: set[int] = set()
@@ -71,6 +73,7 @@ class Problems:
         return problem.file != self.manifest, problem
 
     def _add(self, problem: Problem) -> None:
+        self.noted += 1
         key = hash((problem.file, problem.line, problem.column, problem.message))
         if key in self._seen:
             return

@@ -8,6 +8,7 @@ from typing import Any
 
 from batchgen.catalog import Catalog
 from batchgen.errors import UsageError
+from batchgen.manifest.clashes import note_clashes
 from batchgen.manifest.document import Document
 from batchgen.manifest.expand import Expander
 from batchgen.manifest.header import Entry, Header, read_header
@@ -136,18 +137,7 @@ class _Staging:
             path = self._template or self.header.path
             if self._stage.generated:
                 self._stage.number_twins(path.path)
-            for clash in self._stage.clashes("id"):
-                same = "" if clash.value == clash.earlier else f", as `{clash.earlier}`: case is not told apart"
-                self._note(clash.source, f"the id `{clash.value}` is taken by {clash.earlier_source}{same}")
-            if not path.unique:
-                for clash in self._stage.clashes("path"):
-                    self._note(
-                        clash.source, f"its files would go to `{clash.value}`, as those of {clash.earlier_source}"
-                    )
-
-    def _note(self, source: str, message: str) -> None:
-        file, _, line = source.rpartition(":")
-        self._problems.in_file(str(self._path.parent / file), int(line), message)
+            note_clashes(self._stage, self._path, self._problems, paths=not path.unique)
 
     def manifest(self) -> Manifest:
         """Return what is known of the manifest, which has no fault."""
