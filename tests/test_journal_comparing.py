@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 from bought import MODEL, START, Buyer, item, journal_of
 
-from batchgen.journal import FILE_NAME, open_for_reading
-from batchgen.journal import Again
+from batchgen.journal import FILE_NAME, Again, open_for_reading
 from batchgen.journal.comparing import Comparison, Group, TagGroup, compare
 from batchgen.journal.standing import counts_of, doubts
 from batchgen.manifest.stage import open_stage

@@ -72,7 +72,9 @@ def test_within_what_was_learned_it_is_asked_at_the_providers_rate() -> None:
         assert next_poll(learned, age, 2.0, 5.0) == 2.0
 
 
-@pytest.mark.parametrize(("age", "wait"), [(0.0, 2.0), (80.0, 2.0), (120.0, 3.0), (180.0, 4.5), (200.0, 5.0), (1e6, 5.0)])
+@pytest.mark.parametrize(
+    ("age", "wait"), [(0.0, 2.0), (80.0, 2.0), (120.0, 3.0), (180.0, 4.5), (200.0, 5.0), (1e6, 5.0)]
+)
 def test_a_late_or_unlearned_job_is_asked_more_rarely_with_age(age: float, wait: float) -> None:
     assert next_poll(Learned(), age, 2.0, 5.0) == wait
     assert next_poll(Learned(1.0, 1.0, -1.0), age, 2.0, 5.0) == wait
