@@ -15,7 +15,7 @@ from typing import Any
 
 ROOT = Path(__file__).parent.parent
 KEY = "api18_Benchmark0000000"
-FAST = ("uvloop", "orjson", "jsonschema_rs")
+FAST = ("uvloop", "jsonschema_rs")
 """What the extra `fast` brings."""
 _START = "from batchgen.__main__ import main; main()"
 
