@@ -2,6 +2,7 @@
 
 import logging
 import logging.handlers
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -119,6 +120,10 @@ class _Log(logging.handlers.RotatingFileHandler):
 
     def format(self, record: logging.LogRecord) -> str:
         return printable(super().format(record), 4000)
+
+    def shouldRollover(self, record: logging.LogRecord) -> bool:  # noqa: ARG002, N802 - logging's name and argument
+        """Judge by the file alone: logging would format each record once more to learn its length."""
+        return self.stream is not None and os.fstat(self.stream.fileno()).st_size >= _LOG_BYTES
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
         """Keep going: what the log says stands in the journal as well."""
