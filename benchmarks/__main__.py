@@ -17,16 +17,16 @@ Part = Callable[[Path, bool], Iterator[Row]]
 """Yields rows; takes a folder to work in, and whether it should only show that it works."""
 
 PARTS: dict[str, Part] = {
-    "items": lambda folder, tiny: items.rows(folder, 40 if tiny else 4000, 1 if tiny else 3),
+    "items": lambda folder, tiny: items.rows(folder, 40 if tiny else 3000, 1 if tiny else 3),
     "reading": lambda folder, tiny: reading.rows(
         folder, 50 if tiny else 100_000, (20, 40) if tiny else (10_000, 1_000_000), 1 if tiny else 3
     ),
     "startup": lambda folder, tiny: startup.rows(folder, 1 if tiny else 15),
     "polling": lambda folder, tiny: polling.rows(folder, 60 if tiny else 10_000),
-    "waiting": lambda _, tiny: waiting.rows(100 if tiny else 100_000, 10 if tiny else 5000, 0.5 if tiny else 12.0),
+    "waiting": lambda _, tiny: waiting.rows(100 if tiny else 100_000, 10 if tiny else 5000, 0.5 if tiny else 6.0),
     "downloads": lambda folder, tiny: downloads.rows(folder, 2 if tiny else 200),
     "ledger": lambda folder, tiny: ledgers.rows(folder, 50 if tiny else 10_000, 100 if tiny else 1_000_000),
-    "overnight": lambda folder, tiny: overnight.rows(folder, 60 if tiny else 20_000),
+    "overnight": lambda folder, tiny: overnight.rows(folder, 60 if tiny else 10_000),
 }
 
 

@@ -53,27 +53,33 @@ def make(count: int, folder: Path) -> None:
     from benchmarks.manifests import rows as prompts
 
     folder.mkdir()
-    with closing(Journal(folder, create=True)) as journal, journal.transaction():
-        numbered = enumerate(prompts(count), 1)
+    with closing(Journal(folder, create=True)) as journal:
+        journal.db.execute("PRAGMA synchronous = OFF")
         journal.db.execute("PRAGMA foreign_keys = OFF")
-        for number, row in numbered:
-            body = json.dumps({"model": "hera-1.0-text-to-image", "prompt": row["Product"]})
-            key = f"{number:064x}"
-            journal.db.execute(
+        with journal.transaction():
+            journal.db.executemany(
                 "INSERT INTO item VALUES (?, ?, ?, 'hera-1.0-text-to-image', ?, '{\"line\":\"kitchen\"}', ?,"
                 " 'm.yaml:1', '0.056', '[]', 'done', 1, ?)",
-                (number, row["SKU"], key, body, row["SKU"], number),
+                (
+                    (number, row["SKU"], f"{number:064x}", _body(row["Product"]), row["SKU"], number)
+                    for number, row in enumerate(prompts(count), 1)
+                ),
             )
             journal.db.execute(
                 "INSERT INTO attempt (key, item, number, state, estimated, charged, job_id, account, tables,"
                 " submitted_at, accepted_at, completed_at, expires_at, took_ms, polls)"
-                " VALUES (?, ?, 1, 'done', '0.056', '0.056', ?, 'abcdef', '2026-01', ?, ?, ?, ?, 60000, 20)",
-                (number, number, f"job{number}", *(1_780_000_000_000 + 40 * number + more for more in range(4))),
+                " SELECT key, key, 1, 'done', '0.056', '0.056', 'job' || key, 'abcdef', '2026-01', ?1 + 40 * key,"
+                " ?1 + 40 * key, ?1 + 40 * key, ?1 + 40 * key, 60000, 20 FROM item",
+                (1_780_000_000_000,),
             )
             journal.db.execute(
-                "INSERT INTO output VALUES (?, 1, ?, ?, 65536, ?)",
-                (number, f"https://api18.dev/v1/files/job{number}", f"files/{row['SKU']}.png", key),
+                "INSERT INTO output SELECT key, 1, 'https://api18.dev/v1/files/job' || key, 'files/' || id || '.png',"
+                " 65536, digest FROM item"
             )
+
+
+def _body(prompt: str) -> str:
+    return json.dumps({"model": "hera-1.0-text-to-image", "prompt": prompt})
 
 
 def main() -> None:

@@ -85,6 +85,17 @@ def part(name: str, *arguments: object) -> list[str]:
     return [sys.executable, "-m", f"benchmarks.{name}", *map(str, arguments)]
 
 
+@contextmanager
+def in_memory(folder: Path) -> Iterator[Path]:
+    """Give a folder that needs no disk, where the machine has such a thing, else one in `folder`.
+
+    For what runs in virtual time, which would wait for a real disk at each of its commits.
+    """
+    memory = Path("/dev/shm")  # noqa: S108 - a folder of its own is made below it
+    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else folder) as made:
+        yield Path(made)
+
+
 def interleaved(times: int, *sides: Callable[[], Usage]) -> list[list[Usage]]:
     """Run the sides in turn, so many times, and return what each used: what disturbs one disturbs the next as well."""
     found: list[list[Usage]] = [[] for _ in sides]

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.measure import part, run
+from benchmarks.measure import in_memory, part, run
 from benchmarks.table import Row
 
 IN_FLIGHT = 500
@@ -13,7 +13,8 @@ IN_FLIGHT = 500
 
 def rows(folder: Path, items: int) -> Iterator[Row]:
     """Play a night of so many items, and check every promise at each of its steps."""
-    used = run(part("overnight", items, folder / "night"))
+    with in_memory(folder) as place:
+        used = run(part("overnight", items, place / "night"))
     night = used.json()
     shown = (
         f"{night['hours']:.1f} h in {used.wall:.0f} s; {night['states']}; {night['polls'] / items:.1f} polls,"

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks.measure import part, run
+from benchmarks.measure import in_memory, part, run
 from benchmarks.table import Row
 
 IN_FLIGHT = 50
@@ -38,8 +38,10 @@ class Race:
 
 def rows(folder: Path, jobs: int) -> Iterator[Row]:
     """Measure the goal's case with the scheduler, and the distributions with the model."""
-    learned = Race(**run(part("polling", "scheduler", "learned", jobs, folder)).json())
-    fixed = Race(**run(part("polling", "scheduler", "fixed 2 s", jobs, folder)).json())
+    with in_memory(folder) as place:
+        learned, fixed = (
+            Race(**run(part("polling", "scheduler", policy, jobs, place)).json()) for policy in ("learned", "fixed 2 s")
+        )
     case = f"60 s jobs, {IN_FLIGHT} in flight, {jobs:,} jobs"
     beside = f"fixed 2 s: {fixed.makespan:.4f} × ideal, {fixed.polls:.1f} polls a job, lag {fixed.lag:.2f} s"
     yield Row(f"makespan over ideal, {case}", f"{learned.makespan:.4f}", beside, learned.makespan, most=1.02)

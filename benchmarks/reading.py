@@ -18,12 +18,15 @@ def rows(folder: Path, speed: int, sizes: tuple[int, int], times: int) -> Iterat
         few, many = (run(batchgen(command, _written(folder, size, kind))) for size in sizes)
         yield from _memory(f"{command}, {kind}", few, many, sizes)
     with serving() as base:
-        few, many = (_staged(write_rows(folder, size, "jsonl"), base, folder) for size in sizes)
+        few, many = (_staged(_written(folder, size, "jsonl"), base, folder) for size in sizes)
     yield from _memory("run that lists all and buys nothing, jsonl", few, many, sizes)
 
 
 def _written(folder: Path, items: int, kind: str) -> Path:
-    return write_yaml(folder, items) if kind == "yaml" else write_rows(folder, items, kind)
+    made = folder / f"{'items' if kind == 'yaml' else kind}-{items}.yaml"
+    if not made.exists():
+        made = write_yaml(folder, items) if kind == "yaml" else write_rows(folder, items, kind)
+    return made
 
 
 def _staged(manifest: Path, base: str, folder: Path) -> Usage:
@@ -32,7 +35,7 @@ def _staged(manifest: Path, base: str, folder: Path) -> Usage:
 
 
 def _speed(folder: Path, items: int, times: int) -> Iterator[Row]:
-    manifest = write_yaml(folder, items)
+    manifest = _written(folder, items, "yaml")
     ours, events = interleaved(
         times, lambda: run(batchgen("validate", manifest)), lambda: run(part("reading", "events", manifest))
     )

@@ -54,5 +54,5 @@ def as_table(rows: Iterable[Row]) -> str:
 
 
 def _cells(row: Row) -> tuple[str, ...]:
-    ratio = "" if row.ratio is None else f"{row.ratio:.3g}"
+    ratio = "" if row.ratio is None else f"{row.ratio:.4g}"
     return row.what, row.goal, ratio, row.verdict, row.measured, row.against
