@@ -15,32 +15,37 @@ _FOLDERS = count(1)
 
 
 def rows(folder: Path, items: int, times: int) -> Iterator[Row]:
-    """Measure at 3 and at 20 polls a job; every job takes the same number of polls on both sides."""
-    for polls in (3, 20):
-        size = items if polls == 3 else items // 2
-        plain, fast, without = measured(folder, polls, size, times)
-        against = f"plain aiohttp script: {_per_item(plain, size)}"
-        what = f"CPU per item of a run, {polls} polls a job"
-        yield Row(what, _per_item(fast, size), against, median_cpu(fast) / median_cpu(plain), most=0.65)
-        ratio = median_cpu(without) / median_cpu(plain)
-        yield Row(f"{what}, without the extra `fast`", _per_item(without, size), against, ratio)
-
-
-def measured(folder: Path, polls: int, items: int, times: int) -> list[list[Usage]]:
-    """Return what the plain script, batchgen, and batchgen without the extra `fast` used."""
+    """Measure jobs that take as many polls on both sides, and jobs that take as long."""
     manifest = write_yaml(folder, items)
-    with serving(polls=polls) as base:
+    with serving(polls=3) as base:
+        yield from _beside_the_script(folder, manifest, base, items, times, "3 polls a job")
+    manifest = write_yaml(folder, items // 2)
+    with serving(polls=20) as base:
+        yield from _beside_the_script(folder, manifest, base, items // 2, times, "20 polls a job")
+    with serving(seconds=20 * INTERVAL, sigma=0.3) as base:
+        how = "jobs that the script polls 20 times"
+        yield from _beside_the_script(folder, manifest, base, items // 2, times, how)
 
-        def plain() -> Usage:
-            return run(part("plain", manifest, SCHEMA, base, _fresh(folder), INTERVAL, IN_FLIGHT))
 
-        def ours(*, fast: bool) -> Usage:
-            command = ["run", manifest, "--base-url", base, "--output", _fresh(folder), "--yes", "--quiet"]
-            polling = ["--poll-min", INTERVAL, "--poll-max", INTERVAL, "--concurrency", IN_FLIGHT]
-            return run(batchgen(*command, *polling, fast=fast))
+def _beside_the_script(folder: Path, manifest: Path, base: str, items: int, times: int, how: str) -> Iterator[Row]:
+    plain, fast = interleaved(times, lambda: script(folder, manifest, base), lambda: ours(folder, manifest, base))
+    without = ours(folder, manifest, base, fast=False)
+    against = f"plain aiohttp script: {_per_item(plain, items)}"
+    what = f"CPU per item of a run, {how}"
+    yield Row(what, _per_item(fast, items), against, median_cpu(fast) / median_cpu(plain), most=0.65)
+    yield Row(f"{what}, without `fast`", _per_item([without], items), against, without.cpu / median_cpu(plain))
 
-        without = ours(fast=False)
-        return [*interleaved(times, plain, lambda: ours(fast=True)), [without]]
+
+def script(folder: Path, manifest: Path, base: str) -> Usage:
+    """Return what the plain script uses for a manifest."""
+    return run(part("plain", manifest, SCHEMA, base, _fresh(folder), INTERVAL, IN_FLIGHT))
+
+
+def ours(folder: Path, manifest: Path, base: str, *, fast: bool = True) -> Usage:
+    """Return what `batchgen run` uses for it."""
+    command = ["run", manifest, "--base-url", base, "--output", _fresh(folder), "--yes", "--quiet"]
+    polling = ["--poll-min", INTERVAL, "--poll-max", INTERVAL, "--concurrency", IN_FLIGHT]
+    return run(batchgen(*command, *polling, fast=fast))
 
 
 def _fresh(folder: Path) -> Path:

@@ -1,13 +1,15 @@
 """The API's shape, as cheap as Python can serve it: whoever is measured against it is the bottleneck, and not it.
 
-Every POST is accepted at once, a job is done at its n-th poll (`--polls`) or after some seconds (`--seconds`), and its
-one output is the same file of `--size` bytes behind a redirect to another origin. `--hold` keeps each answer to a poll
-back for some seconds. Ends when standard input ends.
+Every POST is accepted at once. A job is done at its n-th poll (`--polls`), and after some seconds (`--seconds`,
+lognormal with `--sigma`); its one output is the same file of `--size` bytes behind a redirect to another origin.
+`--hold` keeps each answer to a poll back for some seconds. Ends when standard input ends.
 """
 
 import argparse
 import asyncio
 import json
+import math
+import random
 import resource
 import struct
 import sys
@@ -50,25 +52,29 @@ JSON = "Content-Type: application/json"
 class Shop:
     """The jobs."""
 
-    def __init__(self, polls: int, seconds: float) -> None:
+    def __init__(self, polls: int, seconds: float, sigma: float) -> None:
         self._polls = polls
         self._seconds = seconds
+        self._sigma = sigma
+        self._draws = random.Random(7)
         self._numbers = count(1)
         self._asked: dict[str, int] = {}
         self._created: dict[str, float] = {}
+        self._ends: dict[str, float] = {}
         self.base = self.files = ""
 
     def submit(self) -> bytes:
         """Accept a job."""
         job = f"job{next(self._numbers):08}"
         self._asked[job] = 0
-        self._created[job] = time.time()
+        self._created[job] = now = time.time()
+        self._ends[job] = now + self._seconds * math.exp(self._draws.gauss(0.0, self._sigma))
         return answer("202 Accepted", self._shown(job, done=False), JSON)
 
     def poll(self, job: str) -> bytes:
         """Say how a job stands."""
         self._asked[job] += 1
-        done = self._asked[job] >= self._polls and time.time() - self._created[job] >= self._seconds
+        done = self._asked[job] >= self._polls and time.time() >= self._ends[job]
         return answer("200 OK", self._shown(job, done=done), JSON)
 
     def redirect(self, job: str) -> bytes:
@@ -77,7 +83,7 @@ class Shop:
 
     def _shown(self, job: str, *, done: bool) -> bytes:
         created = datetime.fromtimestamp(self._created[job], UTC)
-        ended = created + timedelta(seconds=self._seconds or 0.01)
+        ended = datetime.fromtimestamp(max(self._ends[job], self._created[job] + 0.01), UTC)
         shown = {
             "id": job,
             "object": "generation",
@@ -145,7 +151,7 @@ class Connection(asyncio.Protocol):
 async def serve(given: argparse.Namespace) -> None:
     """Serve until standard input ends; print the address."""
     loop = asyncio.get_running_loop()
-    shop = Shop(given.polls, given.seconds)
+    shop = Shop(given.polls, given.seconds, given.sigma)
     media = mp4(given.size) if given.media == "mp4" else png(given.size)
     picture = answer("200 OK", media, "Content-Type: application/octet-stream")
     for origin in ("base", "files"):
@@ -160,6 +166,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--polls", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=0.0)
+    parser.add_argument("--sigma", type=float, default=0.0)
     parser.add_argument("--size", type=int, default=65536)
     parser.add_argument("--media", choices=["png", "mp4"], default="png")
     parser.add_argument("--hold", type=float, default=0.0)

@@ -7,7 +7,9 @@ import pytest
 from running import ROOT, environment
 
 from benchmarks.__main__ import PARTS
+from benchmarks.items import ours, script
 from benchmarks.manifests import rows, write_rows, write_yaml
+from benchmarks.measure import serving
 from benchmarks.table import Row, as_table
 
 
@@ -63,8 +65,9 @@ def test_a_part_runs(part: str) -> None:
 
 
 def test_a_whole_run_is_measured_beside_the_plain_script(tmp_path_factory: pytest.TempPathFactory) -> None:
-    from benchmarks.items import measured
-
-    sides = measured(tmp_path_factory.mktemp("run"), polls=1, items=5, times=1)
-    assert [len(usages) for usages in sides] == [1, 1, 1]
-    assert all(usages[0].code == 0 and usages[0].cpu > 0 for usages in sides)
+    folder = tmp_path_factory.mktemp("run")
+    manifest = write_yaml(folder, 5)
+    with serving(polls=1) as base:
+        sides = [script(folder, manifest, base), ours(folder, manifest, base), ours(folder, manifest, base, fast=False)]
+    assert all(usage.code == 0 and usage.cpu > 0 for usage in sides)
+    assert len(list(folder.rglob("*.png"))) == 15
