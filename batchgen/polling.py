@@ -1,33 +1,24 @@
-"""When to ask how a job stands: silent until its model can be done, then at the provider's rate, slower when late.
+"""When to ask how a job stands: silent until its model can be done, then the more often the more are about to end.
 
 The provider asks for polls every 2 to 5 s (API reference, section 4).
 """
 
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 _WINDOW = 500
 """Durations remembered for each model: enough for a 1 % quantile, few enough to follow a provider that changes."""
 _ENOUGH = 5
+_SHARE = 2
+"""Percent of the jobs still at work that may end between two polls. Measured (`benchmarks/polling.py`, 60 s jobs):
+1 saves fewer polls, 3 makes the lag a tenth longer than a poll every 2 s does."""
 _UNLEARNED_TIMEOUT = 7200.0
 _SHORTEST_TIMEOUT = 1800.0
 
 
-@dataclass(frozen=True, slots=True)
-class Learned:
-    """What is known of a model's durations, seconds. None where too few jobs were seen."""
-
-    earliest: float | None = None
-    """The 1 % quantile."""
-    median: float | None = None
-    latest: float | None = None
-    """The 99 % quantile."""
-
-
 class Durations:
-    """A sliding window over one model's durations that answers with quantiles."""
+    """A sliding window over one model's durations, seconds."""
 
     def __init__(self, seen: Iterable[float] = ()) -> None:
         self._order: deque[float] = deque()
@@ -42,34 +33,42 @@ class Durations:
         if len(self._order) > _WINDOW:
             del self._sorted[bisect_left(self._sorted, self._order.popleft())]
 
-    def learned(self) -> Learned:
-        """Return the quantiles, or nothing while fewer than five jobs were seen."""
+    def quantile(self, percent: int) -> float | None:
+        """Return the seconds that more than this share of the jobs took at most; None before five were seen."""
         count = len(self._sorted)
-        if count < _ENOUGH:
-            return Learned()
-        return Learned(self._sorted[count // 100], self._sorted[count // 2], self._sorted[(count * 99) // 100])
+        return self._sorted[count * percent // 100] if count >= _ENOUGH else None
+
+    def next_end(self, age: float) -> float | None:
+        """Return the age by which two in a hundred of the jobs older than `age` seconds had ended.
+
+        None where there is nothing to go by: fewer than five jobs were seen, or at most one in a hundred was as slow.
+        """
+        count = len(self._sorted)
+        ended = bisect_right(self._sorted, age)
+        left = count - ended
+        if count < _ENOUGH or left <= count // 100:
+            return None
+        return self._sorted[ended + left * _SHARE // 100]
 
 
-def first_poll(learned: Learned, poll_min: float) -> float:
-    """Return the age in seconds at which a job is asked for first."""
-    return max(poll_min, learned.earliest) if learned.earliest is not None else poll_min
+def first_poll(durations: Durations, poll_min: float) -> float:
+    """Return the age in seconds at which a job is asked for first: when one in a hundred may be done."""
+    return max(poll_min, durations.quantile(1) or 0.0)
 
 
-def next_poll(learned: Learned, age: float, poll_min: float, poll_max: float) -> float:
-    """Return seconds until the next poll of a job of this age.
+def next_poll(durations: Durations, age: float, poll_min: float, poll_max: float) -> float:
+    """Return the seconds from a poll at this age to the next: until some jobs of that age can have ended.
 
-    While most jobs of the model are still expected to finish, `poll_min`; beyond, a fortieth of the age, so that
-    waiting for a late job costs few polls and adds at most 2.5 % to it.
+    Beyond what was learned, a fortieth of the age, so that waiting for a late job costs few polls and adds at most
+    2.5 % to it.
     """
-    if learned.latest is not None and age <= learned.latest:
-        return poll_min
-    return min(poll_max, max(poll_min, age / 40))
+    end = durations.next_end(age)
+    return min(poll_max, max(poll_min, age / 40 if end is None else end - age))
 
 
-def timeout_of(learned: Learned, job_timeout: float | None) -> float:
+def timeout_of(durations: Durations, job_timeout: float | None) -> float:
     """Return the age in seconds beyond which a job is parked: far beyond all that its model was seen to take."""
     if job_timeout is not None:
         return job_timeout
-    if learned.latest is None:
-        return _UNLEARNED_TIMEOUT
-    return max(_SHORTEST_TIMEOUT, 10 * learned.latest)
+    latest = durations.quantile(99)
+    return _UNLEARNED_TIMEOUT if latest is None else max(_SHORTEST_TIMEOUT, 10 * latest)

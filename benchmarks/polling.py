@@ -101,11 +101,11 @@ class Learned:
 
     def first(self) -> float:
         """Return the age at the first poll."""
-        return self._first(self._durations.learned(), POLL_MIN)
+        return self._first(self._durations, POLL_MIN)
 
     def next(self, age: float, _: int) -> float:
         """Return seconds from a poll at this age to the next."""
-        return self._next(self._durations.learned(), age, POLL_MIN, POLL_MAX)
+        return self._next(self._durations, age, POLL_MIN, POLL_MAX)
 
     def ended(self, took: float) -> None:
         """A job took this long."""

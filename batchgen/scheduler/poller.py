@@ -45,8 +45,8 @@ class Poller:
 
     def add(self, flight: Flight) -> None:
         """A job was accepted just now."""
-        learned = self._board.durations_of(flight.attempt.work.item.model).learned()
-        self._ask_at(flight, flight.accepted + first_poll(learned, self._board.terms.settings.poll_min))
+        durations = self._board.durations_of(flight.attempt.work.item.model)
+        self._ask_at(flight, flight.accepted + first_poll(durations, self._board.terms.settings.poll_min))
 
     def resume(self, flight: Flight) -> None:
         """A job of an earlier invocation: ask soon, but not all of them in the same instant."""
@@ -117,14 +117,14 @@ class Poller:
 
     def _still_processing(self, flight: Flight) -> None:
         board, settings = self._board, self._board.terms.settings
-        learned = board.durations_of(flight.attempt.work.item.model).learned()
-        age = board.now - flight.accepted
-        # What the provider still works on is not lost, whatever our clock says of its expiry.
-        if age > timeout_of(learned, settings.job_timeout) or self._expired(flight):
-            self._park(flight, "is slow")
-        interval = _PARKED_INTERVAL if flight.parked else next_poll(learned, age, settings.poll_min, settings.poll_max)
+        durations = board.durations_of(flight.attempt.work.item.model)
         # From one question to the next: what an answer takes is no reason to learn of the end later.
-        self._ask_at(flight, flight.asked + interval)
+        age = flight.asked - flight.accepted
+        # What the provider still works on is not lost, whatever our clock says of its expiry.
+        if age > timeout_of(durations, settings.job_timeout) or self._expired(flight):
+            self._park(flight, "is slow")
+        wait = next_poll(durations, age, settings.poll_min, settings.poll_max)
+        self._ask_at(flight, flight.asked + (_PARKED_INTERVAL if flight.parked else wait))
 
     def _park(self, flight: Flight, why: str) -> None:
         """Free the slot of a job that may take for ever; it is still asked for, rarely."""
