@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import os
 from collections.abc import Awaitable, Callable
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from batchgen.records import StoredFile
 
 Offload = Callable[..., Awaitable[Any]]
 """Calls a function with arguments somewhere else than in the event loop, as `asyncio.to_thread` does."""
+_QUICKLY_JUDGED = 1 << 20
+"""Bytes."""
 
 
 class OutputDamaged(OutputError):  # noqa: N818 - a state of the output, as its siblings in `batchgen.api`
@@ -45,14 +48,19 @@ async def fetch(
 
     Raises OutputError and its kinds (`OutputDamaged` among them), and DiskError.
     """
-    part = _prepare(folder, stem)
+    part = _part_of(folder, stem)
     try:
-        size, sha256 = await _stream(api, url, part)
-        final, placed = await offload(_settle, part, kind)
-        path = f"files/{stem}{final.suffix}"
-        if not placed:
+        with _opened(part) as file:
+            size, sha256 = await _stream(api, url, file, part)
+            extension = await _judge(file, size, kind, offload)
+            with disk_errors(part):
+                await offload(os.fsync, file.fileno())
+        final = part.with_name(f"{part.name.removesuffix('.part')}.{extension}")
+        path = f"files/{stem}.{extension}"
+        if not _place(part, final):
             await make_way(path)
-            await offload(_place, part, final)
+            if not _place(part, final):
+                raise FileExistsError(f"{final} was not moved out of the way")  # a bug: nothing is ever overwritten
         await offload(_sync_folder, final.parent)
     except BaseException:
         part.unlink(missing_ok=True)
@@ -90,19 +98,27 @@ def _inside(root: Path, path: str) -> Path:
     return root / path
 
 
-def _prepare(folder: Path, stem: str) -> Path:
-    """Make the folders that the output needs, durably, and return where its bytes are collected."""
+def _part_of(folder: Path, stem: str) -> Path:
+    """Return where the bytes of an output are collected. Raises DiskError where that lies outside of the folder."""
     root = folder / "files"
     place = _inside(root, stem)
     part = place.with_name(f"{place.name}.part")
     # The folder of all files may be a link to a larger disk; below it, a link must not lead out of it.
     if "/" in stem and not Path(os.path.realpath(part.parent)).is_relative_to(os.path.realpath(root)):
         raise DiskError(f"cannot write {part}: a symbolic link there leads out of {root}; remove it")
-    with disk_errors(part):
-        if not part.parent.is_dir():
-            _make_folders(part.parent)
-        part.unlink(missing_ok=True)
     return part
+
+
+def _opened(part: Path) -> FileIO:
+    """Return a new file that is open, in folders that are made, durably, where they are missing."""
+    with disk_errors(part):
+        try:
+            return part.open("x+b", buffering=0)
+        except FileNotFoundError:
+            _make_folders(part.parent)
+        except FileExistsError:
+            part.unlink()
+        return part.open("x+b", buffering=0)
 
 
 def _make_folders(folder: Path) -> None:
@@ -112,44 +128,47 @@ def _make_folders(folder: Path) -> None:
         sync_folder(parent.parent)
 
 
-async def _stream(api: Api, url: str, part: Path) -> tuple[int, str]:
-    """Write the output's bytes to `part`; return their number and SHA-256."""
+async def _stream(api: Api, url: str, file: FileIO, part: Path) -> tuple[int, str]:
+    """Write the output's bytes to `file`; return their number and SHA-256."""
     digest = hashlib.sha256()
     size = 0
     async with api.open_output(url) as output:
-        with disk_errors(part), part.open("xb") as file:
-            async for chunk in output.chunks:
-                file.write(chunk)
-                digest.update(chunk)
-                size += len(chunk)
+        async for chunk in output.chunks:
+            with disk_errors(part):
+                _write(file, chunk)
+            digest.update(chunk)
+            size += len(chunk)
     if output.length is not None and size != output.length:
         raise OutputError(f"the file is cut short: {size} of {output.length} bytes")
     return size, digest.hexdigest()
 
 
-def _settle(part: Path, kind: str | None) -> tuple[Path, bool]:
-    """Give a file that is found whole and is safe on disk its name; return that, and whether it was free."""
-    with disk_errors(part), part.open("rb") as file:
-        try:
-            media = inspect_file(file)
-        except Damaged as damage:
-            raise OutputDamaged(f"the file {damage}") from damage
-        if kind is not None and media.kind != kind:
-            raise OutputDamaged(f"the file is no {kind}, which was ordered, but {media.extension}")
-        os.fsync(file.fileno())
-    final = part.with_name(f"{part.name.removesuffix('.part')}.{media.extension}")
-    if os.path.lexists(final):
-        return final, False
-    with disk_errors(final):
-        part.replace(final)
-    return final, True
+def _write(file: FileIO, data: bytes) -> None:
+    """Write all of `data`: write(2) may take less, as on a disk that is about to be full."""
+    left = memoryview(data)
+    while left:
+        left = left[file.write(left) :]
 
 
-def _place(part: Path, final: Path) -> None:
+async def _judge(file: FileIO, size: int, kind: str | None, offload: Offload) -> str:
+    """Return the extension of a file that is found whole, and of the kind that was ordered. Raises OutputDamaged."""
+    try:
+        # Where there is little to look at, another thread would only be in the way.
+        media = inspect_file(file) if size <= _QUICKLY_JUDGED else await offload(inspect_file, file)
+    except Damaged as damage:
+        raise OutputDamaged(f"the file {damage}") from damage
+    if kind is not None and media.kind != kind:
+        raise OutputDamaged(f"the file is no {kind}, which was ordered, but {media.extension}")
+    return media.extension
+
+
+def _place(part: Path, final: Path) -> bool:
+    """Give a file that is safe on disk its name, and return whether that was free."""
     if os.path.lexists(final):
-        raise FileExistsError(f"{final} was not moved out of the way")  # a bug: nothing is ever overwritten
+        return False
     with disk_errors(final):
         part.replace(final)
+    return True
 
 
 def _sync_folder(folder: Path) -> None:

@@ -16,7 +16,7 @@ from rawserver import answering, http, raw_server
 
 from batchgen.api import Api, Output, OutputError, OutputMissing, PollAnswer, SubmitAnswer
 from batchgen.client import HttpApi
-from batchgen.download import OutputDamaged, check_file, fetch, stem_of
+from batchgen.download import OutputDamaged, _write, check_file, fetch, stem_of
 from batchgen.errors import DiskError
 from batchgen.records import StoredFile
 
@@ -228,8 +228,8 @@ async def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 async def test_a_disk_that_fills_up_while_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = Path.open
 
-    def onto_a_full_disk(self: Path, mode: str = "r", *more: Any) -> Any:
-        return real(Path("/dev/full"), "wb") if mode == "xb" else real(self, mode, *more)
+    def onto_a_full_disk(self: Path, mode: str = "r", buffering: int = -1) -> Any:
+        return real(Path("/dev/full"), "r+b", 0) if mode == "x+b" else real(self, mode, buffering)
 
     monkeypatch.setattr(Path, "open", onto_a_full_disk)
     with pytest.raises(DiskError, match="No space left"):
@@ -297,3 +297,13 @@ def test_checks(tmp_path: Path) -> None:
     assert "cannot be read" in str(check_file(tmp_path, stored, hash=False))
     with pytest.raises(ValueError, match="not a path below"):
         check_file(tmp_path, StoredFile(1, "../x", 1, ""), hash=False)
+
+
+def test_what_the_system_takes_in_pieces_is_written_whole(tmp_path: Path) -> None:
+    class Reluctant(io.FileIO):
+        def write(self, data: Any) -> int:
+            return super().write(data[:3])
+
+    with Reluctant(tmp_path / "a", "w") as file:
+        _write(file, b"ten bytes.")
+    assert (tmp_path / "a").read_bytes() == b"ten bytes."

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from bought import Buyer, item, list_items
@@ -40,20 +41,19 @@ def committed(journal: Journal) -> int:
 
 
 @asynccontextmanager
-async def held_up(record: GroupRecorder, last: Callable[[], object] = lambda: None) -> AsyncIterator[None]:
-    """The writer is busy while the block runs, so that all that is asked for inside goes into the commits after it.
-
-    The operation that holds it up does `last` at its end.
-    """
+async def held_up(record: GroupRecorder, journal: Journal) -> AsyncIterator[None]:
+    """A commit is under way while the block runs, so that all that is asked for inside goes into the ones after it."""
     entered, gate = threading.Event(), threading.Event()
+    commit = journal.commit
 
     def wait() -> None:
         entered.set()
         assert gate.wait(10)
-        last()
+        commit()
 
-    busy = asyncio.create_task(record(wait))
-    await asyncio.to_thread(entered.wait, 10)
+    with patch.object(journal, "commit", wait):
+        busy = asyncio.create_task(record(journal.counts))
+        await asyncio.to_thread(entered.wait, 10)
     try:
         yield
         for _ in range(3):
@@ -70,7 +70,7 @@ def start(record: GroupRecorder, operation: Callable[..., Any], *args: Any) -> "
 async def test_those_who_wait_together_share_a_commit(journal: Journal, commits: list[str]) -> None:
     buyer = Buyer(journal)
     async with GroupRecorder(journal) as record:
-        async with held_up(record):
+        async with held_up(record, journal):
             tasks = [start(record, buyer.intend, f"mug-{n}") for n in range(300)]
         attempts = await asyncio.gather(*tasks)
         assert commits == ["COMMIT"] * 2, "one for the operation that held up, one for all the others"
@@ -82,7 +82,7 @@ async def test_those_who_wait_together_share_a_commit(journal: Journal, commits:
 async def test_a_group_is_bounded(journal: Journal, commits: list[str]) -> None:
     buyer = Buyer(journal)
     async with GroupRecorder(journal) as record:
-        async with held_up(record):
+        async with held_up(record, journal):
             tasks = [start(record, buyer.intend, f"mug-{n}") for n in range(ITEMS)]
         await asyncio.gather(*tasks)
     assert commits == ["COMMIT"] * 3
@@ -101,7 +101,7 @@ async def test_an_answer_comes_after_the_commit_that_holds_it(journal: Journal) 
 async def test_an_operation_that_raises_does_not_spoil_its_neighbours(journal: Journal, commits: list[str]) -> None:
     buyer = Buyer(journal)
     async with GroupRecorder(journal) as record:
-        async with held_up(record):
+        async with held_up(record, journal):
             tasks = [start(record, buyer.intend, f"mug-{n}") for n in (0, 1, 0, 2, 1)]
         outcomes = await asyncio.gather(*tasks, return_exceptions=True)
     assert [type(o) is TransitionError for o in outcomes] == [False, False, True, False, True]
@@ -123,8 +123,20 @@ async def test_an_error_is_its_callers_own_and_the_recorder_goes_on(journal: Jou
 async def test_a_commit_that_fails_fails_everyone_in_it(journal: Journal) -> None:
     buyer = Buyer(journal)
     async with GroupRecorder(journal) as record:
-        async with held_up(record, lambda: journal.db.execute("PRAGMA query_only = ON")):
+        with patch.object(journal, "commit", side_effect=DiskError("full")) as commit:
             tasks = [start(record, buyer.intend, f"mug-{n}") for n in range(5)]
+            outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [str(outcome) for outcome in outcomes] == ["full"] * 5
+        assert commit.call_count == 6, "once for all together, and once for each"
+        await record(buyer.intend, "mug-0")
+    assert committed(journal) == 1
+
+
+async def test_a_disk_that_takes_nothing_fails_everyone_and_is_told_as_such(journal: Journal) -> None:
+    buyer = Buyer(journal)
+    async with GroupRecorder(journal) as record:
+        journal.db.execute("PRAGMA query_only = ON")
+        tasks = [start(record, buyer.intend, f"mug-{n}") for n in range(5)]
         outcomes = await asyncio.gather(*tasks, return_exceptions=True)
         assert {type(outcome) for outcome in outcomes} == {DiskError}
         journal.db.execute("PRAGMA query_only = OFF")
@@ -132,10 +144,44 @@ async def test_a_commit_that_fails_fails_everyone_in_it(journal: Journal) -> Non
     assert committed(journal) == 1
 
 
+async def test_the_loop_does_not_wait_for_the_disk(journal: Journal) -> None:
+    buyer = Buyer(journal)
+    async with GroupRecorder(journal) as record:
+        async with held_up(record, journal):
+            task = start(record, buyer.intend, "mug-0")
+            await asyncio.sleep(0.05)
+            assert not task.done()
+            assert committed(journal) == 0
+        await task
+    assert committed(journal) == 1
+
+
+async def test_what_waits_when_the_block_ends_is_committed_after_what_is_under_way(journal: Journal) -> None:
+    buyer = Buyer(journal)
+    order: list[str] = []
+    commit = journal.commit
+
+    def slowly() -> None:
+        threading.Event().wait(0.05)
+        order.append(threading.current_thread().name)
+        commit()
+
+    with patch.object(journal, "commit", slowly):
+        async with GroupRecorder(journal) as record:
+            first = start(record, buyer.intend, "mug-0")
+            while not record._writer._handed_over:
+                await asyncio.sleep(0)
+            second = start(record, buyer.intend, "mug-1")
+            await asyncio.sleep(0)
+    assert order == ["journal", "MainThread"]
+    assert [attempt.work.item.id for attempt in await asyncio.gather(first, second)] == ["mug-0", "mug-1"]
+    assert committed(journal) == 2
+
+
 async def test_a_waiter_that_is_cancelled_does_not_cancel_the_operation(journal: Journal) -> None:
     buyer = Buyer(journal)
     async with GroupRecorder(journal) as record:
-        async with held_up(record):
+        async with held_up(record, journal):
             cancelled = start(record, buyer.intend, "mug-0")
             beside = start(record, buyer.intend, "mug-1")
             await asyncio.sleep(0)

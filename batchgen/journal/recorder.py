@@ -1,4 +1,4 @@
-"""One thread writes the journal, many tasks wait for it: group commit.
+"""Many tasks write the journal, and one thread commits for all of them: group commit.
 
 All that is asked for while a commit is under way goes into the next one, so that the cost of a sync is shared. An
 operation's result comes back only after the commit that holds it: what was awaited is on disk.
@@ -13,6 +13,9 @@ from batchgen.journal.store import Journal
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
+_Operation = Callable[[], Any]
+_Batch = tuple[Sequence[_Operation], list[Any] | None]
+"""Operations, and their results unless one of them raised."""
 
 
 class Recorder(Protocol):
@@ -36,11 +39,12 @@ class InlineRecorder:
 
 
 class GroupRecorder:
-    """Commits through one writer thread; an async context manager. On leaving, all that was handed in is on disk."""
+    """Runs operations in the loop and commits them in a thread, which alone waits for the disk; an async context
+    manager. On leaving, all that was handed in is on disk."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._writer: Grouped[Callable[[], Any]] = Grouped(self._commit, "journal")
+        self._writer: Grouped[_Operation, _Batch] = Grouped(self._run_all, self._commit, "journal")
 
     async def __aenter__(self) -> Self:
         await self._writer.__aenter__()
@@ -54,12 +58,29 @@ class GroupRecorder:
         result: _T = await self._writer(partial(operation, *args, **kwargs))
         return result
 
-    def _commit(self, group: Sequence[Callable[[], Any]]) -> list[Outcome]:
+    def _run_all(self, operations: Sequence[_Operation]) -> _Batch:
         try:
+            self._journal.begin_transaction()
+            return operations, [operation() for operation in operations]
+        except Exception:  # noqa: BLE001 - met again where each operation is run by itself
+            return operations, None
+
+    def _commit(self, batch: _Batch) -> list[Outcome]:
+        operations, results = batch
+        if results is not None:
+            try:
+                self._journal.commit()
+            except Exception:  # noqa: BLE001, S110 - as above
+                pass
+            else:
+                return [(result, None) for result in results]
+        # One operation spoilt the group, or its commit failed: all of it is undone, and each is run by itself.
+        return [self._alone(operation) for operation in operations]
+
+    def _alone(self, operation: _Operation) -> Outcome:
+        try:
+            self._journal.roll_back()
             with self._journal.transaction():
-                return [(operation(), None) for operation in group]
-        except Exception as error:  # noqa: BLE001 - handed to whoever waits, or narrowed down to its author below
-            if len(group) == 1:
-                return [(None, error)]
-        # One operation spoilt the group, and all of it was rolled back: each gets a transaction of its own.
-        return [outcome for operation in group for outcome in self._commit([operation])]
+                return operation(), None
+        except Exception as error:  # noqa: BLE001 - raised again where the result is awaited
+            return None, error

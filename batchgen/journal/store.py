@@ -41,16 +41,30 @@ class Journal(Steps):
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Commit what the block does, durably, or nothing of it. Raises DiskError when the commit fails."""
+        self.begin_transaction()
+        try:
+            with sqlite_errors(self.path):
+                yield
+            self.commit()
+        except BaseException:
+            self.roll_back()
+            raise
+
+    def begin_transaction(self) -> None:
+        """Begin what `commit` or `roll_back` ends. Raises DiskError."""
         with sqlite_errors(self.path):
             self.db.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self.db.execute("COMMIT")
-            except BaseException:
-                # SQLite itself has rolled back already after some errors, such as a full disk.
-                if self.db.in_transaction:
-                    self.db.execute("ROLLBACK")
-                raise
+
+    def commit(self) -> None:
+        """Make all since `begin_transaction` durable. Raises DiskError; then it is to be rolled back."""
+        with sqlite_errors(self.path):
+            self.db.execute("COMMIT")
+
+    def roll_back(self) -> None:
+        """Undo all since `begin_transaction`. SQLite itself has done so after some errors, such as a full disk."""
+        if self.db.in_transaction:
+            with sqlite_errors(self.path):
+                self.db.execute("ROLLBACK")
 
     # ---- facts about the folder ----
 

@@ -4,6 +4,7 @@ import mmap
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import IO
 
@@ -44,7 +45,7 @@ def inspect(path: Path) -> Media:
         return inspect_file(file)
 
 
-def inspect_file(file: IO[bytes]) -> Media:
+def inspect_file(file: IO[bytes] | FileIO) -> Media:
     """Like `inspect`, for a file that is open."""
     if not os.fstat(file.fileno()).st_size:
         raise Damaged("is empty")
