@@ -39,11 +39,13 @@ async def fetch(
     kind: str | None,
     make_way: Callable[[str], Awaitable[None]],
     offload: Offload = asyncio.to_thread,
+    received: Callable[[], None] = lambda: None,
 ) -> StoredFile:
     """Fetch the output at `url` into `files/STEM.EXTENSION` below the run folder `folder`, durably.
 
     The extension follows from the bytes. `kind` is what the job should have made, `image` or `video`, where known.
-    `make_way` is awaited with the path of a file that already has the name, and moves it away. While the download runs,
+    `make_way` is awaited with the path of a file that already has the name, and moves it away; `received` is called
+    when all bytes are here, and only the disk is still waited for. While the download runs,
     and after a hard kill, the bytes stand in `files/STEM.part`; after any other end that file is gone.
 
     Raises OutputError and its kinds (`OutputDamaged` among them), and DiskError.
@@ -52,11 +54,12 @@ async def fetch(
     try:
         with _opened(part) as file:
             size, sha256 = await _stream(api, url, file, part)
+            received()
             extension = await _judge(file, size, kind, offload)
             with disk_errors(part):
                 await offload(os.fsync, file.fileno())
-        final = part.with_name(f"{part.name.removesuffix('.part')}.{extension}")
         path = f"files/{stem}.{extension}"
+        final = folder / path
         if not _place(part, final):
             await make_way(path)
             if not _place(part, final):
@@ -101,8 +104,7 @@ def _inside(root: Path, path: str) -> Path:
 def _part_of(folder: Path, stem: str) -> Path:
     """Return where the bytes of an output are collected. Raises DiskError where that lies outside of the folder."""
     root = folder / "files"
-    place = _inside(root, stem)
-    part = place.with_name(f"{place.name}.part")
+    part = Path(f"{_inside(root, stem)}.part")
     # The folder of all files may be a link to a larger disk; below it, a link must not lead out of it.
     if "/" in stem and not Path(os.path.realpath(part.parent)).is_relative_to(os.path.realpath(root)):
         raise DiskError(f"cannot write {part}: a symbolic link there leads out of {root}; remove it")

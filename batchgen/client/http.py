@@ -116,13 +116,14 @@ class HttpApi:
             own,
             aiohttp.ClientTimeout(total=limits.poll, connect=limits.connect),
         )
+        self._output_timeout = aiohttp.ClientTimeout(total=None, connect=limits.connect, sock_read=limits.output_idle)
         # Other origins get a session that never knew the key.
         self._files = self._session(
             aiohttp.TCPConnector(
                 limit=0, ssl=self._trust, resolver=None if self._addresses.local else PublicResolver()
             ),
             {"Accept-Encoding": "identity", "User-Agent": own["User-Agent"]},
-            self._output_timeout(),
+            self._output_timeout,
         )
 
     @staticmethod
@@ -140,9 +141,6 @@ class HttpApi:
             trust_env=False,
             trace_configs=list(traces),
         )
-
-    def _output_timeout(self) -> aiohttp.ClientTimeout:
-        return aiohttp.ClientTimeout(total=None, connect=self._limits.connect, sock_read=self._limits.output_idle)
 
     async def submit(self, body: str, endpoint: str, *, wait: bool) -> SubmitAnswer:
         """POST `body` to `endpoint` once, exactly as given. See `batchgen.api.Api`."""
@@ -240,7 +238,7 @@ class HttpApi:
                 url,
                 headers={"Accept": "*/*"},
                 allow_redirects=False,
-                timeout=self._output_timeout(),
+                timeout=self._output_timeout,
                 read_bufsize=_BUFFER,
             )
         except _WIRE_ERRORS as error:

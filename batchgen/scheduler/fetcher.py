@@ -2,8 +2,9 @@
 
 import asyncio
 import heapq
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from decimal import Decimal
 from itertools import count
 
 from batchgen.api import OutputError, OutputGone, OutputMissing, OutputRefused
@@ -14,7 +15,7 @@ from batchgen.records import State
 from batchgen.retry import backoff
 from batchgen.scheduler.board import Board, log
 from batchgen.scheduler.superseded import make_way, retire_earlier
-from batchgen.text import printable
+from batchgen.text import printable, usd
 
 _TRIES = 10
 """Downloads of one output per invocation; what is left then stays paid for, and the next run tries again."""
@@ -22,6 +23,8 @@ _LONGEST_WAIT = 120.0
 """Seconds between two downloads of one output: all of them together outlast an outage of some minutes."""
 _GONE = 3
 """How often the provider must say that an output is gone before it counts as lost."""
+_SETTLING = 128
+"""Outputs that wait for the disk beyond which no more are received: each is an open file."""
 _FOREVER = datetime(9999, 1, 1, tzinfo=UTC)
 
 
@@ -48,7 +51,9 @@ class Fetcher:
         self._waiting: list[tuple[datetime, int, _Fetch]] = []
         self._later: list[tuple[float, int, _Fetch]] = []
         self._order = count()
-        self._active = 0
+        self._receiving = 0
+        self._settling = 0
+        """Outputs whose bytes are all here, and which only wait for the disk."""
         self._lost: set[int] = set()
         self._moving = asyncio.Lock()
         """Two files that make way at the same time must not be given the same place."""
@@ -58,7 +63,7 @@ class Fetcher:
     @property
     def idle(self) -> bool:
         """Whether no output is left to fetch."""
-        return not (self._waiting or self._later or self._active)
+        return not (self._waiting or self._later or self._receiving or self._settling)
 
     def add(self, attempt: Attempt, left: Iterable[PendingOutput], outputs: int, expires: datetime | None) -> None:
         """The outputs of a job are ready; `outputs` is how many there are in all, fetched ones included."""
@@ -71,9 +76,10 @@ class Fetcher:
         board = self._board
         while self._later and self._later[0][0] <= board.now:
             self._queue(heapq.heappop(self._later)[2])
-        while self._waiting and self._active < board.terms.settings.downloads:
+        downloads = board.terms.settings.downloads
+        while self._waiting and self._receiving < downloads and self._settling < _SETTLING:
             fetch_ = heapq.heappop(self._waiting)[2]
-            self._active += 1
+            self._receiving += 1
             board.spawn(self._fetch(fetch_))
         return self._later[0][0] if self._later else None
 
@@ -82,16 +88,28 @@ class Fetcher:
 
     async def _fetch(self, job: _Fetch) -> None:
         board = self._board
+        settling = False
+
+        def received() -> None:
+            nonlocal settling
+            settling = True
+            self._receiving -= 1
+            self._settling += 1
+            board.wake.set()
+
         try:
-            await self._keep(job)
+            await self._keep(job, received)
         except OutputRefused:
             board.halt(Stop.UNAUTHORIZED, "the API refuses the key for a download: check API18_KEY")
         except OutputError as error:
             await self._failed(job, error)
         finally:
-            self._active -= 1
+            if settling:
+                self._settling -= 1
+            else:
+                self._receiving -= 1
 
-    async def _keep(self, job: _Fetch) -> None:
+    async def _keep(self, job: _Fetch, received: Callable[[], None]) -> None:
         board, seams, item = self._board, self._board.seams, job.attempt.work.item
 
         async def aside(path: str) -> None:
@@ -106,7 +124,7 @@ class Fetcher:
         path = f"{item.path}~{item.digest[:8]}" if outdated else item.path
         file = await fetch(
             seams.api, job.output.url, seams.folder, stem_of(path, job.output.number, job.outputs), job.output.number,
-            kind=board.terms.kinds[item.model], make_way=aside, offload=seams.offload,
+            kind=board.terms.kinds[item.model], make_way=aside, offload=seams.offload, received=received,
         )  # fmt: skip
         last = await board.record(seams.journal.keep, job.attempt, file)
         if outdated:
@@ -114,7 +132,8 @@ class Fetcher:
         board.waiting_files -= 1
         if last:
             board.moved(job.attempt.work, State.READY, State.DONE)
-            log.info("%s is done", item.id)
+            charged = usd(job.attempt.charged or Decimal(0))
+            log.info("%s is done (job %s, $%s)", item.id, job.attempt.job_id, charged)
 
     async def _failed(self, job: _Fetch, error: OutputError) -> None:
         board, item = self._board, job.attempt.work.item
