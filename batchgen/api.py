@@ -34,6 +34,8 @@ class Job:
     cost: Decimal | None = None
     """USD, as charged."""
     created_at: datetime | None = None
+    started_at: datetime | None = None
+    """When the provider began to work on it; it may have queued before."""
     completed_at: datetime | None = None
     expires_at: datetime | None = None
     inference_ms: int | None = None
@@ -224,6 +226,7 @@ def read_job(raw: bytes) -> Job:
         model=_text(answer.get("model")),
         cost=_money(answer.get("cost_usd")),
         created_at=_moment(answer.get("created_at")),
+        started_at=_moment(answer.get("started_at")),
         completed_at=_moment(answer.get("completed_at")),
         expires_at=_moment(answer.get("expires_at")),
         inference_ms=_milliseconds(timings.get("inference_ms")) if isinstance(timings, dict) else None,

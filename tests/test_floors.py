@@ -8,7 +8,7 @@ PACKAGE = Path(__file__).parent.parent / "batchgen"
 FLOORS = {
     0: ["__init__", "records", "errors", "text", "clock", "digest", "grouping", "helptext"],
     1: ["files"],
-    2: ["api", "settings", "retry", "budget", "polling", "halting", "media", "credentials", "locate"],
+    2: ["api", "settings", "retry", "budget", "polling", "queueing", "halting", "media", "credentials", "locate"],
     3: ["catalog", "client", "journal"],
     4: ["manifest", "plan", "download", "ledger", "progress"],
     5: ["scheduler"],

@@ -252,6 +252,7 @@ def _conclude(invocation: Invocation, ending: Ending) -> Summary:
         detail=ending.detail,
         failures=ending.failures,
         missing=missing,
+        advice=ending.advice,
         exit_code=exit_code(ending.stop, counts, failures=ending.failures, missing=missing),
     )
     write_summary(summary)

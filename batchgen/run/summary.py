@@ -34,6 +34,8 @@ class Summary:
     missing: int
     """Files that were bought and are not on disk as they were."""
     exit_code: int
+    advice: str | None = None
+    """One sentence where another concurrency would have been better."""
 
     @property
     def in_flight(self) -> int:
@@ -118,4 +120,5 @@ def _next_steps(summary: Summary) -> list[str]:
         steps.append("lost items were paid for; `--retry lost --yes` buys them again")
     if counts.get(State.IN_DOUBT):
         steps.append("items in doubt may have been charged: look them up (`batchgen status`), then `batchgen resolve`")
-    return ["", *(f"next: {step}" for step in steps)] if steps else []
+    told = [f"next: {step}" for step in steps] + ([f"tip: {summary.advice}"] if summary.advice else [])
+    return ["", *told] if told else []

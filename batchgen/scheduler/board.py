@@ -16,6 +16,7 @@ from batchgen.errors import BatchgenError
 from batchgen.halting import Stop, Weather
 from batchgen.journal import Attempt, Journal, Recorder, Work
 from batchgen.polling import Durations
+from batchgen.queueing import Queueing
 from batchgen.records import LIVE, State
 from batchgen.scheduler.hold import Hold
 from batchgen.settings import Settings
@@ -92,6 +93,7 @@ class Board:
         self.weather = Weather()
         self.hold = Hold()
         self.durations: dict[str, Durations] = {}
+        self.queueing = Queueing()
         self.stop: Stop | None = None
         self.drained = False
         """Whether the wait for parked jobs is over, whatever stopped submissions before."""

@@ -29,6 +29,8 @@ class Ending:
     detail: str
     failures: int
     """Items that failed, were rejected or lost in this invocation, whether they are asked for now or not."""
+    advice: str | None = None
+    """One sentence where another concurrency would have been better."""
 
 
 class Scheduler:
@@ -72,7 +74,9 @@ class Scheduler:
         if self._submitter.left_pending:
             count = plural(self._submitter.left_pending, "item")
             board.halt(Stop.BUSY, f"the API was too busy for {count}, which stay pending")
-        return Ending(board.stop, board.detail, board.failures)
+        # A provider that was ever too busy says more about its limits than its queue does.
+        advice = board.queueing.advice(board.terms.settings.concurrency) if not board.hold.until else None
+        return Ending(board.stop, board.detail, board.failures, advice)
 
     async def _resume(self) -> None:
         """Take up what earlier invocations left: learned durations, jobs in flight, files to fetch."""

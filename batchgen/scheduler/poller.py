@@ -148,6 +148,7 @@ class Poller:
             return
         took, certain = self._took(flight, job)
         took_ms = round(took * 1000)
+        self._note_queueing(flight, job, took)
         if job.status is JobStatus.FAILED:
             log.warning("%s failed: %s", item.id, printable(job.error or "no reason given"))
             await board.record(journal.fail, flight.attempt, job, flight.polls, took_ms, board.seams.utc_now())
@@ -174,6 +175,12 @@ class Poller:
         if job.created_at and job.completed_at and job.completed_at >= job.created_at:
             return min(waited, (job.completed_at - job.created_at).total_seconds()), True
         return waited, flight.bought_now
+
+    def _note_queueing(self, flight: Flight, job: Job, took: float) -> None:
+        if job.created_at and job.started_at and job.completed_at and flight.bought_now:
+            queued, worked = job.started_at - job.created_at, job.completed_at - job.started_at
+            unseen = self._board.now - flight.accepted - took
+            self._board.queueing = self._board.queueing.ended(queued.total_seconds(), worked.total_seconds(), unseen)
 
     def _expired(self, flight: Flight) -> bool:
         expires = flight.attempt.expires_at

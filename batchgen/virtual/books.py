@@ -19,6 +19,8 @@ class BookedJob:
     price: Decimal
     """USD, as charged."""
     created: float
+    begins: float
+    """When the work on it begins; before, it queues."""
     ends: float
     expires: float
     fails: bool

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import heapq
 import json
 import math
 import random
@@ -67,6 +68,8 @@ class Offer:
     """Seconds that a request and its answer travel, least and most."""
     retention: float = 7 * 86400.0
     """Seconds for which jobs and files are kept."""
+    machines: int | None = None
+    """Jobs worked on at the same time; the others queue. None: no bound."""
     retry_after: float = 20.0
     """Seconds, in a 429."""
 
@@ -84,6 +87,8 @@ class Provider:
         self.listeners: list[Callable[..., None]] = []
         """Called with each event and its time (seconds)."""
         self._files: dict[str, tuple[Fault | None, float]] = {}
+        self._machines: list[float] = []
+        """A heap of the times at which each machine is free."""
         self._trace = hashlib.sha256()
 
     @property
@@ -110,20 +115,32 @@ class Provider:
         took = self.offer.durations.get(model, Duration()).draw(self.draws)
         if fault is Fault.JOB_SLOW:
             took *= 100
-        ends = math.inf if fault is Fault.JOB_STUCK else now + took
+        begins = self._begin(now, took)
+        ends = math.inf if fault is Fault.JOB_STUCK else begins + took
         price = self.offer.prices.get(model, Decimal("0.05"))
         if self.fate.strikes(Fault.DRIFT, now, body):
             price += price / 10
         shown = {Fault.NO_OUTPUTS: math.inf, Fault.OUTPUTS_LATE: ends + 6.0}.get(fault, ends) if fault else ends
         job = BookedJob(
             id=f"job{len(self.books.jobs) + 1}", account=account, digest=digest_of(body), model=model, price=price,
-            created=now, ends=ends, expires=now + self.offer.retention, fails=fault is Fault.JOB_FAILS,
+            created=now, begins=begins, ends=ends, expires=now + self.offer.retention, fails=fault is Fault.JOB_FAILS,
             outputs=int(request.get("num_images", 1)), shown=shown,
             forgotten=now + took * self.draws.uniform(0.2, 1.1) if fault is Fault.JOB_FORGOTTEN else math.inf,
         )  # fmt: skip
         self.books.enter(job)
         self.note("accepted", job.id, job.digest)
         return job
+
+    def _begin(self, now: float, took: float) -> float:
+        """Return when the work on a job begins: now, or when a machine is free."""
+        if self.offer.machines is None:
+            return now
+        if len(self._machines) < self.offer.machines:
+            heapq.heappush(self._machines, now + took)
+            return now
+        begins = max(now, self._machines[0])
+        heapq.heapreplace(self._machines, begins + took)
+        return begins
 
     def find(self, job_id: str, account: str) -> BookedJob | None:
         """Return a job as an account may see it, or None."""
@@ -141,6 +158,7 @@ class Provider:
         listed = status is JobStatus.COMPLETED and now >= job.shown
         return Job(
             id=job.id, status=status, model=job.model, cost=job.price, created_at=at(job.created),
+            started_at=at(job.begins) if now >= job.begins else None,
             completed_at=at(job.ends) if ended else None, expires_at=at(job.expires),
             error="the model gave up" if status is JobStatus.FAILED else None,
             outputs=tuple(f"memory:{job.id}/{n}" for n in range(1, job.outputs + 1)) if listed else (),
