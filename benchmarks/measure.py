@@ -74,10 +74,13 @@ def environment() -> dict[str, str]:
     return kept | {"NO_COLOR": "1", "API18_KEY": KEY, "PYTHONPATH": str(ROOT)}
 
 
-def batchgen(*arguments: object, fast: bool = True) -> list[str]:
-    """Return the command line of a batchgen command; without `fast`, as if the extra of that name were missing."""
+def batchgen(*arguments: object, fast: bool = True, before: str = "") -> list[str]:
+    """Return the command line of a batchgen command; without `fast`, as if the extra of that name were missing.
+
+    `before` is what Python does first.
+    """
     hidden = "" if fast else f"import sys; sys.modules.update(dict.fromkeys({FAST!r})); "
-    return [sys.executable, "-c", f"{hidden}{_START}", *map(str, arguments)]
+    return [sys.executable, "-c", f"{hidden}{before}{_START}", *map(str, arguments)]
 
 
 def part(name: str, *arguments: object) -> list[str]:
@@ -113,11 +116,16 @@ def median_cpu(usages: Sequence[Usage]) -> float:
 @contextmanager
 def serving(**options: object) -> Iterator[str]:
     """Run `benchmarks.server` with these options, and give its base URL."""
-    arguments = [word for name, value in options.items() for word in (f"--{name}", value)]
+    with beside(part("server", *[word for name, value in options.items() for word in (f"--{name}", value)])) as base:
+        yield base
+
+
+@contextmanager
+def beside(command: Sequence[str]) -> Iterator[str]:
+    """Run a program that ends with its standard input, and give the first line that it prints."""
     process = subprocess.Popen(
-        part("server", *arguments), cwd=ROOT, env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        text=True,
-    )  # fmt: skip
+        command, cwd=ROOT, env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     assert process.stdin is not None
     assert process.stdout is not None
     try:

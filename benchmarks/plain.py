@@ -2,11 +2,13 @@
 
 It reads the manifest with CSafeLoader, checks each body with one prebuilt jsonschema validator, keeps as many jobs in
 flight as its semaphore allows, commits three rows for each item (intent, acceptance, file), polls at a fixed interval,
-and writes each file beside its place, hashed. It promises less than batchgen: no caps, no states, no located messages.
+and writes each file beside its place, hashed, and a line of a CSV ledger. It promises less than batchgen: no caps, no
+states, no located messages.
 """
 
 import argparse
 import asyncio
+import csv
 import hashlib
 import json
 import os
@@ -36,6 +38,13 @@ class Script:
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")
         self._db.execute(ROWS)
+        self._lines = (folder / "ledger.csv").open("w", encoding="utf-8", newline="")
+        self._ledger = csv.writer(self._lines)
+
+    def close(self) -> None:
+        """Close what is open."""
+        self._db.close()
+        self._lines.close()
 
     async def run(self, items: list[dict[str, Any]]) -> None:
         """Buy all items."""
@@ -61,6 +70,7 @@ class Script:
                     response.raise_for_status()
                     job = await response.json()
         path, sha256 = await self._download(session, job["data"][0]["url"], item_id)
+        self._ledger.writerow([item_id, body["model"], body["prompt"], job["id"], job["cost_usd"], path, sha256])
         self._commit("UPDATE item SET state = 'done', path = ?, sha256 = ? WHERE id = ?", str(path), sha256, item_id)
 
     async def _download(self, session: aiohttp.ClientSession, url: str, item_id: str) -> tuple[Path, str]:
@@ -108,6 +118,7 @@ def main() -> None:
     async def buy() -> None:
         script = Script(given.base, given.folder, given.interval, given.at_once)
         await script.run(read(given.manifest, given.schema))
+        script.close()
 
     asyncio.run(buy())
 

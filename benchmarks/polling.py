@@ -20,6 +20,7 @@ from benchmarks.table import Row
 IN_FLIGHT = 50
 POLL_MIN, POLL_MAX = 2.0, 5.0
 MEDIANS = (10.0, 60.0, 300.0)
+MACHINES = 40
 _TRAVEL = 0.04
 """Seconds of one request, as in the scheduler's run."""
 
@@ -54,6 +55,14 @@ def rows(folder: Path, jobs: int) -> Iterator[Row]:
         against = "; ".join(shown[1:])
         measured = f"{ours.makespan:.3f} × ideal, {ours.polls:.1f} polls"
         yield Row(f"model: {name}", measured, against, ours.polls / steady.polls)
+    for median, races in run(part("polling", "crowds", jobs)).json().items():
+        shown = [f"{crowd} in flight: {makespan:.3f}, {polls:.1f} polls" for crowd, (makespan, polls) in races.items()]
+        what = f"model: over-submitting to {MACHINES} machines, lognormal, {median} s, best makespan"
+        yield Row(what, "; ".join(shown[1:]), shown[0], min(makespan for makespan, _ in races.values()))
+    with in_memory(folder) as place:
+        first, second = run(part("polling", "twice", jobs // 20, place)).json()
+    what = f"polls, {jobs // 20:,} jobs of 60 s, in a folder that knows as many"
+    yield Row(what, f"{second:.1f} a job", f"in a new folder: {first:.1f}", second / first)
 
 
 # ---- the scheduler itself ------------------------------------------------------------------------------------------
@@ -78,6 +87,21 @@ def played(policy: str, jobs: int, folder: Path) -> Race:
     lag = sum(job.end_seen - job.ends for job in booked) / jobs
     ideal = _ideal(job.ends - job.created for job in booked)
     return Race(outcome.seconds / ideal, world.provider.polls / jobs, lag)
+
+
+def twice(jobs: int, folder: Path) -> tuple[float, float]:
+    """Return the polls a job of two runs in one folder, each of as many jobs."""
+    from batchgen.settings import Settings
+    from batchgen.virtual import Duration, Offer, World, make_items
+    from batchgen.virtual.harness import MODEL
+
+    offer = Offer(durations={MODEL: Duration(60.0, 0.3)}, latency=(_TRAVEL, _TRAVEL))
+    world = World(folder / "twice", make_items(jobs), seed=7, settings=Settings(concurrency=IN_FLIGHT), offer=offer)
+    world.invoke()
+    first = world.provider.polls
+    world.items = make_items(jobs, name="later")
+    world.invoke()
+    return first / jobs, (world.provider.polls - first) / jobs
 
 
 def _ideal(durations: Iterator[float]) -> float:
@@ -154,7 +178,9 @@ def slow_tail(median: float, draws: random.Random) -> float:
 SHAPES = {"lognormal": lognormal, "two modes": two_modes, "slow tail": slow_tail}
 
 
-def modelled(policy: Learned | Fixed, work: list[float], machines: int | None) -> Race:
+def modelled(
+    policy: Learned | Fixed, work: list[float], machines: int | None = None, in_flight: int = IN_FLIGHT
+) -> Race:
     """Play one policy over jobs that take so long; with `machines`, the provider works on so many and queues others."""
     free = [0.0] * machines if machines is not None else []
     polls: list[tuple[float, int, float, float, int]] = []
@@ -173,7 +199,7 @@ def modelled(policy: Learned | Fixed, work: list[float], machines: int | None) -
             heapq.heappush(polls, (now + policy.first(), number, now, ends, 1))
             return
 
-    for _ in range(IN_FLIGHT):
+    for _ in range(in_flight):
         submit(0.0)
     while polls:
         now, number, since, ends, times = heapq.heappop(polls)
@@ -187,11 +213,11 @@ def modelled(policy: Learned | Fixed, work: list[float], machines: int | None) -
         else:
             wait = policy.next(now + _TRAVEL - since, times)
             heapq.heappush(polls, (now + wait, number, since, ends, times + 1))
-    return Race(finished / _best(work, machines), asked / len(work), lag / len(work))
+    return Race(finished / _best(work, machines or in_flight), asked / len(work), lag / len(work))
 
 
-def _best(work: list[float], machines: int | None) -> float:
-    places = [0.0] * min(IN_FLIGHT, machines or IN_FLIGHT)
+def _best(work: list[float], machines: int) -> float:
+    places = [0.0] * machines
     for seconds in work:
         heapq.heapreplace(places, places[0] + seconds)
     return max(places)
@@ -200,12 +226,23 @@ def _best(work: list[float], machines: int | None) -> float:
 def _model(jobs: int) -> dict[str, dict[str, dict[str, float]]]:
     found = {}
     for median in MEDIANS:
-        for name, shape in (*SHAPES.items(), ("queueing provider, 40 machines", lognormal)):
+        for name, shape in (*SHAPES.items(), (f"queueing provider, {MACHINES} machines", lognormal)):
             draws = random.Random(f"{name} {median}")
             work = [shape(median, draws) for _ in range(jobs)]
-            machines = 40 if name.startswith("queueing") else None
+            machines = MACHINES if name.startswith("queueing") else None
             races = {policy: asdict(modelled(make(), work, machines)) for policy, make in POLICIES.items()}
             found[f"{name}, {median:g} s"] = races
+    return found
+
+
+def _crowds(jobs: int) -> dict[str, dict[int, tuple[float, float]]]:
+    """Return makespan over ideal and polls a job, by the jobs in flight at a provider of so many machines."""
+    found: dict[str, dict[int, tuple[float, float]]] = {}
+    for median in MEDIANS:
+        draws = random.Random(f"crowds {median}")
+        work = [lognormal(median, draws) for _ in range(jobs)]
+        races = {crowd: modelled(Learned(), work, MACHINES, crowd) for crowd in (40, 42, 44, 50, 80)}
+        found[f"{median:g}"] = {crowd: (race.makespan, race.polls) for crowd, race in races.items()}
     return found
 
 
@@ -213,6 +250,10 @@ def main() -> None:
     """Play one side and print it as JSON."""
     if sys.argv[1] == "model":
         print(json.dumps(_model(int(sys.argv[2]))))
+    elif sys.argv[1] == "crowds":
+        print(json.dumps(_crowds(int(sys.argv[2]))))
+    elif sys.argv[1] == "twice":
+        print(json.dumps(twice(int(sys.argv[2]), Path(sys.argv[3]))))
     else:
         print(json.dumps(asdict(played(sys.argv[2], int(sys.argv[3]), Path(sys.argv[4])))))
 

@@ -68,6 +68,10 @@ def test_a_whole_run_is_measured_beside_the_plain_script(tmp_path_factory: pytes
     folder = tmp_path_factory.mktemp("run")
     manifest = write_yaml(folder, 5)
     with serving(polls=1) as base:
-        sides = [script(folder, manifest, base), ours(folder, manifest, base), ours(folder, manifest, base, fast=False)]
+        sides = [
+            script(folder, manifest, base, 0.1, 5),
+            ours(folder, manifest, base, 0.1, 5),
+            ours(folder, manifest, base, 0.1, 5, fast=False),
+        ]
     assert all(usage.code == 0 and usage.cpu > 0 for usage in sides)
     assert len(list(folder.rglob("*.png"))) == 15

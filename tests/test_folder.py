@@ -9,7 +9,7 @@ from bought import Buyer, item, journal_of
 
 from batchgen.errors import RunFolderError, UsageError
 from batchgen.journal import FILE_NAME, Journal
-from batchgen.run.folder import LOG_NAME, SIMULATOR, Binding, bind, opened
+from batchgen.run.folder import LOG_NAME, SIMULATOR, Binding, _Log, bind, opened
 
 REAL = Binding("https://api18.dev", "aaaaaaaaaaaa")
 OTHER_KEY = Binding("https://api18.dev", "bbbbbbbbbbbb")
@@ -148,3 +148,11 @@ def test_simulated_and_real_money_never_mix(tmp_path: Path, live: str, had: Bind
         with pytest.raises(RunFolderError, match="never mix"):
             try_bind(tmp_path, has, rotated_key=rotated)
     assert facts(tmp_path)["api"] == had.api
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_log_on_a_full_disk_ends_no_run(tmp_path: Path) -> None:
+    log = _Log(tmp_path / "batchgen.log")
+    log.setStream(Path("/dev/full").open("w", encoding="utf-8")).close()  # noqa: SIM115 - the log closes it
+    log.handle(logging.LogRecord("batchgen", logging.INFO, "here", 1, "a line", None, None))
+    log.close()

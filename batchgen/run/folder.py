@@ -5,7 +5,7 @@ import logging.handlers
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -124,6 +124,11 @@ class _Log(logging.handlers.RotatingFileHandler):
     def shouldRollover(self, record: logging.LogRecord) -> bool:  # noqa: ARG002, N802 - logging's name and argument
         """Judge by the file alone: logging would format each record once more to learn its length."""
         return self.stream is not None and os.fstat(self.stream.fileno()).st_size >= _LOG_BYTES
+
+    def close(self) -> None:
+        """Close it. A full disk took no more lines, and takes those no better that wait in the buffer now."""
+        with suppress(OSError):
+            super().close()
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
         """Keep going: what the log says stands in the journal as well."""
