@@ -7,6 +7,7 @@ BIN := .venv/bin
 help:
 	@echo "make run    the quickstart: all seven models against the simulator"
 	@echo "make test   the tests"
+	@echo "make test-fast  the tests with the extra fast"
 	@echo "make soak   kills, faults and restarts for SECONDS=300 from SEED=… on"
 	@echo "make bench  measures speed and scale beside the alternatives, about a quarter of an hour"
 	@echo "make check  ruff and mypy --strict"
