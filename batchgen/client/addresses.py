@@ -96,11 +96,12 @@ class Addresses:
         self._prefix = str(base).rstrip("/")
         self.job = lru_cache(maxsize=1024)(self._job)
         """Returns the address of a job; the same ones are asked for again and again."""
+        self.post = lru_cache(maxsize=16)(self._post)
+        """Returns the address of a create call, by its endpoint and `wait` (API reference, section 4)."""
         self._origin = _origin(base)
         self._local = base.scheme == "http"
 
-    def post(self, endpoint: str, *, wait: bool) -> URL:
-        """Return the address of a create call (API reference, section 4)."""
+    def _post(self, endpoint: str, *, wait: bool) -> URL:
         return URL(f"{self._prefix}{endpoint}{'?wait=true' if wait else ''}", encoded=True)
 
     def _job(self, job_id: str) -> URL:
