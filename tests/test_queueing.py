@@ -1,12 +1,16 @@
 """What is said of a provider that queues, and of one that does not."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from worlds import in_memory
 
 from batchgen.api import read_job
+from batchgen.ledger import CostReport, LedgerTotals
+from batchgen.ledger.costs import Sums
 from batchgen.queueing import Queueing
+from batchgen.run.summary import Summary, format_summary, summary_json
 from batchgen.settings import Settings
 from batchgen.virtual import Duration, Fault, Faults, Offer, World, make_items
 from batchgen.virtual.harness import MODEL
@@ -79,3 +83,11 @@ def test_a_run_tells_what_would_have_been_better() -> None:
     assert "about 21 jobs at a time: a concurrency of 2" in fewer
     assert right is None
     assert busy is None, "a provider that says it is busy is not to be asked for more"
+
+
+def test_the_summary_ends_with_the_advice() -> None:
+    costs = CostReport("model", (), Sums(), 0)
+    summary = Summary("night", Path("night"), {}, LedgerTotals(), costs, None, "", 0, 0, 0)
+    assert "tip" not in format_summary(summary)
+    assert format_summary(replace(summary, advice="more")).splitlines()[-1] == "tip: more"
+    assert "advice" not in summary_json(summary), "for people alone"
