@@ -3,7 +3,8 @@
 import asyncio
 import hashlib
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from batchgen.records import StoredFile
 Offload = Callable[..., Awaitable[Any]]
 """Calls a function with arguments somewhere else than in the event loop, as `asyncio.to_thread` does."""
 _QUICKLY_JUDGED = 1 << 20
-"""Bytes."""
+"""Bytes that are looked through within a millisecond or so: no longer than the loop may stand still."""
 
 
 class OutputDamaged(OutputError):  # noqa: N818 - a state of the output, as its siblings in `batchgen.api`
@@ -45,29 +46,29 @@ async def fetch(
 
     The extension follows from the bytes. `kind` is what the job should have made, `image` or `video`, where known.
     `make_way` is awaited with the path of a file that already has the name, and moves it away; `received` is called
-    when all bytes are here, and only the disk is still waited for. While the download runs,
-    and after a hard kill, the bytes stand in `files/STEM.part`; after any other end that file is gone.
+    when all bytes are here, and only the disk is still waited for. While the download runs, and after a hard kill, the
+    bytes stand in `files/STEM.part`; after any other end that file is gone.
 
     Raises OutputError and its kinds (`OutputDamaged` among them), and DiskError.
     """
     part = _part_of(folder, stem)
-    try:
-        with _opened(part) as file:
+    with _opened(part) as file:
+        try:
             size, sha256 = await _stream(api, url, file, part)
             received()
-            extension = await _judge(file, size, kind, offload)
             with disk_errors(part):
+                extension = await _judge(file, size, kind, offload)
                 await offload(os.fsync, file.fileno())
-        path = f"files/{stem}.{extension}"
-        final = folder / path
-        if not _place(part, final):
-            await make_way(path)
-            if not _place(part, final):
-                raise FileExistsError(f"{final} was not moved out of the way")  # a bug: nothing is ever overwritten
-        await offload(_sync_folder, final.parent)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+            path = f"files/{stem}.{extension}"
+            final = folder / path
+            if not _place(file, part, final):
+                await make_way(path)
+                if not _place(file, part, final):
+                    raise FileExistsError(f"{final} was not moved out of the way")  # a bug: nothing is overwritten
+        except BaseException:
+            _discard(file, part)
+            raise
+    await offload(_sync_folder, final.parent)
     return StoredFile(output, path, size, sha256)
 
 
@@ -111,16 +112,23 @@ def _part_of(folder: Path, stem: str) -> Path:
     return part
 
 
-def _opened(part: Path) -> FileIO:
-    """Return a new file that is open, in folders that are made, durably, where they are missing."""
+@contextmanager
+def _opened(part: Path) -> Iterator[FileIO]:
+    """Open a new file, in folders that are made, durably, where they are missing. Raises DiskError."""
     with disk_errors(part):
         try:
-            return part.open("x+b", buffering=0)
-        except FileNotFoundError:
-            _make_folders(part.parent)
-        except FileExistsError:
-            part.unlink()
-        return part.open("x+b", buffering=0)
+            file = part.open("x+b", buffering=0)
+        except (FileNotFoundError, FileExistsError) as error:
+            if isinstance(error, FileExistsError):
+                part.unlink()
+            else:
+                _make_folders(part.parent)
+            file = part.open("x+b", buffering=0)
+    try:
+        yield file
+    finally:
+        with disk_errors(part):
+            file.close()
 
 
 def _make_folders(folder: Path) -> None:
@@ -164,13 +172,33 @@ async def _judge(file: FileIO, size: int, kind: str | None, offload: Offload) ->
     return media.extension
 
 
-def _place(part: Path, final: Path) -> bool:
-    """Give a file that is safe on disk its name, and return whether that was free."""
+def _place(file: FileIO, part: Path, final: Path) -> bool:
+    """Give a file that is safe on disk its name, and return whether that was free.
+
+    Raises OutputError where another download of the same name has put its own file into the place of this one.
+    """
     if os.path.lexists(final):
         return False
+    if not _is_at(file, part):
+        raise OutputError("another download of the same name came between")
     with disk_errors(final):
         part.replace(final)
     return True
+
+
+def _discard(file: FileIO, part: Path) -> None:
+    """Remove what was not finished, unless another download has taken its place; the first error is the one told."""
+    with suppress(OSError):
+        if _is_at(file, part):
+            part.unlink()
+
+
+def _is_at(file: FileIO, part: Path) -> bool:
+    with disk_errors(part):
+        try:
+            return os.path.samestat(os.fstat(file.fileno()), part.lstat())
+        except FileNotFoundError:
+            return False
 
 
 def _sync_folder(folder: Path) -> None:

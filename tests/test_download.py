@@ -307,3 +307,55 @@ def test_what_the_system_takes_in_pieces_is_written_whole(tmp_path: Path) -> Non
     with Reluctant(tmp_path / "a", "w") as file:
         _write(file, b"ten bytes.")
     assert (tmp_path / "a").read_bytes() == b"ten bytes."
+
+
+class Gated(OneFile):
+    """An API whose one output waits in its middle."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self.gate = asyncio.Event()
+
+    @asynccontextmanager
+    async def _open(self) -> AsyncIterator[Output]:
+        async def chunks() -> AsyncIterator[bytes]:
+            yield self.chunks[0][:50]
+            await self.gate.wait()
+            yield self.chunks[0][50:]
+
+        yield Output(None, chunks())
+
+
+async def test_of_two_downloads_of_one_name_none_passes_for_the_other(tmp_path: Path) -> None:
+    first, second = Gated(picture()), Gated(PNG)
+    downloads = []
+    for api in (first, second):
+        downloads.append(asyncio.create_task(get(tmp_path, api)))
+        await asyncio.sleep(0)
+    first.gate.set()
+    with pytest.raises(OutputError, match="another download"):
+        await downloads[0]
+    assert everything(tmp_path) == ["files/mug.part"], "the second one's"
+    second.gate.set()
+    stored = await downloads[1]
+    assert (tmp_path / stored.path).read_bytes() == PNG
+
+
+@pytest.mark.parametrize("stem", ["a/b", "a", "x" * 253, "loop/x"])
+async def test_what_cannot_be_opened_is_a_disk_error(tmp_path: Path, stem: str) -> None:
+    files = tmp_path / "files"
+    (files / "a.part").mkdir(parents=True)
+    (files / "a").write_text("a file where a folder should be")
+    (files / "loop").symlink_to("loop")
+    with pytest.raises(DiskError):
+        await get(tmp_path, OneFile(PNG), stem)
+
+
+async def test_a_file_that_cannot_be_looked_at_is_a_disk_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise OSError(errno.ENODEV, "No such device")
+
+    monkeypatch.setattr("batchgen.media.mmap.mmap", broken)
+    with pytest.raises(DiskError, match="No such device"):
+        await get(tmp_path, OneFile(PNG))
+    assert everything(tmp_path) == []

@@ -231,3 +231,19 @@ async def test_the_inline_recorder_commits_each_by_itself(journal: Journal, comm
     await record(buyer.intend, "mug-1")
     assert commits == ["COMMIT", "ROLLBACK", "COMMIT"]
     assert committed(journal) == 2
+
+
+async def test_another_program_that_writes_is_waited_for_in_the_thread(journal: Journal) -> None:
+    buyer = Buyer(journal)
+    with closing(sqlite3.connect(journal.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        async with GroupRecorder(journal) as record:
+            task = start(record, buyer.intend, "mug-0")
+            begun = asyncio.get_running_loop().time()
+            for _ in range(10):
+                await asyncio.sleep(0.01)
+            assert asyncio.get_running_loop().time() - begun < 2.5, "the loop stood still"
+            assert not task.done()
+            other.execute("ROLLBACK")
+            assert (await task).number == 1
+    assert committed(journal) == 1

@@ -13,6 +13,8 @@ from batchgen.journal.store import Journal
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
+_PATIENCE = 5.0
+"""Seconds."""
 _Operation = Callable[[], Any]
 _Batch = tuple[Sequence[_Operation], list[Any] | None]
 """Operations, and their results unless one of them raised."""
@@ -47,11 +49,14 @@ class GroupRecorder:
         self._writer: Grouped[_Operation, _Batch] = Grouped(self._run_all, self._commit, "journal")
 
     async def __aenter__(self) -> Self:
+        # The loop must not stand still for another program; the thread may wait for it.
+        self._journal.wait_for_locks(0)
         await self._writer.__aenter__()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._writer.__aexit__()
+        self._journal.wait_for_locks(_PATIENCE)
 
     async def __call__(self, operation: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """See `Recorder`. Raises RuntimeError outside of the context."""
@@ -79,8 +84,11 @@ class GroupRecorder:
 
     def _alone(self, operation: _Operation) -> Outcome:
         try:
+            self._journal.wait_for_locks(_PATIENCE)
             self._journal.roll_back()
             with self._journal.transaction():
                 return operation(), None
         except Exception as error:  # noqa: BLE001 - raised again where the result is awaited
             return None, error
+        finally:
+            self._journal.wait_for_locks(0)

@@ -50,6 +50,10 @@ class Journal(Steps):
             self.roll_back()
             raise
 
+    def wait_for_locks(self, seconds: float) -> None:
+        """Wait so long for another program that writes; five seconds at first."""
+        self.db.execute(f"PRAGMA busy_timeout = {round(seconds * 1000)}")
+
     def begin_transaction(self) -> None:
         """Begin what `commit` or `roll_back` ends. Raises DiskError."""
         with sqlite_errors(self.path):

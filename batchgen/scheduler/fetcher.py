@@ -4,7 +4,6 @@ import asyncio
 import heapq
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from decimal import Decimal
 from itertools import count
 
 from batchgen.api import OutputError, OutputGone, OutputMissing, OutputRefused
@@ -15,7 +14,7 @@ from batchgen.records import State
 from batchgen.retry import backoff
 from batchgen.scheduler.board import Board, log
 from batchgen.scheduler.superseded import make_way, retire_earlier
-from batchgen.text import printable, usd
+from batchgen.text import printable
 
 _TRIES = 10
 """Downloads of one output per invocation; what is left then stays paid for, and the next run tries again."""
@@ -132,8 +131,7 @@ class Fetcher:
         board.waiting_files -= 1
         if last:
             board.moved(job.attempt.work, State.READY, State.DONE)
-            charged = usd(job.attempt.charged or Decimal(0))
-            log.info("%s is done (job %s, $%s)", item.id, job.attempt.job_id, charged)
+            log.debug("%s is done", item.id)
 
     async def _failed(self, job: _Fetch, error: OutputError) -> None:
         board, item = self._board, job.attempt.work.item

@@ -220,7 +220,7 @@ class Submitter:
         self._tries.pop(attempt.work.key, None)
         self._bought += 1
         board.moved(attempt.work, State.SUBMITTING, State.PROCESSING)
-        log.debug("%s was accepted as job %s for $%s", item.id, answer.job.id, usd(charged))
+        log.info("%s was accepted as job %s for $%s", item.id, answer.job.id, usd(charged))
         flight = Flight(accepted, sent, bought_now=True)
         if answer.job.status is JobStatus.PROCESSING:
             self._poller.add(flight)
