@@ -50,7 +50,11 @@ class Pace:
         return replace(self, limit=max(1.0, self.limit / 2), quiet_until=now + window)
 
     def accepted(self) -> "Pace":
-        """The provider accepted one: half a place more, up to the ceiling."""
+        """The provider accepted one: half a place more, or a sixteenth where that is more, up to the ceiling.
+
+        In proportion, since a provider that is busy now and then, whatever it has to do, would else keep a large run
+        small: of 500 places, one such answer in a hundred left 75.
+        """
         if self.limit >= self.ceiling:
             return self
-        return replace(self, limit=min(float(self.ceiling), self.limit + 0.5))
+        return replace(self, limit=min(float(self.ceiling), self.limit + max(0.5, self.limit / 16)))

@@ -71,3 +71,19 @@ def test_the_pace_stays_between_one_and_its_ceiling(ceiling: int, events: list[f
     for event in events:
         pace = pace.accepted() if event is None else pace.busy(event)
         assert 1 <= pace.allowed <= ceiling
+
+
+@pytest.mark.parametrize(("ceiling", "one_in", "kept"), [(8, 100, 0.9), (500, 100, 0.9), (500, 1000, 0.95)])
+def test_a_provider_that_is_busy_now_and_then_keeps_no_run_small(ceiling: int, one_in: int, kept: float) -> None:
+    pace, allowed = Pace.full(ceiling), []
+    for number in range(20 * one_in):
+        pace = pace.busy(float(number)) if number % one_in == 0 else pace.accepted()
+        allowed.append(pace.allowed)
+    assert sum(allowed) / len(allowed) >= kept * ceiling
+
+
+def test_a_provider_that_is_busy_half_of_the_time_is_left_a_few() -> None:
+    pace = Pace.full(500)
+    for number in range(100):
+        pace = pace.busy(float(number)) if number % 2 else pace.accepted()
+    assert pace.allowed == 1
