@@ -20,13 +20,13 @@ NIGHT = int(os.environ.get("NIGHT", "10000"))
 """Items of the virtual night; a million of them take most of an hour."""
 
 PARTS: dict[str, Part] = {
-    "items": lambda folder, tiny: items.rows(folder, 60 if tiny else 6000, 1 if tiny else 2),
+    "items": lambda folder, tiny: items.rows(folder, 60 if tiny else 5000, 1 if tiny else 2),
     "reading": lambda folder, tiny: reading.rows(
         folder, 50 if tiny else 100_000, (20, 40) if tiny else (10_000, 100_000, 1_000_000), 1 if tiny else 3
     ),
     "startup": lambda folder, tiny: startup.rows(folder, 1 if tiny else 15),
     "polling": lambda folder, tiny: polling.rows(folder, 60 if tiny else 10_000),
-    "realtime": lambda folder, tiny: realtime.rows(folder, 20 if tiny else 400),
+    "realtime": lambda folder, tiny: realtime.rows(folder, 20 if tiny else 300),
     "waiting": lambda _, tiny: waiting.rows(100 if tiny else 100_000, 10 if tiny else 5000, 0.5 if tiny else 4.0),
     "downloads": lambda folder, tiny: downloads.rows(folder, 2 if tiny else 200),
     "ledger": lambda folder, tiny: ledgers.rows(folder, 50 if tiny else 10_000, 100 if tiny else 1_000_000),
