@@ -19,6 +19,8 @@ class Row:
     """The goal: the ratio is at most this."""
     least: float | None = None
     """The goal: the ratio is at least this."""
+    why: str = ""
+    """Why a goal is missed, where that is known."""
 
     @property
     def goal(self) -> str:
@@ -33,10 +35,14 @@ class Row:
         if self.ratio is None or (self.most is None and self.least is None):
             return ""
         if self.most is not None and self.ratio > self.most:
-            return f"missed by {self.ratio / self.most - 1:.0%}" if self.most else "missed"
+            return (f"missed by {self.ratio / self.most - 1:.0%}" if self.most else "missed") + self._because
         if self.least is not None and self.ratio < self.least:
-            return f"missed by {1 - self.ratio / self.least:.0%}"
+            return f"missed by {1 - self.ratio / self.least:.0%}{self._because}"
         return "met"
+
+    @property
+    def _because(self) -> str:
+        return f": {self.why}" if self.why else ""
 
 
 _HEADS = ("what", "goal", "ratio", "", "measured", "against")

@@ -21,6 +21,7 @@ from benchmarks.table import Row, as_table
         (Row("a", "1 s", "2 s", 12.0, least=12), "met"),
         (Row("a", "1 s", "2 s", 9.0, least=12), "missed by 25%"),
         (Row("a", "1 s", "2 s", 3.0, most=0), "missed"),
+        (Row("a", "1 s", "2 s", 0.6, most=0.5, why="it rained"), "missed by 20%: it rained"),
         (Row("a", "1 s", "2 s", 0.5), ""),
         (Row("a", "1 s", "not installed", None, most=0.5), ""),
     ],
