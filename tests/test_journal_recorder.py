@@ -120,7 +120,7 @@ async def test_an_error_is_its_callers_own_and_the_recorder_goes_on(journal: Jou
     assert committed(journal) == 1
 
 
-async def test_a_commit_that_fails_fails_everyone_in_it(journal: Journal) -> None:
+async def test_a_commit_that_fails_fails_everyone_in_it(journal: Journal, caplog: pytest.LogCaptureFixture) -> None:
     buyer = Buyer(journal)
     async with GroupRecorder(journal) as record:
         with patch.object(journal, "commit", side_effect=DiskError("full")) as commit:
@@ -128,6 +128,7 @@ async def test_a_commit_that_fails_fails_everyone_in_it(journal: Journal) -> Non
             outcomes = await asyncio.gather(*tasks, return_exceptions=True)
         assert [str(outcome) for outcome in outcomes] == ["full"] * 5
         assert commit.call_count == 6, "once for all together, and once for each"
+        assert "a commit of 5 steps failed, and each is tried by itself: full" in caplog.text
         await record(buyer.intend, "mug-0")
     assert committed(journal) == 1
 

@@ -4,12 +4,15 @@ All that is asked for while a commit is under way goes into the next one, so tha
 operation's result comes back only after the commit that holds it: what was awaited is on disk.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, ParamSpec, Protocol, Self, TypeVar
 
 from batchgen.grouping import Grouped, Outcome
 from batchgen.journal.store import Journal
+
+log = logging.getLogger("batchgen")
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -75,10 +78,9 @@ class GroupRecorder:
         if results is not None:
             try:
                 self._journal.commit()
-            except Exception:  # noqa: BLE001, S110 - as above
-                pass
-            else:
                 return [(result, None) for result in results]
+            except Exception as error:  # noqa: BLE001 - nothing raised here would reach those who wait
+                log.warning("a commit of %d steps failed, and each is tried by itself: %s", len(operations), error)
         # One operation spoilt the group, or its commit failed: all of it is undone, and each is run by itself.
         return [self._alone(operation) for operation in operations]
 
