@@ -15,6 +15,7 @@ from bought import Buyer, item, journal_of, list_items
 from batchgen.errors import DiskError, RunFolderError
 from batchgen.journal import FILE_NAME, GroupRecorder, Journal, open_for_reading
 from batchgen.journal.comparing import compare
+from batchgen.journal.schema import VERSION
 from batchgen.records import State
 from batchgen.run.folder import opened
 
@@ -184,10 +185,12 @@ def test_a_folder_without_a_journal_is_no_run_folder(tmp_path: Path) -> None:
 
 def test_a_journal_of_a_newer_version_is_refused_and_left_alone(tmp_path: Path) -> None:
     with closing(Journal(tmp_path, create=True)) as journal:
-        journal.db.execute("PRAGMA user_version = 2")
+        journal.db.execute(f"PRAGMA user_version = {VERSION + 1}")
     before = (tmp_path / FILE_NAME).read_bytes()
     for create in (False, True):
-        with pytest.raises(RunFolderError, match="has version 2, and this batchgen knows version 1"):
+        with pytest.raises(
+            RunFolderError, match=f"has version {VERSION + 1}, and this batchgen knows version {VERSION}"
+        ):
             Journal(tmp_path, create=create)
     with pytest.raises(RunFolderError, match="version 2"):
         open_for_reading(tmp_path / FILE_NAME)

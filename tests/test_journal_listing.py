@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from batchgen.api import Job, JobStatus
 from batchgen.journal import Journal, Spend, milliseconds, moment
+from batchgen.journal.schema import VERSION
 from batchgen.records import Item, State
 
 RED, BLUE, GREEN = item("red"), item("blue"), item("green")
@@ -317,4 +318,4 @@ def test_the_journal_outlives_its_closing(tmp_path: Path) -> None:
     with closing(Journal(tmp_path)) as journal:
         assert listed(journal) == [(1, "red", "done"), (2, "blue", "pending")]
     with closing(sqlite3.connect(tmp_path / "journal.sqlite3")) as db:
-        assert db.execute("PRAGMA user_version").fetchone() == (1,)
+        assert db.execute("PRAGMA user_version").fetchone() == (VERSION,)

@@ -10,12 +10,36 @@ from batchgen.errors import BatchgenError, DiskError, RunFolderError
 from batchgen.files import disk_errors
 from batchgen.journal.integrity import content_fault, log_fault, value_fault
 
-VERSION = 1
+VERSION = 2
 FILE_NAME = "journal.sqlite3"
-MIGRATIONS: dict[int, str] = {}
+_VOUCHED = """
+-- What the receipts were, up to which byte, when this was committed (one row). Generation 0: there were none yet.
+CREATE TABLE vouched (
+  run_id     TEXT NOT NULL,     -- random: tells like-named run folders, and copies of one, apart
+  generation INTEGER NOT NULL,
+  bytes      INTEGER NOT NULL,
+  sha256     TEXT NOT NULL
+);
+INSERT INTO vouched VALUES (lower(hex(randomblob(8))), 0, 0, '');
+"""
+_JOB_INDEX = "CREATE INDEX attempt_job ON attempt (job_id) WHERE job_id IS NOT NULL;"
+MIGRATIONS: dict[int, str] = {
+    1: f"""
+ALTER TABLE attempt ADD COLUMN purchase TEXT NOT NULL DEFAULT '';
+UPDATE attempt SET purchase = lower(hex(randomblob(8)));
+ALTER TABLE attempt ADD COLUMN reserved TEXT NOT NULL DEFAULT '0';
+UPDATE attempt SET reserved = estimated;
+ALTER TABLE attempt ADD COLUMN price_key TEXT NOT NULL DEFAULT '';
+ALTER TABLE attempt ADD COLUMN told TEXT;
+ALTER TABLE attempt ADD COLUMN misses INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE attempt ADD COLUMN missed_since INTEGER;
+{_JOB_INDEX}
+{_VOUCHED}
+""",
+}
 """By version, the statements that lead to the next one. A change of the tables below adds an entry, and keeps all."""
 
-_TABLES = """
+_TABLES = f"""
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 
 -- Every item that was ever asked for, as it was bought. (id, digest) is its identity: an edited item is another row.
@@ -61,8 +85,15 @@ CREATE TABLE attempt (
   error_type    TEXT,
   error_message TEXT,
   answer        BLOB,     -- the bytes of the answer to the POST, bounded
+  purchase      TEXT NOT NULL,     -- random: under this name the receipts know it
+  reserved      TEXT NOT NULL,     -- what is counted while it is on its way or in doubt, USD
+  price_key     TEXT NOT NULL DEFAULT '',  -- the model and the parameters that price it
+  told          TEXT,              -- the last price that the API itself named, USD
+  misses        INTEGER NOT NULL DEFAULT 0,  -- answers that said it is not known, since it last was seen
+  missed_since  INTEGER,           -- when the first of these came
   UNIQUE (item, number)
 );
+{_JOB_INDEX}
 
 CREATE TABLE output (
   attempt INTEGER NOT NULL REFERENCES attempt (key),
@@ -74,6 +105,7 @@ CREATE TABLE output (
   PRIMARY KEY (attempt, number)
 ) WITHOUT ROWID;
 CREATE INDEX output_path ON output (path) WHERE path IS NOT NULL;
+{_VOUCHED}
 """
 
 

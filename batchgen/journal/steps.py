@@ -35,12 +35,15 @@ class Steps:
             " WHERE key = ? RETURNING attempts",
             (work.key,),
         ).fetchone()
-        key = self.db.execute(
-            "INSERT INTO attempt (item, number, estimated, account, tables, submitted_at) VALUES (?, ?, ?, ?, ?, ?)",
-            (work.key, number, _plain(work.item.estimated), account, tables, milliseconds(now)),
-        ).lastrowid
-        assert key is not None  # noqa: S101 - for the type checker: an INSERT has a row id
-        return Attempt(key, work, State.SUBMITTING, number, work.item.estimated, None, None, account, None, None, 0)
+        estimated = _plain(work.item.estimated)
+        key, purchase = self.db.execute(
+            "INSERT INTO attempt (item, number, estimated, account, tables, submitted_at, purchase, reserved)"
+            " VALUES (?, ?, ?, ?, ?, ?, lower(hex(randomblob(8))), ?) RETURNING key, purchase",
+            (work.key, number, estimated, account, tables, milliseconds(now), estimated),
+        ).fetchone()
+        return Attempt(
+            key, work, State.SUBMITTING, number, work.item.estimated, None, None, account, None, None, 0, purchase
+        )
 
     def release(self, attempt: Attempt) -> None:
         """Certainly not charged, and worth another try: back to pending. The number stays used."""
@@ -63,7 +66,7 @@ class Steps:
         )
         return Attempt(
             attempt.key, attempt.work, State.PROCESSING, attempt.number, attempt.estimated, charged, job.id,
-            attempt.account, now, job.expires_at, 0,
+            attempt.account, now, job.expires_at, 0, attempt.purchase,
         )  # fmt: skip
 
     def reject(self, attempt: Attempt, error_type: str, message: str, now: datetime) -> None:

@@ -35,6 +35,8 @@ class Attempt:
     accepted_at: datetime | None
     expires_at: datetime | None
     polls: int
+    purchase: str = ""
+    """Under this name the receipts know it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ WORK_COLUMNS = (
 )
 ATTEMPT_COLUMNS = (
     "a.key, a.state, a.number, a.estimated, a.charged, a.job_id, a.account, a.accepted_at, a.expires_at, a.polls, "
-    + WORK_COLUMNS
+    "a.purchase, " + WORK_COLUMNS
 )
 
 
@@ -89,13 +91,13 @@ def read_work(row: Sequence[object]) -> Work:
 
 def read_attempt(row: Sequence[object]) -> Attempt:
     """Return the attempt in a row of `ATTEMPT_COLUMNS`."""
-    key, state, number, estimated, charged, job_id, account, accepted_at, expires_at, polls = row[:10]
+    key, state, number, estimated, charged, job_id, account, accepted_at, expires_at, polls, purchase = row[:11]
 
     def at(value: object) -> datetime | None:
         return moment(int(str(value))) if value is not None else None
 
     return Attempt(
-        int(str(key)), read_work(row[10:]), State(str(state)), int(str(number)), Decimal(str(estimated)),
+        int(str(key)), read_work(row[11:]), State(str(state)), int(str(number)), Decimal(str(estimated)),
         Decimal(str(charged)) if charged is not None else None, None if job_id is None else str(job_id),
-        str(account), at(accepted_at), at(expires_at), int(str(polls)),
+        str(account), at(accepted_at), at(expires_at), int(str(polls)), str(purchase),
     )  # fmt: skip
