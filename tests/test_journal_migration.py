@@ -98,7 +98,7 @@ def test_a_journal_of_version_1_keeps_its_money(first_version: Path) -> None:
         rows = journal.db.execute("SELECT purchase, reserved FROM attempt ORDER BY key").fetchall()
     assert [reserved for _, reserved in rows] == ["0.056", "0.056"]
     assert len({purchase for purchase, _ in rows}) == 2
-    assert all(len(purchase) == 16 for purchase, _ in rows)
+    assert all(len(purchase) == 20 for purchase, _ in rows)
 
 
 def test_what_is_led_forward_has_the_tables_of_what_is_made_new(

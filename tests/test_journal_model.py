@@ -150,7 +150,7 @@ class JournalModel(RuleBasedStateMachine):
                 purchase.charged = purchase.estimated
                 self.settle(known, purchase, S.LOST)
             else:
-                self.journal.withdraw(attempt)
+                self.journal.withdraw(attempt, START)
                 known.purchases.pop()
                 known.state = S.PENDING
 

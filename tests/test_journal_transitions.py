@@ -32,7 +32,7 @@ STEPS: dict[str, tuple[Step, dict[State, State]]] = {
     ),
     "reject": (lambda j, a: j.reject(a, "invalid_request", "no", NOW), {S.SUBMITTING: S.REJECTED}),
     "doubt": (lambda j, a: j.doubt(a, "reset"), {S.SUBMITTING: S.IN_DOUBT}),
-    "withdraw": (lambda j, a: j.withdraw(a), {S.IN_DOUBT: S.PENDING}),
+    "withdraw": (lambda j, a: j.withdraw(a, START), {S.IN_DOUBT: S.PENDING}),
     "write_off": (lambda j, a: j.write_off(a, NOW), {S.IN_DOUBT: S.LOST}),
     "complete": (lambda j, a: j.complete(a, COMPLETED, 4, 2000, NOW), {S.PROCESSING: S.READY}),
     "fail": (lambda j, a: j.fail(a, FAILED, 3, 1000, NOW), {S.PROCESSING: S.FAILED}),

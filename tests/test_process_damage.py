@@ -154,7 +154,7 @@ def test_a_damaged_journal_is_refused(
     for command in (run_command(copy), ("collect", run, *FAST[:4], "--quiet")):
         message = refused(capsys, *command)
         assert "is damaged (" in message
-        assert "restore it from a backup" in message
+        assert f"`batchgen recover {run} MANIFEST` makes it anew from receipts.jsonl" in message
         assert "buy everything again" in message
     # Those that only look may find nothing wrong with what they look at.
     for command in (("status", run), ("ledger", run), ("verify", run), ("plan", copy / "job.yaml")):
@@ -218,7 +218,7 @@ def test_a_folder_without_its_journal_is_not_begun_anew(
     if how == "empty":
         (run / "journal.sqlite3").touch()
     message = refused(capsys, *run_command(copy))
-    assert "holds files and ledger.csv of a run, but no journal" in message
+    assert "holds files and ledger.csv and receipts.jsonl of a run, but no journal" in message
     assert f"--run NAME --skip-bought {run / 'ledger.csv'}" in message
     if how == "missing":
         assert "no journal" in refused(capsys, "plan", copy / "job.yaml")
@@ -232,6 +232,7 @@ def test_a_log_without_its_journal_is_damage(copy: Path, capsys: pytest.CaptureF
     run = copy / "output" / "killed"
     shutil.rmtree(run / "files")
     (run / "journal.sqlite3").unlink()
+    (run / "receipts.jsonl").unlink()
     assert "nothing but its log" in refused(capsys, *run_command(copy, "killed"))
 
 

@@ -6,6 +6,7 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from batchgen import receipts
 from batchgen.errors import BatchgenError, DiskError, RunFolderError
 from batchgen.files import disk_errors
 from batchgen.journal.integrity import content_fault, log_fault, value_fault
@@ -22,18 +23,21 @@ CREATE TABLE vouched (
 );
 INSERT INTO vouched VALUES (lower(hex(randomblob(8))), 0, 0, '');
 """
-_JOB_INDEX = "CREATE INDEX attempt_job ON attempt (job_id) WHERE job_id IS NOT NULL;"
+_INDEXES = """
+CREATE INDEX attempt_job ON attempt (job_id) WHERE job_id IS NOT NULL;
+CREATE UNIQUE INDEX attempt_purchase ON attempt (purchase);
+"""
 MIGRATIONS: dict[int, str] = {
     1: f"""
 ALTER TABLE attempt ADD COLUMN purchase TEXT NOT NULL DEFAULT '';
-UPDATE attempt SET purchase = lower(hex(randomblob(8)));
+UPDATE attempt SET purchase = printf('%011x', submitted_at) || substr(lower(hex(randomblob(5))), 1, 9);
 ALTER TABLE attempt ADD COLUMN reserved TEXT NOT NULL DEFAULT '0';
 UPDATE attempt SET reserved = estimated;
 ALTER TABLE attempt ADD COLUMN price_key TEXT NOT NULL DEFAULT '';
 ALTER TABLE attempt ADD COLUMN told TEXT;
 ALTER TABLE attempt ADD COLUMN misses INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE attempt ADD COLUMN missed_since INTEGER;
-{_JOB_INDEX}
+{_INDEXES}
 {_VOUCHED}
 """,
 }
@@ -93,7 +97,7 @@ CREATE TABLE attempt (
   missed_since  INTEGER,           -- when the first of these came
   UNIQUE (item, number)
 );
-{_JOB_INDEX}
+{_INDEXES}
 
 CREATE TABLE output (
   attempt INTEGER NOT NULL REFERENCES attempt (key),
@@ -172,9 +176,15 @@ def _blame(path: Path, error: Exception) -> None:
 
 def _damaged(path: Path, why: str) -> RunFolderError:
     return RunFolderError(
-        f"the journal {path} is damaged ({why}); restore it from a backup, and do not start anew: "
-        "that would buy everything again"
+        f"the journal {path} is damaged ({why}), and to start anew would buy everything again; {_way_back(path.parent)}"
     )
+
+
+def _way_back(folder: Path) -> str:
+    """Say how a journal comes back, as the tail of a sentence."""
+    if (folder / receipts.FILE_NAME).exists():
+        return f"`batchgen recover {folder} MANIFEST` makes it anew from {receipts.FILE_NAME}"
+    return f"restore {FILE_NAME} from a backup"
 
 
 def refuse_leftovers(folder: Path) -> None:
@@ -184,11 +194,11 @@ def refuse_leftovers(folder: Path) -> None:
         ledger = f" --skip-bought {folder / 'ledger.csv'}" if "ledger.csv" in left else ""
         raise RunFolderError(
             f"{folder} holds {' and '.join(left)} of a run, but no journal of what was bought, and starting anew would"
-            f" buy everything again; restore {FILE_NAME} from a backup, or begin another run with --run NAME{ledger}"
+            f" buy everything again; {_way_back(folder)}, or begin another run with --run NAME{ledger}"
         )
 
 
-_LEFTOVERS = ("files", "superseded", "ledger.csv")
+_LEFTOVERS = ("files", "superseded", "ledger.csv", receipts.FILE_NAME)
 
 
 def _holds_something(path: Path) -> bool:

@@ -8,6 +8,7 @@ import sqlite3
 from datetime import datetime
 from decimal import Decimal
 
+from batchgen import receipts
 from batchgen.api import Job
 from batchgen.journal.schema import milliseconds
 from batchgen.journal.values import Attempt, PendingOutput, Work
@@ -15,6 +16,10 @@ from batchgen.records import State, StoredFile
 
 LARGEST_ANSWER = 64 * 1024
 """Bytes of an answer that are kept."""
+
+
+NEW_PURCHASE = "printf('%011x', {at}) || substr(lower(hex(randomblob(5))), 1, 9)"
+"""SQL for the name of a purchase: random, behind its time (milliseconds), so that an index of them grows at its end."""
 
 
 class TransitionError(Exception):
@@ -25,6 +30,8 @@ class Steps:
     """What can happen to an item that is being bought."""
 
     db: sqlite3.Connection
+    lines: list[receipts.Line]
+    """What the receipts are to be told before the commit of it."""
 
     def begin(self, work: Work, account: str, tables: str, now: datetime) -> Attempt:
         """Record the intent to buy: after the commit, and not before, the POST may leave."""
@@ -35,12 +42,19 @@ class Steps:
             " WHERE key = ? RETURNING attempts",
             (work.key,),
         ).fetchone()
-        estimated = _plain(work.item.estimated)
+        estimated, at = receipts.plain(work.item.estimated), milliseconds(now)
         key, purchase = self.db.execute(
             "INSERT INTO attempt (item, number, estimated, account, tables, submitted_at, purchase, reserved)"
-            " VALUES (?, ?, ?, ?, ?, ?, lower(hex(randomblob(8))), ?) RETURNING key, purchase",
-            (work.key, number, estimated, account, tables, milliseconds(now), estimated),
+            f" VALUES (?, ?, ?, ?, ?, ?, {NEW_PURCHASE.format(at='?6')}, ?) RETURNING key, purchase",
+            (work.key, number, estimated, account, tables, at, estimated),
         ).fetchone()
+        item = work.item
+        self.lines.append(
+            receipts.intent(
+                purchase, item=item.id, digest=item.digest, attempt=number, model=item.model, price=item.estimated,
+                reserved=item.estimated, account=account, tables=tables, at=at,
+            )
+        )  # fmt: skip
         return Attempt(
             key, work, State.SUBMITTING, number, work.item.estimated, None, None, account, None, None, 0, purchase
         )
@@ -48,6 +62,7 @@ class Steps:
     def release(self, attempt: Attempt) -> None:
         """Certainly not charged, and worth another try: back to pending. The number stays used."""
         self._drop(attempt, State.SUBMITTING)
+        self.lines.append(receipts.void(attempt.purchase))
 
     def accept(self, attempt: Attempt, job: Job, raw: bytes, now: datetime) -> Attempt:
         """The API accepted and charged it: id, cost and expiry, with the answer's bytes."""
@@ -57,13 +72,14 @@ class Steps:
             (State.SUBMITTING, State.IN_DOUBT),
             State.PROCESSING,
             job_id=job.id,
-            charged=_plain(charged),
+            charged=receipts.plain(charged),
             accepted_at=milliseconds(now),
             expires_at=milliseconds(job.expires_at) if job.expires_at else None,
             error_type=None,
             error_message=None,
             **({"answer": raw[:LARGEST_ANSWER]} if raw else {}),
         )
+        self.lines.append(receipt_of(attempt, job, now))
         return Attempt(
             attempt.key, attempt.work, State.PROCESSING, attempt.number, attempt.estimated, charged, job.id,
             attempt.account, now, job.expires_at, 0, attempt.purchase,
@@ -79,6 +95,7 @@ class Steps:
             error_type=error_type,
             error_message=message,
         )
+        self.lines.append(receipts.ended(attempt.purchase, State.REJECTED, milliseconds(now)))
 
     def doubt(self, attempt: Attempt, reason: str, raw: bytes = b"") -> None:
         """May have been charged: never sent again by itself."""
@@ -91,9 +108,10 @@ class Steps:
             answer=raw[:LARGEST_ANSWER],
         )
 
-    def withdraw(self, attempt: Attempt) -> None:
+    def withdraw(self, attempt: Attempt, now: datetime) -> None:
         """Somebody looked it up: an attempt in doubt was not charged. Back to pending."""
         self._drop(attempt, State.IN_DOUBT)
+        self.lines.append(receipts.settled(attempt.purchase, "not_charged", milliseconds(now)))
 
     def write_off(self, attempt: Attempt, now: datetime) -> None:
         """Somebody looked it up: an attempt in doubt was charged, and its job cannot be found."""
@@ -101,11 +119,12 @@ class Steps:
             attempt,
             (State.IN_DOUBT,),
             State.LOST,
-            charged=_plain(attempt.estimated),
+            charged=receipts.plain(attempt.estimated),
             completed_at=milliseconds(now),
             error_type="lost",
             error_message="charged without a known job id, as settled by hand",
         )
+        self.lines.append(receipts.settled(attempt.purchase, "charged", milliseconds(now), charged=attempt.estimated))
 
     def doubt_interrupted(self) -> int:
         """After a crash: every intent without an answer may have been charged. Return how many there are."""
@@ -123,15 +142,17 @@ class Steps:
             "INSERT INTO output (attempt, number, url) VALUES (?, ?, ?)",
             [(attempt.key, number, url) for number, url in enumerate(job.outputs, 1)],
         )
+        self._tell_end(attempt, State.READY, now, outputs=len(job.outputs))
 
     def fail(self, attempt: Attempt, job: Job, polls: int, took_ms: int, now: datetime) -> None:
         """Failed at the provider, which refunds what it charged (API reference, section 4)."""
         charged = attempt.charged if attempt.charged is not None else Decimal(0)
         self._step(
-            attempt, (State.PROCESSING,), State.FAILED, polls=polls, refunded=_plain(charged),
+            attempt, (State.PROCESSING,), State.FAILED, polls=polls, refunded=receipts.plain(charged),
             refunded_at=milliseconds(now), error_type="generation_failed",
             error_message=job.error or "the provider gave no reason", **_ending(job, took_ms, now),
         )  # fmt: skip
+        self._tell_end(attempt, State.FAILED, now, refunded=charged)
 
     def lose(self, attempt: Attempt, reason: str, now: datetime, *, polls: int | None = None) -> None:
         """Charged, and nothing to show for it."""
@@ -144,6 +165,7 @@ class Steps:
             error_message=reason,
             **({} if polls is None else {"polls": polls}),
         )
+        self._tell_end(attempt, State.LOST, now)
 
     def outputs_left(self, attempt: Attempt) -> list[PendingOutput]:
         """Return the outputs of a ready attempt that are not on disk yet."""
@@ -169,12 +191,28 @@ class Steps:
         )
         if kept.rowcount != 1:
             raise TransitionError(f"attempt {attempt.key} waits for no output {file.output}")
+        self.lines.append(receipts.stored(attempt.purchase, file))
         if self.outputs_left(attempt):
             return False
         self._step(attempt, (State.READY,), State.DONE)
         return True
 
     # ---- inside ----
+
+    def _tell_end(
+        self,
+        attempt: Attempt,
+        state: State,
+        now: datetime,
+        *,
+        refunded: Decimal | None = None,
+        outputs: int | None = None,
+    ) -> None:
+        self.lines.append(
+            receipts.ended(
+                attempt.purchase, state, milliseconds(now), charged=attempt.charged, refunded=refunded, outputs=outputs
+            )
+        )
 
     def _move(self, item: int, before: State, after: State) -> None:
         moved = self.db.execute("UPDATE item SET state = ? WHERE key = ? AND state = ?", (after, item, before))
@@ -203,6 +241,15 @@ class Steps:
             raise TransitionError(f"item {settled[0]} cannot become {after}")
 
 
+def receipt_of(attempt: Attempt, job: Job, now: datetime) -> receipts.Line:
+    """Return the line that says that an attempt was accepted as this job."""
+    return receipts.accepted(
+        attempt.purchase, item=attempt.work.item.id, attempt=attempt.number, job=job.id,
+        charged=attempt.estimated if job.cost is None else job.cost,
+        expires=milliseconds(job.expires_at) if job.expires_at else None, at=milliseconds(now),
+    )  # fmt: skip
+
+
 def _ending(job: Job, took_ms: int, now: datetime) -> dict[str, object]:
     columns: dict[str, object] = {
         "completed_at": milliseconds(job.completed_at or now),
@@ -212,7 +259,3 @@ def _ending(job: Job, took_ms: int, now: datetime) -> dict[str, object]:
     if job.expires_at:
         columns["expires_at"] = milliseconds(job.expires_at)
     return columns
-
-
-def _plain(amount: Decimal) -> str:
-    return format(amount, "f")

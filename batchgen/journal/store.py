@@ -1,15 +1,19 @@
-"""The journal: every step of every purchase, in SQLite.
+"""The journal: every step of every purchase, in SQLite, and told to the receipts before each commit.
 
 Its methods do not commit: `transaction()` does, and a `Recorder` wraps it around them.
 """
 
+import logging
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 
+from batchgen import receipts
+from batchgen.errors import BatchgenError
 from batchgen.journal.reopening import Again, close_others, continues, remember
+from batchgen.journal.replay import UNKNOWN_BODY
 from batchgen.journal.schema import FILE_NAME, open_database, sqlite_errors
 from batchgen.journal.steps import Steps, TransitionError
 from batchgen.journal.values import (
@@ -22,21 +26,42 @@ from batchgen.journal.values import (
     read_attempt,
     read_work,
 )
+from batchgen.journal.witness import Evidence, no_evidence, reconcile, vouch
 from batchgen.records import State
+
+log = logging.getLogger("batchgen")
 
 
 class Journal(Steps):
-    """An open journal; the caller owns the run folder. Not for two threads at the same time."""
+    """An open journal with its receipts; the caller owns the run folder. Not for two threads at the same time."""
 
-    def __init__(self, folder: Path, *, create: bool = False) -> None:
+    def __init__(self, folder: Path, *, create: bool = False, evidence: Evidence = no_evidence) -> None:
+        """Open both and reconcile them, see `batchgen.journal.witness`. Raises RunFolderError, DiskError."""
         self.path = folder / FILE_NAME
+        self.lines = []
         self.db = open_database(self.path, create=create)
+        try:
+            with sqlite_errors(self.path):
+                self.receipts, self.notices = reconcile(self.db, folder, evidence)
+        except BaseException:
+            self.db.close()
+            raise
         self.select(lambda *_: True)
 
     def close(self) -> None:
-        """Close it; SQLite folds the log back into the file."""
-        with sqlite_errors(self.path):
-            self.db.close()
+        """Close both; SQLite folds the log back into the file."""
+        try:
+            self.roll_back()
+            if self.receipts.sync():
+                with self.transaction():
+                    vouch(self.db, self.receipts)
+        except BatchgenError as error:
+            # The next opening reads what the journal could not vouch for.
+            log.warning("the journal could not vouch for its receipts at the end: %s", error)
+        finally:
+            self.receipts.close()
+            with sqlite_errors(self.path):
+                self.db.close()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -60,12 +85,36 @@ class Journal(Steps):
             self.db.execute("BEGIN IMMEDIATE")
 
     def commit(self) -> None:
-        """Make all since `begin_transaction` durable. Raises DiskError; then it is to be rolled back."""
+        """Make all since `begin_transaction` durable, the receipts first: what the journal knows, they know.
+
+        Raises DiskError; then it is to be rolled back.
+        """
+        lines, self.lines = self.lines, []
+        synced = any(line.synced for line in lines)
         with sqlite_errors(self.path):
-            self.db.execute("COMMIT")
+            try:
+                if lines:
+                    self.receipts.append(lines, sync=synced)
+                if synced:
+                    vouch(self.db, self.receipts)
+                self.db.execute("COMMIT")
+            except BaseException:
+                self._void(lines)
+                raise
+
+    def _void(self, lines: Sequence[receipts.Line]) -> None:
+        """Take intents back whose commit has failed: nothing is sent for them."""
+        voids = [receipts.void(line.intent) for line in lines if line.intent]
+        if not voids:
+            return
+        try:
+            self.receipts.append(voids, sync=False)
+        except BatchgenError as error:
+            log.warning("%d intents stand in the receipts although nothing was sent: %s", len(voids), error)
 
     def roll_back(self) -> None:
         """Undo all since `begin_transaction`. SQLite itself has done so after some errors, such as a full disk."""
+        self.lines = []
         if self.db.in_transaction:
             with sqlite_errors(self.path):
                 self.db.execute("ROLLBACK")
@@ -79,6 +128,9 @@ class Journal(Steps):
     def note(self, **facts: str) -> None:
         """Write or replace facts about the folder."""
         self.db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", facts.items())
+        if "api" in facts:
+            known = self.facts()
+            self.lines.append(receipts.bound(known.get("run", ""), known["api"], known.get("account", "")))
 
     # ---- listing ----
 
@@ -242,13 +294,14 @@ _UNLIST = """
 UPDATE item SET listed = NULL WHERE listed IS NOT NULL AND NOT EXISTS
   (SELECT 1 FROM stage.item s WHERE s.id = item.id AND s.digest = item.digest)
 """
-_LIST = """
+_LIST = f"""
 INSERT INTO item (id, digest, model, body, tags, path, source, estimated, inputs, listed)
 SELECT s.id, s.digest, s.model, s.body, s.tags, s.path, s.source, s.estimated, s.inputs, s.position
 FROM stage.item s WHERE true ORDER BY s.position
 ON CONFLICT (id, digest) DO UPDATE SET
   listed = excluded.listed, tags = excluded.tags, path = excluded.path, source = excluded.source,
-  estimated = excluded.estimated
+  estimated = excluded.estimated, body = iif(body = '{UNKNOWN_BODY}', excluded.body, body),
+  inputs = iif(body = '{UNKNOWN_BODY}', excluded.inputs, inputs)
 WHERE (listed, tags, path, source, estimated)
   IS NOT (excluded.listed, excluded.tags, excluded.path, excluded.source, excluded.estimated)
 """

@@ -171,4 +171,4 @@ def settle(journal: Journal, decided: Sequence[tuple[Settlement, Attempt, Job | 
             elif settlement.how is How.CHARGED:
                 journal.write_off(attempt, now)
             else:
-                journal.withdraw(attempt)
+                journal.withdraw(attempt, now)

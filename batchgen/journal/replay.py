@@ -1,0 +1,337 @@
+"""What the receipts say, said to a journal that may know less: each line is taken over unless it is known already.
+
+Lines are matched by purchase, attempt and job id, and one job id is never two charges. Nothing that the journal knows
+is undone but an intent of which the receipts know that it was not charged. Memory does not grow with the lines.
+"""
+
+import hashlib
+import json
+import sqlite3
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from batchgen.records import State
+
+UNKNOWN_BODY = "{}"
+"""The body of an item of which only the receipts know; a manifest that lists it brings the real one."""
+_Content = dict[str, Any]
+_ALONE = "known from the receipts alone: the program ended while the request was on its way"
+_BY_HAND = "charged without a known job id, as settled by hand"
+_TABLES = (  # not in one script, which would commit
+    "CREATE TEMP TABLE alias (purchase TEXT PRIMARY KEY, attempt INTEGER NOT NULL, line TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE TEMP TABLE touched (item INTEGER PRIMARY KEY)",
+    "CREATE TEMP TABLE finished (attempt INTEGER PRIMARY KEY, outputs INTEGER NOT NULL)",
+    "CREATE TEMP TABLE kept (attempt INTEGER, number INTEGER, path, bytes, sha256, PRIMARY KEY (attempt, number))",
+)
+
+
+class Replay:
+    """Takes lines in their order, inside a transaction of the caller; `finish` ends it."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        for statement in _TABLES:
+            db.execute(statement)
+        self._kinds: dict[str, Callable[[_Content], None]] = {
+            "bound": self._bound,
+            "intent": self._intent,
+            "accepted": self._accepted,
+            "void": self._void,
+            "ended": self._ended,
+            "reopened": self._reopened,
+            "stored": self._stored,
+            "settled": self._settled,
+            "renamed": self._renamed,
+        }
+
+    def take(self, kind: str, line: _Content) -> None:
+        """Take over what one line says."""
+        if kind in self._kinds:
+            self._kinds[kind](line)
+
+    def finish(self, is_there: Callable[[str, int, str], bool]) -> Counter[str]:
+        """Give items whose attempts have changed their states, and return how many of these stand how.
+
+        `is_there` says whether a file has length and SHA-256.
+        """
+        self._settle_files(is_there)
+        for (item,) in self._db.execute("SELECT item FROM temp.touched").fetchall():
+            self._part_live_ones(item)
+            self._derive(item)
+        stands = dict(
+            self._db.execute(
+                "SELECT state, COUNT(*) FROM item WHERE key IN (SELECT item FROM temp.touched) GROUP BY state"
+            )
+        )
+        for table in ("alias", "touched", "finished", "kept"):
+            self._db.execute(f"DROP TABLE temp.{table}")
+        return Counter(stands)
+
+    # ---- finding ----
+
+    def _find(self, purchase: str) -> tuple[int, int, str, str | None] | None:
+        """Return key, item, state and job id of the attempt that a purchase is, or None."""
+        row = self._db.execute(
+            "SELECT key, item, state, job_id FROM attempt WHERE purchase = ?1"
+            " UNION ALL SELECT a.key, a.item, a.state, a.job_id FROM temp.alias t JOIN attempt a ON a.key = t.attempt"
+            " WHERE t.purchase = ?1",
+            (purchase,),
+        ).fetchone()
+        return None if row is None else (row[0], row[1], row[2], row[3])
+
+    def _touch(self, item: int) -> None:
+        self._db.execute("INSERT OR IGNORE INTO temp.touched VALUES (?)", (item,))
+
+    def _item(self, item_id: str, digest: str, model: str, price: str) -> int:
+        """Return the key of an item, made without a body where the journal lacks it."""
+        self._db.execute(
+            "INSERT INTO item (id, digest, model, body, tags, path, source, estimated, inputs)"
+            f" VALUES (?, ?, ?, '{UNKNOWN_BODY}', '{{}}', ?, 'receipts.jsonl', ?, '[]') ON CONFLICT DO NOTHING",
+            (item_id, digest, model, item_id, price),
+        )
+        (key,) = self._db.execute("SELECT key FROM item WHERE id = ? AND digest = ?", (item_id, digest)).fetchone()
+        return int(key)
+
+    # ---- the lines ----
+
+    def _bound(self, line: _Content) -> None:
+        facts = {"run": line["bound"], "api": line["api"], "account": line["account"]}
+        self._db.executemany("INSERT OR IGNORE INTO meta VALUES (?, ?)", facts.items())
+
+    def _intent(self, line: _Content) -> None:
+        if self._find(line["intent"]) is not None:
+            return
+        twin = self._db.execute(
+            "SELECT a.key FROM attempt a JOIN item i ON i.key = a.item"
+            " WHERE i.id = ? AND i.digest = ? AND a.number = ?",
+            (line["item"], line["digest"], line["attempt"]),
+        ).fetchone()
+        if twin is not None:
+            # The same purchase under another name, as far as is known; the job id will tell.
+            self._db.execute(
+                "INSERT OR REPLACE INTO temp.alias VALUES (?, ?, ?)", (line["intent"], twin[0], json.dumps(line))
+            )
+        else:
+            self._insert(line, line["attempt"])
+
+    def _insert(self, line: _Content, number: int) -> int:
+        item = self._item(line["item"], line["digest"], line["model"], line["price"])
+        key = self._db.execute(
+            "INSERT INTO attempt (item, number, state, estimated, reserved, account, tables, submitted_at, purchase,"
+            " error_type, error_message) VALUES (?, ?, 'in_doubt', ?, ?, ?, ?, ?, ?, 'in_doubt', ?)",
+            (item, number, line["price"], line["reserved"], line["account"], line["tables"], line["at"],
+             line["intent"], _ALONE),
+        ).lastrowid  # fmt: skip
+        self._touch(item)
+        assert key is not None  # noqa: S101 - for the type checker: an INSERT has a row id
+        return key
+
+    def _accepted(self, line: _Content) -> None:
+        purchase, job = line["accepted"], line["job"]
+        found = self._find(purchase)
+        holder = self._db.execute("SELECT key FROM attempt WHERE job_id = ?", (job,)).fetchone()
+        if holder is not None:
+            if found is not None and found[0] != holder[0] and found[3] is None:
+                self._drop(found[0], found[1])
+            self._alias(purchase, holder[0])
+            return
+        if found is not None and found[3] is not None:
+            # Its namesake in the journal became another job: two purchases, and both were paid.
+            found = self._part(purchase, found)
+        if found is None:
+            self._adopt_unannounced(self._item(line["item"], "", "", line["charged"]), line)
+            return
+        key, item = found[:2]
+        self._db.execute(
+            "UPDATE attempt SET state = 'processing', job_id = ?, charged = ?, told = ?, accepted_at = ?,"
+            " expires_at = ?, error_type = NULL, error_message = NULL WHERE key = ?",
+            (job, line["charged"], line["charged"], line["at"], line.get("expires"), key),
+        )
+        self._touch(item)
+
+    def _alias(self, purchase: str, attempt: int) -> None:
+        if self._db.execute("SELECT 1 FROM attempt WHERE purchase = ?", (purchase,)).fetchone() is None:
+            self._db.execute("INSERT OR REPLACE INTO temp.alias VALUES (?, ?, '')", (purchase, attempt))
+
+    def _part(self, purchase: str, found: tuple[int, int, str, str | None]) -> tuple[int, int, str, str | None] | None:
+        """Give a purchase that was taken for another one an attempt of its own."""
+        row = self._db.execute("SELECT line FROM temp.alias WHERE purchase = ?", (purchase,)).fetchone()
+        if row is None or not row[0]:
+            return None
+        self._db.execute("DELETE FROM temp.alias WHERE purchase = ?", (purchase,))
+        (number,) = self._db.execute("SELECT MAX(number) + 1 FROM attempt WHERE item = ?", (found[1],)).fetchone()
+        self._insert(json.loads(row[0]), number)
+        return self._find(purchase)
+
+    def _adopt_unannounced(self, item: int, line: _Content) -> None:
+        """An acceptance whose intent cannot be read: the money is known, the order is not."""
+        (number,) = self._db.execute(
+            "SELECT COALESCE(MAX(number), 0) + 1 FROM attempt WHERE item = ?", (item,)
+        ).fetchone()
+        self._db.execute(
+            "INSERT INTO attempt (item, number, state, estimated, reserved, charged, told, job_id, account, tables,"
+            " submitted_at, accepted_at, expires_at, purchase)"
+            " VALUES (?, ?, 'processing', ?, ?, ?, ?, ?, '', '', ?, ?, ?, ?)",
+            (item, number, *[line["charged"]] * 4, line["job"], line["at"], line["at"], line.get("expires"),
+             line["accepted"]),
+        )  # fmt: skip
+        self._touch(item)
+
+    def _void(self, line: _Content) -> None:
+        found = self._find(line["void"])
+        if found is not None and found[2] in (State.SUBMITTING, State.IN_DOUBT) and found[3] is None:
+            self._drop(found[0], found[1])
+
+    def _drop(self, key: int, item: int) -> None:
+        self._db.execute("DELETE FROM temp.alias WHERE attempt = ?", (key,))
+        self._db.execute("DELETE FROM attempt WHERE key = ?", (key,))
+        self._touch(item)
+
+    def _ended(self, line: _Content) -> None:
+        found = self._find(line["ended"])
+        if found is None:
+            return
+        key, item, state, job = found
+        after = line["state"]
+        if after == State.REJECTED and job is None and state in (State.SUBMITTING, State.IN_DOUBT):
+            words = ("rejected", "refused for good, as the receipts say")
+        elif state != State.PROCESSING:
+            return
+        elif after == State.READY:
+            self._db.execute("INSERT OR REPLACE INTO temp.finished VALUES (?, ?)", (key, line.get("outputs", 0)))
+            return
+        elif after == State.FAILED:
+            words = ("generation_failed", "failed at the provider, as the receipts say")
+        elif after == State.LOST:
+            words = ("lost", "lost, as the receipts say")
+        else:
+            return
+        self._db.execute(
+            "UPDATE attempt SET state = ?, completed_at = ?, charged = COALESCE(?, charged), refunded = ?,"
+            " refunded_at = CASE WHEN ?4 IS NULL THEN NULL ELSE ?2 END, error_type = ?, error_message = ?"
+            " WHERE key = ?",
+            (after, line["at"], line.get("charged"), line.get("refunded"), *words, key),
+        )
+        self._touch(item)
+
+    def _reopened(self, line: _Content) -> None:
+        found = self._find(line["reopened"])
+        if found is not None and found[2] == State.LOST and found[3] is not None:
+            self._db.execute(
+                "UPDATE attempt SET state = 'processing', completed_at = NULL, error_type = NULL, error_message = NULL"
+                " WHERE key = ?",
+                (found[0],),
+            )
+            self._touch(found[1])
+
+    def _stored(self, line: _Content) -> None:
+        found = self._find(line["stored"])
+        if found is not None and found[2] == State.PROCESSING:
+            self._db.execute(
+                "INSERT OR REPLACE INTO temp.kept VALUES (?, ?, ?, ?, ?)",
+                (found[0], line["output"], line["path"], line["bytes"], line["sha256"]),
+            )
+
+    def _settled(self, line: _Content) -> None:
+        purchase, how = line["settled"], line["how"]
+        found = self._find(purchase)
+        if found is None or found[2] not in (State.SUBMITTING, State.IN_DOUBT) or found[3] is not None:
+            return
+        key, item = found[:2]
+        if how == "not_charged":
+            self._drop(key, item)
+        elif how == "charged":
+            self._db.execute(
+                "UPDATE attempt SET state = 'lost', charged = ?, completed_at = ?, error_type = 'lost',"
+                " error_message = ? WHERE key = ?",
+                (line.get("charged", "0"), line["at"], _BY_HAND, key),
+            )
+            self._touch(item)
+
+    def _renamed(self, line: _Content) -> None:
+        found = self._find(line["renamed"])
+        if found is None:
+            return
+        key, item = found[:2]
+        row = self._db.execute("SELECT id, digest, model, estimated FROM item WHERE key = ?", (item,)).fetchone()
+        if row[0] == line["item"]:
+            return
+        new = self._item(line["item"], row[1], row[2], row[3])
+        taken = self._db.execute(
+            "SELECT 1 FROM attempt WHERE item = ? AND number = ?", (new, line["attempt"])
+        ).fetchone()
+        number = line["attempt"]
+        if taken is not None:
+            (number,) = self._db.execute("SELECT MAX(number) + 1 FROM attempt WHERE item = ?", (new,)).fetchone()
+        self._db.execute("UPDATE attempt SET item = ?, number = ? WHERE key = ?", (new, number, key))
+        self._touch(item)
+        self._touch(new)
+
+    # ---- what follows from them ----
+
+    def _settle_files(self, is_there: Callable[[str, int, str], bool]) -> None:
+        """An attempt all of whose files are there is done, without a question to the provider."""
+        whole = self._db.execute(
+            "SELECT f.attempt, a.item FROM temp.finished f JOIN attempt a ON a.key = f.attempt"
+            " WHERE a.state = 'processing' AND f.outputs > 0"
+            " AND f.outputs = (SELECT COUNT(*) FROM temp.kept k WHERE k.attempt = f.attempt)"
+        ).fetchall()
+        for attempt, item in whole:
+            files = self._db.execute(
+                "SELECT number, path, bytes, sha256 FROM temp.kept WHERE attempt = ? ORDER BY number", (attempt,)
+            ).fetchall()
+            if all(is_there(path, size, sha256) for _, path, size, sha256 in files):
+                self._db.executemany(
+                    "INSERT INTO output (attempt, number, url, path, bytes, sha256) VALUES (?, ?, '', ?, ?, ?)",
+                    [(attempt, *file) for file in files],
+                )
+                self._db.execute("UPDATE attempt SET state = 'done' WHERE key = ?", (attempt,))
+                self._touch(item)
+
+    def _part_live_ones(self, item: int) -> None:
+        """Of two purchases of one item that both are on their way, each needs an item of its own to be collected."""
+        live = self._db.execute(
+            "SELECT key, purchase FROM attempt WHERE item = ? AND state IN ('processing', 'ready', 'in_doubt')"
+            " ORDER BY number DESC",
+            (item,),
+        ).fetchall()
+        for key, purchase in live[1:]:
+            copy = self._db.execute(
+                "INSERT INTO item (id, digest, model, body, tags, path, source, estimated, inputs, state, attempts)"
+                " SELECT id, digest || '~' || ?2, model, body, tags, path || '~' || ?2, source, estimated, inputs,"
+                " (SELECT state FROM attempt WHERE key = ?3), attempts FROM item WHERE key = ?1",
+                (item, purchase[-8:], key),
+            ).lastrowid
+            self._db.execute("UPDATE attempt SET item = ? WHERE key = ?", (copy, key))
+
+    def _derive(self, item: int) -> None:
+        """An item stands as its latest attempt does, or as the one that is still open."""
+        row = self._db.execute(
+            "SELECT state FROM attempt WHERE item = ? ORDER BY state IN ('processing', 'ready', 'in_doubt') DESC,"
+            " number DESC LIMIT 1",
+            (item,),
+        ).fetchone()
+        self._db.execute(
+            "UPDATE item SET state = ?, attempts = MAX(attempts, (SELECT COALESCE(MAX(number), 0) FROM attempt"
+            " WHERE item = ?2)) WHERE key = ?2",
+            (row[0] if row else "pending", item),
+        )
+
+
+def is_stored(folder: Path) -> Callable[[str, int, str], bool]:
+    """Return what says whether a file below the run folder has this length and SHA-256."""
+
+    def check(path: str, size: int, sha256: str) -> bool:
+        try:
+            with (folder / path).open("rb") as file:
+                return (
+                    file.seek(0, 2) == size
+                    and file.seek(0) == 0
+                    and hashlib.file_digest(file, "sha256").hexdigest() == sha256
+                )
+        except OSError:
+            return False  # what is not there is fetched again
+
+    return check
