@@ -209,7 +209,8 @@ def read_job(raw: bytes) -> Job:
     type reads as None. Raises `Unreadable`.
     """
     try:
-        answer = _DECODER.decode(raw.decode())
+        # RFC 8259, section 8.1, allows a reader to pass over a byte order mark.
+        answer = _DECODER.decode(raw.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise Unreadable("the answer is not JSON") from error
     if not isinstance(answer, dict):

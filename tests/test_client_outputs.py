@@ -135,6 +135,13 @@ async def test_a_poll_that_trickles_ends() -> None:
         assert isinstance(await api.poll("job-1"), Unavailable)
 
 
+async def test_a_redirected_poll_says_where_to() -> None:
+    script = answering(http(301, b"", "Location: https://www.example/x?y"))
+    async with raw_server(script) as server, client(server.url) as api:
+        answer = await api.poll("job-1")
+    assert answer == Unavailable("HTTP 301: the API redirects to https://www.example; check --base-url")
+
+
 async def test_out_of_reach() -> None:
     async with client(f"http://127.0.0.1:{unused_port()}") as api:
         answer = await api.poll("job-1")
@@ -298,7 +305,7 @@ async def test_silence_ends_a_download() -> None:
         await peer.silence()
 
     async with raw_server(stalls) as server, client(server.url) as api, asyncio.timeout(5):
-        with pytest.raises(OutputError, match="after 4 bytes: silence for too long"):
+        with pytest.raises(OutputError, match="after 4 bytes: nothing came in time"):
             await fetch(api, f"{server.url}/f")
 
 
@@ -464,6 +471,8 @@ def test_own_origin() -> None:
         "https://api18.dev.evil.test/",
     ):
         assert not addresses.is_own(addresses.output(other))
+    local = Addresses(parse_base_url("http://127.0.0.1:8443"))
+    assert not local.is_own(local.output("https://127.0.0.1:8443/v1/files/x")), "another scheme is another origin"
     assert str(addresses.post("/v1/generate", wait=False)) == "https://api18.dev/v1/generate"
 
 

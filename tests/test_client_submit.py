@@ -33,7 +33,7 @@ from batchgen.client import HttpApi, Limits
 from batchgen.errors import UsageError
 
 KEY = "api18_canary0123456789"
-QUICK = Limits(connect=0.4, submit_idle=0.4, poll=0.6, output_idle=0.4)
+QUICK = Limits(connect=0.4, submit_idle=0.4, answer=0.4, poll=0.6, output_idle=0.4)
 JOB = {"id": "job-1", "status": "processing", "cost_usd": 0.30, "model": "m"}
 JOB_BYTES = json.dumps(JOB).encode()
 BODY = '{"model":"m","prompt":"mug ☕"}'
@@ -269,6 +269,61 @@ async def test_a_whole_job_before_the_break_is_accepted() -> None:
         answer, _ = await submit(each)
         # A reset may overtake the bytes before it; then nothing was read and nothing is known.
         assert isinstance(answer, Accepted) or (each is script and isinstance(answer, Unclear))
+
+
+@pytest.mark.parametrize("begun", [b"", JOB_BYTES[:-1]])
+async def test_an_answer_that_trickles_is_in_doubt_in_the_end(begun: bytes) -> None:
+    async with asyncio.timeout(5):
+        answer, _ = await submit(trickling(begun))
+    assert isinstance(answer, Unclear)
+    assert "TimeoutError" in answer.reason
+    assert answer.raw.startswith(begun)
+
+
+async def test_a_whole_job_before_a_trickle_is_accepted() -> None:
+    async with asyncio.timeout(5):
+        answer, _ = await submit(trickling(JOB_BYTES))
+    assert isinstance(answer, Accepted)
+    assert answer.job.id == "job-1"
+
+
+def trickling(begun: bytes) -> Script:
+    """The head of an answer, what is given of its body, and then a blank now and then, for ever."""
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(http(202, begun, length=10_000))
+        while True:
+            await asyncio.sleep(0.05)
+            await peer.send(b" ")
+
+    return script
+
+
+async def test_a_job_behind_a_byte_order_mark_is_accepted() -> None:
+    answer, _ = await submit(answering(http(202, b"\xef\xbb\xbf" + JOB_BYTES)))
+    assert isinstance(answer, Accepted)
+    assert answer.raw == b"\xef\xbb\xbf" + JOB_BYTES
+
+
+@pytest.mark.parametrize(
+    ("location", "told"),
+    [
+        ("https://www.api18.dev/v1/generate?token=geheim", "https://www.api18.dev"),
+        ("https://user:geheim@gateway.example:8443/x#y", "https://gateway.example:8443"),
+        (f"https://{KEY}.example/geheim", f"https://{'*' * len(KEY)}.example"),
+        ("https://\u202eb.example/", "an address that cannot be read"),
+        ("/v2/geheim", "another address of the same server"),
+        ("https://[geheim", "an address that cannot be read"),
+    ],
+)
+async def test_a_redirected_post_says_where_to(location: str, told: str) -> None:
+    answer, server = await submit(answering(http(308, b"", f"Location: {location}")))
+    assert isinstance(answer, Unclear)
+    assert f"redirects to {told}" in answer.reason
+    assert "check --base-url" in answer.reason
+    assert not [word for word in ("geheim", KEY, "\u202e") if word in answer.reason]
+    assert len(server.received) == 1
 
 
 async def test_an_answer_before_the_body_is_read_counts() -> None:

@@ -141,6 +141,18 @@ class Addresses:
         return self._local
 
 
+def redirect_in_words(location: str, before: URL) -> str:
+    """Return where a redirect of `before` leads, without path and query: either may hold what opens a door."""
+    try:
+        url = URL(location)
+        host, port = url.host, url.explicit_port
+    except ValueError:
+        return "an address that cannot be read"
+    if not url.absolute or _origin(url) == _origin(before):
+        return "another address of the same server"
+    return f"{url.scheme}://{host or ''}{'' if port is None else f':{port}'}"
+
+
 def _origin(url: URL) -> tuple[str, str, int | None]:
     # `raw_host` is what aiohttp connects to.
     return url.scheme, (url.raw_host or "").lower(), url.port

@@ -1,10 +1,11 @@
-"""What an answer of the API means, as pure functions from status, headers and bytes to the values of `batchgen.api`.
+"""What an answer of the API means, as pure functions from what came back to the values of `batchgen.api`.
 
 The API reference, sections 5 and 9, says what answers exist. Whatever it does not promise to be uncharged is `Unclear`.
 """
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
@@ -28,6 +29,22 @@ from batchgen.api import (
 )
 from batchgen.text import printable
 
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back for one request. Stars stand wherever the server repeated the key."""
+
+    status: int
+    raw: bytes
+    """The body, bounded."""
+    cut: str | None = None
+    """Why `raw` may not be the whole of it."""
+    retry_after: float | None = None
+    """Seconds, where the answer named them."""
+    redirect: str | None = None
+    """Where a redirect leads, in words."""
+
+
 _SECONDS = re.compile(r"\d{1,9}")
 _REMEMBERED = 1024
 _LONGEST_REMEMBERED = 4096
@@ -41,15 +58,16 @@ def without_key(raw: bytes, key: str, *, cut: bool) -> bytes:
     return raw[: len(raw) - begun] + b"*" * begun
 
 
-def submit_answer(status: int, headers: Mapping[str, str], raw: bytes, cut: str | None, now: datetime) -> SubmitAnswer:
-    """Return what the answer to a create call means. `cut` says why `raw` may not be the whole of it."""
+def submit_answer(reply: Reply) -> SubmitAnswer:
+    """Return what the answer to a create call means."""
+    status = reply.status
     if 200 <= status <= 299:
         try:
             # Bytes that were cut off behind a whole JSON object still name the job, and a known job is never in doubt.
-            return Accepted(read_job(raw), raw)
+            return Accepted(read_job(reply.raw), reply.raw)
         except Unreadable as error:
-            return Unclear(f"HTTP {status}, but {cut or error}", raw)
-    error_type, message = _error(status, raw)
+            return Unclear(f"HTTP {status}, but {reply.cut or error}", reply.raw)
+    error_type, message = _error(reply)
     if status == 400 or (status == 404 and error_type == "model_not_found"):
         # Also a 400 in another form, from a proxy: by RFC 9110, section 15.5.1, the request was not processed. It is
         # not sent again by itself either way. Any other 404 is not documented for this call, so it promises nothing.
@@ -59,29 +77,28 @@ def submit_answer(status: int, headers: Mapping[str, str], raw: bytes, cut: str 
     if status == 402:
         return NoBalance(error_type, message)
     if status == 429 or (status == 502 and error_type == "generation_unavailable"):
-        return Busy(error_type, message, retry_after(headers, now))
-    return Unclear(f"HTTP {status}: {message}", raw)
+        return Busy(error_type, message, reply.retry_after)
+    return Unclear(f"HTTP {status}: {message}", reply.raw)
 
 
-def poll_answer(  # noqa: PLR0917 - the parts of one answer, as in `submit_answer`
-    job_id: str, status: int, headers: Mapping[str, str], raw: bytes, cut: str | None, now: datetime
-) -> PollAnswer:
+def poll_answer(job_id: str, reply: Reply) -> PollAnswer:
     """Return what the answer to `GET /v1/jobs/{job_id}` means; 202 is taken for the 200 of a job that is not done."""
+    status, raw = reply.status, reply.raw
     if status in (200, 202):
         try:
             # Most answers say again what the last one said: the job is not done.
             job = _job_seen(raw) if len(raw) <= _LONGEST_REMEMBERED else read_job(raw)
         except Unreadable as error:
-            return Unavailable(f"HTTP {status}, but {cut or error}")
+            return Unavailable(f"HTTP {status}, but {reply.cut or error}")
         if job.id != job_id:
             return Unavailable("the answer is about another job")
         return Found(job)
-    error_type, message = _error(status, raw)
+    error_type, message = _error(reply)
     if status == 404 and error_type == "job_not_found":
         return Unknown(message)
     if status == 401:
         return Unauthorized(error_type, message)
-    return Unavailable(f"HTTP {status}: {message}", retry_after(headers, now))
+    return Unavailable(f"HTTP {status}: {message}", reply.retry_after)
 
 
 @lru_cache(maxsize=_REMEMBERED)
@@ -89,9 +106,9 @@ def _job_seen(raw: bytes) -> Job:
     return read_job(raw)
 
 
-def error_message(status: int, raw: bytes) -> str:
+def error_message(reply: Reply) -> str:
     """Return an error answer's message, fit for a terminal."""
-    return _error(status, raw)[1]
+    return _error(reply)[1]
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
@@ -111,9 +128,10 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     return max(0.0, (moment - now).total_seconds())
 
 
-def _error(status: int, raw: bytes) -> tuple[str, str]:
+def _error(reply: Reply) -> tuple[str, str]:
     try:
-        error_type, message = read_error(raw)
+        error_type, message = read_error(reply.raw)
     except Unreadable as error:
-        return f"http_{status}", str(error)
+        told = str(error) if reply.redirect is None else f"the API redirects to {reply.redirect}; check --base-url"
+        return f"http_{reply.status}", told
     return printable(error_type, 100), printable(message)

@@ -1,7 +1,6 @@
 """The API over HTTP with aiohttp. Its exceptions end here: none of their texts is passed on, for they carry addresses
 and request headers, and each is raised or answered `from None`, so that no traceback shows them either."""
 
-import asyncio
 import re
 import ssl
 from collections.abc import AsyncGenerator
@@ -26,8 +25,9 @@ from batchgen.api import (
     Unavailable,
     Unclear,
 )
-from batchgen.client.addresses import Addresses, PublicResolver, parse_base_url
-from batchgen.client.answers import error_message, poll_answer, submit_answer, without_key
+from batchgen.client.addresses import Addresses, PublicResolver, parse_base_url, redirect_in_words
+from batchgen.client.answers import Reply, error_message, poll_answer, retry_after, submit_answer, without_key
+from batchgen.client.patience import Limit, Patience
 from batchgen.clock import UtcNow, utc_now
 from batchgen.errors import UsageError
 from batchgen.text import printable
@@ -50,7 +50,9 @@ class Limits:
     connect: float = 10.0
     """For DNS, connection and TLS together."""
     submit_idle: float = 120.0
-    """Silence while a POST is sent or answered; there is no limit on the whole."""
+    """From the moment at which a POST leaves until its answer begins, whatever the peer takes or says meanwhile."""
+    answer: float = 120.0
+    """For the whole body of an answer that has begun: each byte may come late, all of them together may not."""
     poll: float = 60.0
     """For a whole poll."""
     output_idle: float = 60.0
@@ -61,15 +63,20 @@ class Limits:
     """A download must bring `slow_bytes` in each such stretch of waiting, lest a trickle last for ever."""
     slow_bytes: int = 60 * 4096
 
+    @property
+    def beat(self) -> float:
+        """How late a limit may be noticed: little beside the shortest of them."""
+        return min(1.0, min(self.submit_idle, self.answer, self.poll, self.output_idle) / 16)
+
 
 class _Sending:
     """What is known about one POST on its way out."""
 
-    __slots__ = ("headers_left", "stalled")
+    __slots__ = ("headers_left", "limit")
 
-    def __init__(self, stalled: asyncio.Timeout) -> None:
+    def __init__(self, limit: Limit) -> None:
         self.headers_left = False
-        self.stalled = stalled
+        self.limit = limit
 
 
 class HttpApi:
@@ -95,6 +102,7 @@ class HttpApi:
         self._key = key
         self._limits = limits = limits or Limits()
         self._now = now
+        self._patience = Patience(limits.beat)
         self._trust = tls or True
         own = {
             "Authorization": f"Bearer {key}",
@@ -108,35 +116,25 @@ class HttpApi:
         self._posts = self._session(
             aiohttp.TCPConnector(limit=0, force_close=True, ssl=self._trust),
             own | {"Content-Type": "application/json"},
-            aiohttp.ClientTimeout(total=None, connect=limits.connect, sock_read=limits.submit_idle),
             _sending_trace(limits.submit_idle),
         )
-        self._gets = self._session(
-            aiohttp.TCPConnector(limit=0, ssl=self._trust),
-            own,
-            aiohttp.ClientTimeout(total=limits.poll, connect=limits.connect),
-        )
-        self._output_timeout = aiohttp.ClientTimeout(total=None, connect=limits.connect, sock_read=limits.output_idle)
+        self._gets = self._session(aiohttp.TCPConnector(limit=0, ssl=self._trust), own)
         # Other origins get a session that never knew the key.
         self._files = self._session(
             aiohttp.TCPConnector(
                 limit=0, ssl=self._trust, resolver=None if self._addresses.local else PublicResolver()
             ),
             {"Accept-Encoding": "identity", "User-Agent": own["User-Agent"]},
-            self._output_timeout,
         )
 
-    @staticmethod
     def _session(
-        connector: aiohttp.TCPConnector,
-        headers: dict[str, str],
-        timeout: aiohttp.ClientTimeout,
-        *traces: aiohttp.TraceConfig,
+        self, connector: aiohttp.TCPConnector, headers: dict[str, str], *traces: aiohttp.TraceConfig
     ) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
             connector=connector,
             headers=headers,
-            timeout=timeout,
+            # All that comes behind the connection is bounded by `Patience`.
+            timeout=aiohttp.ClientTimeout(total=None, connect=self._limits.connect),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
             trace_configs=list(traces),
@@ -145,19 +143,16 @@ class HttpApi:
     async def submit(self, body: str, endpoint: str, *, wait: bool) -> SubmitAnswer:
         """POST `body` to `endpoint` once, exactly as given. See `batchgen.api.Api`."""
         url = self._addresses.post(endpoint, wait=wait)
-        # The read timeout starts when the body is written; this one covers a peer that takes no more of it. It ends
-        # with the head of the answer, and interim answers (1xx) do not extend it.
-        stalled = asyncio.timeout(None)
-        sending = _Sending(stalled)
+        sending = _Sending(self._patience.limit())
         answer: SubmitAnswer | None = None
         try:
             async with (
-                stalled,
+                sending.limit,
                 self._posts.post(url, data=body.encode(), allow_redirects=False, trace_request_ctx=sending) as response,
             ):
-                stalled.reschedule(None)
-                raw, cut = await self._read(response)
-                answer = submit_answer(response.status, response.headers, raw, cut, self._now())
+                sending.limit.start(None)
+                answer = submit_answer(await self._reply(response))
+                sending.limit.start(self._limits.connect)
         except _WIRE_ERRORS as error:
             # What breaks while the connection is being closed takes nothing from an answer that is already here.
             return answer or _unanswered(error, sending)
@@ -169,9 +164,11 @@ class HttpApi:
         A kept connection that the server has closed meanwhile counts for nothing: aiohttp replaces it, once, for a GET.
         """
         try:
-            async with self._gets.get(self._addresses.job(job_id), allow_redirects=False) as response:
-                raw, cut = await self._read(response)
-                return poll_answer(job_id, response.status, response.headers, raw, cut, self._now())
+            async with (
+                self._patience.limit(self._limits.poll),
+                self._gets.get(self._addresses.job(job_id), allow_redirects=False) as response,
+            ):
+                return poll_answer(job_id, await self._reply(response))
         except _WIRE_ERRORS as error:
             return Unavailable(_explain(error), reached=not isinstance(error, _NO_CONNECTION))
 
@@ -190,29 +187,42 @@ class HttpApi:
         """Close all connections."""
         for session in (self._posts, self._gets, self._files):
             await session.close()
+        self._patience.stop()
 
-    async def _read(self, response: aiohttp.ClientResponse) -> tuple[bytes, str | None]:
-        """Return the answer's bytes, bounded, and why they may not be all; what is beyond the bound is never read.
+    async def _reply(self, response: aiohttp.ClientResponse) -> Reply:
+        """Read an answer. Its body is bounded in bytes and in time, and what is beyond that is never read.
 
-        A server may repeat the request, key and all: stars stand in the key's place, before anybody sees the bytes.
+        A server may repeat the request, key and all: stars stand in the key's place, before anybody sees it.
         """
         raw, cut = bytearray(), None
         try:
-            while not response.content.at_eof():
-                raw += await response.content.readany()
-                if len(raw) > self._limits.answer_bytes:
-                    response.close()
-                    cut = "the answer is too long"
-                    break
+            async with self._patience.limit(self._limits.answer):
+                while not response.content.at_eof():
+                    raw += await response.content.readany()
+                    if len(raw) > self._limits.answer_bytes:
+                        response.close()
+                        cut = "the answer is too long"
+                        break
         except _WIRE_ERRORS as error:
             cut = f"the answer broke off: {_explain(error)}"
-        return without_key(bytes(raw), self._key, cut=cut is not None)[: self._limits.answer_bytes], cut
+            response.close()
+        location = response.headers.get("Location") if response.status in _REDIRECTS else None
+        return Reply(
+            response.status,
+            without_key(bytes(raw), self._key, cut=cut is not None)[: self._limits.answer_bytes],
+            cut,
+            retry_after(response.headers, self._now()),
+            None if location is None else self._in_words(redirect_in_words(location, response.url)),
+        )
 
     def _host(self, url: URL) -> str:
-        # Never the whole address: a signature in it opens the file to whoever reads the log. A redirect may put the key
-        # into the host, in any case of letters.
-        host = re.sub(re.escape(self._key), lambda found: "*" * len(found[0]), url.host or "", flags=re.IGNORECASE)
-        return printable(host, 100)
+        # Never the whole address: a signature in it opens the file to whoever reads the log.
+        return self._in_words(url.host or "")
+
+    def _in_words(self, address: str) -> str:
+        # A redirect may put the key into the host, in any case of letters.
+        shown = re.sub(re.escape(self._key), lambda found: "*" * len(found[0]), address, flags=re.IGNORECASE)
+        return printable(shown, 100)
 
     async def _follow(self, url: str) -> aiohttp.ClientResponse:
         """Return the answer with the file, after at most `redirects` hops, each of them checked."""
@@ -234,21 +244,16 @@ class HttpApi:
     async def _get(self, url: URL) -> aiohttp.ClientResponse:
         session = self._gets if self._addresses.is_own(url) else self._files
         try:
-            return await session.get(
-                url,
-                headers={"Accept": "*/*"},
-                allow_redirects=False,
-                timeout=self._output_timeout,
-                read_bufsize=_BUFFER,
-            )
+            async with self._patience.limit(self._limits.connect + self._limits.output_idle):
+                return await session.get(url, headers={"Accept": "*/*"}, allow_redirects=False, read_bufsize=_BUFFER)
         except _WIRE_ERRORS as error:
             raise OutputError(f"{self._host(url)}: {_explain(error)}") from None
 
     async def _refusal(self, response: aiohttp.ClientResponse, url: URL) -> OutputError:
         own = self._addresses.is_own(url)
-        raw, _ = await self._read(response)
+        reply = await self._reply(response)
         # Only the API's own words are worth showing; a storage server's page is not.
-        detail = f": {error_message(response.status, raw)}" if own else ""
+        detail = f": {error_message(reply)}" if own else ""
         message = f"{self._host(url)}: HTTP {response.status}{detail}"
         if response.status == 404:
             return OutputMissing(message)
@@ -260,21 +265,21 @@ class HttpApi:
 
     async def _chunks(self, response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
         """Yield the body. Raises OutputError when it breaks off, trickles, or grows beyond the bound."""
-        time = asyncio.get_running_loop().time
         total = recent = 0
         waited = 0.0
         while True:
-            begun = time()
             try:
-                chunk = await response.content.readany()
+                async with self._patience.limit(self._limits.output_idle):
+                    begun = self._patience.time()
+                    chunk = await response.content.readany()
+                    # Only waiting counts: a slow disk is not the server's fault.
+                    waited += self._patience.time() - begun
             except _WIRE_ERRORS as error:
                 raise OutputError(
                     f"{self._host(response.url)}: broke off after {total} bytes: {_explain(error)}"
                 ) from None
             if not chunk:
                 return
-            # Only waiting counts: a slow disk is not the server's fault.
-            waited += time() - begun
             total += len(chunk)
             recent += len(chunk)
             if total > self._limits.output_bytes:
@@ -293,7 +298,7 @@ def _sending_trace(idle: float) -> aiohttp.TraceConfig:
         # Called just before the headers are handed to the transport, never after (aiohttp/http_writer.py).
         sending: _Sending = context.trace_request_ctx
         sending.headers_left = True
-        sending.stalled.reschedule(asyncio.get_running_loop().time() + idle)
+        sending.limit.start(idle)
 
     trace = aiohttp.TraceConfig()
     trace.on_request_headers_sent.append(headers_leave)
@@ -326,8 +331,7 @@ def _explain(error: Exception) -> str:
 # The special ones first: each is a kind of a later one.
 _IN_WORDS: tuple[tuple[type[Exception], str], ...] = (
     (aiohttp.ConnectionTimeoutError, "no connection in time"),
-    (aiohttp.ServerTimeoutError, "silence for too long"),
-    (TimeoutError, "no answer in time"),
+    (TimeoutError, "nothing came in time"),
     (aiohttp.ServerDisconnectedError, "the server closed the connection"),
     (aiohttp.ClientConnectorDNSError, "the name is not known"),
     (aiohttp.ClientConnectorCertificateError, "the certificate is not trusted"),
