@@ -253,9 +253,16 @@ def test_too_many_anchors(parser: Parser, tmp_path: Path) -> None:
 
 
 @both
-@pytest.mark.parametrize(("begin", "end"), [("[", "]"), ("{k: ", "}")])
-def test_too_deep(begin: str, end: str, parser: Parser, tmp_path: Path) -> None:
-    refused_quickly(tmp_path / "m.yaml", f"a: {begin * 5000}x{end * 5000}\n", "nested more than 64 levels deep", parser)
+@pytest.mark.parametrize(
+    ("before", "begin", "after"),
+    [
+        ("", "[", "]"), ("", "{k: ", "}"), ("", "[{k: ", "}]"), ("", "{? ", "}"), ("", "[", ""),
+        ("\n  ", "- ", ""), ("\n  ", "? ", ""),
+    ],
+)  # fmt: skip
+def test_too_deep(before: str, begin: str, after: str, parser: Parser, tmp_path: Path) -> None:
+    text = f"a: {before}{begin * 5000}x{after * 5000}\n"
+    refused_quickly(tmp_path / "m.yaml", text, "nested more than 64 levels deep", parser)
 
 
 @pytest.mark.parametrize("begin", ["a: ", 'a: "', "a: |\n  ", "# ", "a: &"])

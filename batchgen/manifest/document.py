@@ -28,14 +28,12 @@ from yaml.reader import Reader as YamlReader
 from yaml.reader import ReaderError
 from yaml.scanner import Scanner
 
-from batchgen.manifest.nodes import Anchors, List, Map, TooMuchError
+from batchgen.manifest.nodes import MAX_DEPTH, TOO_DEEP, Anchors, List, Map, TooMuchError
 from batchgen.manifest.problems import BrokenOffError, Mark, Problems
 from batchgen.manifest.reader import Reader, UnfitError, first_control, line_of, restore
 from batchgen.manifest.syntax import explained
 from batchgen.manifest.values import Real, core_value
 from batchgen.text import printable
-
-MAX_DEPTH = 64
 
 _MAY_BE_NO_TEXT = frozenset("0123456789+-.~nNtTfF")
 _NAMES_KEPT = 1_000
@@ -126,7 +124,7 @@ class Document:
     def _top(self, streamed: str) -> Iterator[tuple[str, Mark, Any, Mark]]:
         top = Map(self._root().start_mark)
         while type(event := self._next()) is not MappingEndEvent:
-            key, value_event = self._key(event), self._next()
+            key, value_event = self._key(event, 1), self._next()
             fresh = key is not None and self._is_new(top, key, event)
             begins_list = type(value_event) is SequenceStartEvent
             if fresh and key == streamed and begins_list:
@@ -174,7 +172,7 @@ class Document:
             return self._alias(event)
         else:
             if depth > MAX_DEPTH:
-                raise self._problems.broken_off(event.start_mark, f"nested more than {MAX_DEPTH} levels deep")
+                raise self._problems.broken_off(event.start_mark, TOO_DEEP)
             if event.tag not in (None, "!", f"{_TAG}map" if kind is MappingStartEvent else f"{_TAG}seq"):
                 self._bad_tag(event)
             value = self._map(event, depth + 1) if kind is MappingStartEvent else self._list(depth + 1)
@@ -200,7 +198,7 @@ class Document:
                 break
             self._last = event
             if key is None:
-                key = self._key(event)
+                key = self._key(event, depth)
             value_event = get()
             reader.quiet = 0
             if type(value_event) is not ScalarEvent or value_event.anchor is not None:
@@ -233,9 +231,9 @@ class Document:
             result.events.append(event)
         return result
 
-    def _key(self, event: Any) -> str | None:
+    def _key(self, event: Any, depth: int) -> str | None:
         """Return a key; None, with the problem noted, where it is no text."""
-        key = self._scalar(event) if type(event) is ScalarEvent and event.anchor is None else self._node(event, 1)
+        key = self._scalar(event) if type(event) is ScalarEvent and event.anchor is None else self._node(event, depth)
         if type(key) is str:
             usual = type(event) is ScalarEvent and event.implicit[0] and event.tag is None and not self._reader.hidden
             if usual and len(self._names) < _NAMES_KEPT:

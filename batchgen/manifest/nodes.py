@@ -4,6 +4,8 @@ from typing import Any
 
 from batchgen.manifest.problems import Mark
 
+MAX_DEPTH = 64
+TOO_DEEP = f"nested more than {MAX_DEPTH} levels deep"
 MAX_ANCHORS = 10_000
 MAX_EXPANDED = 1_000_000
 """Nodes that aliases may add to what is written; ten for each character read are allowed besides."""

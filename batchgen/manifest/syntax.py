@@ -5,6 +5,7 @@ from typing import Any
 
 import yaml
 
+from batchgen.manifest.nodes import TOO_DEEP
 from batchgen.manifest.problems import Mark, lines_of
 from batchgen.text import printable
 
@@ -27,6 +28,7 @@ _IN_PLAIN_WORDS = {
     "found unknown escape character": "an escape that YAML does not know; in double quotes a backslash is written \\\\",
     "did not find expected hexdecimal number": "an escape without its hexadecimal digits",
     "found a tab character": "tabs cannot indent; use blanks",
+    "exceeded maximum nesting depth": TOO_DEEP,  # libyaml from 0.2.6 on has a bound of its own, at a thousand
     "found undefined tag handle": "a tag that YAML does not know; remove it",
 }
 _NO_START = {
