@@ -47,4 +47,4 @@ check: .venv/.stamp
 	$(BIN)/mypy
 
 clean:
-	rm -rf .venv .venv-fast output/quickstart
+	rm -rf .venv .venv-fast output/quickstart output/quickstart.simulated

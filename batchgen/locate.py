@@ -16,7 +16,13 @@ VARIABLE = "BATCHGEN_OUTPUT"
 RUN_MARK = "journal.sqlite3"
 """A folder that holds a file of this name is a run's; `batchgen.journal` writes it."""
 _FOLDER_NAME = "output"
-_RUN_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_SIMULATED = ".simulated"
+_RUN_NAME = re.compile(rf"[a-z0-9][a-z0-9._-]{{0,63}}({re.escape(_SIMULATED)})?")
+
+
+def simulated_name(name: str) -> str:
+    """Return the name of the run folder in which `--simulate` tries out the run `name`, apart from real purchases."""
+    return f"{name}{_SIMULATED}"
 
 
 def output_folder(manifest: Path | None, option: str | None, environment: Mapping[str, str]) -> Path:
@@ -60,10 +66,10 @@ def run_folder(manifest: Path, name: str, option: str | None, environment: Mappi
     an `output` folder or a `.git` that was made since then would hide what was bought.
     """
     output = output_folder(manifest, option, environment)
-    if not (option or environment.get(VARIABLE) or _is_run(output / name)):
+    if not (option or environment.get(VARIABLE) or is_run(output / name)):
         for folder in output.parent.parents:
             other = folder / _FOLDER_NAME
-            if _is_run(other / name):
+            if is_run(other / name):
                 raise UsageError(
                     f"this manifest's output folder is {output}, but a run {name} lies in {other}: to go on with that"
                     f" one give --output {other}, to begin anew --output {output}"
@@ -74,24 +80,27 @@ def run_folder(manifest: Path, name: str, option: str | None, environment: Mappi
 def find_run(text: str, option: str | None, environment: Mapping[str, str], name_of: Callable[[Path], str]) -> Path:
     """Return the run folder that `text` means: its own path, its manifest, or its name within the output folder.
 
-    `name_of` reads a manifest's name and raises a UsageError of its own. Raises RunFolderError for a folder that is
-    not a run's, UsageError with a suggestion where there is nothing.
+    A manifest or a name of which there is only a simulated run means that one. `name_of` reads a manifest's name and
+    raises a UsageError of its own. Raises RunFolderError for a folder that is not a run's, UsageError with a suggestion
+    where there is nothing.
     """
     path = Path(text)
     if path.is_file():
         name = name_of(path)
         folder = run_folder(path, name, option, environment)
-        if _is_run(folder):
-            return folder
+        for known in (folder, folder.with_name(simulated_name(name))):
+            if is_run(known):
+                return known
         raise UsageError(
             f"{printable(text)} has not been run yet: there is no {folder}; start it with batchgen run"
             f"{_suggestion(name, folder.parent)}"
         )
-    if _is_run(path):
+    if is_run(path):
         return path
     output = output_folder(None, option, environment)
-    if _RUN_NAME.fullmatch(text) and _is_run(output / text):
-        return output / text
+    for name in (text, simulated_name(text)):
+        if _RUN_NAME.fullmatch(name) and is_run(output / name):
+            return output / name
     if path.is_dir():
         raise RunFolderError(f"{printable(text)} is no run folder: it has no {RUN_MARK}")
     raise UsageError(
@@ -99,13 +108,14 @@ def find_run(text: str, option: str | None, environment: Mapping[str, str], name
     )
 
 
-def _is_run(folder: Path) -> bool:
+def is_run(folder: Path) -> bool:
+    """Whether a folder is a run's."""
     return (folder / RUN_MARK).is_file()
 
 
 def _suggestion(name: str, output: Path) -> str:
     try:
-        runs = [folder.name for folder in output.iterdir() if _is_run(folder)]
+        runs = [folder.name for folder in output.iterdir() if is_run(folder)]
     except OSError:
         return ""  # no folder, no suggestion
     near = difflib.get_close_matches(name, runs, n=3)

@@ -8,11 +8,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
+from unicodedata import normalize
 
 from batchgen.errors import UsageError
 
 RUN_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 """What a run may be called; it names a folder."""
+
+
+def fit_run_name(text: str) -> str:
+    """Return `text` made fit for the name of a run; empty where nothing of it can stay."""
+    plain = normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9._-]+", "-", plain).lstrip("._-")[:64].rstrip("-.")
+
 
 SHORTEST_POLL = 0.01
 """Seconds; the provider asks for 2 to 5 (API reference, section 4), less makes sense against the simulator only."""

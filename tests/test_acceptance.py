@@ -236,7 +236,8 @@ def test_real_money_wants_consent_and_never_mixes_with_pretend(tmp_path: Path) -
     assert refused.returncode == 2
     assert "neither max_cost nor budget" in error_of(refused)
     assert not (tmp_path / "output").exists()
-    assert batchgen("run", path, "--simulate", "--quiet", "--poll-min", "0.1", cwd=tmp_path).returncode == 0
+    tried = ("run", path, "--simulate", "--run", "job", "--quiet", "--poll-min", "0.1")
+    assert batchgen(*tried, cwd=tmp_path).returncode == 0
     mixed = batchgen("run", path, "--base-url", "http://127.0.0.1:9", "--max-cost", 5, cwd=tmp_path)
     assert mixed.returncode == 6
     assert "never mix" in error_of(mixed)
@@ -249,7 +250,7 @@ def test_the_quickstart_runs_with_all_models_and_its_files_open(tmp_path: Path) 
     path = ROOT / "manifests" / "quickstart.yaml"
     result = batchgen("run", path, "--simulate", "--json", "--quiet", "--output", tmp_path, cwd=tmp_path, key=None)
     assert result.returncode == 0, result.stderr
-    folder = tmp_path / "quickstart"
+    folder = tmp_path / "quickstart.simulated"
     rows = ledger(folder)
     assert len({row["model"] for row in rows}) == 7
     for row in rows:

@@ -1,5 +1,6 @@
 """`batchgen init`: write a starter manifest."""
 
+import os
 from pathlib import Path
 from string import Template
 
@@ -15,13 +16,13 @@ _STARTER = Template("""\
 #
 # Check it:        batchgen validate $manifest
 # See the cost:    batchgen plan $manifest
-# Try it for free: batchgen run $manifest --simulate
-# Buy:             batchgen run $manifest
+# Try it for free: batchgen run $manifest --simulate   (pretend money, in output/$name.simulated)
+# Buy:             batchgen run $manifest              (real money, in output/$name)
 #
 # Run it again and only what is still missing is bought. An item that was edited is a new purchase.
 # Prompts and reference pictures must be lawful, and people shown in them must have agreed to it.
 version: 1
-name: starter                     # the run folder is output/starter
+name: $written
 
 run:
   concurrency: 4                  # jobs at the provider at the same time
@@ -67,16 +68,38 @@ items:
 def command(path: Path) -> None:
     """Write a commented starter manifest to PATH (default manifest.yaml); nothing is overwritten.
 
-    Its first line tells editors where the schema is: in a folder `schemas` beside or above PATH where there is one,
-    else in manifest.schema.json, which is written beside it.
+    The run is named after the file. Its first line tells editors where the schema is: in a folder `schemas` beside or
+    above PATH where there is one, else in manifest.schema.json, which is written beside it.
     """
     if path.exists() or path.is_symlink():
         raise UsageError(f"{path} exists; give another name, or move it away")
     if not path.parent.is_dir():
         raise UsageError(f"there is no folder {path.parent}; make it first")
+    name = _name_for(path)
     schema = _schema_above(path) or _written_schema(path)
-    _write(path, _STARTER.substitute(schema=schema, manifest=path.name))
+    _write(path, _STARTER.substitute(schema=schema, manifest=path.name, name=name, written=_written_name(name)))
     click.echo(f"wrote {path}; next: batchgen plan {path}")
+
+
+def _name_for(path: Path) -> str:
+    """Return a name for the run, made of the file's. Raises UsageError where a run of this name exists already."""
+    from batchgen.locate import is_run, output_folder, simulated_name
+    from batchgen.settings import fit_run_name
+
+    name = fit_run_name(path.stem) or "starter"
+    output = output_folder(path, None, os.environ)
+    for folder in (output / name, output / simulated_name(name)):
+        if is_run(folder):
+            raise UsageError(
+                f"the run of {path} would be named {name}, and {folder} holds a run already, which it would go on with:"
+                " give another file name"
+            )
+    return name
+
+
+def _written_name(name: str) -> str:
+    """Return a name as YAML: in quotes where it would be read as a number or a word of YAML's own."""
+    return name if name[0].isalpha() and name not in ("true", "false", "null") else f'"{name}"'
 
 
 def _schema_above(path: Path) -> str | None:

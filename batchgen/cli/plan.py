@@ -3,11 +3,14 @@
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from batchgen.cli.options import manifest_options, setting_options
+
+if TYPE_CHECKING:
+    from batchgen.run import Prepared
 
 WORK_TO_DO = 10
 
@@ -15,6 +18,7 @@ WORK_TO_DO = 10
 @click.command("plan")
 @manifest_options
 @setting_options("max_new")
+@click.option("--simulate", is_flag=True, help="Compare with what `run --simulate` has bought with pretend money.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 10 when there is something to buy.")
 def command(manifest: Path, **options: Any) -> int:
@@ -31,6 +35,7 @@ def command(manifest: Path, **options: Any) -> int:
         environment=os.environ,
         output=options["output"],
         name=options["name"],
+        simulate=options["simulate"],
         only=options["only"],
         flags=options,
     )
@@ -45,4 +50,16 @@ def command(manifest: Path, **options: Any) -> int:
             limit = ready.settings.max_new
             if limit is not None and plan.to_buy > limit:
                 click.echo(f"note: max_new lets one run buy {limit:,} of them")
+            if note := _simulated_beside(ready):
+                click.echo(note)
     return WORK_TO_DO if options["detailed_exitcode"] and plan.to_buy else 0
+
+
+def _simulated_beside(ready: "Prepared") -> str | None:
+    """Return a hint where nothing was bought for real yet, and somebody may look for what was tried out."""
+    from batchgen.locate import is_run, simulated_name
+
+    tried = ready.folder.with_name(simulated_name(ready.name))
+    if is_run(ready.folder) or not is_run(tried):
+        return None
+    return f"note: {tried} was simulated and does not count here; `plan --simulate` compares with it"

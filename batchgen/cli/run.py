@@ -38,7 +38,11 @@ if TYPE_CHECKING:
 )
 @click.option("--yes", "-y", is_flag=True, help="Agree to what would be asked; without a cap, up to the estimate.")
 @click.option("--wait-for-balance", is_flag=True, help="When the balance is used up, wait until it is topped up.")
-@click.option("--simulate", is_flag=True, help="Run against an embedded simulator: no key, no money.")
+@click.option(
+    "--simulate",
+    is_flag=True,
+    help="Run against an embedded simulator, in the run folder NAME.simulated: no key, no money.",
+)
 @connection_options
 @report_options
 def command(manifest: Path, **options: Any) -> int:
@@ -56,6 +60,7 @@ def command(manifest: Path, **options: Any) -> int:
         environment=os.environ,
         output=options["output"],
         name=options["name"],
+        simulate=options["simulate"],
         only=options["only"],
         flags=options,
         retry=parse_states(options["retry"]),

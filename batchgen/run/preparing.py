@@ -13,7 +13,7 @@ from batchgen.journal import FILE_NAME
 from batchgen.journal.comparing import compare
 from batchgen.journal.reopening import NOTHING_AGAIN, Again
 from batchgen.ledger import LEDGER_NAME, Charge, file_charges, run_charges
-from batchgen.locate import run_folder
+from batchgen.locate import run_folder, simulated_name
 from batchgen.manifest import Manifest, stage_manifest
 from batchgen.plan import Plan, Selection, make_plan
 from batchgen.records import LIVE, State
@@ -30,6 +30,8 @@ class Request:
     environment: Mapping[str, str]
     output: str | None = None
     name: str | None = None
+    simulate: bool = False
+    """Whether it is about the pretended purchases of `--simulate`, which have a run folder of their own."""
     only: tuple[str, ...] = ()
     flags: Mapping[str, str | None] | None = None
     retry: frozenset[State] = frozenset()
@@ -95,7 +97,7 @@ def prepared(request: Request) -> Iterator[Prepared]:
         template = request.environment.get(BY_NAME["path"].variable) or None
         manifest = stage_manifest(request.manifest, stage, load_catalog(), path_template=template)
         settings = resolve_settings(request.flags or {}, request.environment, manifest.settings)
-        name = request.name or manifest.name
+        name = request.name or (simulated_name(manifest.name) if request.simulate else manifest.name)
         folder = run_folder(request.manifest, name, request.output, request.environment)
         skipped = _skip_bought(stage, request.skip_bought)
         yield Prepared(request, manifest, stage, name, folder, settings, selection, skipped)
