@@ -2,27 +2,38 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help run test test-fast soak bench check schemas clean
+.PHONY: help run test test-fast test-oldest soak bench check schemas clean
 
 help:
 	@echo "make run    the quickstart: all seven models against the simulator"
 	@echo "make test   the tests"
-	@echo "make test-fast  the tests with the extra fast"
+	@echo "make test-fast  the tests that dependencies can break, with the extra fast (TESTS=tests for all)"
+	@echo "make test-oldest  the same with the oldest dependencies that pyproject.toml allows"
 	@echo "make soak   kills, faults and restarts for SECONDS=300 from SEED=… on"
 	@echo "make bench  measures speed and scale beside the alternatives, about a quarter of an hour"
 	@echo "make check  ruff and mypy --strict"
 	@echo "make clean  remove the environment and the quickstart's output"
 
+# What a release of a dependency can break: reading, schemas, HTTP, the command line, media, and the whole put together.
+TESTS ?= $(wildcard $(addprefix tests/test_, yaml.py rows*.py manifest*.py schema_*.py catalog_*.py dependencies.py \
+  cli.py cli_*.py boundary.py progress.py client_*.py api_reading.py download.py media*.py simulator_*.py acceptance.py))
+
 .venv/.stamp: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("batchgen needs Python 3.11 or newer; set PYTHON=") if sys.version_info < (3, 11) else 0'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --upgrade-strategy eager --editable '.[dev]'
 	@touch $@
 
 # The same with the extra `fast`, whose parts must change nothing but the speed.
 .venv-fast/.stamp: pyproject.toml
 	$(PYTHON) -m venv .venv-fast
-	.venv-fast/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,fast]'
+	.venv-fast/bin/python -m pip install --quiet --disable-pip-version-check --upgrade --upgrade-strategy eager --editable '.[dev,fast]'
+	@touch $@
+
+# The same again with the lower bounds of pyproject.toml; tests/test_dependencies.py keeps the list true.
+.venv-oldest/.stamp: pyproject.toml .ci/oldest.txt
+	$(PYTHON) -m venv --clear .venv-oldest
+	.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check --constraint .ci/oldest.txt --editable '.[dev,fast]'
 	@touch $@
 
 run: .venv/.stamp
@@ -32,7 +43,10 @@ test: .venv/.stamp
 	$(BIN)/python -m pytest
 
 test-fast: .venv-fast/.stamp
-	.venv-fast/bin/python -m pytest
+	.venv-fast/bin/python -m pytest $(TESTS)
+
+test-oldest: .venv-oldest/.stamp
+	.venv-oldest/bin/python -m pytest $(TESTS)
 
 bench: .venv-fast/.stamp
 	.venv-fast/bin/python -m benchmarks $(PARTS)
@@ -47,4 +61,4 @@ check: .venv/.stamp
 	$(BIN)/mypy
 
 clean:
-	rm -rf .venv .venv-fast output/quickstart output/quickstart.simulated
+	rm -rf .venv .venv-fast .venv-oldest output/quickstart output/quickstart.simulated

@@ -1,0 +1,26 @@
+"""The oldest dependencies that are tested are the lower bounds that are promised."""
+
+import re
+import tomllib
+
+from running import ROOT
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+STUBS = "types-"
+"""Type stubs follow what they describe and are wanted as new as they come."""
+
+
+def requirements() -> list[str]:
+    groups = [PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()]
+    return [text for group in groups for text in group if not text.startswith((STUBS, "batchgen["))]
+
+
+def test_every_dependency_has_a_lower_bound_and_no_upper_one() -> None:
+    assert [text for text in requirements() if not re.fullmatch(r"[A-Za-z0-9-]+>=[0-9.]+", text)] == []
+
+
+def test_the_oldest_run_takes_these_bounds() -> None:
+    listed = (ROOT / ".ci" / "oldest.txt").read_text(encoding="utf-8").splitlines()
+    assert [line for line in listed if line and not line.startswith("#")] == sorted(
+        text.replace(">=", "==") for text in requirements()
+    )
