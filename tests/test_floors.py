@@ -20,6 +20,7 @@ FLOORS = {
         "media",
         "credentials",
         "locate",
+        "echo",
     ],
     3: ["catalog", "client", "journal"],
     4: ["manifest", "plan", "download", "ledger", "progress"],

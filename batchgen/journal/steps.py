@@ -10,6 +10,7 @@ from decimal import Decimal
 
 from batchgen import receipts
 from batchgen.api import Job
+from batchgen.echo import foreign
 from batchgen.journal.schema import milliseconds
 from batchgen.journal.values import Attempt, PendingOutput, Work
 from batchgen.records import State, StoredFile
@@ -84,6 +85,29 @@ class Steps:
             attempt.key, attempt.work, State.PROCESSING, attempt.number, attempt.estimated, charged, job.id,
             attempt.account, now, job.expires_at, 0, attempt.purchase,
         )  # fmt: skip
+
+    def take_up(self, attempt: Attempt, job: Job, raw: bytes, now: datetime) -> Attempt | str:
+        """A POST was answered with a job: accept it, or return the evidence that it is another's: in doubt then.
+
+        To be decided here, where it is recorded: two answers that name one job may arrive at the same time.
+        """
+        reason = self._evidence(attempt, job)
+        if reason is None:
+            return self.accept(attempt, job, raw, now)
+        # The job's id stands in the reason, and not where the ids of the account's own jobs stand.
+        self.doubt(attempt, reason, raw)
+        return reason
+
+    def _evidence(self, attempt: Attempt, job: Job) -> str | None:
+        holder = self.db.execute(
+            "SELECT i.id FROM attempt a JOIN item i ON i.key = a.item WHERE a.job_id = ? AND a.key <> ? LIMIT 1",
+            (job.id, attempt.key),
+        ).fetchone()
+        named = f"the answer names job {job.id}"
+        if holder is not None:
+            return f"{named}, which is {holder[0]}'s"
+        why = foreign(attempt.work.item.body, job.model, job.input)
+        return None if why is None else f"{named}, which was not ordered here: {why}"
 
     def reject(self, attempt: Attempt, error_type: str, message: str, now: datetime) -> None:
         """Refused for good, not charged."""

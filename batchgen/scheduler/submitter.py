@@ -9,6 +9,7 @@ from itertools import count
 from batchgen.api import (
     Accepted,
     Busy,
+    Job,
     JobStatus,
     NoBalance,
     NotSent,
@@ -17,10 +18,11 @@ from batchgen.api import (
     Unauthorized,
     Unclear,
 )
+from batchgen.echo import differences
 from batchgen.errors import DiskError
 from batchgen.halting import Stop
 from batchgen.journal import Attempt, Work
-from batchgen.records import State
+from batchgen.records import Item, State
 from batchgen.retry import Pace, retry_delay
 from batchgen.scheduler.board import Board, Flight, log
 from batchgen.scheduler.poller import Poller
@@ -58,6 +60,8 @@ class Submitter:
         self.left_pending = 0
         """Items that the API was too busy for, as often as `max_attempts` allows."""
         self._bought = 0
+        self._told: set[str] = set()
+        """How answers of this run differed from their orders: each is worth one line."""
 
     @property
     def idle(self) -> bool:
@@ -180,13 +184,8 @@ class Submitter:
             await self._accepted(attempt, answer, price, sent)
         elif isinstance(answer, Unclear):
             reason = printable(answer.reason)
-            log.warning("%s is in doubt: %s", item.id, reason)
             await board.record(journal.doubt, attempt, reason, answer.raw)
-            board.purse = board.purse.doubt(price, item.estimated)
-            board.weather = board.weather.unclear(board.now, item.estimated)
-            self._settled(attempt, State.IN_DOUBT)
-            self._bought += 1
-            self._check_doubts()
+            self._doubted(attempt, reason, price)
         elif isinstance(answer, Rejected):
             message = printable(answer.message, 2000)
             log.warning("%s was rejected: %s: %s", item.id, printable(answer.error_type), message)
@@ -200,6 +199,16 @@ class Submitter:
             await self._release(attempt, price)
             self._put_back(attempt.work, answer)
 
+    def _doubted(self, attempt: Attempt, reason: str, price: Decimal) -> None:
+        """An attempt is recorded as in doubt."""
+        board, item = self._board, attempt.work.item
+        log.warning("%s is in doubt: %s", item.id, reason)
+        board.purse = board.purse.doubt(price, item.estimated)
+        board.weather = board.weather.unclear(board.now, item.estimated)
+        self._settled(attempt, State.IN_DOUBT)
+        self._bought += 1
+        self._check_doubts()
+
     async def _release(self, attempt: Attempt, price: Decimal) -> None:
         """Certainly not charged: as if it had never been tried."""
         board = self._board
@@ -210,8 +219,12 @@ class Submitter:
     async def _accepted(self, attempt: Attempt, answer: Accepted, price: Decimal, sent: float) -> None:
         board, item = self._board, attempt.work.item
         accepted = await board.record(
-            board.seams.journal.accept, attempt, answer.job, answer.raw, board.seams.utc_now()
+            board.seams.journal.take_up, attempt, answer.job, answer.raw, board.seams.utc_now()
         )
+        if isinstance(accepted, str):
+            self._doubted(attempt, accepted, price)
+            return
+        self._tell_differences(item, answer.job)
         charged = accepted.charged if accepted.charged is not None else item.estimated
         board.purse = board.purse.charge(item.model, price, item.estimated, charged)
         board.weather = board.weather.definite()
@@ -226,6 +239,12 @@ class Submitter:
             self._poller.add(flight)
         else:
             await self._poller.settle(flight, answer.job)
+
+    def _tell_differences(self, item: Item, job: Job) -> None:
+        for difference in differences(item.body, job.input):
+            if difference not in self._told:
+                self._told.add(difference)
+                log.warning("%s: the answer (job %s) %s; it counts all the same", item.id, job.id, difference)
 
     def _settled(self, attempt: Attempt, state: State) -> None:
         self._board.moved(attempt.work, State.SUBMITTING, state)

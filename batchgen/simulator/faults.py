@@ -15,6 +15,8 @@ FAULTS: Mapping[str, str] = MappingProxyType(
         "busy": "429 with Retry-After, not charged",
         "lost_answer": "accepted and charged, and the connection closes without an answer",
         "garbled": "accepted and charged, and the 200 cannot be read",
+        "same_id": "accepted and charged, and the answer carries the id of a job that was asked for before",
+        "foreign_answer": "accepted and charged, and the answer shows somebody else's job",
         "failed": "the job fails and is refunded",
         "slow": "the job takes 20 times as long",
         "stuck": "the job never finishes",
@@ -31,7 +33,7 @@ FAULTS: Mapping[str, str] = MappingProxyType(
 
 BEFORE = ("lost_before", "storm", "unavailable", "busy")
 """Strike a submission before it is charged; drawn for each try of a request."""
-ANSWER = ("lost_answer", "garbled")
+ANSWER = ("lost_answer", "garbled", "same_id", "foreign_answer")
 """Strike the answer of a charged submission; drawn for each acceptance of a request."""
 JOB = ("failed", "slow", "stuck", "forgotten", "empty", "drift", "late_file", "gone")
 """Belong to the job for good; drawn for each acceptance of a request."""

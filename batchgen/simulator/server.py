@@ -3,13 +3,15 @@
 import asyncio
 import errno
 import hashlib
+import json
 import re
 import socket
 import struct
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from typing import Self
+from dataclasses import replace
+from typing import Any, Self
 from urllib.parse import parse_qs
 
 from aiohttp import web
@@ -168,7 +170,18 @@ class Simulator:
         if wait == "true":
             await self._finished(job)
         now = self._moment()
-        return self._shown(202 if job.status(now) == "processing" else 200, job, now)
+        shown = replace(job, **self._disguise(job, fault))
+        return self._shown(202 if job.status(now) == "processing" else 200, shown, now)
+
+    def _disguise(self, job: Generation, fault: str | None) -> dict[str, Any]:
+        """Return what the answer to a submission says instead of the truth."""
+        if fault == "same_id":
+            asked = (one for one in self.books.polls if one != job.id and self.books.jobs[one].account == job.account)
+            return {"id": next(asked, job.id)}
+        if fault == "foreign_answer":
+            order = json.loads(job.body) | {"prompt": "Somebody else's prompt"}
+            return {"id": self._dice.token("foreign", job.id), "body": json.dumps(order)}
+        return {}
 
     def _strike_before(self, request: web.BaseRequest, account: Account, order: Order) -> None:
         """End the request here where a fault strikes before anything is charged."""

@@ -29,6 +29,11 @@ class Fault(StrEnum):
     BARE_ANSWER = "bare answer"
     """Accepted, but the answer holds an id and nothing else."""
 
+    SAME_ID = "same id"
+    """Accepted, and the answer names another job of the account; strikes once there is one that was asked for."""
+    FOREIGN_ANSWER = "foreign answer"
+    """Accepted, and the answer describes somebody else's job."""
+
     DRIFT = "price drift"
     """The provider charges a tenth more than the tables say."""
     JOB_FAILS = "job fails"
@@ -66,7 +71,8 @@ class Fault(StrEnum):
 
 AT_SUBMISSION = (
     Fault.NOT_SENT, Fault.ANSWER_LOST, Fault.UNREADABLE, Fault.SERVER_ERROR, Fault.BUSY, Fault.RATE_LIMITED,
-    Fault.REJECTED, Fault.UNAUTHORIZED, Fault.NO_BALANCE, Fault.BARE_ANSWER,
+    Fault.REJECTED, Fault.UNAUTHORIZED, Fault.NO_BALANCE, Fault.BARE_ANSWER, Fault.SAME_ID,
+    Fault.FOREIGN_ANSWER,
 )  # fmt: skip
 AT_JOB = (
     Fault.JOB_FAILS, Fault.JOB_SLOW, Fault.JOB_STUCK, Fault.JOB_FORGOTTEN, Fault.NO_OUTPUTS, Fault.OUTPUTS_LATE,

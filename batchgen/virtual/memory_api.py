@@ -7,9 +7,10 @@ import json
 import math
 import random
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from types import TracebackType
+from typing import Any
 
 from batchgen.api import (
     Accepted,
@@ -204,9 +205,21 @@ class MemoryApi(Api):
             return Unclear("the connection was reset")
         if fault is Fault.UNREADABLE:
             return Unclear("a 202 without a usable id", b"<html>")
-        bare = fault is Fault.BARE_ANSWER
-        shown = Job(job.id, JobStatus.PROCESSING) if bare else provider.describe(job)
-        return Accepted(shown, json.dumps({"id": job.id}).encode())
+        shown = self._shown(job, json.loads(body), fault)
+        return Accepted(shown, json.dumps({"id": shown.id}).encode())
+
+    def _shown(self, job: BookedJob, order: dict[str, Any], fault: Fault | None) -> Job:
+        """Return what the answer to a submission says of the job that it made."""
+        if fault is Fault.BARE_ANSWER:
+            return Job(job.id, JobStatus.PROCESSING)
+        shown = replace(self._provider.describe(job), input=order)
+        if fault is Fault.FOREIGN_ANSWER:
+            return replace(shown, id=f"somebody-{job.id}", input=order | {"prompt": "Somebody else's prompt"})
+        if fault is Fault.SAME_ID:
+            # What was asked for is on disk already: of two answers under way, nobody could tell whose the id is.
+            known = (other.id for other in self._provider.books.jobs.values() if other.polls)
+            return replace(shown, id=next(known, job.id))
+        return shown
 
     def _refusal(self, fault: Fault) -> SubmitAnswer | None:
         """Return the answer of a request that is not accepted, or None when this fault lets it through."""

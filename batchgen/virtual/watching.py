@@ -52,7 +52,7 @@ class Witness:
         name = getattr(operation, "__name__", "")
         if name == "begin":
             self._intents[args[0].item.digest] += 1
-        elif name == "accept":
+        elif name in ("accept", "take_up"):
             self._recorded.add(args[1].id)
         self.look()
 

@@ -1,0 +1,48 @@
+"""Whether the job that an answer describes can be the one that was ordered: a decision on the echo of the request.
+
+What the API shows beside the id may be left out, filled up with defaults, or written in another form (API reference,
+section 5: `input` is an "echo of your request"), and none of that makes a paid job another's. Evidence is what no
+honest echo changes: the model and the prompt.
+"""
+
+import json
+import unicodedata
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import Any
+
+
+def foreign(body: str, model: str | None, shown: Mapping[str, Any] | None) -> str | None:
+    """Return why a job of this `model` and `input`, as an answer shows them, is not what `body` ordered, or None."""
+    order = json.loads(body)
+    for name, said in (("model", model), ("model", _text_in(shown, "model")), ("prompt", _text_in(shown, "prompt"))):
+        ordered = order.get(name)
+        if said and isinstance(ordered, str) and _folded(said) != _folded(ordered):
+            return f"its {name} is another"
+    return None
+
+
+def differences(body: str, shown: Mapping[str, Any] | None) -> Iterator[str]:
+    """Yield how the `input` in an answer differs from `body` without being evidence of another's job, as predicates.
+
+    Numbers are compared by their value, whatever their form.
+    """
+    if shown is None:
+        yield "does not show its input"
+        return
+    for name, value in json.loads(body, parse_float=Decimal).items():
+        if name in ("model", "prompt"):
+            continue
+        if name not in shown:
+            yield f"does not show its {name}"
+        elif shown[name] != value:
+            yield f"shows another {name}"
+
+
+def _text_in(shown: Mapping[str, Any] | None, name: str) -> str | None:
+    text = None if shown is None else shown.get(name)
+    return text if isinstance(text, str) else None
+
+
+def _folded(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFC", text).split())
