@@ -17,14 +17,15 @@ class Stop(Enum):
     """Why a run ends before all is bought: the word in the summary, the exit code, and whether paid work goes on."""
 
     INTERRUPTED = ("interrupted", 130, False)
-    UNAUTHORIZED = ("unauthorized", 5, False)
-    UNREACHABLE = ("unreachable", 5, False)
-    DISK = ("disk", 5, False)
-    DISK_LOW = ("disk", 5, True)
+    KEY = ("key", 5, False)
+    UNREACHABLE = ("outage", 5, False)
+    """Nothing can be asked: there is no answer at all."""
+    DISK = ("disk_full", 5, False)
+    DISK_LOW = ("disk_full", 5, True)
     BALANCE = ("balance", 5, True)
     DOUBTS = ("in_doubt", 5, True)
-    BUSY = ("busy", 5, True)
-    DOWNLOADS = ("downloads", 5, True)
+    OUTAGE = ("outage", 5, True)
+    """It answers, and takes nothing up or hands nothing out."""
     MAX_COST = ("max_cost", 3, True)
     BUDGET = ("budget", 3, True)
     MAX_NEW = ("max_new", 3, True)

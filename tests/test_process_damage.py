@@ -246,4 +246,4 @@ def test_a_folder_whose_making_was_cut_short_is_begun_anew(copy: Path, capsys: p
     (copy / "output" / "earlier" / "files").symlink_to(larger_disk)
     for name in ("early", "earlier"):
         assert guarded([str(a) for a in run_command(copy, name)]) == 5  # nobody listens at that address
-        assert '"stopped_because": "unreachable"' in capsys.readouterr().out
+        assert '"stopped_because": "outage"' in capsys.readouterr().out

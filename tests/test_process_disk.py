@@ -126,7 +126,7 @@ def test_nothing_is_bought_where_there_is_too_little_room_from_the_start(tmp_pat
         options = ("run", "job.yaml", "--base-url", api.url, *FAST)
         ended = batchgen(*options, cwd=tmp_path, BATCHGEN_MIN_FREE=str(10**9))
         assert ended.returncode == 5
-        assert summary_of(ended)["stopped_because"] == "disk"
+        assert summary_of(ended)["stopped_because"] == "disk_full"
         assert "make room" in ended.stderr
         assert api.jobs() == []
         goes_on(run, api, *options[2:])

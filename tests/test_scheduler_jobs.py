@@ -125,7 +125,7 @@ def test_slow_polls_cost_no_job(tmp_path: Path) -> None:
 def test_downloads_that_fail_leave_the_item_ready_and_the_next_run_brings_it_in(tmp_path: Path) -> None:
     world = world_of(tmp_path, make_items(10, outputs=2), strike(Fault.FILE_BROKEN), concurrency=4)
     outcome = run_clean(world)
-    assert (outcome.exit_code, outcome.word) == (5, "downloads")
+    assert (outcome.exit_code, outcome.word) == (5, "outage")
     assert outcome.counts == {State.READY: 10}
     assert not files(world)
     calm(world)

@@ -82,7 +82,7 @@ def test_an_item_that_meets_a_busy_api_too_often_stays_pending_and_the_run_goes_
     world = world_of(tmp_path, items, strike(Fault.BUSY, '"i3"'), concurrency=4)
     log = Log(world)
     outcome = run_clean(world)
-    assert (outcome.exit_code, outcome.word) == (5, "busy")
+    assert (outcome.exit_code, outcome.word) == (5, "outage")
     assert outcome.counts == {State.DONE: 39, State.PENDING: 1}
     assert len(log.times("submit", items[3].digest)) == 8
     calm(world)
@@ -93,7 +93,7 @@ def test_a_busy_api_is_asked_rarely_and_ends_the_run_in_the_end(tmp_path: Path) 
     world = world_of(tmp_path, make_items(2000), strike(Fault.BUSY, start=60), concurrency=16, max_attempts=8)
     log = Log(world)
     outcome = run_clean(world)
-    assert (outcome.exit_code, outcome.word) == (5, "busy")
+    assert (outcome.exit_code, outcome.word) == (5, "outage")
     assert 1800 <= outcome.seconds - 60 <= 1800 + 120
     assert len([at for at in log.times("submit") if at > 70]) < 200
     assert count(outcome, State.PROCESSING) == 0
@@ -115,7 +115,7 @@ def test_the_pace_goes_down_when_the_api_is_busy_and_recovers(tmp_path: Path) ->
 def test_an_api_out_of_reach_at_the_start_ends_the_run_soon(tmp_path: Path) -> None:
     world = world_of(tmp_path, make_items(20), *storm(OUTAGE), concurrency=4)
     outcome = run_clean(world)
-    assert (outcome.exit_code, outcome.word) == (5, "unreachable")
+    assert (outcome.exit_code, outcome.word) == (5, "outage")
     assert 29 <= outcome.seconds <= 40
     assert outcome.counts == {State.PENDING: 20}
     assert "connection refused" in (outcome.ending.detail if outcome.ending else "")
@@ -125,7 +125,7 @@ def test_a_later_outage_ends_the_run_and_keeps_the_jobs(tmp_path: Path) -> None:
     world = world_of(tmp_path, make_items(20), *storm(OUTAGE, start=10), concurrency=4)
     log = Log(world)
     outcome = run_clean(world)
-    assert (outcome.exit_code, outcome.word) == (5, "unreachable")
+    assert (outcome.exit_code, outcome.word) == (5, "outage")
     assert 1800 <= outcome.seconds - 10 <= 1870
     assert count(outcome, State.PROCESSING) == 4
     assert len(log.times("poll")) < 4 * 100  # backed off to 30 s on average, with full jitter
@@ -145,7 +145,7 @@ def test_a_refused_key_stops_everything_and_keeps_the_jobs(tmp_path: Path) -> No
     world = world_of(tmp_path, make_items(20), strike(Fault.UNAUTHORIZED, start=20, end=100), concurrency=4)
     log = Log(world)
     outcome = run_clean(world)
-    assert (outcome.exit_code, outcome.word) == (5, "unauthorized")
+    assert (outcome.exit_code, outcome.word) == (5, "key")
     assert outcome.seconds < 26
     assert count(outcome, State.PROCESSING) == 4
     refused = [at for at, what in log.events if Fault.UNAUTHORIZED in what]

@@ -99,7 +99,7 @@ class Fetcher:
         try:
             await self._keep(job, received)
         except OutputRefused:
-            board.halt(Stop.UNAUTHORIZED, "the API refuses the key for a download: check API18_KEY")
+            board.halt(Stop.KEY, "the API refuses the key for a download: check API18_KEY")
         except OutputError as error:
             await self._failed(job, error)
         finally:

@@ -70,10 +70,10 @@ class Scheduler:
         if board.error is not None:
             raise board.error
         if self._fetcher.given_up:
-            board.halt(Stop.DOWNLOADS, f"{plural(self._fetcher.given_up, 'output')} could not be downloaded")
+            board.halt(Stop.OUTAGE, f"{plural(self._fetcher.given_up, 'output')} could not be downloaded")
         if self._submitter.left_pending:
             count = plural(self._submitter.left_pending, "item")
-            board.halt(Stop.BUSY, f"the API was too busy for {count}, which stay pending")
+            board.halt(Stop.OUTAGE, f"the API was too busy for {count}, which stay pending")
         # A provider that was ever too busy says more about its limits than its queue does.
         advice = board.queueing.advice(board.terms.settings.concurrency) if not board.hold.until else None
         return Ending(board.stop, board.detail, board.failures, advice)
@@ -114,7 +114,7 @@ class Scheduler:
         yield gives_up
         too_busy = board.hold.gives_up_at(settings.give_up_after) if not self._submitted else None
         if too_busy is not None and board.now >= too_busy:
-            board.halt(Stop.BUSY, f"the API was too busy for {settings.give_up_after:.0f} s to take anything up")
+            board.halt(Stop.OUTAGE, f"the API was too busy for {settings.give_up_after:.0f} s to take anything up")
         yield too_busy
         waiting = self._submitter.posts or not (self._submitted and self._fetcher.idle)
         if waiting or not self._poller.only_parked:

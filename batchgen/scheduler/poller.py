@@ -90,7 +90,7 @@ class Poller:
             flight.failures = 0
             await self._unknown(flight)
         elif isinstance(answer, Unauthorized):
-            board.halt(Stop.UNAUTHORIZED, f"the API refuses the key ({printable(answer.error_type)}): check API18_KEY")
+            board.halt(Stop.KEY, f"the API refuses the key ({printable(answer.error_type)}): check API18_KEY")
             self._ask_at(flight, board.now + settings.poll_max)
         else:
             self._not_answered(flight, answer)

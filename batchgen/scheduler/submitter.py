@@ -256,7 +256,7 @@ class Submitter:
         """An item that was certainly not charged is pending again."""
         board = self._board
         if isinstance(answer, Unauthorized):
-            board.halt(Stop.UNAUTHORIZED, f"the API refuses the key ({printable(answer.error_type)}): check API18_KEY")
+            board.halt(Stop.KEY, f"the API refuses the key ({printable(answer.error_type)}): check API18_KEY")
         elif isinstance(answer, NoBalance) and board.terms.wait_for_balance:
             log.warning("the balance is used up; asking again in %.0f s", _BALANCE_INTERVAL)
             board.weather = board.weather.definite()
