@@ -43,6 +43,10 @@ class ApiKey:
         raise TypeError("a key is not copied")
 
 
+SIMULATED_KEY = ApiKey("api18_Simulated0000000")
+"""The key of the embedded simulator: what was bought under it was bought with pretended money."""
+
+
 def find_key(manifest_folder: Path | None, key_file: Path | None, environment: Mapping[str, str]) -> ApiKey:
     """Return the key. A file that was named wins over the environment, and that over `.env`.
 

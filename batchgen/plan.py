@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from batchgen.errors import UsageError
+from batchgen.journal import money_mark
 from batchgen.journal.comparing import Group, TagGroup
 from batchgen.records import State
 from batchgen.text import plural, usd
@@ -66,6 +67,8 @@ class Plan:
     unlisted: int = 0
     """Items that were bought and are asked for no longer."""
     by_tag: Mapping[str, Mapping[str, tuple[int, Decimal]]] = field(default_factory=dict)
+    simulated: bool = False
+    """Whether the run folder's money is pretended."""
 
     @property
     def items(self) -> int:
@@ -94,6 +97,7 @@ def make_plan(
     retry: frozenset[State] = frozenset(),
     *,
     unlisted: int = 0,
+    simulated: bool = False,
 ) -> Plan:
     """Return the plan; items in a `retry` state count as to be bought, besides their state."""
     states: dict[State, int] = defaultdict(int)
@@ -120,6 +124,7 @@ def make_plan(
         buy=dict(sorted(buy.items())),
         again=again,
         unlisted=unlisted,
+        simulated=simulated,
         by_tag=dict(sorted(by_tag.items())),
     )
 
@@ -143,6 +148,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "by_model": [
             {"model": model, "items": count, "estimated_usd": usd(cost)} for model, (count, cost) in plan.buy.items()
         ],
+        "simulated": plan.simulated,
     }
 
 
@@ -152,7 +158,7 @@ def format_plan(
     """Return the plan for people. `left_out` and `unseeded` as in `Manifest`."""
     shown = plan_json(plan)
     words = ("new", "changed", "done", "in_flight", "failed", "rejected", "lost", "in_doubt", "skipped")
-    lines = [f"{plan.name}: {plural(plan.items, 'item')}"]
+    lines = [f"{plan.name}: {plural(plan.items, 'item')}{money_mark(simulated=plan.simulated)}"]
     lines += [f"  {word.replace('_', ' '):<10} {shown[word]:>10,}" for word in words if shown[word]]
     lines += ["", f"to buy: {plural(plan.to_buy, 'item')} for ${usd(plan.estimated)}"]
     lines += [f"  {model:<32} {count:>9,} {'$' + usd(cost):>12}" for model, (count, cost) in plan.buy.items()]

@@ -13,7 +13,7 @@ from batchgen.cli.options import connection_options
 from batchgen.cli.session import account_for, account_of_run
 from batchgen.credentials import ApiKey
 from batchgen.errors import RunFolderError, UsageError
-from batchgen.run import SIMULATOR
+from batchgen.journal import SIMULATOR
 from batchgen.settings import resolve_settings
 
 KEY = "api18_0123456789abcdef"

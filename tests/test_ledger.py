@@ -3,6 +3,7 @@
 import csv
 import io
 import tempfile
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 
@@ -12,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from batchgen.errors import DiskError, RunFolderError
-from batchgen.journal import Journal, rows
-from batchgen.ledger import COLUMNS, LEDGER_NAME, LedgerTotals, next_write, write_ledger
+from batchgen.journal import SIMULATOR, Journal, rows
+from batchgen.ledger import COLUMNS, LEDGER_NAME, LedgerTotals, next_write, run_charges, write_ledger
 from batchgen.ledger.cells import prompt_cell, text_cell, unguarded
 from batchgen.records import State, StoredFile
 
@@ -22,23 +23,23 @@ RUN_AT_ONCE = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 GOLDEN = (
     "run,item_id,attempt,state,model,prompt,params,request_digest,estimated_usd,charged_usd,refunded_usd,net_usd,"
     "in_doubt_usd,job_id,account,submitted_at,accepted_at,completed_at,refunded_at,inference_ms,polls,files,bytes,"
-    "sha256,error_type,error_message,expires_at,source,tables,tag_client,tag_sku\r\n"
+    "sha256,error_type,error_message,expires_at,source,catalog_version,simulated,flags,tag_client,tag_sku\r\n"
     # A failure first, whose message would be a formula; bought again by consent, and done with two files.
     'spring,B,1,failed,hera-1.0-text-to-image,"A ""red"" mug,\non marble",'
     '"{""model"":""hera-1.0-text-to-image"",""num_images"":2,""seed"":7}",'
     "DIGEST_B,0.112,0.112,-0.112,0.00,0.00,job-B-1,f00d,"
     "2026-01-31T23:59:59Z,2026-02-01T00:00:00Z,2026-02-01T00:00:01Z,2026-02-01T00:00:01Z,,3,,,,"
-    "generation_failed,\"'=HYPERLINK(\"\"http://x\"\")\",2026-02-07T00:00:00Z,rows.csv:9,1,acme,M-1\r\n"
+    "generation_failed,\"'=HYPERLINK(\"\"http://x\"\")\",2026-02-07T00:00:00Z,rows.csv:9,1,,,acme,M-1\r\n"
     'spring,B,2,done,hera-1.0-text-to-image,"A ""red"" mug,\non marble",'
     '"{""model"":""hera-1.0-text-to-image"",""num_images"":2,""seed"":7}",'
     "DIGEST_B,0.112,0.12,0.00,0.12,0.00,job-B-2,f00d,"
     "2026-02-01T00:00:02Z,2026-02-01T00:00:03Z,2026-02-01T00:00:04Z,,1234,4,files/B@1.png;files/B@2.png,203,"
-    f"{1:064x};{2:064x},,,2026-02-07T00:00:00Z,rows.csv:9,1,acme,M-1\r\n"
+    f"{1:064x};{2:064x},,,2026-02-07T00:00:00Z,rows.csv:9,1,,,acme,M-1\r\n"
     'spring,a,1,in_doubt,hera-1.0-text-to-image,Aé🎨,"{""model"":""hera-1.0-text-to-image""}",'
-    "DIGEST_a,0.056,0.00,0.00,0.00,0.056,,f00d,2026-02-01T00:00:05Z,,,,,0,,,,in_doubt,connection reset,,m.yaml:3,1,,"
+    "DIGEST_a,0.056,0.00,0.00,0.00,0.056,,f00d,2026-02-01T00:00:05Z,,,,,0,,,,in_doubt,connection reset,,m.yaml:3,1,,,,"
     "\r\n"
     'spring,c,0,skipped,hera-1.0-text-to-image,A mug,"{""model"":""hera-1.0-text-to-image""}",'
-    "DIGEST_c,0.056,0.00,0.00,0.00,0.00,,,,,,,,,,,,,,,m.yaml:3,,,\r\n"
+    "DIGEST_c,0.056,0.00,0.00,0.00,0.00,,,,,,,,,,,,,,,m.yaml:3,,,,,\r\n"
 )  # fmt: skip
 
 
@@ -81,6 +82,35 @@ def test_golden_bytes(tmp_path: Path) -> None:
         drift=Decimal("0.008"),
     )
     assert totals.net == Decimal("0.12")
+
+
+def test_pretended_money_is_marked_in_each_row(tmp_path: Path) -> None:
+    with journal_of(tmp_path, [item("a"), item("b")]) as journal:
+        Buyer(journal).done("a")
+        Buyer(journal).skip("b")
+    for facts, mark in (
+        ({"api": SIMULATOR}, "true"),
+        ({"api": "http://127.0.0.1:8018", "simulated": "true"}, "true"),
+        ({"api": "http://127.0.0.1:8018", "simulated": "false"}, ""),
+        ({"api": "https://api18.dev", "simulated": ""}, ""),
+    ):
+        with closing(Journal(tmp_path)) as journal, journal.transaction():
+            journal.note(**facts)
+        write_ledger("spring", tmp_path)
+        assert [row["simulated"] for row in rows_of(tmp_path)] == [mark, mark]
+        assert [charge.simulated for charge in run_charges(tmp_path)] == [bool(mark)] * 2
+
+
+def test_a_file_whose_format_is_not_known_has_a_flag(tmp_path: Path) -> None:
+    with journal_of(tmp_path, [item("a"), item("b")]) as journal:
+        Buyer(journal).done("a")
+        Buyer(journal).fail("b", "no")
+        journal.db.execute("UPDATE attempt SET error_type = 'unknown_format' WHERE state = 'done'")
+    write_ledger("spring", tmp_path)
+    assert [(row["error_type"], row["flags"]) for row in rows_of(tmp_path)] == [
+        ("unknown_format", "unknown_format"),
+        ("generation_failed", ""),
+    ]
 
 
 def test_every_state_that_may_have_cost_something_has_its_row(tmp_path: Path) -> None:

@@ -14,7 +14,9 @@ from bought import Buyer, item, journal_of
 from click.testing import CliRunner, Result
 
 from batchgen.cli.ledger import command
+from batchgen.credentials import SIMULATED_KEY
 from batchgen.errors import RunFolderError, UsageError
+from batchgen.journal import SIMULATOR
 from batchgen.ledger import (
     LEDGER_NAME,
     Charge,
@@ -68,9 +70,9 @@ def test_by_model(spring: Path) -> None:
     )
     assert as_csv(report) == (
         "model,rows,charged_usd,refunded_usd,net_usd,in_doubt_usd,"
-        "submitting,processing,ready,done,failed,rejected,in_doubt,lost,skipped\r\n"
-        "hera-1.0-text-to-image,3,0.056,0.00,0.056,0.112,0,0,0,1,0,0,1,0,1\r\n"
-        "zeus-1.0-image-to-video,2,0.63,-0.30,0.33,0.00,0,0,0,1,1,0,0,0,0\r\n"
+        "submitting,processing,ready,done,failed,rejected,in_doubt,lost,skipped,simulated\r\n"
+        "hera-1.0-text-to-image,3,0.056,0.00,0.056,0.112,0,0,0,1,0,0,1,0,1,\r\n"
+        "zeus-1.0-image-to-video,2,0.63,-0.30,0.33,0.00,0,0,0,1,1,0,0,0,0,\r\n"
     )
     document = json.loads(as_json(report))
     assert document["format_version"] == 1
@@ -147,10 +149,11 @@ def edited(path: Path, old: str, new: str) -> Path:
         ("0.056,0.056,", "0.056,0.057,", 2, "net_usd 0.056 is not"),
         (",done,", ",Done,", 2, "state 'Done' is none of"),
         ("mug,1,", "mug,one,", 2, "attempt 'one' is no whole number"),
-        ("spin,1", "spin,1,", 3, "31 cells where the header has 30"),
+        ("spin,1", "spin,1,", 3, "33 cells where the header has 32"),
         ("-0.30", "'-0.30", 3, 'refunded_usd "\'-0.30" is no amount'),
         ("2026-02-01T00:00:00Z", "01.02.2026 00:00", 2, "accepted_at '01.02.2026 00:00' is no time"),
         ("A mug", '"A "mug"', 2, "expected after"),
+        (",m.yaml:3,1,,", ",m.yaml:3,1,perhaps,", 2, "simulated 'perhaps' is neither empty nor true"),
     ],
 )
 def test_a_bad_cell_is_named(spring: Path, old: str, new: str, line: int, message: str) -> None:
@@ -176,6 +179,87 @@ def test_what_a_spreadsheet_adds_does_no_harm(spring: Path) -> None:
     expected = list(file_charges(path))
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\r\n", b"\n") + b"\n\n")
     assert list(file_charges(path)) == expected
+
+
+def in_the_earlier_layout(path: Path, account: str = "f00d") -> Path:
+    """The ledger as it was written before it had `simulated` and `flags`."""
+    with path.open(encoding="utf-8", newline="") as lines:
+        header, *rows = list(csv.reader(lines))
+    gone = [header.index(name) for name in ("simulated", "flags")]
+    header[header.index("catalog_version")] = "tables"
+    for row in rows:
+        row[header.index("account")] = account
+    with path.open("w", encoding="utf-8", newline="") as out:
+        csv.writer(out).writerows([cell for n, cell in enumerate(row) if n not in gone] for row in (header, *rows))
+    return path
+
+
+def test_ledgers_of_the_earlier_layout_are_read(spring: Path) -> None:
+    expected = list(file_charges(spring / LEDGER_NAME))
+    path = in_the_earlier_layout(spring / LEDGER_NAME)
+    assert path.read_text(encoding="utf-8").partition("\n")[0].endswith("source,tables,tag_client")
+    assert list(file_charges(path)) == expected
+    edited(path, ",tables,", ",table,")
+    with pytest.raises(UsageError, match="column catalog_version expected, 'table' found"):
+        list(file_charges(path))
+
+
+def test_the_earlier_layout_tells_the_embedded_simulator_by_its_account(spring: Path) -> None:
+    path = in_the_earlier_layout(spring / LEDGER_NAME, SIMULATED_KEY.fingerprint)
+    assert {charge.simulated for charge in file_charges(path)} == {True}
+
+
+# ---- pretended money ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def tried(tmp_path: Path) -> Path:
+    """A simulated run with its ledger."""
+    folder = tmp_path / "output" / "tried"
+    with journal_of(folder, [item("mug"), item("jug")], "tried") as journal:
+        journal.note(api=SIMULATOR)
+        for id_ in ("mug", "jug"):
+            Buyer(journal).done(id_)
+    write_ledger("tried", folder)
+    return folder
+
+
+def test_pretended_money_is_in_no_sum_of_real_money(spring: Path, tried: Path) -> None:
+    for given in (str(tried), str(tried / LEDGER_NAME), str(Path(shutil.copy(tried / LEDGER_NAME, spring / "t.csv")))):
+        result = called(str(spring), given, "--format", "json")
+        document = json.loads(result.stdout)
+        assert (document["total"]["rows"], document["total"]["net_usd"]) == (5, "0.386")
+        assert (document["simulated"], document["left_out"]) == (False, 2)
+        assert result.stderr == "2 simulated rows left out; --simulated reports them\n"
+        asked = called(str(spring), given, "--format", "json", "--simulated")
+        document = json.loads(asked.stdout)
+        assert (document["simulated"], document["total"]["rows"], document["total"]["net_usd"]) == (True, 2, "0.112")
+        assert asked.stderr == ""
+
+
+def test_each_row_of_a_csv_report_says_what_it_is(spring: Path, tried: Path) -> None:
+    def marks(*arguments: str) -> set[str]:
+        return {row["simulated"] for row in csv.DictReader(io.StringIO(called(*arguments, "--format", "csv").stdout))}
+
+    assert marks(str(spring), str(tried)) == {""}
+    assert marks(str(spring), str(tried), "--simulated") == {"true"}
+
+
+def test_a_table_of_nothing_but_simulated_runs_shows_them_under_a_heading(spring: Path, tried: Path) -> None:
+    result = called(str(tried))
+    heading, *table = result.stdout.splitlines()
+    assert heading == "simulated: the money of these rows is pretended"
+    assert table[-1].split()[:5] == ["total", "2", "0.112", "0.00", "0.112"]
+    assert result.stderr == ""
+    assert called(str(tried), "--simulated").stdout == result.stdout
+    assert "simulated" not in called(str(spring)).stdout
+
+
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_a_program_that_adds_up_money_gets_none_that_is_pretended(tried: Path, form: str) -> None:
+    result = called(str(tried), "--format", form)
+    assert "0.112" not in result.stdout
+    assert result.stderr == "2 simulated rows left out; --simulated reports them\n"
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b"a;b;c\n1;2;3\n", b"\x00" * 300])

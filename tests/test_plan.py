@@ -120,13 +120,14 @@ def test_the_json_is_what_was_promised() -> None:
             {"model": HERA, "items": 12, "estimated_usd": "0.672"},
             {"model": ZEUS, "items": 4, "estimated_usd": "2.10"},
         ],
+        "simulated": False,
     }
 
 
 def test_the_keys_come_in_the_order_that_was_promised() -> None:
     assert ", ".join(plan_json(make_plan("spring", []))) == (
         "format_version, name, items, new, changed, done, in_flight, failed, rejected, lost, in_doubt, skipped,"
-        " estimated_usd, by_model"
+        " estimated_usd, by_model, simulated"
     )
 
 

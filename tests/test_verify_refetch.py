@@ -32,10 +32,11 @@ from batchgen.api import (
 )
 from batchgen.cli.verify import check, command
 from batchgen.client import HttpApi
+from batchgen.credentials import SIMULATED_KEY
 from batchgen.errors import OutsideError, RunFolderError, UsageError
-from batchgen.journal import Journal, own
+from batchgen.journal import SIMULATOR, Journal, own
 from batchgen.records import StoredFile
-from batchgen.run import SIMULATED_KEY, SIMULATOR, simulator
+from batchgen.run import simulator
 from batchgen.scheduler.refetching import Difference, Workshop, refetch
 
 

@@ -29,21 +29,33 @@ if TYPE_CHECKING:
     help="How to print the report.",
 )
 @click.option("--output", metavar="DIR", help="The output folder that holds the runs.")
-def command(runs: tuple[str, ...], by: str, form: str, output: str | None) -> int:
+@click.option("--simulated", is_flag=True, help="Report the pretended money of simulated runs, and no other.")
+def command(*, runs: tuple[str, ...], by: str, form: str, output: str | None, simulated: bool) -> int:
     """Report costs over runs or ledger files.
 
     RUN names a run (its folder, its manifest, or its name within the output folder) or is a ledger as a .csv file. A
     purchase that is given twice, by a run and by a copy of its ledger, counts once.
+
+    Simulated runs are left out of a report of real money. Where there is nothing else, the table shows them, and says
+    so; CSV and JSON have them with --simulated only.
     """
-    from batchgen.ledger import as_csv, as_json, as_table, cost_report
+    from batchgen.ledger import CostReport, as_csv, as_json, as_table, cost_report
     from batchgen.locate import find_run
     from batchgen.text import plural, printable
 
     files = [Path(run) for run in runs if run.lower().endswith(".csv") and Path(run).is_file()]
     folders = [find_run(run, output, os.environ, _name_of) for run in runs if Path(run) not in files]
-    report = cost_report(by, _charges(folders, files), unique=len(folders) == 1 and not files)
+
+    def report_of(*, simulated: bool) -> CostReport:
+        return cost_report(by, _charges(folders, files), unique=len(folders) == 1 and not files, simulated=simulated)
+
+    report = report_of(simulated=simulated)
+    if form == "table" and not simulated and report.left_out and not report.total.rows:
+        report = report_of(simulated=True)
     formats = {"table": as_table, "csv": as_csv, "json": as_json}
     click.echo(formats[form](report), nl=False)
+    if report.left_out and not report.simulated:
+        click.echo(f"{plural(report.left_out, 'simulated row')} left out; --simulated reports them", err=True)
     if report.repeated:
         click.echo(f"{plural(report.repeated, 'row')} given more than once, counted once", err=True)
     if by.startswith("tag:") and [name for name, _ in report.groups] == [None]:

@@ -102,7 +102,7 @@ def _run(ready: "Prepared", options: dict[str, Any]) -> "Summary | None":
             if journal.facts():
                 raise RunFolderError(f"another run has begun in {ready.folder} meanwhile; run again to go on with it")
             bind(journal, ready.name, account.binding, rotated_key=options["rotated_key"])
-        settings = capped(ready.settings, plan, real_money=not account.binding.simulated)
+        settings = capped(ready.settings, plan, real_money=not account.binding.embedded)
         _list(ready, journal)
         _announce(ready, plan, settings, quiet=options["quiet"])
         url = stack.enter_context(account.connected(ready.folder))
@@ -126,7 +126,7 @@ def _agreed(ready: "Prepared", plan: "Plan", *, yes: bool, account: "Account") -
     from batchgen.errors import ConsentError
     from batchgen.run import reasons_to_ask
 
-    reasons = reasons_to_ask(plan, ready.request, ready.settings, real_money=not account.binding.simulated)
+    reasons = reasons_to_ask(plan, ready.request, ready.settings, real_money=not account.binding.embedded)
     if not reasons or yes:
         return True
     if not (sys.stdin.isatty() and sys.stderr.isatty()):

@@ -12,9 +12,10 @@ from click.core import ParameterSource
 
 from batchgen.client import parse_base_url
 from batchgen.client.addresses import is_loopback
-from batchgen.credentials import ApiKey, find_key
+from batchgen.credentials import SIMULATED_KEY, ApiKey, find_key
 from batchgen.errors import UsageError
-from batchgen.run import SIMULATED_KEY, SIMULATOR, Binding, Summary, format_summary, simulator, summary_json
+from batchgen.journal import SIMULATOR, Binding
+from batchgen.run import Summary, format_summary, simulator, summary_json
 from batchgen.text import printable
 
 DEFAULT_BASE_URL = "https://api18.dev"

@@ -24,6 +24,8 @@ class _Standing:
     folder: Path
     owner: str | None
     """The tail of a sentence that names who runs it; None: nobody does."""
+    simulated: bool
+    """Whether the money is pretended."""
     counts: "dict[State, int]"
     spend: "Spend"
     doubts: "list[Doubt]"
@@ -47,15 +49,16 @@ def command(run: str, output: str | None, as_json: bool) -> None:  # noqa: FBT00
 
 
 def _read(folder: Path) -> _Standing:
-    from batchgen.journal import FILE_NAME, open_for_reading, spend_of, sqlite_errors
+    from batchgen.journal import FILE_NAME, is_simulated, open_for_reading, spend_of, sqlite_errors
     from batchgen.journal.lock import owner
     from batchgen.journal.rows import facts_of
     from batchgen.journal.standing import counts_of, doubts
 
     path = folder / FILE_NAME
     with closing(open_for_reading(path)) as db, sqlite_errors(path):
-        name = facts_of(db).get("run", folder.name)
-        return _Standing(name, folder, owner(folder), counts_of(db), spend_of(db), list(doubts(db)))
+        facts = facts_of(db)
+        name, simulated = facts.get("run", folder.name), is_simulated(facts)
+        return _Standing(name, folder, owner(folder), simulated, counts_of(db), spend_of(db), list(doubts(db)))
 
 
 def _as_json(standing: _Standing) -> dict[str, object]:
@@ -66,6 +69,7 @@ def _as_json(standing: _Standing) -> dict[str, object]:
     return {
         "format_version": 1,
         "run": standing.run,
+        "simulated": standing.simulated,
         "running": standing.owner is not None,
         "items": sum(standing.counts.values()),
         **{state.value: standing.counts.get(state, 0) for state in State},
@@ -88,12 +92,14 @@ def _as_json(standing: _Standing) -> dict[str, object]:
 
 
 def _as_text(standing: _Standing) -> str:
+    from batchgen.journal import money_mark
     from batchgen.records import State
     from batchgen.text import plural, printable, stamp, usd
 
     counts, spend, open_doubts = standing.counts, standing.spend, standing.doubts
     running = "not running" if standing.owner is None else f"running{standing.owner}"
-    lines = [f"{standing.run}: {plural(sum(counts.values()), 'item')}, {running}"]
+    mark = money_mark(simulated=standing.simulated)
+    lines = [f"{standing.run}: {plural(sum(counts.values()), 'item')}, {running}{mark}"]
     lines += [f"  {state.value.replace('_', ' '):<10} {counts[state]:>10,}" for state in State if counts.get(state)]
     lines += ["", f"  net {'$' + usd(spend.charged - spend.refunded):>17}"]
     if spend.in_doubt:

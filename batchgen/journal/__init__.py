@@ -1,5 +1,6 @@
 """The journal of a run folder: the only truth about what was bought."""
 
+from batchgen.journal.binding import SIMULATED, SIMULATOR, Binding, is_simulated, money_mark
 from batchgen.journal.lock import own
 from batchgen.journal.recorder import GroupRecorder, InlineRecorder, Recorder
 from batchgen.journal.reopening import Again
@@ -10,8 +11,11 @@ from batchgen.journal.values import Attempt, PendingOutput, Spend, Work
 
 __all__ = [
     "FILE_NAME",
+    "SIMULATED",
+    "SIMULATOR",
     "Again",
     "Attempt",
+    "Binding",
     "GroupRecorder",
     "InlineRecorder",
     "Journal",
@@ -20,8 +24,10 @@ __all__ = [
     "Spend",
     "TransitionError",
     "Work",
+    "is_simulated",
     "milliseconds",
     "moment",
+    "money_mark",
     "open_for_reading",
     "own",
     "spend_of",

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
+from batchgen.journal.binding import is_simulated
 from batchgen.journal.reopening import NOTHING_AGAIN, Again, continues, opened
+from batchgen.journal.rows import facts_of
 from batchgen.journal.schema import open_for_reading, refuse_leftovers, sqlite_errors
 from batchgen.records import State
 
@@ -65,6 +67,10 @@ class Comparison:
             " WHERE wanted(i.id, i.tags) AND i.state = 'pending' GROUP BY 1, 2, 3"
         )
         return [TagGroup(row[0], row[1], Decimal(row[2]), row[3]) for row in rows]
+
+    def simulated(self) -> bool:
+        """Return whether what was bought so far was bought with pretended money."""
+        return self._journal and is_simulated(facts_of(self._db))
 
     def edited_ids(self, most: int) -> list[str]:
         """Return the first ids that were bought before with another request."""

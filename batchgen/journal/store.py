@@ -151,11 +151,9 @@ class Journal(Steps):
             finally:
                 self.db.execute("DETACH stage")
 
-    def live(self) -> int:
-        """Return how many items are at the provider, on their way there, or in doubt."""
-        (count,) = self.db.execute(
-            "SELECT COUNT(*) FROM item WHERE state IN ('submitting', 'processing', 'ready', 'in_doubt')"
-        ).fetchone()
+    def bought(self) -> int:
+        """Return how many purchases were charged, or may have been; also those that were refunded since."""
+        (count,) = self.db.execute("SELECT COUNT(*) FROM attempt WHERE state <> ?", (State.REJECTED,)).fetchone()
         return int(count)
 
     def select(self, wanted: Callable[[str, str], bool]) -> None:

@@ -6,10 +6,15 @@ COLUMNS = (
     "run", "item_id", "attempt", "state", "model", "prompt", "params", "request_digest", "estimated_usd",
     "charged_usd", "refunded_usd", "net_usd", "in_doubt_usd", "job_id", "account", "submitted_at", "accepted_at",
     "completed_at", "refunded_at", "inference_ms", "polls", "files", "bytes", "sha256", "error_type",
-    "error_message", "expires_at", "source", "tables",
+    "error_message", "expires_at", "source", "catalog_version",
+    "simulated", "flags",
 )  # fmt: skip
 """In the order of the file; one `tag_NAME` for each tag follows."""
+EARLIER_COLUMNS = (*COLUMNS[: COLUMNS.index("catalog_version")], "tables")
+"""Those of the layout before this one, which is still read."""
 TAG_PREFIX = "tag_"
+TRUE = "true"
+"""What `simulated` holds for pretended money; else it is empty."""
 
 # What spreadsheets take for the start of a formula (OWASP, "CSV Injection"), also behind what they trim or do not
 # show. Apostrophes count as blanks, so that a text which brings one of its own can be told from one that was given it.

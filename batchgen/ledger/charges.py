@@ -3,17 +3,18 @@
 import csv
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
+from batchgen.credentials import SIMULATED_KEY
 from batchgen.errors import UsageError
-from batchgen.journal import FILE_NAME, moment, open_for_reading, sqlite_errors
+from batchgen.journal import FILE_NAME, is_simulated, moment, open_for_reading, sqlite_errors
 from batchgen.journal.rows import charge_rows, facts_of
-from batchgen.ledger.cells import COLUMNS, TAG_PREFIX, unguarded
+from batchgen.ledger.cells import COLUMNS, EARLIER_COLUMNS, TAG_PREFIX, TRUE, unguarded
 from batchgen.ledger.writer import amounts_of
 from batchgen.records import State
 from batchgen.text import printable
@@ -38,13 +39,16 @@ class Charge:
     accepted_at: datetime | None
     tags: Mapping[str, str]
     """Only those with a value."""
+    simulated: bool
+    """Whether the money is pretended."""
 
 
 def run_charges(folder: Path) -> Iterator[Charge]:
     """Yield the charges of a run folder, from one snapshot of its journal, in no order. Raises RunFolderError."""
     path = folder / FILE_NAME
     with closing(open_for_reading(path)) as db, sqlite_errors(path):
-        run = facts_of(db).get("run", folder.name)
+        facts = facts_of(db)
+        run, simulated = facts.get("run", folder.name), is_simulated(facts)
         for row in charge_rows(db):
             amounts = amounts_of(row.state, row.estimated, row.charged, row.refunded)
             yield Charge(
@@ -60,6 +64,7 @@ def run_charges(folder: Path) -> Iterator[Charge]:
                 submitted_at=_second(row.submitted_at),
                 accepted_at=_second(row.accepted_at),
                 tags={name: value for name, value in json.loads(row.tags).items() if value},
+                simulated=simulated,
             )
 
 
@@ -88,35 +93,37 @@ class _BadCellError(Exception):
 def _charges(path: Path, lines: Iterable[str]) -> Iterator[Charge]:
     reader, line = csv.reader(lines, strict=True), 1
     try:
-        tags = _tags_of(next(reader, []))
+        header = next(reader, [])
+        columns = EARLIER_COLUMNS if header[len(EARLIER_COLUMNS) - 1 :][:1] == ["tables"] else COLUMNS
+        tags = _tags_of(header, columns)
         line = reader.line_num + 1
         for row in reader:
             if row:  # spreadsheets leave blank lines at the end
-                yield _charge(row, tags)
+                yield _charge(row, columns, tags)
             line = reader.line_num + 1
     except (csv.Error, _BadCellError) as error:
         raise UsageError(f"{path}:{line}: {error}") from error
 
 
-def _tags_of(header: list[str]) -> list[str]:
-    for wanted, found in zip(COLUMNS, header, strict=False):
+def _tags_of(header: Sequence[str], columns: Sequence[str]) -> list[str]:
+    for wanted, found in zip(columns, header, strict=False):
         if wanted != found:
             raise _BadCellError(
                 f"this is no ledger of batchgen: column {wanted} expected, {printable(found, 60)!r} found"
             )
-    if len(header) < len(COLUMNS):
-        raise _BadCellError(f"this is no ledger of batchgen: column {COLUMNS[len(header)]} is missing")
-    names = header[len(COLUMNS) :]
+    if len(header) < len(columns):
+        raise _BadCellError(f"this is no ledger of batchgen: column {columns[len(header)]} is missing")
+    names = header[len(columns) :]
     for name in names:
         if not name.startswith(TAG_PREFIX):
             raise _BadCellError(f"this is no ledger of batchgen: {printable(name, 60)!r} is no column of it")
     return [name.removeprefix(TAG_PREFIX) for name in names]
 
 
-def _charge(row: list[str], tags: list[str]) -> Charge:
-    if len(row) != len(COLUMNS) + len(tags):
-        raise _BadCellError(f"{len(row)} cells where the header has {len(COLUMNS) + len(tags)}")
-    cells = dict(zip(COLUMNS, row, strict=False))
+def _charge(row: Sequence[str], columns: Sequence[str], tags: Sequence[str]) -> Charge:
+    if len(row) != len(columns) + len(tags):
+        raise _BadCellError(f"{len(row)} cells where the header has {len(columns) + len(tags)}")
+    cells = dict(zip(columns, row, strict=False))
     if cells["state"] not in _STATES:
         raise _BadCellError(f"state {_shown(cells['state'])} is none of {', '.join(State)}")
     if not _WHOLE.fullmatch(cells["attempt"]):
@@ -138,8 +145,19 @@ def _charge(row: list[str], tags: list[str]) -> Charge:
         in_doubt=in_doubt,
         submitted_at=_time(cells, "submitted_at"),
         accepted_at=_time(cells, "accepted_at"),
-        tags={name: unguarded(cell) for name, cell in zip(tags, row[len(COLUMNS) :], strict=True) if cell},
+        tags={name: unguarded(cell) for name, cell in zip(tags, row[len(columns) :], strict=True) if cell},
+        simulated=_simulated(cells),
     )
+
+
+def _simulated(cells: Mapping[str, str]) -> bool:
+    # The earlier layout does not say it; the embedded simulator has an account that is nobody else's.
+    if "simulated" not in cells:
+        return cells["account"] == SIMULATED_KEY.fingerprint
+    # A spreadsheet writes the word its own way.
+    if cells["simulated"].lower() not in ("", TRUE):
+        raise _BadCellError(f"simulated {_shown(cells['simulated'])} is neither empty nor {TRUE}")
+    return bool(cells["simulated"])
 
 
 def _money(cells: Mapping[str, str], name: str) -> Decimal:

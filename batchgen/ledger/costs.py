@@ -51,6 +51,10 @@ class CostReport:
     total: Sums
     repeated: int
     """Rows that were given more than once and counted once."""
+    simulated: bool = False
+    """Whether it is of pretended money, and of nothing else."""
+    left_out: int = 0
+    """Rows of the other money, pretended or real."""
 
 
 def group_key(by: str) -> GroupKey:
@@ -63,8 +67,10 @@ def group_key(by: str) -> GroupKey:
     return _KEYS[by]
 
 
-def cost_report(by: str, charges: Iterable[Charge], *, unique: bool = False) -> CostReport:
+def cost_report(by: str, charges: Iterable[Charge], *, unique: bool = False, simulated: bool = False) -> CostReport:
     """Return the sums of `charges` by group; a charge that comes twice counts as it came first.
+
+    Real and pretended money are never added up: only the charges of the one kind count, and the others are left out.
 
     A purchase is known by run, item, attempt and digest, and by the second it was submitted in, which tells apart two
     runs of one name in different output folders. `unique` says that none can come twice, as from one journal, and
@@ -72,13 +78,16 @@ def cost_report(by: str, charges: Iterable[Charge], *, unique: bool = False) -> 
     """
     key = group_key(by)
     groups: dict[str | None, Sums] = {}
-    total, given = Sums(), 0
+    total, given, left_out = Sums(), 0, 0
 
     def counted() -> Iterator[Charge]:
-        nonlocal given
+        nonlocal given, left_out
         for charge in charges:
-            given += 1
-            yield charge
+            if charge.simulated == simulated:
+                given += 1
+                yield charge
+            else:
+                left_out += 1
 
     for charge in counted() if unique else _distinct(counted()):
         total.add(charge)
@@ -87,7 +96,7 @@ def cost_report(by: str, charges: Iterable[Charge], *, unique: bool = False) -> 
             groups[group] = Sums()
         groups[group].add(charge)
     ordered = sorted(groups.items(), key=lambda entry: (entry[0] is None, entry[0] or ""))
-    return CostReport(by, tuple(ordered), total, given - total.rows)
+    return CostReport(by, tuple(ordered), total, given - total.rows, simulated, left_out)
 
 
 def _distinct(charges: Iterable[Charge]) -> Iterator[Charge]:

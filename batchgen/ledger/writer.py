@@ -11,15 +11,17 @@ from pathlib import Path
 
 from batchgen.digest import canonical_json
 from batchgen.files import staged_text
-from batchgen.journal import FILE_NAME, moment, open_for_reading, sqlite_errors
-from batchgen.journal.rows import LedgerRow, ledger_rows, tag_names
-from batchgen.ledger.cells import COLUMNS, TAG_PREFIX, prompt_cell, text_cell
+from batchgen.journal import FILE_NAME, is_simulated, moment, open_for_reading, sqlite_errors
+from batchgen.journal.rows import LedgerRow, facts_of, ledger_rows, tag_names
+from batchgen.ledger.cells import COLUMNS, TAG_PREFIX, TRUE, prompt_cell, text_cell
 from batchgen.records import State
 from batchgen.text import stamp, usd
 
 LEDGER_NAME = "ledger.csv"
 _ZERO = Decimal(0)
 _IN_DOUBT = frozenset({State.SUBMITTING, State.IN_DOUBT})
+_FLAGS = frozenset({"unknown_format"})
+"""Error types of attempts that ended well: what was found about their files."""
 _SHORTEST_PAUSE = 10.0
 _PAUSE_PER_WRITE = 20.0
 
@@ -56,7 +58,7 @@ def write_ledger(run: str, folder: Path) -> LedgerTotals:
         names = tag_names(db)
         writer = csv.writer(out)  # RFC 4180 is the module's default dialect, with its CRLF
         writer.writerow([*COLUMNS, *(text_cell(TAG_PREFIX + name) for name in names)])
-        cells = _cells_of(run, names)
+        cells = _cells_of(run, names, simulated=is_simulated(facts_of(db)))
         rows = drifted = 0
         charged = refunded = in_doubt = drift = _ZERO
         for row in ledger_rows(db):
@@ -121,8 +123,9 @@ def _text(text: str | None) -> str:
     return text_cell(text) if text else ""
 
 
-def _cells_of(run: str, tag_columns: list[str]) -> Callable[[LedgerRow, Amounts], list[object]]:
+def _cells_of(run: str, tag_columns: list[str], *, simulated: bool) -> Callable[[LedgerRow, Amounts], list[object]]:
     run_cell = text_cell(run)
+    simulated_cell = TRUE if simulated else ""
 
     def cells(row: LedgerRow, amounts: Amounts) -> list[object]:
         body = json.loads(row.body)
@@ -154,6 +157,8 @@ def _cells_of(run: str, tag_columns: list[str]) -> Callable[[LedgerRow, Amounts]
             _time(row.expires_at),
             text_cell(row.source),
             _text(row.tables),
+            simulated_cell,
+            row.error_type if row.error_type in _FLAGS else "",
             *(_text(tags.get(name)) for name in tag_columns),
         ]
 

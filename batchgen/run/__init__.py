@@ -2,16 +2,12 @@
 
 from batchgen.run.consent import capped, reasons_to_ask
 from batchgen.run.execution import Invocation, execute
-from batchgen.run.folder import SIMULATOR, Binding, bind, opened
+from batchgen.run.folder import bind, opened
 from batchgen.run.preparing import Prepared, Request, parse_states, prepared
-from batchgen.run.simulated import KEY as SIMULATED_KEY
 from batchgen.run.simulated import simulator
 from batchgen.run.summary import Summary, format_summary, summary_json
 
 __all__ = [
-    "SIMULATED_KEY",
-    "SIMULATOR",
-    "Binding",
     "Invocation",
     "Prepared",
     "Request",

@@ -21,7 +21,7 @@ from batchgen.errors import DiskError
 from batchgen.files import free_bytes
 from batchgen.grouping import GroupedCalls
 from batchgen.halting import Stop, exit_code, room_needed
-from batchgen.journal import GroupRecorder, Journal
+from batchgen.journal import GroupRecorder, Journal, is_simulated
 from batchgen.journal.rows import bytes_per_job, present_files
 from batchgen.ledger import cost_report, next_write, run_charges, write_ledger
 from batchgen.progress import Reporter, Snapshot, reporter_for
@@ -240,6 +240,7 @@ async def _rewrite_ledger(invocation: Invocation, board: Board) -> None:
 
 def _conclude(invocation: Invocation, ending: Ending) -> Summary:
     counts: dict[State, int] = invocation.journal.counts()
+    simulated = is_simulated(invocation.journal.facts())
     missing = _missing_files(invocation)
     totals = write_ledger(invocation.name, invocation.folder)
     summary = Summary(
@@ -247,7 +248,8 @@ def _conclude(invocation: Invocation, ending: Ending) -> Summary:
         folder=invocation.folder,
         counts=counts,
         totals=totals,
-        costs=cost_report("model", run_charges(invocation.folder), unique=True),
+        costs=cost_report("model", run_charges(invocation.folder), unique=True, simulated=simulated),
+        simulated=simulated,
         stop=ending.stop,
         detail=ending.detail,
         failures=ending.failures,

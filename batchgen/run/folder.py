@@ -6,35 +6,17 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from batchgen.clock import utc_now
 from batchgen.errors import RunFolderError, UsageError
 from batchgen.files import disk_errors
-from batchgen.journal import Journal, own, sqlite_errors
+from batchgen.journal import SIMULATED, Binding, Journal, own, sqlite_errors
 from batchgen.text import plural, printable
 
 LOG_NAME = "batchgen.log"
-SIMULATOR = "simulator"
-"""Stands for the API's address in a folder of pretend money."""
 _LOG_BYTES = 10_000_000
 _LOG_COPIES = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Binding:
-    """What the money of a run folder belongs to."""
-
-    api: str
-    """The base URL, or `simulator`."""
-    account: str
-    """The key's fingerprint."""
-
-    @property
-    def simulated(self) -> bool:
-        """Whether the money is pretend money."""
-        return self.api == SIMULATOR
 
 
 @contextmanager
@@ -64,33 +46,38 @@ def opened(folder: Path, *, create: bool) -> Iterator[Journal]:
 
 
 def bind(journal: Journal, name: str, binding: Binding, *, rotated_key: bool) -> None:
-    """Bind a new folder, or check that a bound one fits. Raises RunFolderError where money would mix."""
+    """Bind a new folder, or check that a bound one fits: another API or account is taken while nothing was bought.
+
+    Nothing is asked of the API for this. Raises RunFolderError where money would mix.
+    """
     facts = journal.facts()
-    if "api" not in facts:
-        with journal.transaction():
-            journal.note(run=name, api=binding.api, account=binding.account)
-        return
-    bound = Binding(facts["api"], facts["account"])
+    bound = Binding(facts["api"], facts["account"]) if "api" in facts else None
     if bound == binding:
         return
-    if bound.simulated != binding.simulated:
-        had, has = ("simulated", "real") if bound.simulated else ("real", "simulated")
+    if bound is not None and (bought := journal.bought()):
+        _refuse_mixing(bound, binding, plural(bought, "purchase"), rotated_key=rotated_key)
+    # What another address proved to be says nothing of this one.
+    proved = facts.get(SIMULATED, "") if bound is not None and bound.api == binding.api else ""
+    with journal.transaction():
+        journal.note(run=facts.get("run", name), api=binding.api, account=binding.account, **{SIMULATED: proved})
+
+
+def _refuse_mixing(bound: Binding, binding: Binding, bought: str, *, rotated_key: bool) -> None:
+    if bound.embedded != binding.embedded:
+        kind, other = ("simulated", "real") if bound.embedded else ("real", "simulated")
         raise RunFolderError(
-            f"this run folder holds {had} purchases, and {has} ones never mix with them; use --run NAME"
+            f"this run folder holds {bought}, all of them {kind}, and {other} ones never mix with them; use --run NAME"
         )
-    live = journal.live()
-    if live and bound.api != binding.api:
+    if bound.api != binding.api:
         raise RunFolderError(
-            f"{plural(live, 'item')} of this run folder are live at {printable(bound.api)}, not at {binding.api}; "
+            f"this run folder holds {bought} made at {printable(bound.api)}, not at {binding.api}; "
             f"use --base-url {printable(bound.api)}, or another --run NAME"
         )
-    if live and not rotated_key:
+    if not rotated_key:
         raise RunFolderError(
-            f"{plural(live, 'item')} of this run folder are live under another account (fingerprint {bound.account}, "
-            f"not {binding.account}); use that key, or --rotated-key if the account only has a new key"
+            f"this run folder holds {bought} of another account (fingerprint {printable(bound.account, 40)}, not "
+            f"{binding.account}); use that key, --rotated-key if the account only has a new key, or another --run NAME"
         )
-    with journal.transaction():
-        journal.note(api=binding.api, account=binding.account)
 
 
 @contextmanager

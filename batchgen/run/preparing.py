@@ -59,8 +59,14 @@ class Prepared:
         """
         request = self.request
         with compare(self.stage, self.folder / FILE_NAME, self.selection.wanted) as comparison:
-            groups, unlisted = comparison.groups(request.again), comparison.unlisted()
-            plan = make_plan(self.name, groups, comparison.tags(), request.retry, unlisted=unlisted)
+            plan = make_plan(
+                self.name,
+                comparison.groups(request.again),
+                comparison.tags(),
+                request.retry,
+                unlisted=comparison.unlisted(),
+                simulated=comparison.simulated(),
+            )
         if request.only and not plan.items:
             raise UsageError(f"--only {' '.join(request.only)}: nothing in {request.manifest} fits")
         if request.again.globs and not plan.again:

@@ -7,12 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from batchgen.credentials import ApiKey
+from batchgen.credentials import SIMULATED_KEY
 from batchgen.errors import OutsideError, UsageError
 
 STATE_NAME = "simulator.sqlite3"
 """The simulator's books, in the run folder: a run that is resumed finds its jobs again."""
-KEY = ApiKey("api18_Simulated0000000")
 _SPEED = "30"
 _PATIENCE = 30.0
 """Seconds that the process gets to start."""
@@ -26,7 +25,7 @@ def simulator(folder: Path) -> Iterator[str]:
     has a session of its own, so that Ctrl-C is this process's alone to handle.
     """
     command = [sys.executable, "-m", "batchgen", "simulate", "--port", "0", "--speed", _SPEED, "--balance", "1000000"]
-    command += ["--key", KEY.reveal(), "--state", str(folder / STATE_NAME), "--until-stdin-closes", "--quiet"]
+    command += ["--key", SIMULATED_KEY.reveal(), "--state", str(folder / STATE_NAME), "--until-stdin-closes", "--quiet"]
     process = subprocess.Popen(  # noqa: S603 - our own program, with arguments of our own
         command,
         stdin=subprocess.PIPE,

@@ -8,6 +8,7 @@ from typing import Any
 
 from batchgen.files import staged_text
 from batchgen.halting import Stop
+from batchgen.journal import money_mark
 from batchgen.ledger import CostReport, LedgerTotals
 from batchgen.records import State
 from batchgen.text import plural, printable, usd
@@ -34,6 +35,8 @@ class Summary:
     missing: int
     """Files that were bought and are not on disk as they were."""
     exit_code: int
+    simulated: bool = False
+    """Whether the money is pretended."""
     advice: str | None = None
     """One sentence where another concurrency would have been better."""
 
@@ -60,6 +63,7 @@ def summary_json(summary: Summary) -> dict[str, Any]:
         "drifted": totals.drifted,
         "drift_usd": usd(totals.drift),
         "missing_files": summary.missing,
+        "simulated": summary.simulated,
         "stopped_because": summary.stop.word if summary.stop else None,
         "exit_code": summary.exit_code,
     }
@@ -75,7 +79,7 @@ def format_summary(summary: Summary) -> str:
     """Return the summary for people: items by state, money, models, where the files are, what to do next."""
     shown = summary_json(summary)
     words = [*(state.value for state in _END_STATES), "in_flight", "pending"]
-    lines = [f"{summary.run}: {plural(shown['items'], 'item')}"]
+    lines = [f"{summary.run}: {plural(shown['items'], 'item')}{money_mark(simulated=summary.simulated)}"]
     lines += [f"  {word.replace('_', ' '):<10} {shown[word]:>10,}" for word in words if shown[word] or word == "done"]
     lines.append("")
     for word in ("charged", "refunded", "net", "in_doubt"):
