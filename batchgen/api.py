@@ -10,7 +10,7 @@ import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Protocol
@@ -172,6 +172,11 @@ class Api(Protocol):
     No method raises for what the network or the server does, but `open_output`'s context, which raises `OutputError`.
     Cancelling is safe everywhere but in `submit`, which a caller must shield.
     """
+
+    @property
+    def clock_offset(self) -> timedelta | None:
+        """How far the API's clock is ahead of ours, by the `Date` of its latest answer; None while none had one."""
+        ...
 
     async def submit(self, body: str, endpoint: str, *, wait: bool) -> SubmitAnswer:
         """POST one canonical JSON body to `endpoint` (a path), once. Never repeats a request by itself."""

@@ -53,6 +53,8 @@ class Weather:
     ever_reached: bool = False
     out_since: float | None = None
     """Since when nothing was reached; None while the API answers."""
+    unsent_since: float | None = None
+    """Since when no submission found a connection, whatever polls did: one slow job that polls well hides no outage."""
     doubt_streak: int = 0
     probe_at: float | None = None
     """When the next probe may leave; None while submissions are open."""
@@ -82,9 +84,17 @@ class Weather:
 
     def definite(self) -> "Weather":
         """A submission got an answer that says whether it was charged: everything is open again."""
-        if self.ever_reached and self.out_since is None and not self.doubt_streak:
+        if self.ever_reached and self.troubled_since is None and not self.doubt_streak:
             return self
-        return replace(self, ever_reached=True, out_since=None, doubt_streak=0, probe_at=None, probe_delay=1.0)
+        return replace(
+            self,
+            ever_reached=True,
+            out_since=None,
+            unsent_since=None,
+            doubt_streak=0,
+            probe_at=None,
+            probe_delay=1.0,
+        )
 
     def unclear(self, now: float, estimated: Decimal) -> "Weather":
         """A submission may have been charged."""
@@ -92,11 +102,17 @@ class Weather:
             self,
             ever_reached=True,
             out_since=None,
+            unsent_since=None,
             doubt_streak=self.doubt_streak + 1,
             doubts=self.doubts + 1,
             doubt_usd=self.doubt_usd + estimated,
         )
         return after.paused(now) if after.doubt_streak >= _DOUBTS_BEFORE_PAUSE else after
+
+    def not_sent(self, now: float) -> "Weather":
+        """A submission found no connection: nothing was sent."""
+        since = now if self.unsent_since is None else self.unsent_since
+        return replace(self.unreachable(now), unsent_since=since)
 
     def unreachable(self, now: float) -> "Weather":
         """No connection could be made: nothing was sent."""
@@ -112,15 +128,20 @@ class Weather:
             return self  # answers to requests that left before the pause began
         return replace(self, probe_at=now + self.probe_delay, probe_delay=min(_PROBE_CAP, self.probe_delay * 2))
 
+    @property
+    def troubled_since(self) -> float | None:
+        """Since when nothing was reached, or no submission got out; None while the API answers."""
+        return min((since for since in (self.out_since, self.unsent_since) if since is not None), default=None)
+
     def pause(self) -> Pause | None:
         """Return the pause in force, or None while submissions are open."""
         return Pause(self.probe_at) if self.probe_at is not None else None
 
     def gives_up_at(self, give_up_after: float) -> float | None:
         """Return the loop time at which an outage ends the run, or None while there is none."""
-        if self.out_since is None:
+        if self.troubled_since is None:
             return None
-        return self.out_since + (give_up_after if self.ever_reached else min(START_PATIENCE, give_up_after))
+        return self.troubled_since + (give_up_after if self.ever_reached else min(START_PATIENCE, give_up_after))
 
     def too_many_doubts(self, max_in_doubt: int | None, cap: Decimal | None) -> bool:
         """Whether submissions end for good: too many in doubt in this invocation, by count or by money."""

@@ -156,7 +156,7 @@ async def scheduler(count: int, seconds: float) -> dict[str, float]:
             number, Work(number, item, 1), State.PROCESSING, 1, item.estimated, item.estimated, f"job{number:08}",
             "account", moment, moment + timedelta(days=7), 0,
         )  # fmt: skip
-        poller.add(Flight(attempt, now, bought_now=True))
+        poller.add(Flight(attempt, now))
 
     async def poll() -> None:
         while True:

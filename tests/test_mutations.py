@@ -108,7 +108,7 @@ def polls_before_the_answer_is_on_disk(patch: pytest.MonkeyPatch) -> None:
         board.purse = board.purse.charge(item.model, price, item.estimated, item.estimated)
         board.moved(attempt.work, State.SUBMITTING, State.PROCESSING)
         assert answer.job.status is JobStatus.PROCESSING
-        flight = Flight(early, sent, bought_now=True)
+        flight = Flight(early, sent)
         settle = self._poller.settle
 
         async def late(of: Flight, job: Any) -> None:

@@ -6,7 +6,7 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -49,6 +49,7 @@ class Provider:
     files: dict[str, list[bytes | OutputError]] = field(default_factory=dict)
     """By address; the last one stays."""
     polls: list[str] = field(default_factory=list)
+    clock_offset: timedelta | None = None
 
     async def submit(self, body: str, endpoint: str, *, wait: bool) -> SubmitAnswer:
         raise AssertionError("verify bought something")

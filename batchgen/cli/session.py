@@ -97,6 +97,8 @@ def tell(summary: Summary, *, as_json: bool, quiet: bool) -> int:
         click.echo(json.dumps(summary_json(summary), indent=2))
     elif not quiet:
         click.echo(format_summary(summary))
+    if summary.clock is not None and (as_json or quiet):
+        click.echo(f"note: {summary.clock}", err=True)
     if summary.stop is not None and (as_json or quiet):
         click.echo(f"stopped: {printable(summary.detail, 2000)}", err=True)
     return summary.exit_code

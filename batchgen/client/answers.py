@@ -6,7 +6,7 @@ The API reference, sections 5 and 9, says what answers exist. Whatever it does n
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 
@@ -45,6 +45,8 @@ class Reply:
     """Where a redirect leads, in words."""
 
 
+_QUICK = timedelta(seconds=30)
+"""An answer that took longer says little of the time at which it arrives."""
 _SECONDS = re.compile(r"\d{1,9}")
 _REMEMBERED = 1024
 _LONGEST_REMEMBERED = 4096
@@ -119,13 +121,29 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     text = headers.get("Retry-After", "").strip()
     if _SECONDS.fullmatch(text):
         return float(text)
+    moment = _http_date(text)
+    return None if moment is None else max(0.0, (moment - now).total_seconds())
+
+
+def clock_offset(headers: Mapping[str, str], asked: datetime, answered: datetime) -> timedelta | None:
+    """Return how far the server's clock is ahead of ours, by an answer's `Date` (RFC 9110, section 6.6.1).
+
+    `asked` and `answered` are moments of our clock. None where the header is absent or unreadable, where a cache has
+    answered (`Age`; RFC 9111, section 5.1), and where the answer took so long, or our clock was set meanwhile, that the
+    two moments say little.
+    """
+    moment = _http_date(headers.get("Date", "").strip())
+    if moment is None or "Age" in headers or not timedelta(0) <= answered - asked <= _QUICK:
+        return None
+    return moment - answered
+
+
+def _http_date(text: str) -> datetime | None:
     try:
         moment = parsedate_to_datetime(text)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - now).total_seconds())
 
 
 def _error(reply: Reply) -> tuple[str, str]:

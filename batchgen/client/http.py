@@ -3,9 +3,10 @@ and request headers, and each is raised or answered `from None`, so that no trac
 
 import re
 import ssl
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from types import SimpleNamespace
 
 import aiohttp
@@ -26,7 +27,15 @@ from batchgen.api import (
     Unclear,
 )
 from batchgen.client.addresses import Addresses, PublicResolver, parse_base_url, redirect_in_words
-from batchgen.client.answers import Reply, error_message, poll_answer, retry_after, submit_answer, without_key
+from batchgen.client.answers import (
+    Reply,
+    clock_offset,
+    error_message,
+    poll_answer,
+    retry_after,
+    submit_answer,
+    without_key,
+)
 from batchgen.client.patience import Limit, Patience
 from batchgen.clock import UtcNow, utc_now
 from batchgen.errors import UsageError
@@ -103,6 +112,7 @@ class HttpApi:
         self._limits = limits = limits or Limits()
         self._now = now
         self._patience = Patience(limits.beat)
+        self._clock_offset: timedelta | None = None
         self._trust = tls or True
         own = {
             "Authorization": f"Bearer {key}",
@@ -140,17 +150,24 @@ class HttpApi:
             trace_configs=list(traces),
         )
 
+    @property
+    def clock_offset(self) -> timedelta | None:
+        """See `batchgen.api.Api`."""
+        return self._clock_offset
+
     async def submit(self, body: str, endpoint: str, *, wait: bool) -> SubmitAnswer:
         """POST `body` to `endpoint` once, exactly as given. See `batchgen.api.Api`."""
         url = self._addresses.post(endpoint, wait=wait)
         sending = _Sending(self._patience.limit())
         answer: SubmitAnswer | None = None
+        asked = self._now()
         try:
             async with (
                 sending.limit,
                 self._posts.post(url, data=body.encode(), allow_redirects=False, trace_request_ctx=sending) as response,
             ):
                 sending.limit.start(None)
+                self._hear_clock(response.headers, asked)
                 answer = submit_answer(await self._reply(response))
                 sending.limit.start(self._limits.connect)
         except _WIRE_ERRORS as error:
@@ -163,11 +180,13 @@ class HttpApi:
 
         A kept connection that the server has closed meanwhile counts for nothing: aiohttp replaces it, once, for a GET.
         """
+        asked = self._now()
         try:
             async with (
                 self._patience.limit(self._limits.poll),
                 self._gets.get(self._addresses.job(job_id), allow_redirects=False) as response,
             ):
+                self._hear_clock(response.headers, asked)
                 return poll_answer(job_id, await self._reply(response))
         except _WIRE_ERRORS as error:
             return Unavailable(_explain(error), reached=not isinstance(error, _NO_CONNECTION))
@@ -188,6 +207,10 @@ class HttpApi:
         for session in (self._posts, self._gets, self._files):
             await session.close()
         self._patience.stop()
+
+    def _hear_clock(self, headers: Mapping[str, str], asked: datetime) -> None:
+        heard = clock_offset(headers, asked, self._now())
+        self._clock_offset = self._clock_offset if heard is None else heard
 
     async def _reply(self, response: aiohttp.ClientResponse) -> Reply:
         """Read an answer. Its body is bounded in bytes and in time, and what is beyond that is never read.
@@ -242,12 +265,18 @@ class HttpApi:
         raise OutputError(f"the file is behind more than {self._limits.redirects} redirects")
 
     async def _get(self, url: URL) -> aiohttp.ClientResponse:
-        session = self._gets if self._addresses.is_own(url) else self._files
+        own, asked = self._addresses.is_own(url), self._now()
+        session = self._gets if own else self._files
         try:
             async with self._patience.limit(self._limits.connect + self._limits.output_idle):
-                return await session.get(url, headers={"Accept": "*/*"}, allow_redirects=False, read_bufsize=_BUFFER)
+                response = await session.get(
+                    url, headers={"Accept": "*/*"}, allow_redirects=False, read_bufsize=_BUFFER
+                )
         except _WIRE_ERRORS as error:
             raise OutputError(f"{self._host(url)}: {_explain(error)}") from None
+        if own:
+            self._hear_clock(response.headers, asked)
+        return response
 
     async def _refusal(self, response: aiohttp.ClientResponse, url: URL) -> OutputError:
         own = self._addresses.is_own(url)

@@ -255,6 +255,7 @@ def _conclude(invocation: Invocation, ending: Ending) -> Summary:
         failures=ending.failures,
         missing=missing,
         advice=ending.advice,
+        clock=ending.clock,
         exit_code=exit_code(ending.stop, counts, failures=ending.failures, missing=missing),
     )
     write_summary(summary)

@@ -39,6 +39,8 @@ class Summary:
     """Whether the money is pretended."""
     advice: str | None = None
     """One sentence where another concurrency would have been better."""
+    clock: str | None = None
+    """One sentence where this computer's clock and the API's do not agree."""
 
     @property
     def in_flight(self) -> int:
@@ -97,6 +99,8 @@ def format_summary(summary: Summary) -> str:
             for model, sums in summary.costs.groups
         ]
     lines += ["", f"files    {summary.folder / 'files'}", f"ledger   {summary.folder / 'ledger.csv'}"]
+    if summary.clock is not None:
+        lines += ["", f"note: {summary.clock}"]
     if summary.stop is not None:
         lines += ["", f"stopped: {printable(summary.detail, 2000)}"]
     return "\n".join([*lines, *_next_steps(summary)])

@@ -6,6 +6,7 @@ import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -26,6 +27,9 @@ log = logging.getLogger("batchgen")
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
+_CLOCKS_AGREE = timedelta(minutes=1)
+_EXPIRY_MARGIN = timedelta(minutes=10)
+"""Giving a paid job up too early costs its price, too late a poll; and `Date` is no exact clock."""
 _PRECEDENCE = (130, 5, 3)
 """Exit codes, the one first that wins where several apply (DESIGN, "Commands")."""
 
@@ -63,15 +67,19 @@ class Terms:
 class Flight:
     """A job that the API accepted, on its way to its files. Times are loop times in seconds."""
 
-    __slots__ = ("accepted", "asked", "attempt", "bought_now", "empty", "failures", "misses", "parked", "polls")
+    __slots__ = (
+        "accepted", "asked", "attempt", "bought_now", "empty", "failures", "misses", "parked", "polls", "since",
+    )  # fmt: skip
 
-    def __init__(self, attempt: Attempt, accepted: float, *, bought_now: bool) -> None:
+    def __init__(self, attempt: Attempt, accepted: float, *, since: float | None = None) -> None:
         self.attempt = attempt
         self.accepted = accepted
-        """When its POST left; for a job of an earlier invocation, when the answer came."""
+        """When its POST left; for a job of an earlier invocation, when the answer came, as our clock has it."""
+        self.since = accepted if since is None else since
+        """Since when it certainly is at work, whatever our clock says: what it is parked by."""
         self.asked = accepted
         """When the last poll left."""
-        self.bought_now = bought_now
+        self.bought_now = since is None
         self.polls = attempt.polls
         self.misses = 0
         """Polls that the API answered with "unknown", since it last was seen at work."""
@@ -99,6 +107,8 @@ class Board:
         """Whether the wait for parked jobs is over, whatever stopped submissions before."""
         self.detail = ""
         """One sentence for the user on why the run stops."""
+        self.clock: str | None = None
+        """One sentence for the user where our clock and the provider's do not agree."""
         self.error: BaseException | None = None
         self.in_flight = 0
         """Jobs submitted and not known to have ended, without parked ones."""
@@ -123,6 +133,25 @@ class Board:
     def winding_down(self) -> bool:
         """Whether nothing but what is already under way may go on."""
         return self.stop is not None and (self.drained or not self.stop.finishes)
+
+    def expired(self, expires: datetime | None) -> bool:
+        """Whether a moment has certainly passed by the provider's clock; never by ours alone."""
+        offset = self.seams.api.clock_offset
+        if expires is None or offset is None:
+            return False
+        return self.seams.utc_now() + offset > expires + _EXPIRY_MARGIN
+
+    def compare_clocks(self) -> None:
+        """Tell once where our clock and the provider's do not agree."""
+        offset = self.seams.api.clock_offset
+        if self.clock is not None or offset is None or abs(offset) <= _CLOCKS_AGREE:
+            return
+        seconds, side = abs(offset).total_seconds(), "behind" if offset > timedelta(0) else "ahead of"
+        self.clock = (
+            f"this computer's clock is {seconds:,.0f} s {side} the API's: set it; what expires is judged by the API's,"
+            " but the times in ledger and log are off by as much"
+        )
+        log.warning("%s", self.clock)
 
     async def record(self, operation: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """Run an operation of the journal; what it returns is on disk."""

@@ -136,9 +136,8 @@ class Fetcher:
     async def _failed(self, job: _Fetch, error: OutputError) -> None:
         board, item = self._board, job.attempt.work.item
         job.failures += 1
-        expired = board.seams.utc_now() > job.expires
         # Our clock may be wrong: that a file is missing once does not make it gone, whatever the time.
-        job.gone += isinstance(error, OutputGone) or (isinstance(error, OutputMissing) and expired)
+        job.gone += isinstance(error, OutputGone) or (isinstance(error, OutputMissing) and board.expired(job.expires))
         log.warning("%s: output %d: %s", item.id, job.output.number, printable(str(error)))
         if job.gone >= _GONE:
             await self._lose(job, str(error))

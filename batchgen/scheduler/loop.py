@@ -31,6 +31,8 @@ class Ending:
     """Items that failed, were rejected or lost in this invocation, whether they are asked for now or not."""
     advice: str | None = None
     """One sentence where another concurrency would have been better."""
+    clock: str | None = None
+    """One sentence where our clock and the provider's do not agree."""
 
 
 class Scheduler:
@@ -76,7 +78,7 @@ class Scheduler:
             board.halt(Stop.OUTAGE, f"the API was too busy for {count}, which stay pending")
         # A provider that was ever too busy says more about its limits than its queue does.
         advice = board.queueing.advice(board.terms.settings.concurrency) if not board.hold.until else None
-        return Ending(board.stop, board.detail, board.failures, advice)
+        return Ending(board.stop, board.detail, board.failures, advice, board.clock)
 
     async def _resume(self) -> None:
         """Take up what earlier invocations left: learned durations, jobs in flight, files to fetch."""
@@ -87,7 +89,7 @@ class Scheduler:
         utc, now = board.seams.utc_now(), board.now
         for attempt in await board.record(lambda: list(journal.unsettled(State.PROCESSING))):
             age = (utc - attempt.accepted_at).total_seconds() if attempt.accepted_at else 0.0
-            self._poller.resume(Flight(attempt, now - max(0.0, age), bought_now=False))
+            self._poller.resume(Flight(attempt, now - max(0.0, age), since=now))
         ready = await board.record(
             lambda: [(a, journal.outputs_left(a), journal.outputs_of(a)) for a in journal.unsettled(State.READY)]
         )
@@ -105,11 +107,12 @@ class Scheduler:
     def _watch(self) -> Iterable[float | None]:
         """Yield the deadlines of an outage, of a busy provider and of the drain, and stop where one has passed."""
         board, settings = self.board, self.board.terms.settings
+        board.compare_clocks()
         asking = not (self._submitted and self._poller.idle)
         # Where only downloads are left, no answer could end an outage any more.
         gives_up = board.weather.gives_up_at(settings.give_up_after) if asking else None
         if gives_up is not None and board.now >= gives_up:
-            waited = board.now - (board.weather.out_since or 0.0)
+            waited = board.now - (board.weather.troubled_since or 0.0)
             board.halt(Stop.UNREACHABLE, f"the API could not be reached for {waited:.0f} s: {board.trouble}")
         yield gives_up
         too_busy = board.hold.gives_up_at(settings.give_up_after) if not self._submitted else None

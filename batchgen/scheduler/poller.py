@@ -1,7 +1,5 @@
 """Polling: one set of ticks for all jobs, and a task only for a request that is under way."""
 
-from datetime import timedelta
-
 from batchgen.api import Found, Job, JobStatus, PollAnswer, Unauthorized, Unavailable, Unknown
 from batchgen.halting import Stop
 from batchgen.journal import PendingOutput
@@ -80,6 +78,7 @@ class Poller:
         if isinstance(answer, Found):
             flight.failures = 0
             board.weather = board.weather.reached()
+            self._learn_age(flight, answer.job)
             if answer.job.status is not JobStatus.PROCESSING:
                 await self.settle(flight, answer.job)
             else:
@@ -99,10 +98,11 @@ class Poller:
         board = self._board
         flight.misses += 1
         if flight.misses >= _MISSES:
-            if flight.attempt.account == board.terms.account or self._expired(flight):
+            if flight.attempt.account == board.terms.account or board.expired(flight.attempt.expires_at):
                 await self._lose(flight, "the provider does not know the job any more")
                 return
             self._park(flight, "is unknown to this account, and another one bought it")
+        self._park_if_slow(flight)
         interval = board.terms.settings.poll_max * 2**flight.misses
         self._ask_at(flight, board.now + (_PARKED_INTERVAL if flight.parked else interval))
 
@@ -113,18 +113,44 @@ class Poller:
         weather = board.weather
         board.weather = weather.failing(board.now) if answer.reached else weather.unreachable(board.now)
         delay = retry_delay(flight.failures, board.seams.random.random(), answer.retry_after)
-        self._ask_at(flight, board.now + max(delay, board.terms.settings.poll_min))
+        self._park_if_slow(flight)
+        least = _PARKED_INTERVAL if flight.parked else board.terms.settings.poll_min
+        self._ask_at(flight, board.now + max(delay, least))
 
     def _still_processing(self, flight: Flight) -> None:
         board, settings = self._board, self._board.terms.settings
         durations = board.durations_of(flight.attempt.work.item.model)
         # From one question to the next: what an answer takes is no reason to learn of the end later.
         age = flight.asked - flight.accepted
-        # What the provider still works on is not lost, whatever our clock says of its expiry.
-        if age > timeout_of(durations, settings.job_timeout) or self._expired(flight):
-            self._park(flight, "is slow")
+        if not self._park_if_slow(flight):
+            self._unpark(flight)
         wait = next_poll(durations, age, settings.poll_min, settings.poll_max)
         self._ask_at(flight, flight.asked + (_PARKED_INTERVAL if flight.parked else wait))
+
+    def _learn_age(self, flight: Flight, job: Job) -> None:
+        """By the provider's clock, a job of an earlier invocation may be known to be older than this invocation."""
+        board, offset = self._board, self._board.seams.api.clock_offset
+        if not flight.bought_now and offset is not None and job.created_at is not None:
+            age = (board.seams.utc_now() + offset - job.created_at).total_seconds()
+            flight.since = min(flight.since, board.now - age)
+
+    def _park_if_slow(self, flight: Flight) -> bool:
+        """Park a job for its age, whatever its polls say; return whether it is too old.
+
+        Not by our clock, which may be wrong, nor by its expiry: what the provider works on has not expired.
+        """
+        durations = self._board.durations_of(flight.attempt.work.item.model)
+        old = self._board.now - flight.since > timeout_of(durations, self._board.terms.settings.job_timeout)
+        if old:
+            self._park(flight, "is slow")
+        return old
+
+    def _unpark(self, flight: Flight) -> None:
+        """A parked job turns out to be at work, within its normal time: it takes its place again."""
+        if flight.parked:
+            flight.parked = False
+            self._parked -= 1
+            self._board.in_flight += 1
 
     def _park(self, flight: Flight, why: str) -> None:
         """Free the slot of a job that may take for ever; it is still asked for, rarely."""
@@ -181,11 +207,6 @@ class Poller:
             queued, worked = job.started_at - job.created_at, job.completed_at - job.started_at
             unseen = self._board.now - flight.accepted - took
             self._board.queueing = self._board.queueing.ended(queued.total_seconds(), worked.total_seconds(), unseen)
-
-    def _expired(self, flight: Flight) -> bool:
-        expires = flight.attempt.expires_at
-        # A margin for clocks that differ: giving a paid job up too early costs money, too late costs a poll.
-        return expires is not None and self._board.seams.utc_now() > expires + timedelta(minutes=10)
 
     async def _lose(self, flight: Flight, reason: str) -> None:
         board = self._board

@@ -234,7 +234,7 @@ class Submitter:
         self._bought += 1
         board.moved(attempt.work, State.SUBMITTING, State.PROCESSING)
         log.info("%s was accepted as job %s for $%s", item.id, answer.job.id, usd(charged))
-        flight = Flight(accepted, sent, bought_now=True)
+        flight = Flight(accepted, sent)
         if answer.job.status is JobStatus.PROCESSING:
             self._poller.add(flight)
         else:
@@ -265,7 +265,7 @@ class Submitter:
         elif isinstance(answer, NoBalance):
             board.halt(Stop.BALANCE, _BALANCE.get(answer.error_type, printable(answer.message)))
         elif isinstance(answer, NotSent):
-            board.weather = board.weather.unreachable(board.now)
+            board.weather = board.weather.not_sent(board.now)
             board.trouble = printable(answer.reason)
             self._retry(work, board.now)
         else:

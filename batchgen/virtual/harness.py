@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,8 @@ class World:
         self.items = list(items)
         self.settings = settings or Settings()
         self.clock = VirtualClock()
+        self.ahead = timedelta(0)
+        """How far the clock of the machine that runs it is ahead of the provider's."""
         self.provider = Provider(self.clock, seed, faults=faults, offer=offer)
         self.draws = random.Random(f"harness {seed}")  # noqa: S311 - a simulation must be repeatable
         self.consented = consent_to(self.items)
@@ -124,6 +127,9 @@ class World:
         """Whether every item has reached an end."""
         return self.counts().keys() <= ENDED
 
+    def _utc_now(self) -> datetime:
+        return self.clock.utc_now() + self.ahead
+
     def _list(self, journal: Journal) -> None:
         stage = self.folder / "stage.sqlite3"
         stage.unlink(missing_ok=True)
@@ -153,8 +159,8 @@ class World:
             surcharges=journal.surcharges(),
         )
         record = WatchedRecorder(journal, fuse, witness, self.draws)
-        api = WatchedApi(MemoryApi(self.provider, terms.account), fuse, witness)
-        seams = Seams(api, journal, record, self.folder, self.clock.utc_now, self.draws, _at_once)
+        api = WatchedApi(MemoryApi(self.provider, terms.account, self._utc_now), fuse, witness)
+        seams = Seams(api, journal, record, self.folder, self._utc_now, self.draws, _at_once)
         return Board(seams, terms, purse, journal.counts())
 
     def _drive(

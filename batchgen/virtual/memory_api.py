@@ -8,6 +8,7 @@ import math
 import random
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from decimal import Decimal
 from types import TracebackType
 from typing import Any
@@ -34,6 +35,7 @@ from batchgen.api import (
     Unclear,
     Unknown,
 )
+from batchgen.clock import UtcNow
 from batchgen.digest import digest_of
 from batchgen.virtual.books import BookedJob, Books
 from batchgen.virtual.faults import AT_FILE, AT_FIRST_LOOK, AT_JOB, AT_POLL, AT_SUBMISSION, Fate, Fault, Faults
@@ -85,6 +87,10 @@ class Provider:
         self.draws = random.Random(seed)  # noqa: S311 - a simulation must be repeatable
         self.fate = Fate(faults or Faults(), self.draws)
         self.polls = 0
+        self.dated = True
+        """Whether answers tell the provider's time."""
+        self.late = 20.0
+        """The most seconds by which a late file is late."""
         self.listeners: list[Callable[..., None]] = []
         """Called with each event and its time (seconds)."""
         self._files: dict[str, tuple[Fault | None, float]] = {}
@@ -165,21 +171,36 @@ class Provider:
             outputs=tuple(f"memory:{job.id}/{n}" for n in range(1, job.outputs + 1)) if listed else (),
         )  # fmt: skip
 
+    def forget_files(self) -> None:
+        """Decide anew what is wrong with each file."""
+        self._files.clear()
+
     def file_fault(self, url: str) -> tuple[Fault | None, float]:
         """Return what is wrong with a file for longer than one request, and until when (seconds)."""
         if url not in self._files:
             now = self.clock.seconds
             fault = self.fate.pick(AT_FIRST_LOOK, now, url)
-            self._files[url] = fault, now + self.draws.uniform(1.0, 20.0)
+            self._files[url] = fault, now + self.draws.uniform(1.0, self.late)
         return self._files[url]
 
 
 class MemoryApi(Api):
     """One account's way to a `Provider`; virtual time passes with every request."""
 
-    def __init__(self, provider: Provider, account: str) -> None:
+    def __init__(self, provider: Provider, account: str, now: UtcNow) -> None:
         self._provider = provider
         self._account = account
+        self._now = now
+        self._clock_offset: timedelta | None = None
+
+    @property
+    def clock_offset(self) -> timedelta | None:
+        """See `Api.clock_offset`. `now`, the caller's clock, need not be the provider's."""
+        return self._clock_offset
+
+    def _answered(self) -> None:
+        if self._provider.dated:
+            self._clock_offset = self._provider.clock.utc_now() - self._now()
 
     async def submit(self, body: str, endpoint: str, *, wait: bool) -> SubmitAnswer:
         """See `Api.submit`. Where the caller goes away, what is under way may be accepted all the same."""
@@ -194,6 +215,8 @@ class MemoryApi(Api):
             raise
         if fault is not None and (answer := self._refusal(fault)) is not None:
             await asyncio.sleep(provider.travel())
+            if fault is not Fault.NOT_SENT:
+                self._answered()
             return answer
         if fault is Fault.UNREADABLE and provider.draws.random() < 0.5:
             return Unclear("a 202 without a usable id", b"<html>")
@@ -203,6 +226,7 @@ class MemoryApi(Api):
         await asyncio.sleep(provider.travel())
         if fault is Fault.ANSWER_LOST:
             return Unclear("the connection was reset")
+        self._answered()
         if fault is Fault.UNREADABLE:
             return Unclear("a 202 without a usable id", b"<html>")
         shown = self._shown(job, json.loads(body), fault)
@@ -246,6 +270,8 @@ class MemoryApi(Api):
         provider.note("poll", job_id, fault)
         answer = self._look(job, fault)
         await asyncio.sleep(provider.travel())
+        if fault is not Fault.POLL_UNREACHED:
+            self._answered()
         if job is not None:
             job.polls += 1
             job.first_asked = min(job.first_asked, now)
@@ -268,7 +294,7 @@ class MemoryApi(Api):
 
     def open_output(self, url: str) -> "_Opening":
         """See `Api.open_output`."""
-        return _Opening(self._provider, self._account, url)
+        return _Opening(self._provider, self._account, url, self._answered)
 
     async def aclose(self) -> None:
         """See `Api.aclose`; there is nothing to close."""
@@ -277,8 +303,9 @@ class MemoryApi(Api):
 class _Opening:
     """The context that `open_output` returns."""
 
-    def __init__(self, provider: Provider, account: str, url: str) -> None:
+    def __init__(self, provider: Provider, account: str, url: str, answered: Callable[[], None]) -> None:
         self._provider = provider
+        self._answered = answered
         self._account = account
         self._url = url
 
@@ -291,6 +318,7 @@ class _Opening:
         lasting, until = provider.file_fault(self._url)
         fault = provider.fate.pick(AT_FILE, now, self._url)
         provider.note("file", self._url, lasting, fault)
+        self._answered()
         if fault is Fault.UNAUTHORIZED:
             raise OutputRefused(_REFUSED)
         if lasting is Fault.FILE_GONE:

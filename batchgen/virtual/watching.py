@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import Any, ParamSpec, TypeVar
 
 from batchgen.api import Api, Output, PollAnswer, SubmitAnswer
@@ -106,6 +107,10 @@ class WatchedApi(Api):
         self._api = api
         self._fuse = fuse
         self._witness = witness
+
+    @property
+    def clock_offset(self) -> timedelta | None:
+        return self._api.clock_offset
 
     async def submit(self, body: str, endpoint: str, *, wait: bool) -> SubmitAnswer:
         await self._fuse.step()
