@@ -30,7 +30,7 @@ def test_where_nothing_answers_the_outage_ends_it(tmp_path: Path) -> None:
         give_up_after=300.0,
     )  # fmt: skip
     outcome = run_clean(world)
-    assert (outcome.exit_code, outcome.word) == (5, "unreachable")
+    assert (outcome.exit_code, outcome.word) == (5, "outage")
     assert 300 < outcome.seconds < 400
 
 
@@ -40,7 +40,7 @@ def test_a_job_that_polls_well_does_not_hide_that_no_submission_gets_out(tmp_pat
         job_timeout=20.0, drain=60.0, give_up_after=300.0,
     )  # fmt: skip
     outcome = run_clean(world)
-    assert (outcome.exit_code, outcome.word) == (5, "unreachable")
+    assert (outcome.exit_code, outcome.word) == (5, "outage")
     assert outcome.counts == {State.PROCESSING: 1, State.PENDING: 2}
     assert outcome.seconds < 600
 
@@ -51,7 +51,7 @@ def test_a_provider_that_is_busy_beside_a_job_that_polls_well_ends_it(tmp_path: 
         job_timeout=20.0, drain=60.0, give_up_after=300.0, max_attempts=10**6,
     )  # fmt: skip
     outcome = run_clean(world)
-    assert (outcome.exit_code, outcome.word) == (5, "busy")
+    assert (outcome.exit_code, outcome.word) == (5, "outage")
     assert outcome.seconds < 600
 
 
