@@ -143,6 +143,11 @@ PollAnswer = Found | Unknown | Unauthorized | Unavailable
 class OutputError(Exception):
     """An output could not be opened or read to its end; its text says why, without a key or a signed address."""
 
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        """Seconds, where the answer named them."""
+
 
 class OutputMissing(OutputError):  # noqa: N818 - a state of the output, named as the API documents it
     """404 where the output should be: not ready yet, or gone."""

@@ -17,9 +17,9 @@ def backoff(failures: int, draw: float, *, base: float = BASE, cap: float = CAP)
     return draw * min(cap, base * 2.0 ** min(failures - 1, 30))
 
 
-def retry_delay(failures: int, draw: float, retry_after: float | None) -> float:
+def retry_delay(failures: int, draw: float, retry_after: float | None, *, cap: float = CAP) -> float:
     """Return seconds until the next try: never before a `Retry-After` (RFC 9110, section 10.2.3), within its cap."""
-    wait = backoff(failures, draw)
+    wait = backoff(failures, draw, cap=cap)
     # The jitter goes on top: a crowd that was told the same second must not come back in the same second.
     return wait if retry_after is None else min(retry_after, RETRY_AFTER_CAP) + wait * 0.1
 

@@ -7,6 +7,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -250,6 +251,27 @@ async def test_output_refusals(status: int, kind: type[OutputError], own: bool) 
     assert str(status) in str(caught.value)
     assert "geheim" not in str(caught.value)
     assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    ("status", "header", "seconds"),
+    [
+        (429, "7", 7.0),
+        (503, "Thu, 01 Jan 2026 00:01:30 GMT", 90.0),
+        (503, "soon", None),
+        (404, "7", None),
+        (500, "7", None),
+    ],
+)
+@pytest.mark.parametrize("own", [True, False])
+async def test_an_output_carries_retry_after(status: int, header: str, seconds: float | None, own: bool) -> None:
+    async with raw_server(answering(http(status, b"", f"Retry-After: {header}"))) as server:
+        base = server.url if own else f"http://127.0.0.1:{unused_port()}"
+        api = HttpApi(base, KEY, limits=QUICK, now=lambda: datetime(2026, 1, 1, tzinfo=UTC))
+        with pytest.raises(OutputError) as caught:
+            await fetch(api, f"{server.url}/f")
+        await api.aclose()
+    assert caught.value.retry_after == seconds
 
 
 def closing(answer: bytes) -> Script:

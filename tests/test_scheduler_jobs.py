@@ -165,6 +165,18 @@ def test_other_failures_do_not_count_towards_gone(tmp_path: Path) -> None:
     assert len(log.times("file")) == seen[0] + 3
 
 
+def test_retry_after_is_kept_by_every_download(tmp_path: Path) -> None:
+    world = world_of(tmp_path, make_items(12), strike(Fault.FILE_BROKEN), concurrency=12)
+    run_clean(world)
+    calm(world, strike(Fault.FILE_LIMITED, end=world.clock.seconds + 5.0))
+    log = Log(world)
+    assert count(run_clean(world, buying=False), State.DONE) == 12
+    times = log.times("file")
+    first = [at for at in times if at < times[0] + 5.0]
+    assert len(first) == world.settings.downloads, "those that left together learn of it together, and no other asks"
+    assert times[len(first)] - first[-1] >= world.provider.offer.retry_after
+
+
 def test_downloads_are_bounded_and_go_earliest_expiry_first(tmp_path: Path) -> None:
     world = world_of(tmp_path, make_items(12), strike(Fault.FILE_BROKEN), concurrency=12)
     run_clean(world)

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -82,13 +82,15 @@ async def no_sleep(seconds: float) -> None:
     assert 0 <= seconds < 700
 
 
-async def repaired(folder: Path, api: Provider | HttpApi) -> dict[str, str | bool | None]:
+async def repaired(
+    folder: Path, api: Provider | HttpApi, sleep: Callable[[float], Awaitable[None]] = no_sleep
+) -> dict[str, str | bool | None]:
     """By file: True where it was downloaded again, else why not."""
     damaged: list[Difference] = []
     check(folder, quick=False, found=damaged.append)
     journal = Journal(folder)
     try:
-        outcomes = await refetch(Workshop(api, folder, journal, {MODEL: "image"}, random.Random(1), no_sleep), damaged)
+        outcomes = await refetch(Workshop(api, folder, journal, {MODEL: "image"}, random.Random(1), sleep), damaged)
     finally:
         journal.close()
     assert [o.row for o in outcomes] == [d.row for d in damaged]
@@ -177,6 +179,21 @@ async def test_what_a_poll_can_say(run: Path, answers: list[PollAnswer], outcome
     provider.answers["job-spin-1"] = answers
     assert await repaired(run, provider) == {"files/jar@2.png": True, "files/spin.png": outcome}
     assert differing(run) == ([] if outcome is True else ["files/spin.png"])
+
+
+async def test_retry_after_of_a_download_is_kept(run: Path) -> None:
+    (run / "files" / "spin.png").write_bytes(b"half")
+    provider = whole()
+    provider.files["s1"] = [OutputError("429", 300.0), OutputError("429", 90_000.0), png(1)]
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    assert await repaired(run, provider, sleep) == {"files/spin.png": True}
+    first, second = waits
+    assert 300 <= first < 301
+    assert 600 <= second < 602, "as far as it is obeyed"
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,8 @@ _BUFFER = 512 * 1024
 _WIRE_ERRORS = (aiohttp.ClientError, HttpProcessingError, OSError, ValueError)
 # Raised by the connector alone, which has no request to send (aiohttp/connector.py): DNS, refused, TLS, timeouts.
 _NO_CONNECTION = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+_LATER = frozenset({429, 503})
+"""What `Retry-After` is meant for (RFC 6585, section 4, and RFC 9110, section 15.6.4)."""
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
@@ -290,7 +292,7 @@ class HttpApi:
             return OutputGone(message)
         if response.status == 401 and own:
             return OutputRefused(message)
-        return OutputError(message)
+        return OutputError(message, reply.retry_after if response.status in _LATER else None)
 
     async def _chunks(self, response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
         """Yield the body. Raises OutputError when it breaks off, trickles, or grows beyond the bound."""

@@ -11,7 +11,7 @@ from batchgen.download import fetch, stem_of
 from batchgen.halting import Stop
 from batchgen.journal import Attempt, PendingOutput
 from batchgen.records import State
-from batchgen.retry import backoff
+from batchgen.retry import RETRY_AFTER_CAP, retry_delay
 from batchgen.scheduler.board import Board, log
 from batchgen.scheduler.superseded import make_way, retire_earlier
 from batchgen.text import printable
@@ -42,6 +42,11 @@ class _Fetch:
         """Failures that said so."""
 
 
+def _host(job: _Fetch) -> str:
+    # Not parsed: whatever the server made the address of, equal texts mean the same place.
+    return job.output.url.split("/", 3)[2] if "//" in job.output.url else ""
+
+
 class Fetcher:
     """Downloads, checks and keeps outputs."""
 
@@ -53,6 +58,8 @@ class Fetcher:
         self._receiving = 0
         self._settling = 0
         """Outputs whose bytes are all here, and which only wait for the disk."""
+        self._held: dict[str, float] = {}
+        """Until when (loop time) a host wants to be left alone: all downloads there, not only the one that it told."""
         self._lost: set[int] = set()
         self._moving = asyncio.Lock()
         """Two files that make way at the same time must not be given the same place."""
@@ -78,6 +85,10 @@ class Fetcher:
         downloads = board.terms.settings.downloads
         while self._waiting and self._receiving < downloads and self._settling < _SETTLING:
             fetch_ = heapq.heappop(self._waiting)[2]
+            held = self._held.get(_host(fetch_), 0.0)
+            if board.now < held:
+                heapq.heappush(self._later, (held, next(self._order), fetch_))
+                continue
             self._receiving += 1
             board.spawn(self._fetch(fetch_))
         return self._later[0][0] if self._later else None
@@ -136,6 +147,9 @@ class Fetcher:
     async def _failed(self, job: _Fetch, error: OutputError) -> None:
         board, item = self._board, job.attempt.work.item
         job.failures += 1
+        if error.retry_after is not None:
+            until = board.now + min(error.retry_after, RETRY_AFTER_CAP)
+            self._held[_host(job)] = max(until, self._held.get(_host(job), until))
         # Our clock may be wrong: that a file is missing once does not make it gone, whatever the time.
         job.gone += isinstance(error, OutputGone) or (isinstance(error, OutputMissing) and board.expired(job.expires))
         log.warning("%s: output %d: %s", item.id, job.output.number, printable(str(error)))
@@ -146,7 +160,8 @@ class Fetcher:
             self.given_up += 1
         else:
             # Half of the wait is certain: a file that is late needs time, not a lucky draw.
-            wait = backoff(job.failures, 0.5 + board.seams.random.random() / 2, cap=_LONGEST_WAIT)
+            draw = 0.5 + board.seams.random.random() / 2
+            wait = retry_delay(job.failures, draw, error.retry_after, cap=_LONGEST_WAIT)
             heapq.heappush(self._later, (board.now + wait, next(self._order), job))
 
     async def _lose(self, job: _Fetch, reason: str) -> None:

@@ -128,7 +128,7 @@ async def _refetch_file(workshop: Workshop, found: Difference, urls: Sequence[st
         except OutputError as error:
             if failures == _TRIES:
                 return replace(found, detail=f"the download failed: {error}")
-            await workshop.sleep(retry_delay(failures, workshop.random.random(), None))
+            await workshop.sleep(retry_delay(failures, workshop.random.random(), error.retry_after))
         else:
             break
     return replace(found, refetched=True)

@@ -65,6 +65,8 @@ class Fault(StrEnum):
     """The connection breaks."""
     FILE_WRONG = "file wrong"
     """A page of HTML, with a 200."""
+    FILE_LIMITED = "file limited"
+    """429 with Retry-After."""
     FILE_GONE = "file gone"
     """410 for good."""
 
@@ -78,7 +80,7 @@ AT_JOB = (
     Fault.JOB_FAILS, Fault.JOB_SLOW, Fault.JOB_STUCK, Fault.JOB_FORGOTTEN, Fault.NO_OUTPUTS, Fault.OUTPUTS_LATE,
 )  # fmt: skip
 AT_POLL = (Fault.POLL_FAILS, Fault.POLL_UNREACHED, Fault.POLL_LIMITED, Fault.POLL_UNKNOWN, Fault.UNAUTHORIZED)
-AT_FILE = (Fault.FILE_TRUNCATED, Fault.FILE_BROKEN, Fault.FILE_WRONG, Fault.UNAUTHORIZED)
+AT_FILE = (Fault.FILE_TRUNCATED, Fault.FILE_BROKEN, Fault.FILE_WRONG, Fault.FILE_LIMITED, Fault.UNAUTHORIZED)
 AT_FIRST_LOOK = (Fault.FILE_LATE, Fault.FILE_GONE)
 """Decided once for a file."""
 

@@ -321,6 +321,8 @@ class _Opening:
         self._answered()
         if fault is Fault.UNAUTHORIZED:
             raise OutputRefused(_REFUSED)
+        if fault is Fault.FILE_LIMITED:
+            raise OutputError("a 429", provider.offer.retry_after)
         if lasting is Fault.FILE_GONE:
             raise OutputGone("a 410")
         if job is None or now < job.shown or (lasting is Fault.FILE_LATE and now < until):
