@@ -493,7 +493,9 @@ async def test_every_error_of_aiohttp_is_mapped(
         monkeypatch.setattr(aiohttp.ClientSession, "_request", fail)
         answer = await api.submit(BODY, "/v1/generate", wait=False)
         polled = await api.poll("job-1")
-    connecting = issubclass(kind, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
+    connecting = issubclass(
+        kind, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError | aiohttp.ClientHttpProxyError
+    )
     assert isinstance(answer, NotSent if connecting and not headers_left else Unclear)
     assert kind.__name__ in answer.reason
     assert KEY not in repr(answer) + repr(polled)

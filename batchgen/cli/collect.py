@@ -22,7 +22,7 @@ def command(run: str, **options: Any) -> int:
 
     RUN names a run: its folder, its manifest, or its name within the output folder. No manifest is needed.
     """
-    from batchgen.cli.session import account_of_run, tell
+    from batchgen.cli.session import account_of_run, route_to, tell
     from batchgen.locate import find_run
     from batchgen.manifest import read_name
     from batchgen.run import Invocation, bind, execute, opened
@@ -38,6 +38,7 @@ def command(run: str, **options: Any) -> int:
             manifest_folder=Path(run).parent if Path(run).is_file() else None,
             key_file=options["api_key_file"],
         )
+        route = route_to(account, options["proxy"])
         name = facts.get("run", folder.name)
         bind(journal, name, account.binding, rotated_key=options["rotated_key"])
         with account.connected(folder) as url:
@@ -51,6 +52,7 @@ def command(run: str, **options: Any) -> int:
                     key=account.key,
                     buying=False,
                     quiet=options["quiet"],
+                    route=route,
                 )
             )
     return tell(summary, as_json=options["as_json"], quiet=options["quiet"])

@@ -51,6 +51,14 @@ def setting_options(*names: str) -> Callable[[_F], _F]:
     )
 
 
+proxy_option = click.option(
+    "--proxy",
+    metavar="URL",
+    envvar="BATCHGEN_PROXY",
+    help="A proxy to go through, like http://proxy.example:3128 (BATCHGEN_PROXY; HTTPS_PROXY is not used).",
+)
+
+
 def connection_options(command: _F) -> _F:
     """Where the API is, and with which key."""
     return _all(
@@ -63,6 +71,7 @@ def connection_options(command: _F) -> _F:
             metavar="FILE",
             help="A file that holds the key and nothing else (default: API18_KEY, then .env).",
         ),
+        proxy_option,
         click.option("--rotated-key", is_flag=True, help="This is a new key of the account that the run began with."),
     )(command)
 

@@ -76,7 +76,7 @@ def _decide(
     """Add to each settlement the job that it adopts, confirmed by the API. Nothing is written yet."""
     import asyncio
 
-    from batchgen.cli.session import account_of_run
+    from batchgen.cli.session import account_of_run, route_to
     from batchgen.client import HttpApi
     from batchgen.run import bind
     from batchgen.run.resolving import How, confirm
@@ -92,8 +92,10 @@ def _decide(
     )
     bind(journal, facts.get("run", ""), account.binding, rotated_key=options["rotated_key"])
 
+    route = route_to(account, options["proxy"])
+
     async def ask(url: str) -> "list[tuple[Settlement, Attempt, Job | None]]":
-        api = HttpApi(url, account.key.reveal())
+        api = HttpApi(url, account.key.reveal(), route=route)
         try:
             return [
                 (s, attempt, await confirm(api, journal, s, attempt) if s.how is How.JOB else None)

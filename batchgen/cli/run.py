@@ -77,7 +77,7 @@ def command(manifest: Path, **options: Any) -> int:
 
 def _run(ready: "Prepared", options: dict[str, Any]) -> "Summary | None":
     """Own the folder, ask, list, and execute; None where the user said no."""
-    from batchgen.cli.session import account_for
+    from batchgen.cli.session import account_for, route_to
     from batchgen.errors import RunFolderError
     from batchgen.journal import FILE_NAME
     from batchgen.run import Invocation, bind, capped, execute, opened
@@ -92,6 +92,7 @@ def _run(ready: "Prepared", options: dict[str, Any]) -> "Summary | None":
             manifest_folder=ready.request.manifest.parent,
             key_file=options["api_key_file"],
         )
+        route = route_to(account, options["proxy"])
         if journal is not None:
             bind(journal, ready.name, account.binding, rotated_key=options["rotated_key"])
         plan = ready.plan()
@@ -116,6 +117,7 @@ def _run(ready: "Prepared", options: dict[str, Any]) -> "Summary | None":
                 key=account.key,
                 buying=True,
                 quiet=options["quiet"],
+                route=route,
                 wait_for_balance=options["wait_for_balance"],
             )
         )

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from batchgen.client import parse_base_url
+from batchgen.client import Route, find_route, parse_base_url
 from batchgen.client.addresses import is_loopback
 from batchgen.credentials import SIMULATED_KEY, ApiKey, find_key
 from batchgen.errors import UsageError
@@ -76,6 +76,15 @@ def account_of_run(
     return account_for(
         simulate=simulated, base_url=base_url or recorded, manifest_folder=manifest_folder, key_file=key_file
     )
+
+
+def route_to(account: Account, proxy: str | None) -> Route:
+    """Return the way to an account's API, and say so where a proxy has no part in it. Raises UsageError."""
+    route = find_route(proxy, os.environ)
+    local = account.base_url is None or parse_base_url(account.base_url).scheme == "http"
+    if route.proxy is not None and local:
+        click.echo("the proxy is not used: the API is on this machine", err=True)
+    return route
 
 
 def _address(text: str) -> str:

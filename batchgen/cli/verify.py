@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from batchgen.cli.options import proxy_option
 from batchgen.scheduler.refetching import Difference
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class Checked:
     metavar="FILE",
     help="For --refetch: a file that holds the key and nothing else (default: API18_KEY, then .env).",
 )
+@proxy_option
 @click.option("--rotated-key", is_flag=True, help="This is a new key of the account that bought the files.")
 def command(
     *,
@@ -60,6 +62,7 @@ def command(
     base_url: str | None,
     api_key_file: Path | None,
     rotated_key: bool,
+    proxy: str | None,
 ) -> int:
     """Check the files of a run against its journal: present, length, SHA-256, container.
 
@@ -73,7 +76,7 @@ def command(
     found = differences.append if as_json or repair else _say
     if repair:
         beside = Path(run).parent if Path(run).is_file() else None
-        checked = _repaired(folder, quick, differences, _Access(base_url, beside, api_key_file, rotated_key))
+        checked = _repaired(folder, quick, differences, _Access(base_url, beside, api_key_file, rotated_key, proxy))
     else:
         checked = check(folder, quick=quick, found=found)
     if as_json:
@@ -197,6 +200,7 @@ class _Access:
     manifest_folder: Path | None
     key_file: Path | None
     rotated: bool
+    proxy: str | None
 
 
 def _repaired(folder: Path, quick: bool, differences: list[Difference], access: _Access) -> Checked:  # noqa: FBT001 - private
@@ -216,7 +220,7 @@ def _fetched_again(folder: Path, journal: "Journal", damaged: list[Difference], 
     from random import Random
 
     from batchgen.catalog import load_catalog
-    from batchgen.cli.session import account_of_run
+    from batchgen.cli.session import account_of_run, route_to
     from batchgen.client import HttpApi
     from batchgen.errors import RunFolderError
     from batchgen.scheduler.refetching import Workshop, refetch
@@ -239,8 +243,10 @@ def _fetched_again(folder: Path, journal: "Journal", damaged: list[Difference], 
         )
     kinds = {model.id: model.output for model in load_catalog().models.values()}
 
+    route = route_to(account, access.proxy)
+
     async def main(url: str) -> list[Difference]:
-        api = HttpApi(url, account.key.reveal())
+        api = HttpApi(url, account.key.reveal(), route=route)
         try:
             return await refetch(Workshop(api, folder, journal, kinds, Random()), damaged)  # noqa: S311 - jitter
         finally:

@@ -1,6 +1,8 @@
-"""The HTTP client behind the API seam: `HttpApi` and `parse_base_url`."""
+"""The HTTP client behind the API seam: `HttpApi`, and what may stand in an address or on the way to it."""
 
 from batchgen.client.addresses import parse_base_url
-from batchgen.client.http import HttpApi, Limits
+from batchgen.client.http import HttpApi
+from batchgen.client.limits import Limits
+from batchgen.client.proxies import DIRECT, Route, find_route
 
-__all__ = ["HttpApi", "Limits", "parse_base_url"]
+__all__ = ["DIRECT", "HttpApi", "Limits", "Route", "find_route", "parse_base_url"]

@@ -5,12 +5,10 @@ import re
 import ssl
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from types import SimpleNamespace
+from typing import TypedDict
 
 import aiohttp
-from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 from batchgen import __version__
@@ -36,7 +34,11 @@ from batchgen.client.answers import (
     submit_answer,
     without_key,
 )
-from batchgen.client.patience import Limit, Patience
+from batchgen.client.failures import NO_CONNECTION, WIRE_ERRORS, explain
+from batchgen.client.limits import Limits
+from batchgen.client.patience import Patience
+from batchgen.client.proxies import DIRECT, Route
+from batchgen.client.sending import Sending, sending_trace
 from batchgen.clock import UtcNow, utc_now
 from batchgen.errors import UsageError
 from batchgen.text import printable
@@ -44,57 +46,24 @@ from batchgen.text import printable
 _KEY = re.compile(r"[\x21-\x7e]{1,512}")
 _BUFFER = 512 * 1024
 """Bytes of an output that may wait in memory; what is there is handed on as it is, since to join it costs a copy."""
-# What aiohttp raises for a request, an answer or a body; timeouts are OSErrors. ValueError is what a host name that no
-# codec accepts, or a header with control characters, ends in.
-_WIRE_ERRORS = (aiohttp.ClientError, HttpProcessingError, OSError, ValueError)
-# Raised by the connector alone, which has no request to send (aiohttp/connector.py): DNS, refused, TLS, timeouts.
-_NO_CONNECTION = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 _LATER = frozenset({429, 503})
 """What `Retry-After` is meant for (RFC 6585, section 4, and RFC 9110, section 15.6.4)."""
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How long and how much, in seconds and bytes."""
+class _Way(TypedDict, total=False):
+    """What a request through a proxy is made with."""
 
-    connect: float = 10.0
-    """For DNS, connection and TLS together."""
-    submit_idle: float = 120.0
-    """From the moment at which a POST leaves until its answer begins, whatever the peer takes or says meanwhile."""
-    answer: float = 120.0
-    """For the whole body of an answer that has begun: each byte may come late, all of them together may not."""
-    poll: float = 60.0
-    """For a whole poll."""
-    output_idle: float = 60.0
-    answer_bytes: int = 1 << 20
-    output_bytes: int = 4 << 30
-    redirects: int = 5
-    slow_window: float = 60.0
-    """A download must bring `slow_bytes` in each such stretch of waiting, lest a trickle last for ever."""
-    slow_bytes: int = 60 * 4096
-
-    @property
-    def beat(self) -> float:
-        """How late a limit may be noticed: little beside the shortest of them."""
-        return min(1.0, min(self.submit_idle, self.answer, self.poll, self.output_idle) / 16)
-
-
-class _Sending:
-    """What is known about one POST on its way out."""
-
-    __slots__ = ("headers_left", "limit")
-
-    def __init__(self, limit: Limit) -> None:
-        self.headers_left = False
-        self.limit = limit
+    proxy: URL | None
+    proxy_headers: dict[str, str]
 
 
 class HttpApi:
     """`batchgen.api.Api` over HTTP. Made inside a running event loop; `aclose` ends it.
 
-    Proxies, netrc and cookies of the environment are not used: what stands between this program and the API could see
-    the key and would answer for it. The number of connections is bounded by the callers, who count jobs and downloads.
+    Proxies, netrc and cookies of the environment are not used. A proxy that is given is asked for a tunnel, so that it
+    sees neither the key nor an answer; an API on this machine, without TLS, is reached without it. The number of
+    connections is bounded by the callers, who count jobs and downloads.
     """
 
     def __init__(
@@ -105,6 +74,7 @@ class HttpApi:
         limits: Limits | None = None,
         now: UtcNow = utc_now,
         tls: ssl.SSLContext | None = None,
+        route: Route = DIRECT,
     ) -> None:
         """Raises UsageError for a base URL or a key that cannot be used. `tls` replaces the system's certificates."""
         self._addresses = Addresses(parse_base_url(base_url))
@@ -116,27 +86,31 @@ class HttpApi:
         self._patience = Patience(limits.beat)
         self._clock_offset: timedelta | None = None
         self._trust = tls or True
-        own = {
-            "Authorization": f"Bearer {key}",
-            "Accept": "application/json",
-            # The answers are small: inflating them would cost more than it saves.
-            "Accept-Encoding": "identity",
-            "User-Agent": f"batchgen/{__version__}",
-        }
+        self._hint = route.hint
+        proxied = route.proxy is not None and not self._addresses.local
+        self._way: _Way = {}
+        if proxied:
+            self._way = {"proxy": route.proxy}
+            if route.authorization is not None:
+                self._way["proxy_headers"] = {"Proxy-Authorization": route.authorization}
+        # Part of each request to the own origin, and of no session: aiohttp sends a session's headers to proxies too.
+        self._own = {"Authorization": f"Bearer {key}"}
+        # The answers are small: inflating them would cost more than it saves.
+        general = {"Accept-Encoding": "identity", "User-Agent": f"batchgen/{__version__}"}
         # A kept connection that the server closes just as a POST is written would leave a charge in doubt (RFC 9112,
         # section 9.3.1), so each POST has a connection of its own.
         self._posts = self._session(
             aiohttp.TCPConnector(limit=0, force_close=True, ssl=self._trust),
-            own | {"Content-Type": "application/json"},
-            _sending_trace(limits.submit_idle),
+            general | {"Accept": "application/json"},
+            sending_trace(limits.submit_idle),
         )
-        self._gets = self._session(aiohttp.TCPConnector(limit=0, ssl=self._trust), own)
-        # Other origins get a session that never knew the key.
+        self._gets = self._session(
+            aiohttp.TCPConnector(limit=0, ssl=self._trust), general | {"Accept": "application/json"}
+        )
+        # Other origins get a session of their own. Behind a proxy it is the proxy that resolves their names.
+        anywhere = proxied or self._addresses.local
         self._files = self._session(
-            aiohttp.TCPConnector(
-                limit=0, ssl=self._trust, resolver=None if self._addresses.local else PublicResolver()
-            ),
-            {"Accept-Encoding": "identity", "User-Agent": own["User-Agent"]},
+            aiohttp.TCPConnector(limit=0, ssl=self._trust, resolver=None if anywhere else PublicResolver()), general
         )
 
     def _session(
@@ -160,21 +134,28 @@ class HttpApi:
     async def submit(self, body: str, endpoint: str, *, wait: bool) -> SubmitAnswer:
         """POST `body` to `endpoint` once, exactly as given. See `batchgen.api.Api`."""
         url = self._addresses.post(endpoint, wait=wait)
-        sending = _Sending(self._patience.limit())
+        sending = Sending(self._patience.limit())
         answer: SubmitAnswer | None = None
         asked = self._now()
         try:
             async with (
                 sending.limit,
-                self._posts.post(url, data=body.encode(), allow_redirects=False, trace_request_ctx=sending) as response,
+                self._posts.post(
+                    url,
+                    data=body.encode(),
+                    headers=self._own | {"Content-Type": "application/json"},
+                    allow_redirects=False,
+                    trace_request_ctx=sending,
+                    **self._way,
+                ) as response,
             ):
                 sending.limit.start(None)
                 self._hear_clock(response.headers, asked)
                 answer = submit_answer(await self._reply(response))
                 sending.limit.start(self._limits.connect)
-        except _WIRE_ERRORS as error:
+        except WIRE_ERRORS as error:
             # What breaks while the connection is being closed takes nothing from an answer that is already here.
-            return answer or _unanswered(error, sending)
+            return answer or self._unanswered(error, sending)
         return answer
 
     async def poll(self, job_id: str) -> PollAnswer:
@@ -186,12 +167,14 @@ class HttpApi:
         try:
             async with (
                 self._patience.limit(self._limits.poll),
-                self._gets.get(self._addresses.job(job_id), allow_redirects=False) as response,
+                self._gets.get(
+                    self._addresses.job(job_id), headers=self._own, allow_redirects=False, **self._way
+                ) as response,
             ):
                 self._hear_clock(response.headers, asked)
                 return poll_answer(job_id, await self._reply(response))
-        except _WIRE_ERRORS as error:
-            return Unavailable(_explain(error), reached=not isinstance(error, _NO_CONNECTION))
+        except WIRE_ERRORS as error:
+            return Unavailable(self._explain(error), reached=not isinstance(error, NO_CONNECTION))
 
     @asynccontextmanager
     async def open_output(self, url: str) -> AsyncGenerator[Output, None]:
@@ -228,8 +211,8 @@ class HttpApi:
                         response.close()
                         cut = "the answer is too long"
                         break
-        except _WIRE_ERRORS as error:
-            cut = f"the answer broke off: {_explain(error)}"
+        except WIRE_ERRORS as error:
+            cut = f"the answer broke off: {self._explain(error)}"
             response.close()
         location = response.headers.get("Location") if response.status in _REDIRECTS else None
         return Reply(
@@ -239,6 +222,15 @@ class HttpApi:
             retry_after(response.headers, self._now()),
             None if location is None else self._in_words(redirect_in_words(location, response.url)),
         )
+
+    def _unanswered(self, error: Exception, sending: Sending) -> SubmitAnswer:
+        # Two witnesses must agree that nothing left; everything else may have been charged.
+        if (isinstance(error, NO_CONNECTION) or sending.connecting) and not sending.headers_left:
+            return NotSent(self._explain(error))
+        return Unclear(f"no answer: {self._explain(error)}")
+
+    def _explain(self, error: Exception) -> str:
+        return explain(error) + (self._hint if isinstance(error, aiohttp.ClientConnectorDNSError) else "")
 
     def _host(self, url: URL) -> str:
         # Never the whole address: a signature in it opens the file to whoever reads the log.
@@ -272,10 +264,14 @@ class HttpApi:
         try:
             async with self._patience.limit(self._limits.connect + self._limits.output_idle):
                 response = await session.get(
-                    url, headers={"Accept": "*/*"}, allow_redirects=False, read_bufsize=_BUFFER
+                    url,
+                    headers={"Accept": "*/*"} | (self._own if own else {}),
+                    allow_redirects=False,
+                    read_bufsize=_BUFFER,
+                    **self._way,
                 )
-        except _WIRE_ERRORS as error:
-            raise OutputError(f"{self._host(url)}: {_explain(error)}") from None
+        except WIRE_ERRORS as error:
+            raise OutputError(f"{self._host(url)}: {self._explain(error)}") from None
         if own:
             self._hear_clock(response.headers, asked)
         return response
@@ -305,9 +301,9 @@ class HttpApi:
                     chunk = await response.content.readany()
                     # Only waiting counts: a slow disk is not the server's fault.
                     waited += self._patience.time() - begun
-            except _WIRE_ERRORS as error:
+            except WIRE_ERRORS as error:
                 raise OutputError(
-                    f"{self._host(response.url)}: broke off after {total} bytes: {_explain(error)}"
+                    f"{self._host(response.url)}: broke off after {total} bytes: {self._explain(error)}"
                 ) from None
             if not chunk:
                 return
@@ -322,52 +318,8 @@ class HttpApi:
             yield chunk
 
 
-def _sending_trace(idle: float) -> aiohttp.TraceConfig:
-    async def headers_leave(
-        _: aiohttp.ClientSession, context: SimpleNamespace, __: aiohttp.TraceRequestHeadersSentParams
-    ) -> None:
-        # Called just before the headers are handed to the transport, never after (aiohttp/http_writer.py).
-        sending: _Sending = context.trace_request_ctx
-        sending.headers_left = True
-        sending.limit.start(idle)
-
-    trace = aiohttp.TraceConfig()
-    trace.on_request_headers_sent.append(headers_leave)
-    return trace
-
-
-def _unanswered(error: Exception, sending: _Sending) -> SubmitAnswer:
-    # Both witnesses must agree that nothing left; everything else may have been charged.
-    if isinstance(error, _NO_CONNECTION) and not sending.headers_left:
-        return NotSent(_explain(error))
-    return Unclear(f"no answer: {_explain(error)}")
-
-
 def _announced_length(response: aiohttp.ClientResponse) -> int | None:
     # With a coding of either kind the number counts other bytes than those that arrive here (RFC 9112, section 6.3).
     if response.headers.get("Content-Encoding", "identity").lower() != "identity":
         return None
     return None if "Transfer-Encoding" in response.headers else response.content_length
-
-
-def _explain(error: Exception) -> str:
-    """Return what happened, with the operating system's or OpenSSL's own words, and nothing of the request."""
-    name = type(error).__name__
-    what = next((f"{words} ({name})" for kind, words in _IN_WORDS if isinstance(error, kind)), name)
-    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
-    details = cause.strerror if isinstance(cause, OSError) else None
-    return printable(f"{what}: {details}" if details else what, 200)
-
-
-# The special ones first: each is a kind of a later one.
-_IN_WORDS: tuple[tuple[type[Exception], str], ...] = (
-    (aiohttp.ConnectionTimeoutError, "no connection in time"),
-    (TimeoutError, "nothing came in time"),
-    (aiohttp.ServerDisconnectedError, "the server closed the connection"),
-    (aiohttp.ClientConnectorDNSError, "the name is not known"),
-    (aiohttp.ClientConnectorCertificateError, "the certificate is not trusted"),
-    (aiohttp.ClientSSLError, "no encrypted connection"),
-    (aiohttp.ClientConnectorError, "the connection failed"),
-    (aiohttp.ClientPayloadError, "the answer broke off"),
-    (ConnectionResetError, "the connection was reset"),
-)

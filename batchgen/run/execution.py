@@ -14,7 +14,7 @@ from pathlib import Path
 
 from batchgen.budget import Money, Purse
 from batchgen.catalog import load_catalog
-from batchgen.client import HttpApi
+from batchgen.client import DIRECT, HttpApi, Route
 from batchgen.clock import utc_now
 from batchgen.credentials import ApiKey
 from batchgen.errors import DiskError
@@ -50,6 +50,8 @@ class Invocation:
     buying: bool
     quiet: bool
     wait_for_balance: bool = False
+    route: Route = DIRECT
+    """The way to the API."""
     free: Callable[[Path], int] = free_bytes
     """How many bytes are free on the disk of a folder."""
 
@@ -110,7 +112,7 @@ async def _run(invocation: Invocation) -> Ending:
         budget=settings.budget,
         surcharges=journal.surcharges(),
     )
-    api = HttpApi(invocation.base_url, invocation.key.reveal())
+    api = HttpApi(invocation.base_url, invocation.key.reveal(), route=invocation.route)
     try:
         async with GroupRecorder(journal) as record, GroupedCalls("files") as offload:
             draws = random.Random()  # noqa: S311 - jitter
