@@ -35,6 +35,10 @@ class DiskError(OutsideError):
     """The disk is full or cannot be written."""
 
 
+class DescriptorsError(OutsideError):
+    """No file descriptor was left for a file: nothing is wrong with the disk, and it may be tried again later."""
+
+
 class RunFolderError(BatchgenError):
     """A run folder that cannot be used: busy, damaged, or begun with another API or account."""
 

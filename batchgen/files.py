@@ -7,15 +7,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from batchgen.errors import DiskError
+from batchgen.descriptors import TOO_MANY, is_lack
+from batchgen.errors import DescriptorsError, DiskError
 
 
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Translate what the operating system says while `path` is written (full, read-only, too long a name, …)."""
+    """Translate what the operating system says while `path` is written (full, read-only, too long a name, …).
+
+    Raises DiskError, and DescriptorsError where too many files were open.
+    """
     try:
         yield
     except OSError as error:
+        if is_lack(error):
+            raise DescriptorsError(f"cannot open {path}: {TOO_MANY}") from error
         raise DiskError(f"cannot write {path}: {error.strerror or type(error).__name__}") from error
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent.parent / "batchgen"
 
 FLOORS = {
-    0: ["__init__", "records", "errors", "text", "clock", "digest", "grouping", "helptext"],
+    0: ["__init__", "records", "errors", "text", "clock", "digest", "grouping", "helptext", "descriptors"],
     1: ["files"],
     2: [
         "receipts",

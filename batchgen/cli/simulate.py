@@ -56,16 +56,18 @@ def command(
 
     The first line on standard output is the API's address.
     """
+    from batchgen.descriptors import raise_limit
     from batchgen.simulator import SimulatorSettings
     from batchgen.simulator.faults import FAULTS, parse_faults
 
     if list_faults:
         for name, meaning in FAULTS.items():
-            click.echo(f"{name:<12} {meaning}")
+            click.echo(f"{name:<14} {meaning}")
         return 0
     settings = SimulatorSettings(faults=parse_faults(faults), keys=frozenset(keys), **given)
     import asyncio
 
+    raise_limit()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_serve(settings, quiet=quiet, until_stdin_closes=until_stdin_closes))
     return 0

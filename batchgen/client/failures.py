@@ -3,6 +3,7 @@
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 
+from batchgen.descriptors import TOO_MANY, is_lack
 from batchgen.text import printable
 
 # What aiohttp raises for a request, an answer or a body; timeouts are OSErrors. ValueError is what a host name that no
@@ -21,6 +22,8 @@ def explain(error: Exception) -> str:
     details = cause.strerror if isinstance(cause, OSError) else None
     if isinstance(error, aiohttp.ClientHttpProxyError):
         details = f"HTTP {error.status}"
+    if is_lack(cause):
+        details = TOO_MANY
     return printable(f"{what}: {details}" if details else what, 200)
 
 

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from batchgen import receipts
-from batchgen.errors import BatchgenError, DiskError, RunFolderError
+from batchgen.descriptors import TOO_MANY, none_left
+from batchgen.errors import BatchgenError, DescriptorsError, DiskError, RunFolderError
 from batchgen.files import disk_errors
 from batchgen.journal.integrity import content_fault, log_fault, value_fault
 
@@ -147,6 +148,8 @@ def sqlite_errors(path: Path) -> Iterator[None]:
             sqlite3.SQLITE_READONLY,
             sqlite3.SQLITE_CANTOPEN,
         ):
+            if primary == sqlite3.SQLITE_CANTOPEN and none_left():
+                raise DescriptorsError(f"cannot open the journal {path}: {TOO_MANY}") from error
             raise DiskError(f"cannot write the journal {path}: {error}") from error
         if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             raise _damaged(path, str(error)) from error

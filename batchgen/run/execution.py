@@ -17,7 +17,8 @@ from batchgen.catalog import load_catalog
 from batchgen.client import DIRECT, HttpApi, Route
 from batchgen.clock import utc_now
 from batchgen.credentials import ApiKey
-from batchgen.errors import DiskError
+from batchgen.descriptors import Shares, raise_limit, shares
+from batchgen.errors import DescriptorsError, DiskError
 from batchgen.files import free_bytes
 from batchgen.grouping import GroupedCalls
 from batchgen.halting import Stop, exit_code, room_needed
@@ -61,8 +62,9 @@ def execute(invocation: Invocation) -> Summary:
 
     The journal's items are listed already. Raises DiskError, RunFolderError.
     """
+    descriptors = raise_limit()
     with _rare_collections():
-        ending = _event_loop_run(lambda: _run(invocation))
+        ending = _event_loop_run(lambda: _run(invocation, descriptors))
     # What a closed loop leaves in place is its own matter: SIGTERM would end the process without a word (asyncio), and
     # Ctrl-C would go unheard (uvloop).
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -99,7 +101,7 @@ def _event_loop_run(main: Callable[[], Awaitable[Ending]]) -> Ending:
         return runner.run(start())
 
 
-async def _run(invocation: Invocation) -> Ending:
+async def _run(invocation: Invocation, descriptors: int) -> Ending:
     journal, settings = invocation.journal, invocation.settings
     with journal.transaction():
         interrupted = journal.doubt_interrupted()
@@ -117,7 +119,7 @@ async def _run(invocation: Invocation) -> Ending:
         async with GroupRecorder(journal) as record, GroupedCalls("files") as offload:
             draws = random.Random()  # noqa: S311 - jitter
             seams = Seams(api, journal, record, invocation.folder, utc_now, draws, offload)
-            board = Board(seams, terms_of(invocation), purse, journal.counts())
+            board = Board(seams, terms_of(invocation, shares(descriptors)), purse, journal.counts())
             scheduler = Scheduler(board)
             _handle_signals(scheduler)
             reporter = reporter_for(sys.stderr, quiet=invocation.quiet, elapsed=_stopwatch())
@@ -143,7 +145,7 @@ async def _run(invocation: Invocation) -> Ending:
         await api.aclose()
 
 
-def terms_of(invocation: Invocation) -> Terms:
+def terms_of(invocation: Invocation, bounds: Shares) -> Terms:
     """Return the terms of an invocation, with what the tables say of the models."""
     catalog = load_catalog()
     return Terms(
@@ -154,6 +156,7 @@ def terms_of(invocation: Invocation) -> Terms:
         kinds={model.id: model.output for model in catalog.models.values()},
         buying=invocation.buying,
         wait_for_balance=invocation.wait_for_balance,
+        shares=bounds,
     )
 
 
@@ -234,6 +237,8 @@ async def _rewrite_ledger(invocation: Invocation, board: Board) -> None:
             start = loop.time()
             try:
                 await asyncio.to_thread(write_ledger, invocation.name, invocation.folder)
+            except DescriptorsError as error:
+                log.warning("the ledger is written later: %s", error)
             except DiskError as error:
                 board.halt(Stop.DISK_LOW, str(error))
             written = loop.time()

@@ -13,6 +13,7 @@ from typing import Any, ParamSpec, TypeVar
 from batchgen.api import Api
 from batchgen.budget import Purse
 from batchgen.clock import UtcNow
+from batchgen.descriptors import PLENTY, Shares
 from batchgen.errors import BatchgenError
 from batchgen.halting import Stop, Weather
 from batchgen.journal import Attempt, Journal, Recorder, Work
@@ -62,6 +63,8 @@ class Terms:
     buying: bool = True
     wait_for_balance: bool = False
     """Whether an empty balance is waited for, instead of ending submissions."""
+    shares: Shares = PLENTY
+    """How much may be under way at the same time, whatever the settings allow."""
 
 
 class Flight:

@@ -8,6 +8,7 @@ from itertools import count
 
 from batchgen.api import OutputError, OutputGone, OutputMissing, OutputRefused
 from batchgen.download import fetch, stem_of
+from batchgen.errors import DescriptorsError
 from batchgen.halting import Stop
 from batchgen.journal import Attempt, PendingOutput
 from batchgen.records import State
@@ -22,8 +23,6 @@ _LONGEST_WAIT = 120.0
 """Seconds between two downloads of one output: all of them together outlast an outage of some minutes."""
 _GONE = 3
 """How often the provider must say that an output is gone before it counts as lost."""
-_SETTLING = 128
-"""Outputs that wait for the disk beyond which no more are received: each is an open file."""
 _FOREVER = datetime(9999, 1, 1, tzinfo=UTC)
 
 
@@ -82,8 +81,9 @@ class Fetcher:
         board = self._board
         while self._later and self._later[0][0] <= board.now:
             self._queue(heapq.heappop(self._later)[2])
-        downloads = board.terms.settings.downloads
-        while self._waiting and self._receiving < downloads and self._settling < _SETTLING:
+        shares = board.terms.shares
+        downloads = min(board.terms.settings.downloads, shares.downloads)
+        while self._waiting and self._receiving < downloads and self._settling < shares.settling:
             fetch_ = heapq.heappop(self._waiting)[2]
             held = self._held.get(_host(fetch_), 0.0)
             if board.now < held:
@@ -126,16 +126,20 @@ class Fetcher:
             async with self._moving:
                 await make_way(seams.folder, path, seams.journal, seams.record)
 
-        if job.attempt.number > 1:
-            async with self._moving:
-                await retire_earlier(seams.folder, job.attempt, seams.journal, seams.record)
         # What was edited while it was under way keeps out of its successor's way.
         outdated = not job.attempt.work.listed and await board.record(seams.journal.has_successor, job.attempt.work)
         path = f"{item.path}~{item.digest[:8]}" if outdated else item.path
-        file = await fetch(
-            seams.api, job.output.url, seams.folder, stem_of(path, job.output.number, job.outputs), job.output.number,
-            kind=board.terms.kinds[item.model], make_way=aside, offload=seams.offload, received=received,
-        )  # fmt: skip
+        try:
+            if job.attempt.number > 1:
+                async with self._moving:
+                    await retire_earlier(seams.folder, job.attempt, seams.journal, seams.record)
+            file = await fetch(
+                seams.api, job.output.url, seams.folder, stem_of(path, job.output.number, job.outputs),
+                job.output.number, kind=board.terms.kinds[item.model], make_way=aside, offload=seams.offload,
+                received=received,
+            )  # fmt: skip
+        except DescriptorsError as error:
+            raise OutputError(str(error)) from error  # to be tried again, as what is late
         last = await board.record(seams.journal.keep, job.attempt, file)
         if outdated:
             await aside(file.path)

@@ -11,7 +11,6 @@ from batchgen.scheduler.fetcher import Fetcher
 from batchgen.scheduler.ticks import Ticks
 from batchgen.text import printable
 
-_AT_ONCE = 128
 _PARKED_INTERVAL = 60.0
 """Seconds between two polls of a parked job."""
 _MISSES = 6
@@ -54,11 +53,11 @@ class Poller:
 
     def start(self) -> float | None:
         """Start the polls that are due; return the loop time of the next one."""
-        now = self._board.now
-        while self._active < _AT_ONCE and (flight := self._due.take(now)) is not None:
+        now, at_once = self._board.now, self._board.terms.shares.polls
+        while self._active < at_once and (flight := self._due.take(now)) is not None:
             self._active += 1
             self._board.spawn(self._ask(flight))
-        return self._due.next() if self._active < _AT_ONCE else None
+        return self._due.next() if self._active < at_once else None
 
     def _ask_at(self, flight: Flight, due: float) -> None:
         self._due.add(flight, due)

@@ -20,7 +20,7 @@ from batchgen.api import (
     Unknown,
 )
 from batchgen.download import fetch
-from batchgen.errors import OutsideError
+from batchgen.errors import DescriptorsError, OutsideError
 from batchgen.journal import InlineRecorder, Journal
 from batchgen.journal.rows import FileRow, replace_file
 from batchgen.retry import retry_delay
@@ -146,7 +146,9 @@ async def _fetch(workshop: Workshop, row: FileRow, url: str) -> None:
     async def aside(path: str) -> None:
         await make_way(folder, path, journal, record)
 
-    file = await fetch(
-        workshop.api, url, folder, stem, row.file.output, kind=workshop.kinds.get(row.model), make_way=aside
-    )
+    kind = workshop.kinds.get(row.model)
+    try:
+        file = await fetch(workshop.api, url, folder, stem, row.file.output, kind=kind, make_way=aside)
+    except DescriptorsError as error:
+        raise OutputError(str(error)) from error  # to be tried again, as what is late
     await record(replace_file, journal.db, row.attempt, file)

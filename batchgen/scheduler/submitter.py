@@ -96,6 +96,8 @@ class Submitter:
     def _gate(self) -> float | None:
         """Return None when a submission may start now, else the loop time to look again (a past one: when woken)."""
         board, settings = self._board, self._board.terms.settings
+        if len(self.posts) >= board.terms.shares.posts:
+            return 0.0
         if board.in_flight >= self._pace.allowed or board.waiting_files > _BACKLOG_OF_DOWNLOADS:
             return 0.0
         if settings.max_new is not None and self._bought + len(self.posts) >= settings.max_new:
