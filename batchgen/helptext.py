@@ -25,6 +25,8 @@ Commands:
   plan      Show what a run would buy, and what it would cost.
   run       Buy what is missing, download it, and write the ledger.
   collect   Poll and download what is paid for; buy nothing.
+  recover   Make a lost or damaged journal anew from receipts.jsonl, the
+            manifest and the files.
   status    Show how a run stands, also while it goes on.
   resolve   Settle items in doubt.
   ledger    Report costs over runs or ledger files.

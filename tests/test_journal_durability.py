@@ -13,7 +13,7 @@ import pytest
 from bought import Buyer, item, journal_of, list_items
 
 from batchgen.errors import DiskError, RunFolderError
-from batchgen.journal import FILE_NAME, GroupRecorder, Journal, open_for_reading
+from batchgen.journal import FILE_NAME, GroupRecorder, Journal, JournalLockedError, open_for_reading
 from batchgen.journal.comparing import compare
 from batchgen.journal.schema import VERSION
 from batchgen.records import State
@@ -168,7 +168,7 @@ def test_another_writer_is_told_of_and_not_waited_for_for_ever(journal: Journal)
     journal.db.execute("PRAGMA busy_timeout = 20")
     with closing(sqlite3.connect(journal.path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(RunFolderError, match="locked by another program"), journal.transaction():
+        with pytest.raises(JournalLockedError, match="locked by another program"), journal.transaction():
             pass
 
 
@@ -202,7 +202,7 @@ def test_a_file_that_is_no_database_is_refused_as_damaged_and_left_alone(tmp_pat
     path = tmp_path / FILE_NAME
     path.write_bytes(content)
     for create in (False, True):
-        with pytest.raises(RunFolderError, match=r"damaged .*do not start anew"):
+        with pytest.raises(RunFolderError, match=r"damaged .*start anew would buy everything again"):
             Journal(tmp_path, create=create)
     with pytest.raises(RunFolderError, match="damaged"):
         open_for_reading(path)

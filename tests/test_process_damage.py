@@ -25,6 +25,7 @@ def bought(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lines += [f"  - {{id: mug-{number}, prompt: Mug number {number}}}" for number in range(ITEMS)]
     (folder / "job.yaml").write_text("\n".join(lines) + "\n", encoding="utf-8")
     with simulator("--speed", 500, "--media", "tiny") as api:
+        (folder / "address").write_text(api.url, encoding="utf-8")
         options = ("run", "job.yaml", "--base-url", api.url, *FAST)
         assert batchgen(*options, cwd=folder).returncode == 0
         process = start(*options, "--run", "killed", "--concurrency", 4, cwd=folder)
@@ -61,7 +62,8 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
 
 
 def run_command(copy: Path, name: str = "job") -> tuple[object, ...]:
-    return ("run", copy / "job.yaml", "--run", name, "--base-url", "http://127.0.0.1:9", *FAST)
+    address = (copy / "address").read_text(encoding="utf-8")  # nobody listens there any more
+    return ("run", copy / "job.yaml", "--run", name, "--base-url", address, *FAST)
 
 
 def flip(path: Path, position: int, mask: int = 1) -> None:

@@ -22,7 +22,7 @@ def command(run: str, **options: Any) -> int:
 
     RUN names a run: its folder, its manifest, or its name within the output folder. No manifest is needed.
     """
-    from batchgen.cli.session import account_of_run, route_to, tell
+    from batchgen.cli.session import account_of_run, route_to, tell, tell_notices
     from batchgen.locate import find_run
     from batchgen.manifest import read_name
     from batchgen.run import Invocation, bind, execute, opened
@@ -30,6 +30,7 @@ def command(run: str, **options: Any) -> int:
 
     folder = find_run(run, options["output"], os.environ, read_name)
     with opened(folder, create=False) as journal:
+        tell_notices(journal)
         facts = journal.facts()
         settings = resolve_settings(options, os.environ, _settings_of(facts))
         account = account_of_run(

@@ -36,6 +36,7 @@ def command(run: str, item: str | None, **options: Any) -> None:
     In the exported file, the column `how` of each row is to be filled in with job (and the column job_id with its id),
     not-charged or charged; rows left empty stay in doubt. --import takes such a list as a whole or not at all.
     """
+    from batchgen.cli.session import tell_notices
     from batchgen.errors import UsageError
     from batchgen.locate import find_run
     from batchgen.manifest import read_name
@@ -50,6 +51,7 @@ def command(run: str, item: str | None, **options: Any) -> None:
         raise UsageError("name one ITEM for --job-id, --not-charged and --charged, and none for --export and --import")
     folder = find_run(run, options["output"], os.environ, read_name)
     with opened(folder, create=False) as journal:
+        tell_notices(journal)
         with journal.transaction():
             journal.doubt_interrupted()
         if options["export"]:

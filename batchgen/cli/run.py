@@ -77,7 +77,7 @@ def command(manifest: Path, **options: Any) -> int:
 
 def _run(ready: "Prepared", options: dict[str, Any]) -> "Summary | None":
     """Own the folder, ask, list, and execute; None where the user said no."""
-    from batchgen.cli.session import account_for, route_to
+    from batchgen.cli.session import account_for, route_to, tell_notices
     from batchgen.errors import RunFolderError
     from batchgen.journal import FILE_NAME
     from batchgen.run import Invocation, bind, capped, execute, opened
@@ -94,6 +94,7 @@ def _run(ready: "Prepared", options: dict[str, Any]) -> "Summary | None":
         )
         route = route_to(account, options["proxy"])
         if journal is not None:
+            tell_notices(journal)
             bind(journal, ready.name, account.binding, rotated_key=options["rotated_key"])
         plan = ready.plan()
         if not _agreed(ready, plan, yes=options["yes"], account=account):
@@ -147,9 +148,11 @@ def _or_a_cap(ready: "Prepared") -> str:
 
 def _list(ready: "Prepared", journal: "Journal") -> None:
     """Make the staged items the listed ones, and open again what was asked for."""
+    from batchgen.run.evidence import compare_files
     from batchgen.settings import setting_text
 
     journal.list_items(ready.stage)
+    compare_files(journal, ready.folder)
     journal.select(ready.selection.wanted)
     settings = {name: setting_text(value) for name, value in ready.manifest.settings.items()}
     with journal.transaction():

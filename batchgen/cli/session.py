@@ -14,7 +14,7 @@ from batchgen.client import Route, find_route, parse_base_url
 from batchgen.client.addresses import is_loopback
 from batchgen.credentials import SIMULATED_KEY, ApiKey, find_key
 from batchgen.errors import UsageError
-from batchgen.journal import SIMULATOR, Binding
+from batchgen.journal import SIMULATOR, Binding, Journal
 from batchgen.run import Summary, format_summary, simulator, summary_json
 from batchgen.text import printable
 
@@ -98,6 +98,12 @@ def _is_trusted(address: str) -> bool:
 def _typed(parameter: str) -> bool:
     context = click.get_current_context(silent=True)
     return context is not None and context.get_parameter_source(parameter) is ParameterSource.COMMANDLINE
+
+
+def tell_notices(journal: Journal) -> None:
+    """Say what was unusual about a run folder when it was opened."""
+    for notice in journal.notices:
+        click.echo(f"note: {printable(notice, 2000)}", err=True)
 
 
 def tell(summary: Summary, *, as_json: bool, quiet: bool) -> int:

@@ -1,11 +1,11 @@
 """The journal of a run folder: the only truth about what was bought."""
 
 from batchgen.journal.binding import SIMULATED, SIMULATOR, Binding, is_simulated, money_mark
-from batchgen.journal.lock import own
+from batchgen.journal.lock import own, own_journal
 from batchgen.journal.recorder import GroupRecorder, InlineRecorder, Recorder
 from batchgen.journal.reopening import Again
-from batchgen.journal.schema import FILE_NAME, milliseconds, moment, open_for_reading, sqlite_errors
-from batchgen.journal.steps import TransitionError
+from batchgen.journal.schema import FILE_NAME, JournalLockedError, milliseconds, moment, open_for_reading, sqlite_errors
+from batchgen.journal.steps import TransitionError, receipt_of
 from batchgen.journal.store import Journal, spend_of
 from batchgen.journal.values import Attempt, PendingOutput, Spend, Work
 
@@ -19,6 +19,7 @@ __all__ = [
     "GroupRecorder",
     "InlineRecorder",
     "Journal",
+    "JournalLockedError",
     "PendingOutput",
     "Recorder",
     "Spend",
@@ -30,6 +31,8 @@ __all__ = [
     "money_mark",
     "open_for_reading",
     "own",
+    "own_journal",
+    "receipt_of",
     "spend_of",
     "sqlite_errors",
 ]

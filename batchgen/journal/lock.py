@@ -41,6 +41,29 @@ def own(folder: Path, now: datetime) -> Iterator[None]:
         os.close(handle)
 
 
+@contextmanager
+def own_journal(path: Path, *, create: bool) -> Iterator[None]:
+    """Own the journal's file itself while the block runs: a lock file may be removed, and a second process own another.
+
+    Begins before the journal is opened and ends after it is closed: SQLite's own locks, which are of another kind
+    (fcntl(2)), would go with any other handle of the file that this process closes. `create` makes an empty file where
+    there is none. Raises RunFolderError, DiskError.
+    """
+    if not create and not path.exists():
+        raise RunFolderError(f"{path.parent} is no run folder: it has no {path.name}")
+    with disk_errors(path):
+        handle = os.open(path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0), 0o640)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise RunFolderError(
+            f"{path} is in use by another batchgen, whose lock file was removed; wait for it, or stop it with Ctrl-C"
+        ) from error
+    finally:
+        os.close(handle)
+
+
 def owner(folder: Path) -> str | None:
     """Return who owns `folder` now, as the tail of a sentence (maybe empty), or None when nobody does."""
     try:

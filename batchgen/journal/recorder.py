@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, ParamSpec, Protocol, Self, TypeVar
 
 from batchgen.grouping import Grouped, Outcome
+from batchgen.journal.schema import JournalLockedError
 from batchgen.journal.store import Journal
 
 log = logging.getLogger("batchgen")
@@ -17,7 +18,7 @@ log = logging.getLogger("batchgen")
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 _PATIENCE = 5.0
-"""Seconds."""
+"""Seconds that a group waits for another program that writes; whoever asked may ask again."""
 _Operation = Callable[[], Any]
 _Batch = tuple[Sequence[_Operation], list[Any] | None]
 """Operations, and their results unless one of them raised."""
@@ -82,11 +83,17 @@ class GroupRecorder:
             except Exception as error:  # noqa: BLE001 - nothing raised here would reach those who wait
                 log.warning("a commit of %d steps failed, and each is tried by itself: %s", len(operations), error)
         # One operation spoilt the group, or its commit failed: all of it is undone, and each is run by itself.
-        return [self._alone(operation) for operation in operations]
+        outcomes: list[Outcome] = []
+        patience = _PATIENCE
+        for operation in operations:
+            outcomes.append(self._alone(operation, patience))
+            if isinstance(outcomes[-1][1], JournalLockedError):
+                patience = 0.0  # what waited for one waited for all of them
+        return outcomes
 
-    def _alone(self, operation: _Operation) -> Outcome:
+    def _alone(self, operation: _Operation, patience: float) -> Outcome:
         try:
-            self._journal.wait_for_locks(_PATIENCE)
+            self._journal.wait_for_locks(patience)
             self._journal.roll_back()
             with self._journal.transaction():
                 return operation(), None

@@ -131,11 +131,14 @@ class Replay:
     def _accepted(self, line: _Content) -> None:
         purchase, job = line["accepted"], line["job"]
         found = self._find(purchase)
-        holder = self._db.execute("SELECT key FROM attempt WHERE job_id = ?", (job,)).fetchone()
+        holder = self._db.execute("SELECT key, item FROM attempt WHERE job_id = ?", (job,)).fetchone()
         if holder is not None:
-            if found is not None and found[0] != holder[0] and found[3] is None:
+            if found is None or found[0] == holder[0] or found[3] is not None:
+                self._alias(purchase, holder[0])
+            elif found[1] == holder[1]:
                 self._drop(found[0], found[1])
-            self._alias(purchase, holder[0])
+                self._alias(purchase, holder[0])
+            # Else one job was named in the answers to two orders, and what this one became is not known: in doubt.
             return
         if found is not None and found[3] is not None:
             # Its namesake in the journal became another job: two purchases, and both were paid.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from batchgen import receipts
 from batchgen.descriptors import TOO_MANY, none_left
-from batchgen.errors import BatchgenError, DescriptorsError, DiskError, RunFolderError
+from batchgen.errors import BatchgenError, DescriptorsError, DiskError, OutsideError, RunFolderError
 from batchgen.files import disk_errors
 from batchgen.journal.integrity import content_fault, log_fault, value_fault
 
@@ -129,9 +129,14 @@ def moment(value: int) -> datetime:
     return _EPOCH + value * _MILLISECOND
 
 
+class JournalLockedError(OutsideError):
+    """Another program holds a lock on the journal, for longer than was waited for it."""
+
+
 @contextmanager
 def sqlite_errors(path: Path) -> Iterator[None]:
-    """Translate SQLite's errors: a full or unwritable disk into DiskError, damage into RunFolderError.
+    """Translate SQLite's errors: a full or unwritable disk into DiskError, damage into RunFolderError, a lock that
+    another program holds into JournalLockedError.
 
     Damage can show in any way where rows become values; so whatever is raised, a journal that proves to be damaged is
     the reason for it.
@@ -154,7 +159,9 @@ def sqlite_errors(path: Path) -> Iterator[None]:
         if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
             raise _damaged(path, str(error)) from error
         if primary == sqlite3.SQLITE_BUSY:
-            raise RunFolderError(f"the journal {path} is locked by another program") from error
+            raise JournalLockedError(
+                f"the journal {path} is locked by another program: end that one, and run again"
+            ) from error
         if str(error).startswith("Could not decode to UTF-8"):  # the module's own words, without a code
             raise _damaged(path, "it holds a text that is not UTF-8") from error
         _blame(path, error)

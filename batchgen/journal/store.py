@@ -4,6 +4,7 @@ Its methods do not commit: `transaction()` does, and a `Recorder` wraps it aroun
 """
 
 import logging
+import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,10 +12,10 @@ from decimal import Decimal
 from pathlib import Path
 
 from batchgen import receipts
-from batchgen.errors import BatchgenError
+from batchgen.errors import BatchgenError, RunFolderError
 from batchgen.journal.reopening import Again, close_others, continues, remember
 from batchgen.journal.replay import UNKNOWN_BODY
-from batchgen.journal.schema import FILE_NAME, open_database, sqlite_errors
+from batchgen.journal.schema import FILE_NAME, JournalLockedError, open_database, sqlite_errors
 from batchgen.journal.steps import Steps, TransitionError
 from batchgen.journal.values import (
     ATTEMPT_COLUMNS,
@@ -43,9 +44,13 @@ class Journal(Steps):
         try:
             with sqlite_errors(self.path):
                 self.receipts, self.notices = reconcile(self.db, folder, evidence)
+        except JournalLockedError as error:
+            self.db.close()
+            raise RunFolderError(str(error)) from error  # nothing was bought yet
         except BaseException:
             self.db.close()
             raise
+        self._opened = self.path.stat()
         self.select(lambda *_: True)
 
     def close(self) -> None:
@@ -119,6 +124,21 @@ class Journal(Steps):
             with sqlite_errors(self.path):
                 self.db.execute("ROLLBACK")
 
+    def keep_receipt(self, line: receipts.Line) -> None:
+        """Write a line to the receipts at once, and sync it: where the journal cannot be written, it is not lost.
+
+        Raises DiskError.
+        """
+        self.receipts.append([line], sync=True)
+
+    def intact(self) -> bool:
+        """Whether journal and receipts at their paths are still the files that were opened."""
+        try:
+            there = self.path.stat()
+        except FileNotFoundError:
+            return False
+        return os.path.samestat(there, self._opened) and self.receipts.intact()
+
     # ---- facts about the folder ----
 
     def facts(self) -> dict[str, str]:
@@ -150,6 +170,8 @@ class Journal(Steps):
                     self.db.execute(_FORGET)
             finally:
                 self.db.execute("DETACH stage")
+            # Into the file itself: a copy of the file alone, or one that has lost its log, then knows the items.
+            self.db.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def bought(self) -> int:
         """Return how many purchases were charged, or may have been; also those that were refunded since."""

@@ -41,6 +41,8 @@ class Charge:
     """Only those with a value."""
     simulated: bool
     """Whether the money is pretended."""
+    job_id: str = ""
+    """As far as a ledger file says; empty where a run folder was read."""
 
 
 def run_charges(folder: Path) -> Iterator[Charge]:
@@ -147,6 +149,7 @@ def _charge(row: Sequence[str], columns: Sequence[str], tags: Sequence[str]) -> 
         accepted_at=_time(cells, "accepted_at"),
         tags={name: unguarded(cell) for name, cell in zip(tags, row[len(columns) :], strict=True) if cell},
         simulated=_simulated(cells),
+        job_id=unguarded(cells["job_id"]),
     )
 
 

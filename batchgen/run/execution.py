@@ -10,6 +10,7 @@ import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from batchgen.budget import Money, Purse
@@ -18,7 +19,7 @@ from batchgen.client import DIRECT, HttpApi, Route
 from batchgen.clock import utc_now
 from batchgen.credentials import ApiKey
 from batchgen.descriptors import Shares, raise_limit, shares
-from batchgen.errors import DescriptorsError, DiskError
+from batchgen.errors import BatchgenError, DescriptorsError, DiskError, OutsideError
 from batchgen.files import free_bytes
 from batchgen.grouping import GroupedCalls
 from batchgen.halting import Stop, exit_code, room_needed
@@ -26,10 +27,13 @@ from batchgen.journal import GroupRecorder, Journal, is_simulated
 from batchgen.journal.rows import bytes_per_job, present_files
 from batchgen.ledger import cost_report, next_write, run_charges, write_ledger
 from batchgen.progress import Reporter, Snapshot, reporter_for
+from batchgen.receipts import FILE_NAME
 from batchgen.records import State
+from batchgen.run.evidence import note_ledger
 from batchgen.run.summary import Summary, write_summary
 from batchgen.scheduler import Board, Ending, Scheduler, Seams, Terms
 from batchgen.settings import Settings
+from batchgen.text import usd
 
 log = logging.getLogger("batchgen")
 
@@ -63,8 +67,13 @@ def execute(invocation: Invocation) -> Summary:
     The journal's items are listed already. Raises DiskError, RunFolderError.
     """
     descriptors = raise_limit()
-    with _rare_collections():
-        ending = _event_loop_run(lambda: _run(invocation, descriptors))
+    try:
+        with _rare_collections():
+            ending = _event_loop_run(lambda: _run(invocation, descriptors))
+    except BatchgenError as error:
+        if invocation.journal.intact():
+            raise
+        raise _rescue(invocation) from error
     # What a closed loop leaves in place is its own matter: SIGTERM would end the process without a word (asyncio), and
     # Ctrl-C would go unheard (uvloop).
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -208,6 +217,9 @@ async def _report(board: Board, reporter: Reporter) -> None:
 async def _watch_disk(invocation: Invocation, board: Board) -> None:
     while True:
         await asyncio.sleep(_DISK_EVERY)
+        if not invocation.journal.intact():
+            board.halt(Stop.DISK, f"{invocation.folder} was deleted or replaced while the run went on")
+            return
         await _look_at_disk(invocation, board)
 
 
@@ -237,6 +249,7 @@ async def _rewrite_ledger(invocation: Invocation, board: Board) -> None:
             start = loop.time()
             try:
                 await asyncio.to_thread(write_ledger, invocation.name, invocation.folder)
+                await board.record(note_ledger, invocation.journal, invocation.folder)
             except DescriptorsError as error:
                 log.warning("the ledger is written later: %s", error)
             except DiskError as error:
@@ -245,11 +258,31 @@ async def _rewrite_ledger(invocation: Invocation, board: Board) -> None:
             took = written - start
 
 
+def _rescue(invocation: Invocation) -> OutsideError:
+    """Return what is known of a run whose folder is gone. The receipts are still open, and are written beside it."""
+    journal, folder = invocation.journal, invocation.folder
+    counts, spend = journal.counts(), journal.spend()
+    place = next(p for n in count(1) if not (p := folder.with_name(f"{folder.name}.rescued-{n}.jsonl")).exists())
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    journal.receipts.copy_to(place)
+    stand = ", ".join(f"{number:,} {state.replace('_', ' ')}" for state, number in sorted(counts.items()) if number)
+    return OutsideError(
+        f"{folder} was deleted or replaced while the run went on, so buying stopped. What is known: {stand};"
+        f" ${usd(spend.charged)} charged, ${usd(spend.refunded)} refunded, ${usd(spend.in_doubt)} in doubt. The"
+        f" receipts were saved as {place}: put the folder back, or put them as {FILE_NAME} into an empty {folder}, and"
+        f" `batchgen recover {folder} MANIFEST` brings back what is paid for"
+    )
+
+
 def _conclude(invocation: Invocation, ending: Ending) -> Summary:
+    if not invocation.journal.intact():
+        raise _rescue(invocation)
     counts: dict[State, int] = invocation.journal.counts()
     simulated = is_simulated(invocation.journal.facts())
     missing = _missing_files(invocation)
     totals = write_ledger(invocation.name, invocation.folder)
+    with invocation.journal.transaction():
+        note_ledger(invocation.journal, invocation.folder)
     summary = Summary(
         run=invocation.name,
         folder=invocation.folder,

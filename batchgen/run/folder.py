@@ -5,14 +5,18 @@ import logging.handlers
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 from batchgen.clock import utc_now
 from batchgen.errors import RunFolderError, UsageError
 from batchgen.files import disk_errors
-from batchgen.journal import SIMULATED, Binding, Journal, own, sqlite_errors
+from batchgen.journal import FILE_NAME, SIMULATED, Binding, Journal, own, own_journal, sqlite_errors
+from batchgen.journal.schema import refuse_leftovers
+from batchgen.run.evidence import compare_ledger, ledger_evidence
 from batchgen.text import plural, printable
+
+log = logging.getLogger("batchgen")
 
 LOG_NAME = "batchgen.log"
 _LOG_BYTES = 10_000_000
@@ -35,14 +39,18 @@ def opened(folder: Path, *, create: bool) -> Iterator[Journal]:
                 ) from error
     elif not folder.is_dir():
         raise RunFolderError(f"there is no run folder {folder}")
-    with own(folder, utc_now()):
-        journal = Journal(folder, create=create)
-        try:
-            # Damage may show at any query, long after the opening.
-            with sqlite_errors(journal.path), _logging_to(folder / LOG_NAME):
-                yield journal
-        finally:
-            journal.close()
+    path = folder / FILE_NAME
+    with own(folder, utc_now()), ExitStack() as stack:
+        if create and not path.exists():
+            refuse_leftovers(folder)
+        stack.enter_context(own_journal(path, create=create))
+        journal = stack.enter_context(closing(Journal(folder, create=create, evidence=ledger_evidence(folder))))
+        # Damage may show at any query, long after the opening.
+        with sqlite_errors(path), _logging_to(folder / LOG_NAME):
+            compare_ledger(journal, folder)
+            for notice in journal.notices:
+                log.warning("%s", notice)
+            yield journal
 
 
 def bind(journal: Journal, name: str, binding: Binding, *, rotated_key: bool) -> None:

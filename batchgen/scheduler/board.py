@@ -16,9 +16,10 @@ from batchgen.clock import UtcNow
 from batchgen.descriptors import PLENTY, Shares
 from batchgen.errors import BatchgenError
 from batchgen.halting import Stop, Weather
-from batchgen.journal import Attempt, Journal, Recorder, Work
+from batchgen.journal import Attempt, Journal, JournalLockedError, Recorder, Work
 from batchgen.polling import Durations
 from batchgen.queueing import Queueing
+from batchgen.receipts import Line
 from batchgen.records import LIVE, State
 from batchgen.scheduler.hold import Hold
 from batchgen.settings import Settings
@@ -31,6 +32,9 @@ _T = TypeVar("_T")
 _CLOCKS_AGREE = timedelta(minutes=1)
 _EXPIRY_MARGIN = timedelta(minutes=10)
 """Giving a paid job up too early costs its price, too late a poll; and `Date` is no exact clock."""
+_LOCKED, _LOCKED_AT_END = 600.0, 15.0
+"""Seconds that a journal held by another program is waited for: while a run goes on, and once it is ending."""
+_LOCKED_PAUSE = 1.0
 _PRECEDENCE = (130, 5, 3)
 """Exit codes, the one first that wins where several apply (DESIGN, "Commands")."""
 
@@ -123,6 +127,8 @@ class Board:
         """Failed, rejected and lost items of this invocation."""
         self.unrecorded: list[str] = []
         """What was accepted and could not be recorded, `ITEM as job ID`: the last trace of charges."""
+        self._locked_since: float | None = None
+        """When another program was first found to hold the journal, if one does."""
         self.wake = asyncio.Event()
         self.tasks: dict[asyncio.Task[None], None] = {}
         """Everything under way, oldest first."""
@@ -157,8 +163,37 @@ class Board:
         log.warning("%s", self.clock)
 
     async def record(self, operation: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-        """Run an operation of the journal; what it returns is on disk."""
-        return await self.seams.record(operation, *args, **kwargs)
+        """Run an operation of the journal; what it returns is on disk.
+
+        A journal that another program holds is waited for: what was paid for must be written down.
+        """
+        while True:
+            try:
+                result = await self.seams.record(operation, *args, **kwargs)
+            except JournalLockedError as error:
+                await self._wait_or_raise(error)
+            else:
+                self._locked_since = None
+                return result
+
+    async def record_paid(
+        self, line: Callable[[], Line], operation: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs
+    ) -> _T:
+        """As `record`, for an acceptance: where the journal is held, its receipt does not wait for it."""
+        try:
+            return await self.seams.record(operation, *args, **kwargs)
+        except JournalLockedError:
+            self.seams.journal.keep_receipt(line())
+        return await self.record(operation, *args, **kwargs)
+
+    async def _wait_or_raise(self, error: JournalLockedError) -> None:
+        """Wait a little, or raise where another program has held the journal for too long."""
+        if self._locked_since is None:
+            self._locked_since = self.now
+            log.warning("%s; waiting for it", error)
+        if self.now - self._locked_since >= (_LOCKED_AT_END if self.winding_down else _LOCKED):
+            raise error
+        await asyncio.sleep(_LOCKED_PAUSE)
 
     def moved(self, work: Work, before: State, after: State) -> None:
         """An item changed its state; one that is listed no longer counts until it is settled (`Journal.counts`)."""

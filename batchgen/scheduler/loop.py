@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from batchgen.errors import DiskError
+from batchgen.errors import BatchgenError, OutsideError
 from batchgen.halting import Stop
 from batchgen.polling import Durations
 from batchgen.records import State
@@ -66,9 +66,11 @@ class Scheduler:
             if timer is not None:
                 timer.cancel()
         await self._wind_down()
-        if board.unrecorded and isinstance(board.error, DiskError):
-            told = f"{board.error}; accepted but not recorded, for `batchgen resolve`: {', '.join(board.unrecorded)}"
-            raise DiskError(told) from board.error
+        if board.unrecorded and isinstance(board.error, BatchgenError):
+            raise OutsideError(
+                f"{board.error}; accepted but not in the journal: {', '.join(board.unrecorded)}; the next start takes"
+                " them over from receipts.jsonl, or they are in doubt and `batchgen resolve` takes these ids"
+            ) from board.error
         if board.error is not None:
             raise board.error
         if self._fetcher.given_up:

@@ -19,9 +19,9 @@ from batchgen.api import (
     Unclear,
 )
 from batchgen.echo import differences
-from batchgen.errors import DiskError
+from batchgen.errors import BatchgenError, DiskError
 from batchgen.halting import Stop
-from batchgen.journal import Attempt, Work
+from batchgen.journal import Attempt, Work, receipt_of
 from batchgen.records import Item, State
 from batchgen.retry import Pace, retry_delay
 from batchgen.scheduler.board import Board, Flight, log
@@ -160,11 +160,20 @@ class Submitter:
         answer = await self._answer(work)
         try:
             await self._obey(attempt, answer, price, sent)
-        except DiskError:
+        except BatchgenError:
             if isinstance(answer, Accepted):
-                # The journal keeps the intent, which reads as in doubt; the id settles it.
-                board.unrecorded.append(f"{work.item.id} as job {answer.job.id}")
+                self._keep_id(attempt, answer)
             raise
+
+    def _keep_id(self, attempt: Attempt, answer: Accepted) -> None:
+        """An acceptance could not be recorded: keep its id wherever that can be done. The journal has the intent."""
+        board, name = self._board, f"{attempt.work.item.id} as job {answer.job.id}"
+        board.unrecorded.append(name)
+        log.error("accepted but not recorded: %s", name)
+        try:
+            board.seams.journal.keep_receipt(receipt_of(attempt, answer.job, board.seams.utc_now()))
+        except DiskError as error:
+            log.error("its receipt could not be written either: %s", error)
 
     async def _answer(self, work: Work) -> SubmitAnswer:
         """Send the request and return its answer; only `abandon` can cut it off."""
@@ -220,9 +229,11 @@ class Submitter:
 
     async def _accepted(self, attempt: Attempt, answer: Accepted, price: Decimal, sent: float) -> None:
         board, item = self._board, attempt.work.item
-        accepted = await board.record(
-            board.seams.journal.take_up, attempt, answer.job, answer.raw, board.seams.utc_now()
-        )
+        now = board.seams.utc_now()
+        accepted = await board.record_paid(
+            lambda: receipt_of(attempt, answer.job, now),
+            board.seams.journal.take_up, attempt, answer.job, answer.raw, now,
+        )  # fmt: skip
         if isinstance(accepted, str):
             self._doubted(attempt, accepted, price)
             return
