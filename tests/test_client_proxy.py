@@ -12,8 +12,9 @@ from pathlib import Path
 
 import click
 import pytest
+from bought import Buyer, item, journal_of
 from rawserver import Peer, Script, answering, http, raw_server, self_signed, trusting, unused_port
-from running import environment
+from running import COMMAND, environment
 
 from batchgen.api import Accepted, Found, NotSent, OutputError, Unavailable
 from batchgen.cli import collect, resolve, run, verify
@@ -251,29 +252,38 @@ async def test_ssl_cert_file_holds_for_the_api_and_for_the_origins_of_files(
     assert out == b"Accepted b'film'\n", err
 
 
-@pytest.mark.parametrize("command", [run.command, collect.command, resolve.command, verify.command])
-def test_each_command_that_asks_the_api_takes_a_proxy(command: click.Command) -> None:
-    (option,) = [parameter for parameter in command.params if parameter.name == "proxy"]
+@pytest.mark.parametrize("asking", [run.command, collect.command, resolve.command, verify.command])
+def test_each_command_that_asks_the_api_takes_a_proxy(asking: click.Command) -> None:
+    (option,) = [parameter for parameter in asking.params if parameter.name == "proxy"]
     assert option.envvar == "BATCHGEN_PROXY"
+
+
+async def command(*arguments: str, proxy: str, cwd: Path) -> tuple[int | None, bytes]:
+    """Run a command with a password for the proxy; return its exit code and all that it said."""
+    process = await asyncio.create_subprocess_exec(
+        COMMAND, *arguments, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env=environment(API18_KEY=KEY, BATCHGEN_GIVE_UP_AFTER="1", BATCHGEN_MAX_COST="1",
+                        BATCHGEN_PROXY=proxy.replace("http://", "http://user:geheim@")),
+    )  # fmt: skip
+    out, err = await process.communicate()
+    return process.returncode, out + err
 
 
 async def test_the_commands_go_through_it(tmp_path: Path) -> None:
     (tmp_path / "job.yaml").write_text(
         "version: 1\nname: job\nitems: [{id: mug, model: hera-1.0-text-to-image, prompt: Mug}]\n", encoding="utf-8"
     )
-    (tmp_path / "output").mkdir()
-    command = str(Path(sys.executable).parent / "batchgen")
+    with journal_of(tmp_path / "output" / "old", [item("jug")]) as journal:
+        Buyer(journal).doubt("jug", "no answer")
     async with raw_server(answering(http(407))) as proxy:
-        process = await asyncio.create_subprocess_exec(
-            command, "run", "job.yaml", "--yes", "--quiet", "--base-url", API, cwd=tmp_path,
-            env=environment(API18_KEY=KEY, BATCHGEN_GIVE_UP_AFTER="1", BATCHGEN_MAX_COST="1",
-                            BATCHGEN_PROXY=f"http://user:geheim@127.0.0.1:{proxy.port}"),
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
-        out, err = await process.communicate()
-    assert process.returncode == 5, err
-    assert b"the proxy refuses (ClientHttpProxyError): HTTP 407" in err
+        bought = await command("run", "job.yaml", "--yes", "--base-url", API, proxy=proxy.url, cwd=tmp_path)
+        settled = await command(
+            "resolve", "output/old", "jug", "--job-id", "x", "--rotated-key", proxy=proxy.url, cwd=tmp_path
+        )
+    for code, said in (bought, settled):
+        assert code == 5, said
+        assert b"the proxy refuses (ClientHttpProxyError): HTTP 407" in said
     written = b"".join(path.read_bytes() for path in (tmp_path / "output").rglob("*") if path.is_file())
-    assert b"geheim" not in out + err + written
-    assert b"dXNlcjpnZWhlaW0=" not in out + err + written
     assert b"HTTP 407" in written, "the log says it too"
+    whole = bought[1] + settled[1] + written
+    assert not [secret for secret in (b"geheim", b"dXNlcjpnZWhlaW0=", KEY.encode()) if secret in whole]

@@ -17,7 +17,7 @@ from batchgen.client import HttpApi, Limits
 from batchgen.client.patience import Patience
 
 _T = TypeVar("_T")
-SHORT = Limits(connect=0.5, submit_idle=0.5, answer=0.5, poll=0.5, output_idle=0.5, slow_window=0.5, slow_bytes=1000)
+SHORT = Limits(connect=0.2, submit_idle=0.2, answer=0.2, poll=0.2, output_idle=0.2, slow_window=0.2, slow_bytes=1000)
 JOB = json.dumps({"id": "job-1", "status": "processing"}).encode()
 
 
@@ -61,7 +61,7 @@ class Server:
             await asyncio.sleep(0)
         self.may_answer.set()
         assert self.answered.wait(10)
-        time.sleep(2 * SHORT.submit_idle)  # the loop stands still: this is what is tested
+        time.sleep(SHORT.connect + 2 * SHORT.output_idle)  # the loop stands still: this is what is tested
         return await task
 
 

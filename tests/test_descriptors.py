@@ -59,23 +59,23 @@ def test_with_plenty_only_the_settings_bound() -> None:
 
 
 def test_a_run_with_few_descriptors_brings_everything_in(tmp_path: Path) -> None:
-    items = "".join(f"  - {{id: mug-{n}, prompt: Mug {n}, num_images: 2}}\n" for n in range(30))
+    items = "".join(f"  - {{id: mug-{n}, prompt: Mug {n}, num_images: 2}}\n" for n in range(14))
     text = f"version: 1\nname: job\ndefaults: {{model: hera-1.0-text-to-image}}\nitems:\n{items}"
     (tmp_path / "job.yaml").write_text(text, encoding="utf-8")
 
     def few() -> None:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (36, 36))
 
-    with simulator("--speed", "20", "--media", "tiny") as api:
+    with simulator("--speed", "100", "--media", "tiny") as api:
         result = subprocess.run(
-            [COMMAND, "run", "job.yaml", "--base-url", api.url, *FAST, "--concurrency", "60"],
+            [COMMAND, "run", "job.yaml", "--base-url", api.url, *FAST, "--concurrency", "40"],
             env=environment(API18_KEY=KEY, BATCHGEN_DOWNLOADS="40"), cwd=tmp_path, preexec_fn=few,
             capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
         assert result.returncode == 0, result.stderr
-        assert len(api.jobs()) == 30
-    assert summary_of(result)["done"] == 30
-    assert len(list((tmp_path / "output" / "job" / "files").glob("*.png"))) == 60
+        assert len(api.jobs()) == 14
+    assert summary_of(result)["done"] == 14
+    assert len(list((tmp_path / "output" / "job" / "files").glob("*.png"))) == 28
     log = (tmp_path / "output" / "job" / "batchgen.log").read_text(encoding="utf-8")
     assert "open files" not in log, "what is under way fits"
 
