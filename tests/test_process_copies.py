@@ -174,9 +174,9 @@ def test_recover_without_receipts_or_beside_a_run_changes_nothing(folder: Path, 
     assert (run / "journal.sqlite3").read_bytes() == before
 
 
-def slow(api: Simulated, folder: Path, *more: object) -> "subprocess.Popen[str]":
+def slow(api: Simulated, folder: Path, *, concurrency: int = 1) -> "subprocess.Popen[str]":
     """A run that goes on until it is told to end, with a few jobs bought."""
-    options = ("--poll-min", "0.05", "--poll-max", "0.2", "--yes", "--concurrency", 1, *more)
+    options = ("--poll-min", "0.05", "--poll-max", "0.2", "--yes", "--concurrency", concurrency)
     process = start("run", "job.yaml", "--base-url", api.url, *options, cwd=folder)
     while bought(api, folder) < 2 and process.poll() is None:
         time.sleep(0.01)
@@ -205,8 +205,8 @@ def test_a_folder_deleted_while_it_runs_ends_the_buying_and_says_what_is_known(f
 
 
 def test_a_lock_that_was_removed_lets_no_second_run_in(folder: Path, run: Path) -> None:
-    with simulator("--speed", 60, "--media", "tiny") as api:
-        process = slow(api, folder)
+    with simulator("--media", "tiny", "--speed", 1) as api:  # no job ends before the test does
+        process = slow(api, folder, concurrency=2)
         (run / ".lock").unlink()
         second = batchgen("run", "job.yaml", "--base-url", api.url, *FAST, cwd=folder)
         assert second.returncode == 6
