@@ -11,6 +11,7 @@ from typing import Any
 from batchgen.errors import UsageError
 from batchgen.journal import money_mark
 from batchgen.journal.comparing import Group, TagGroup
+from batchgen.journal.renaming import NOTHING_RENAMED, Renames
 from batchgen.records import State
 from batchgen.text import plural, usd
 
@@ -66,6 +67,8 @@ class Plan:
     """Items on disk that are to be bought anew."""
     unlisted: int = 0
     """Items that were bought and are asked for no longer."""
+    renamed: Renames = NOTHING_RENAMED
+    """Pending items that were bought already under another id; whether they are bought again is to be decided."""
     by_tag: Mapping[str, Mapping[str, tuple[int, Decimal]]] = field(default_factory=dict)
     simulated: bool = False
     """Whether the run folder's money is pretended."""
@@ -97,6 +100,7 @@ def make_plan(
     retry: frozenset[State] = frozenset(),
     *,
     unlisted: int = 0,
+    renamed: Renames = NOTHING_RENAMED,
     simulated: bool = False,
 ) -> Plan:
     """Return the plan; items in a `retry` state count as to be bought, besides their state."""
@@ -109,7 +113,7 @@ def make_plan(
         if group.edited:
             changed, changed_usd = changed + group.items, changed_usd + cost
         again += group.items if group.again else 0
-        if group.state is State.PENDING or group.state in retry or group.again:
+        if (group.state is State.PENDING and not group.renamed) or group.state in retry or group.again:
             count, total = buy.get(group.model, (0, Decimal(0)))
             buy[group.model] = (count + group.items, total + cost)
     by_tag: dict[str, dict[str, tuple[int, Decimal]]] = defaultdict(dict)
@@ -124,6 +128,7 @@ def make_plan(
         buy=dict(sorted(buy.items())),
         again=again,
         unlisted=unlisted,
+        renamed=renamed,
         simulated=simulated,
         by_tag=dict(sorted(by_tag.items())),
     )
@@ -135,8 +140,9 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "format_version": FORMAT_VERSION,
         "name": plan.name,
         "items": plan.items,
-        "new": plan.count(State.PENDING) - plan.changed,
+        "new": plan.count(State.PENDING) - plan.changed - plan.renamed.items,
         "changed": plan.changed,
+        "renamed": plan.renamed.items,
         "done": plan.count(State.DONE),
         "in_flight": plan.count(*_IN_FLIGHT),
         "failed": plan.count(State.FAILED),
@@ -157,7 +163,7 @@ def format_plan(
 ) -> str:
     """Return the plan for people. `left_out` and `unseeded` as in `Manifest`."""
     shown = plan_json(plan)
-    words = ("new", "changed", "done", "in_flight", "failed", "rejected", "lost", "in_doubt", "skipped")
+    words = ("new", "changed", "renamed", "done", "in_flight", "failed", "rejected", "lost", "in_doubt", "skipped")
     lines = [f"{plan.name}: {plural(plan.items, 'item')}{money_mark(simulated=plan.simulated)}"]
     lines += [f"  {word.replace('_', ' '):<10} {shown[word]:>10,}" for word in words if shown[word]]
     lines += ["", f"to buy: {plural(plan.to_buy, 'item')} for ${usd(plan.estimated)}"]
@@ -171,6 +177,8 @@ def format_plan(
             "",
             f"{plural(plan.changed, 'item')} changed since bought; buying again costs ${usd(plan.changed_usd)}",
         ]
+    if plan.renamed.items:
+        lines += ["", f"{told_renames(plan.renamed)}: `run --renamed adopt` keeps what was bought, `buy` buys it again"]
     if plan.unlisted:
         lines.append(
             f"note: {plural(plan.unlisted, 'item')} bought before are asked for no longer; an item without an id is a"
@@ -186,3 +194,13 @@ def format_plan(
         for model, count in unseeded
     ]
     return "\n".join(lines)
+
+
+def told_renames(renames: Renames) -> str:
+    """Return how many items were bought under other ids, with the first of them, and what they would cost again."""
+    pairs = [f"{old} as {new}" for old, new in renames.examples]
+    shown = ", ".join([*pairs, *(["…"] if renames.items > len(pairs) else [])])
+    were = "item was" if renames.items == 1 else "items were"
+    return (
+        f"{renames.items:,} {were} bought already under another id ({shown}), and would cost ${usd(renames.cost)} again"
+    )

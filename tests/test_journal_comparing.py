@@ -125,7 +125,7 @@ def test_good_items_that_are_to_be_bought_again_are_marked(tmp_path: Path) -> No
 
 def test_only_what_is_wanted_is_seen(tmp_path: Path) -> None:
     bought_in(tmp_path, ["done", "accept"])
-    items = [item("done"), item("accept", "edited"), item("new", tags={"k": "x"})]
+    items = [item("done"), item("accept", "edited"), item("new", "A bowl", tags={"k": "x"})]
     with compared(tmp_path, items, lambda id_, tags: id_ == "done" or '"x"' in tags) as comparison:
         assert by_state(comparison.groups()) == [group(State.DONE), group(State.PENDING)]
         assert comparison.edited_ids(9) == []

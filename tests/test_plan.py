@@ -108,6 +108,7 @@ def test_the_json_is_what_was_promised() -> None:
         "items": 158,
         "new": 14,
         "changed": 2,
+        "renamed": 0,
         "done": 100,
         "in_flight": 7,
         "failed": 5,
@@ -126,8 +127,8 @@ def test_the_json_is_what_was_promised() -> None:
 
 def test_the_keys_come_in_the_order_that_was_promised() -> None:
     assert ", ".join(plan_json(make_plan("spring", []))) == (
-        "format_version, name, items, new, changed, done, in_flight, failed, rejected, lost, in_doubt, skipped,"
-        " estimated_usd, by_model, simulated"
+        "format_version, name, items, new, changed, renamed, done, in_flight, failed, rejected, lost, in_doubt,"
+        " skipped, estimated_usd, by_model, simulated"
     )
 
 

@@ -20,7 +20,7 @@ WORK_TO_DO = 10
 @setting_options("max_new")
 @click.option("--simulate", is_flag=True, help="Compare with what `run --simulate` has bought with pretend money.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
-@click.option("--detailed-exitcode", is_flag=True, help="Exit with 10 when there is something to buy.")
+@click.option("--detailed-exitcode", is_flag=True, help="Exit with 10 when there is something to buy, or renamed.")
 def command(manifest: Path, **options: Any) -> int:
     """Show what a run would buy, and what it would cost.
 
@@ -52,7 +52,7 @@ def command(manifest: Path, **options: Any) -> int:
                 click.echo(f"note: max_new lets one run buy {limit:,} of them")
             if note := _simulated_beside(ready):
                 click.echo(note)
-    return WORK_TO_DO if options["detailed_exitcode"] and plan.to_buy else 0
+    return WORK_TO_DO if options["detailed_exitcode"] and (plan.to_buy or plan.renamed.items) else 0
 
 
 def _simulated_beside(ready: "Prepared") -> str | None:

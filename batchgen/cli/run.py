@@ -36,6 +36,11 @@ if TYPE_CHECKING:
     metavar="LEDGER",
     help="Leave out what another run (its ledger or its folder) has bought. Repeatable.",
 )
+@click.option(
+    "--renamed",
+    type=click.Choice(["adopt", "buy"]),
+    help="Items bought already under another id: adopt the purchases, or buy them again. Asks otherwise.",
+)
 @click.option("--yes", "-y", is_flag=True, help="Agree to what would be asked; without a cap, up to the estimate.")
 @click.option("--wait-for-balance", is_flag=True, help="When the balance is used up, wait until it is topped up.")
 @click.option(
@@ -66,6 +71,7 @@ def command(manifest: Path, **options: Any) -> int:
         retry=parse_states(options["retry"]),
         again=Again(options["again"]),
         skip_bought=options["skip_bought"],
+        renamed=options["renamed"],
     )
     with prepared(request) as ready:
         summary = _run(ready, options)
@@ -96,6 +102,7 @@ def _run(ready: "Prepared", options: dict[str, Any]) -> "Summary | None":
         if journal is not None:
             tell_notices(journal)
             bind(journal, ready.name, account.binding, rotated_key=options["rotated_key"])
+        ready = _with_renames_decided(ready)
         plan = ready.plan()
         if not _agreed(ready, plan, yes=options["yes"], account=account):
             return None
@@ -124,6 +131,35 @@ def _run(ready: "Prepared", options: dict[str, Any]) -> "Summary | None":
         )
 
 
+def _with_renames_decided(ready: "Prepared") -> "Prepared":
+    """Return what to prepare once it is known what becomes of purchases that are asked for under another id.
+
+    No `--yes` decides that: adopting and buying again are both what somebody may want. Raises ConsentError where nobody
+    can be asked, click.Abort where nobody answers.
+    """
+    from dataclasses import replace
+
+    from batchgen.errors import ConsentError
+    from batchgen.plan import told_renames
+    from batchgen.run.preparing import Renaming
+
+    if ready.request.renamed is not None:
+        return ready
+    renamed = ready.plan().renamed
+    if not renamed.items:
+        return ready
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise ConsentError(
+            f"{told_renames(renamed)}: give --renamed adopt to keep what was bought under the new id, or --renamed buy"
+            " to buy it again (--yes does not decide this)"
+        )
+    click.echo(told_renames(renamed), err=True)
+    answer: Renaming = click.prompt(
+        "adopt what was bought, or buy it again?", type=click.Choice(["adopt", "buy"]), err=True
+    )
+    return replace(ready, request=replace(ready.request, renamed=answer))
+
+
 def _agreed(ready: "Prepared", plan: "Plan", *, yes: bool, account: "Account") -> bool:
     """Whether the run may start. Raises ConsentError where nobody can be asked."""
     from batchgen.errors import ConsentError
@@ -148,12 +184,16 @@ def _or_a_cap(ready: "Prepared") -> str:
 
 def _list(ready: "Prepared", journal: "Journal") -> None:
     """Make the staged items the listed ones, and open again what was asked for."""
+    from batchgen.run import adopt
     from batchgen.run.evidence import compare_files
     from batchgen.settings import setting_text
+    from batchgen.text import plural
 
+    journal.select(ready.selection.wanted)
+    if ready.request.renamed == "adopt" and (adopted := adopt(ready, journal)):
+        click.echo(f"{plural(adopted, 'item')} adopted under another id; nothing is bought for that", err=True)
     journal.list_items(ready.stage)
     compare_files(journal, ready.folder)
-    journal.select(ready.selection.wanted)
     settings = {name: setting_text(value) for name, value in ready.manifest.settings.items()}
     with journal.transaction():
         journal.note(settings=json.dumps(settings))

@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from batchgen.journal.binding import is_simulated
+from batchgen.journal.renaming import NOTHING_RENAMED, Renames, match, renames
 from batchgen.journal.reopening import NOTHING_AGAIN, Again, continues, opened
 from batchgen.journal.rows import facts_of
 from batchgen.journal.schema import open_for_reading, refuse_leftovers, sqlite_errors
@@ -27,6 +28,8 @@ class Group:
     items: int
     again: bool = False
     """On disk already, and to be bought anew all the same."""
+    renamed: bool = False
+    """Bought already under another id; see `batchgen.journal.renaming`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,20 +56,24 @@ class Comparison:
         left = "opened = 'done' AND " if self._journal and continues(self._db, again) else ""
         rows = self._db.execute(
             f"WITH {self._standing} SELECT state, state = 'pending' AND edited, {left} state = 'done' AND again(id),"
-            " model, estimated, COUNT(*) FROM standing WHERE wanted(id, tags) GROUP BY 1, 2, 3, 4, 5"
+            " renamed, model, estimated, COUNT(*) FROM standing WHERE wanted(id, tags) GROUP BY 1, 2, 3, 4, 5, 6"
         )
         return [
-            Group(State(state), bool(edited), model, Decimal(estimated), items, bool(anew))
-            for state, edited, anew, model, estimated, items in rows
+            Group(State(state), bool(edited), model, Decimal(estimated), items, bool(anew), bool(renamed))
+            for state, edited, anew, renamed, model, estimated, items in rows
         ]
 
     def tags(self) -> list[TagGroup]:
         """Return what would be bought by tag."""
         rows = self._db.execute(
             f"WITH {self._standing} SELECT t.key, t.value, i.estimated, COUNT(*) FROM standing i, json_each(i.tags) t"
-            " WHERE wanted(i.id, i.tags) AND i.state = 'pending' GROUP BY 1, 2, 3"
+            " WHERE wanted(i.id, i.tags) AND i.state = 'pending' AND NOT i.renamed GROUP BY 1, 2, 3"
         )
         return [TagGroup(row[0], row[1], Decimal(row[2]), row[3]) for row in rows]
+
+    def renames(self) -> Renames:
+        """Return what was bought already under ids that are listed no longer, or now have another request."""
+        return renames(self._db) if self._journal else NOTHING_RENAMED
 
     def simulated(self) -> bool:
         """Return whether what was bought so far was bought with pretended money."""
@@ -82,13 +89,11 @@ class Comparison:
         return [row[0] for row in rows]
 
     def unlisted(self) -> int:
-        """Return how many items were bought, or may have been, that the manifest does not ask for."""
+        """Return how many items were bought, or may have been, that the manifest asks for under no id."""
         if not self._journal:
             return 0
         (count,) = self._db.execute(
-            "SELECT COUNT(*) FROM item j"
-            " WHERE j.state IN ('submitting', 'processing', 'ready', 'done', 'in_doubt', 'lost')"
-            " AND NOT EXISTS (SELECT 1 FROM stage.item s WHERE s.id = j.id AND s.digest = j.digest)"
+            "SELECT COUNT(*) FROM temp.unlisted WHERE key NOT IN (SELECT item FROM temp.rename)"
         ).fetchone()
         return int(count)
 
@@ -106,22 +111,27 @@ _EDITED = (
 _STANDING = f"""
 standing AS (
   SELECT s.id, s.tags, s.model, s.estimated, s.position, COALESCE({opened("j")}, j.state, 'pending') AS state,
-    {opened("j")} AS opened, {_EDITED} AS edited
+    {opened("j")} AS opened, s.position IN (SELECT position FROM temp.rename) AS renamed,
+    {_EDITED} AND s.position NOT IN (SELECT position FROM temp.rename) AS edited
   FROM stage.item s LEFT JOIN item j ON j.id = s.id AND j.digest = s.digest
 )
 """
 _NEW = """
 standing AS (
-  SELECT id, tags, model, estimated, position, 'pending' AS state, NULL AS opened, 0 AS edited FROM stage.item
+  SELECT id, tags, model, estimated, position, 'pending' AS state, NULL AS opened, 0 AS renamed, 0 AS edited
+  FROM stage.item
 )
 """
 
 
 @contextmanager
-def compare(stage: Path, journal: Path, wanted: Callable[[str, str], bool]) -> Iterator[Comparison]:
+def compare(
+    stage: Path, journal: Path, wanted: Callable[[str, str], bool], *, find_renames: bool = True
+) -> Iterator[Comparison]:
     """Open a staged manifest beside the journal at `journal`, which may not exist, seeing only the `wanted` items.
 
-    Raises RunFolderError for a damaged journal.
+    Without `find_renames`, what was bought under another id is new like anything else. Raises RunFolderError for a
+    damaged journal.
     """
     exists = journal.exists()
     if not exists:
@@ -131,4 +141,6 @@ def compare(stage: Path, journal: Path, wanted: Callable[[str, str], bool]) -> I
             db.execute("COMMIT")
         db.execute("ATTACH ? AS stage", (f"{stage.absolute().as_uri()}?mode=ro" if exists else str(stage),))
         db.create_function("wanted", 2, wanted, deterministic=True)
+        if exists:
+            match(db, real=find_renames and not is_simulated(facts_of(db)))
         yield Comparison(db, journal=exists)

@@ -16,15 +16,6 @@ from batchgen import receipts
 from batchgen.journal.reopening import opened
 from batchgen.records import StoredFile
 
-MOVES = """
--- Files that are on their way to another name, since their purchase was given to another item; see `renaming`.
-CREATE TABLE move (
-  attempt INTEGER NOT NULL REFERENCES attempt (key),
-  number  INTEGER NOT NULL,
-  target  TEXT NOT NULL,  -- relative to the run folder
-  PRIMARY KEY (attempt, number)
-) WITHOUT ROWID;
-"""
 _BATCH = 5_000
 """Purchases that one commit gives to other items: what the receipts are told of it is held in memory."""
 _WAITING = "files/.renamed-"
@@ -42,6 +33,9 @@ class Renames:
     """What buying them again would cost, USD."""
     examples: tuple[tuple[str, str], ...] = ()
     """The first of them: the id it was bought under, and the one it has now."""
+
+
+NOTHING_RENAMED = Renames()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +69,7 @@ def match(db: sqlite3.Connection, *, real: bool) -> None:
         db.execute(_RENAMES)
 
 
-def renames(db: sqlite3.Connection, examples: int = 10) -> Renames:
+def renames(db: sqlite3.Connection, examples: int = 3) -> Renames:
     """Return what `match` has found."""
     prices = db.execute(
         "SELECT s.estimated, COUNT(*) FROM temp.rename r JOIN stage.item s USING (position) GROUP BY 1"
@@ -149,12 +143,12 @@ def give_next(db: sqlite3.Connection, lines: list[receipts.Line]) -> int:
         for attempt, number, purchase in attempts:
             db.execute("UPDATE attempt SET number = ? WHERE key = ?", (number + offset, attempt))
             lines.append(receipts.renamed(purchase, new_id, number + offset))
-            _list_moves(db, attempt, path)
+            list_moves(db, attempt, path)
         db.execute("DELETE FROM temp.rename WHERE position = ?", (position,))
     return len(batch)
 
 
-def _list_moves(db: sqlite3.Connection, attempt: int, path: str) -> None:
+def list_moves(db: sqlite3.Connection, attempt: int, path: str) -> None:
     """Note where the files of an attempt below `files/` belong now; those that were moved aside stay."""
     outputs = db.execute(
         "SELECT number, path FROM output WHERE attempt = ? AND path >= 'files/' AND path < 'files0'", (attempt,)
@@ -188,9 +182,7 @@ def wait_with(db: sqlite3.Connection, moved: Iterable[Move]) -> None:
 
 def arrive(db: sqlite3.Connection, move: Move, lines: list[receipts.Line]) -> None:
     """A file is where it belongs; the receipts are told its new place."""
-    db.execute(
-        "UPDATE output SET path = ? WHERE attempt = ? AND number = ?", (move.target, move.attempt, move.number)
-    )
+    db.execute("UPDATE output SET path = ? WHERE attempt = ? AND number = ?", (move.target, move.attempt, move.number))
     stored = db.execute(
         "SELECT a.purchase, o.number, o.path, o.bytes, o.sha256 FROM output o JOIN attempt a ON a.key = o.attempt"
         " WHERE o.attempt = ? AND o.number = ?",

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from batchgen.journal.renaming import list_moves
 from batchgen.records import State
 
 UNKNOWN_BODY = "{}"
@@ -236,6 +237,18 @@ class Replay:
                 "INSERT OR REPLACE INTO temp.kept VALUES (?, ?, ?, ?, ?)",
                 (found[0], line["output"], line["path"], line["bytes"], line["sha256"]),
             )
+        elif found is not None:
+            self._arrived(found[0], line)
+
+    def _arrived(self, attempt: int, line: _Content) -> None:
+        """A file that was on its way to another name is there."""
+        at_target = self._db.execute(
+            "DELETE FROM move WHERE attempt = ? AND number = ? AND target = ?", (attempt, line["output"], line["path"])
+        )
+        if at_target.rowcount:
+            self._db.execute(
+                "UPDATE output SET path = ? WHERE attempt = ? AND number = ?", (line["path"], attempt, line["output"])
+            )
 
     def _settled(self, line: _Content) -> None:
         purchase, how = line["settled"], line["how"]
@@ -269,6 +282,7 @@ class Replay:
         if taken is not None:
             (number,) = self._db.execute("SELECT MAX(number) + 1 FROM attempt WHERE item = ?", (new,)).fetchone()
         self._db.execute("UPDATE attempt SET item = ?, number = ? WHERE key = ?", (new, number, key))
+        list_moves(self._db, key, line["item"])
         self._touch(item)
         self._touch(new)
 

@@ -24,6 +24,15 @@ CREATE TABLE vouched (
 );
 INSERT INTO vouched VALUES (lower(hex(randomblob(8))), 0, 0, '');
 """
+_MOVES = """
+-- Files on their way to another name, since their purchase was given to another item (`renaming`).
+CREATE TABLE move (
+  attempt INTEGER NOT NULL REFERENCES attempt (key),
+  number  INTEGER NOT NULL,
+  target  TEXT NOT NULL,  -- relative to the run folder
+  PRIMARY KEY (attempt, number)
+) WITHOUT ROWID;
+"""
 _INDEXES = """
 CREATE INDEX attempt_job ON attempt (job_id) WHERE job_id IS NOT NULL;
 CREATE UNIQUE INDEX attempt_purchase ON attempt (purchase);
@@ -40,6 +49,7 @@ ALTER TABLE attempt ADD COLUMN misses INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE attempt ADD COLUMN missed_since INTEGER;
 {_INDEXES}
 {_VOUCHED}
+{_MOVES}
 """,
 }
 """By version, the statements that lead to the next one. A change of the tables below adds an entry, and keeps all."""
@@ -111,6 +121,7 @@ CREATE TABLE output (
 ) WITHOUT ROWID;
 CREATE INDEX output_path ON output (path) WHERE path IS NOT NULL;
 {_VOUCHED}
+{_MOVES}
 """
 
 

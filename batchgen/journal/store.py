@@ -13,6 +13,7 @@ from pathlib import Path
 
 from batchgen import receipts
 from batchgen.errors import BatchgenError, RunFolderError
+from batchgen.journal.renaming import give_next, match
 from batchgen.journal.reopening import Again, close_others, continues, remember
 from batchgen.journal.replay import UNKNOWN_BODY
 from batchgen.journal.schema import FILE_NAME, JournalLockedError, open_database, sqlite_errors
@@ -160,18 +161,39 @@ class Journal(Steps):
         What is there already keeps its state. What was never bought and is listed no longer is forgotten. A run that
         asks for the same items again writes nothing.
         """
+        with self._attached(stage), self.transaction():
+            self.db.execute("CREATE UNIQUE INDEX IF NOT EXISTS stage.item_identity ON item (id, digest)")
+            self.db.execute(_UNLIST)
+            self.db.execute(_LIST)
+            self.db.execute(_FORGET)
+        with sqlite_errors(self.path):
+            # Into the file itself: a copy of the file alone, or one that has lost its log, then knows the items.
+            self.db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+    def adopt(self, stage: Path) -> int:
+        """Give purchases to the staged items that ask for them under another id; return how many items that were.
+
+        To be called before `list_items`, outside of a transaction. Where it ends early, the rest is found again; files
+        whose names change with it are on their way then, see `batchgen.journal.renaming`.
+        """
+        count = 0
+        with self._attached(stage):
+            match(self.db, real=True)
+            while True:
+                with self.transaction():
+                    given = give_next(self.db, self.lines)
+                if not given:
+                    return count
+                count += given
+
+    @contextmanager
+    def _attached(self, stage: Path) -> Iterator[None]:
         with sqlite_errors(self.path):
             self.db.execute("ATTACH ? AS stage", (str(stage),))
             try:
-                with self.transaction():
-                    self.db.execute("CREATE UNIQUE INDEX IF NOT EXISTS stage.item_identity ON item (id, digest)")
-                    self.db.execute(_UNLIST)
-                    self.db.execute(_LIST)
-                    self.db.execute(_FORGET)
+                yield
             finally:
                 self.db.execute("DETACH stage")
-            # Into the file itself: a copy of the file alone, or one that has lost its log, then knows the items.
-            self.db.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def bought(self) -> int:
         """Return how many purchases were charged, or may have been; also those that were refunded since."""

@@ -45,6 +45,12 @@ WHERE later.position > later.first
 ORDER BY later.position
 """
 
+_OTHER_TABLES = (
+    # What is left out because another run has bought it; and the items that are wanted second purchases.
+    "CREATE TABLE skipped (id TEXT NOT NULL, digest TEXT NOT NULL, PRIMARY KEY (id, digest)) WITHOUT ROWID",
+    "CREATE TABLE redo (position INTEGER PRIMARY KEY, run TEXT NOT NULL, item TEXT NOT NULL)",
+)
+
 _DISK = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
 
 _TWINS = """
@@ -177,7 +183,8 @@ def open_stage(database: Path) -> Iterator[Stage]:
         ):
             db.execute(f"PRAGMA {pragma}")
         db.execute(_TABLE)
-        db.execute(_MATRIX_TABLE)
+        for statement in (_MATRIX_TABLE, *_OTHER_TABLES):
+            db.execute(statement)
         db.execute("BEGIN")
         yield Stage(db)
         db.execute("COMMIT")

@@ -3,7 +3,7 @@
 from batchgen.run.consent import capped, reasons_to_ask
 from batchgen.run.execution import Invocation, execute
 from batchgen.run.folder import bind, opened
-from batchgen.run.preparing import Prepared, Request, parse_states, prepared
+from batchgen.run.preparing import Prepared, Request, adopt, parse_states, prepared
 from batchgen.run.simulated import simulator
 from batchgen.run.summary import Summary, format_summary, summary_json
 
@@ -12,6 +12,7 @@ __all__ = [
     "Prepared",
     "Request",
     "Summary",
+    "adopt",
     "bind",
     "capped",
     "execute",

@@ -14,6 +14,7 @@ from batchgen.files import disk_errors
 from batchgen.journal import FILE_NAME, SIMULATED, Binding, Journal, own, own_journal, sqlite_errors
 from batchgen.journal.schema import refuse_leftovers
 from batchgen.run.evidence import compare_ledger, ledger_evidence
+from batchgen.run.moving import finish_moves
 from batchgen.text import plural, printable
 
 log = logging.getLogger("batchgen")
@@ -50,6 +51,7 @@ def opened(folder: Path, *, create: bool) -> Iterator[Journal]:
             compare_ledger(journal, folder)
             for notice in journal.notices:
                 log.warning("%s", notice)
+            finish_moves(folder, journal)
             yield journal
 
 

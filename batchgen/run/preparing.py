@@ -3,22 +3,25 @@
 import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from batchgen.catalog import load_catalog
 from batchgen.errors import UsageError
-from batchgen.journal import FILE_NAME
-from batchgen.journal.comparing import compare
+from batchgen.journal import FILE_NAME, Journal, is_simulated
+from batchgen.journal.comparing import Comparison, compare
 from batchgen.journal.reopening import NOTHING_AGAIN, Again
 from batchgen.ledger import LEDGER_NAME, Charge, file_charges, run_charges
 from batchgen.locate import run_folder, simulated_name
 from batchgen.manifest import Manifest, stage_manifest
 from batchgen.plan import Plan, Selection, make_plan
 from batchgen.records import LIVE, State
+from batchgen.run.moving import finish_moves
 from batchgen.settings import BY_NAME, RUN_NAME, Settings, resolve_settings
 
+Renaming = Literal["adopt", "buy"]
 _RETRYABLE = (State.FAILED, State.REJECTED, State.LOST)
 
 
@@ -37,6 +40,8 @@ class Request:
     retry: frozenset[State] = frozenset()
     again: Again = NOTHING_AGAIN
     skip_bought: tuple[Path, ...] = ()
+    renamed: Renaming | None = None
+    """What is to become of purchases that are asked for under another id; None: to be asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +63,14 @@ class Prepared:
         Raises RunFolderError, and UsageError where `--only` or `--again` fits nothing: a typo is no finished night.
         """
         request = self.request
-        with compare(self.stage, self.folder / FILE_NAME, self.selection.wanted) as comparison:
+        with self._compared() as comparison:
             plan = make_plan(
                 self.name,
                 comparison.groups(request.again),
                 comparison.tags(),
                 request.retry,
                 unlisted=comparison.unlisted(),
+                renamed=comparison.renames(),
                 simulated=comparison.simulated(),
             )
         if request.only and not plan.items:
@@ -75,8 +81,27 @@ class Prepared:
 
     def edited_ids(self, most: int) -> list[str]:
         """Return the first ids that were bought before with another request."""
-        with compare(self.stage, self.folder / FILE_NAME, self.selection.wanted) as comparison:
+        with self._compared() as comparison:
             return comparison.edited_ids(most)
+
+    def _compared(self) -> AbstractContextManager[Comparison]:
+        return compare(
+            self.stage,
+            self.folder / FILE_NAME,
+            self.selection.wanted,
+            find_renames=self.request.renamed != "buy",
+        )
+
+
+def adopt(ready: Prepared, journal: Journal) -> int:
+    """Give purchases to the items that ask for them under another id, and their files the new names.
+
+    Returns how many items that were; none where the money is pretended. Raises DiskError.
+    """
+    adopted = 0 if is_simulated(journal.facts()) else journal.adopt(ready.stage)
+    if adopted:
+        finish_moves(ready.folder, journal)
+    return adopted
 
 
 def parse_states(text: str) -> frozenset[State]:
@@ -113,6 +138,8 @@ def _skip_bought(stage: Path, ledgers: Sequence[Path]) -> int:
     """Take out of the stage what another ledger shows as bought, or as perhaps bought; return how many items."""
     bought = {*LIVE, State.DONE, State.IN_DOUBT, State.LOST}
     with closing(sqlite3.connect(stage)) as db, db:
+        # Comparing looks each purchase of the journal up in the stage.
+        db.execute("CREATE UNIQUE INDEX IF NOT EXISTS item_identity ON item (id, digest)")
         count = 0
         for ledger in ledgers:
             pairs = ((c.item_id, c.digest) for c in _charges(ledger) if c.state in bought)

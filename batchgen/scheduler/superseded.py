@@ -14,19 +14,27 @@ async def make_way(folder: Path, path: str, journal: Journal, record: Recorder) 
     The journal learns the new place first, then the file moves: after a crash between the two, the next call finds a
     file that the journal already has at its new place, and finishes the move. One call at a time. Raises DiskError.
     """
-    owned = await record(journal.owner_of, path) is not None
+    move(folder / path, folder / await record(free_place, folder, path, journal))
+
+
+def free_place(folder: Path, path: str, journal: Journal) -> str:
+    """Return where a file below `files/` is to go below `superseded/`, and have the journal know it there.
+
+    Inside a transaction; the file itself is moved by the caller.
+    """
+    owned = journal.owner_of(path) is not None
     below = PurePosixPath(path).relative_to("files")
     for number in count(1):
         name = below.name if number == 1 else f"{below.stem}~{number}{below.suffix}"
         place = str(PurePosixPath("superseded") / below.with_name(name))
         taken = (folder / place).exists()
-        known = await record(journal.owner_of, place) is not None
+        known = journal.owner_of(place) is not None
         if not taken and known and not owned:
-            break
+            return place
         if not taken and not known:
-            await record(journal.move_file, path, place)
-            break
-    _move(folder / path, folder / place)
+            journal.move_file(path, place)
+            return place
+    raise AssertionError  # for the type checker: the numbers do not end
 
 
 async def retire_earlier(folder: Path, attempt: Attempt, journal: Journal, record: Recorder) -> None:
@@ -48,12 +56,13 @@ async def restore(folder: Path, journal: Journal, record: Recorder) -> None:
         if old.exists():
             if new.exists():
                 await make_way(folder, place, journal, record)
-            _move(old, new)
+            move(old, new)
         if new.exists() and await record(journal.owner_of, place) is None:
             await record(journal.move_file, back.path, place)
 
 
-def _move(old: Path, new: Path) -> None:
+def move(old: Path, new: Path) -> None:
+    """Rename a file durably, where it is there. Raises DiskError."""
     with disk_errors(new):
         new.parent.mkdir(parents=True, exist_ok=True)
         if old.exists():  # what somebody removed cannot be moved, and its record need not stand in the way
