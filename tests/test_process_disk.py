@@ -20,7 +20,8 @@ from running import COMMAND, FAST, KEY, Simulated, batchgen, environment, simula
 
 from batchgen.credentials import ApiKey
 from batchgen.halting import Stop, room_needed
-from batchgen.run import Binding, Invocation, bind, execute, opened
+from batchgen.journal import Binding
+from batchgen.run import Invocation, bind, execute, opened
 from batchgen.settings import Settings
 
 MIB = 2**20
