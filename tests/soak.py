@@ -313,11 +313,12 @@ def _virtual(seed: int, stories: Counter[str], struck: Counter[str]) -> bool:
         story = soak(seed, 200, Path(folder))
     print(
         f"seed {seed}, virtual: {story.items} items, {story.invocations} runs, {story.crashes} crashes,"
-        f" {story.hours:.0f} h, {story.accepted} accepted, {story.double_charges} double, {story.forgotten} forgotten"
+        f" {story.put_back} put back, {story.hours:.0f} h,"
+        f" {story.accepted} accepted, {story.double_charges} double, {story.forgotten} forgotten"
         + "".join(f", WRONG: {fault}" for fault in story.violations),
         flush=True,
     )
-    for name in ("items", "invocations", "crashes", "accepted", "double_charges", "forgotten"):
+    for name in ("items", "invocations", "crashes", "put_back", "accepted", "double_charges", "forgotten"):
         stories[name] += getattr(story, name)
     stories["hours"] += round(story.hours)
     struck.update({fault.name.lower(): count for fault, count in story.struck.items()})

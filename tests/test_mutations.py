@@ -1,6 +1,6 @@
 """The classic mistakes of this trade, planted one by one: the checks of virtual time must catch each of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -9,8 +9,11 @@ import pytest
 
 from batchgen.api import Accepted, JobStatus, NotSent, SubmitAnswer, Unclear
 from batchgen.budget import Money, Purse
-from batchgen.journal import Attempt, Journal, Work
+from batchgen.journal import FILE_NAME, Attempt, Journal, Work
+from batchgen.journal.replay import Replay
 from batchgen.media import Media
+from batchgen.receipts import FILE_NAME as RECEIPTS
+from batchgen.receipts import Line, Receipts
 from batchgen.records import State
 from batchgen.retry import Pace
 from batchgen.scheduler.board import Flight
@@ -36,8 +39,11 @@ def gauntlet(folder: Path) -> list[str]:
         settings = Settings(concurrency=8, max_cost=Decimal("1.50"), max_in_doubt=100)
         world = World(folder / str(seed), make_items(40), seed=seed, settings=settings, faults=FAULTS)
         # The first while eight submissions are on their way, the others anywhere.
-        for crash_at in (30 + 2 * seed, 60 + 7 * seed, 150, None):
+        for crash_at, older in ((30 + 2 * seed, None), (60 + 7 * seed, FILE_NAME), (150, RECEIPTS), (None, FILE_NAME)):
             world.invoke(crash_at=crash_at)
+            if older is not None:
+                world.put_back(older)
+            world.keep_copies()
         world.provider.fate.faults = Faults()
         world.invoke(settings=Settings(concurrency=8, max_in_doubt=100))
         if world.violations:
@@ -162,7 +168,22 @@ def asks_for_a_job_only_once(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Poller, "_still_processing", enough)
 
 
+def believes_the_journal_alone(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Replay, "take", lambda *_: None)
+
+
+def tells_the_receipts_no_intent(patch: pytest.MonkeyPatch) -> None:
+    append = Receipts.append
+
+    def some(self: Receipts, lines: Iterable[Line], *, sync: bool) -> None:
+        append(self, [line for line in lines if not line.text.startswith('{"intent"')], sync=sync)
+
+    patch.setattr(Receipts, "append", some)
+
+
 MISTAKES: list[Plant] = [
+    believes_the_journal_alone,
+    tells_the_receipts_no_intent,
     sends_again_after_every_error,
     sends_again_after_a_crash,
     sends_before_the_intent_is_on_disk,

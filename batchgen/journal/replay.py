@@ -205,6 +205,9 @@ class Replay:
             return
         elif after == State.READY:
             self._db.execute("INSERT OR REPLACE INTO temp.finished VALUES (?, ?)", (key, line.get("outputs", 0)))
+            self._db.execute(
+                "UPDATE attempt SET charged = COALESCE(?, charged) WHERE key = ?", (line.get("charged"), key)
+            )
             return
         elif after == State.FAILED:
             words = ("generation_failed", "failed at the provider, as the receipts say")

@@ -135,7 +135,7 @@ class Fetcher:
                     await retire_earlier(seams.folder, job.attempt, seams.journal, seams.record)
             file = await fetch(
                 seams.api, job.output.url, seams.folder, stem_of(path, job.output.number, job.outputs),
-                job.output.number, kind=board.terms.kinds[item.model], make_way=aside, offload=seams.offload,
+                job.output.number, kind=board.terms.kinds.get(item.model), make_way=aside, offload=seams.offload,
                 received=received,
             )  # fmt: skip
         except DescriptorsError as error:

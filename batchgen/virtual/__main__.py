@@ -46,7 +46,7 @@ def _sum(stories: list[Story]) -> list[str]:
     broken = sum(len(s.violations) for s in stories)
     return [
         f"{len(stories)} seeds, {jobs:,} jobs accepted, {crashes:,} crashes, {invocations:,} invocations,",
-        f"{hours:,.0f} virtual hours",
+        f"{hours:,.0f} virtual hours, {sum(s.put_back for s in stories):,} older copies of the books put back",
         f"double charges {double}, forgotten {forgotten}, promises broken {broken}",
         *(f"  {count:>10,} {fault}" for fault, count in struck.most_common() if count),
     ]

@@ -14,7 +14,8 @@ from typing import Any
 from batchgen.budget import Money, Purse
 from batchgen.digest import canonical_json, digest_of
 from batchgen.halting import exit_code
-from batchgen.journal import Journal
+from batchgen.journal import FILE_NAME, Journal
+from batchgen.receipts import FILE_NAME as RECEIPTS
 from batchgen.records import Item, State
 from batchgen.scheduler import Board, Ending, Scheduler, Seams, Terms
 from batchgen.settings import Settings
@@ -76,6 +77,7 @@ class World:
         self.consented = consent_to(self.items)
         self.violations: list[str] = []
         self.crashes = 0
+        self._copies: list[dict[str, bytes]] = []
         folder.mkdir(parents=True, exist_ok=True)
 
     def invoke(
@@ -112,6 +114,17 @@ class World:
                 self.violations += check_end(board, journal, ending)
         code = exit_code(ending.stop, counts) if ending is not None else None
         return Outcome(ending, code, counts, board, self.clock.seconds - started, fuse.steps)
+
+    def keep_copies(self) -> None:
+        """Keep the books as they are now, as a backup does."""
+        self._copies.append({name: (self.folder / name).read_bytes() for name in (FILE_NAME, RECEIPTS)})
+
+    def put_back(self, name: str) -> bool:
+        """Put an older copy of the journal or the receipts in place; return whether there is one."""
+        if not self._copies:
+            return False
+        (self.folder / name).write_bytes(self.draws.choice(self._copies)[name])
+        return True
 
     def counts(self) -> dict[State, int]:
         """Return how many items are in each state."""

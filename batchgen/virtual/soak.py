@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
+from batchgen.journal import FILE_NAME
+from batchgen.receipts import FILE_NAME as RECEIPTS
 from batchgen.records import State
 from batchgen.settings import Settings
 from batchgen.virtual.faults import (
@@ -54,6 +56,8 @@ class Story:
     """Jobs accepted of which the journal knows nothing."""
     crashes: int
     invocations: int
+    put_back: int
+    """How often an older copy of journal or receipts took the place of the newest one."""
     hours: float
     """Virtual."""
     struck: Counter[Fault]
@@ -66,13 +70,18 @@ def soak(seed: int, items: int, folder: Path) -> Story:
     """Play the story of one seed in `folder`, which is new, and return how it ended."""
     draws = random.Random(f"story {seed}")  # noqa: S311 - a story must be repeatable
     world = _world(seed, items, folder, draws)
-    invocations = 0
+    invocations = put_back = 0
     for _ in range(draws.randint(2, _CHAOS)):
         invocations += 1
         crash_at = int(draws.lognormvariate(math.log(7 * items), 1.5)) + 1 if draws.random() < 0.7 else None
         at = [(draws.uniform(0, 600), lambda s: s.interrupt())] if draws.random() < 0.2 else []
         world.invoke(buying=draws.random() < 0.9, crash_at=crash_at, at=at)
         world.clock.advance(draws.choice((1.0, 60.0, 3600.0)))
+        if draws.random() < 0.5:
+            world.keep_copies()
+        # One of the two, never both: a snapshot put back whole is for the register of runs to notice.
+        if draws.random() < 0.3:
+            put_back += world.put_back(draws.choice((FILE_NAME, RECEIPTS)))
     world.provider.fate.faults = Faults()
     calm = Settings(concurrency=world.settings.concurrency, max_in_doubt=items)
     for number in range(_CALM):
@@ -87,7 +96,7 @@ def soak(seed: int, items: int, folder: Path) -> Story:
     books = world.provider.books
     double = sum(times > world.consented[digest] for digest, times in books.accepted.items())
     return Story(
-        seed, items, len(books.jobs), double, world.forgotten(), world.crashes, invocations,
+        seed, items, len(books.jobs), double, world.forgotten(), world.crashes, invocations, put_back,
         world.clock.seconds / 3600, world.provider.fate.struck, world.counts(), world.provider.trace,
         tuple(dict.fromkeys(world.violations)),
     )  # fmt: skip
