@@ -130,6 +130,23 @@ def test_another_run_of_the_same_name_is_another_purchase(spring: Path, tmp_path
     assert (report.total.rows, report.total.net, report.repeated) == (6, Decimal("0.442"), 0)
 
 
+def test_another_request_in_a_run_of_the_same_name_is_another_purchase(tmp_path: Path) -> None:
+    """Same run, item, attempt and second, and no job ids: only the digest tells them apart."""
+    for place, prompt in (("one", "A mug"), ("two", "A jug")):
+        with journal_of(tmp_path / place / "spring", [item("mug", prompt)]) as journal:
+            Buyer(journal).doubt("mug", "reset")
+    both = [*run_charges(tmp_path / "one" / "spring"), *run_charges(tmp_path / "two" / "spring")]
+    report = cost_report("run", both)
+    assert (report.total.rows, report.total.in_doubt, report.repeated) == (2, Decimal("0.112"), 0)
+
+
+def test_a_purchase_that_was_renamed_since_counts_once(spring: Path) -> None:
+    before = list(file_charges(spring / LEDGER_NAME))
+    after = [replace(charge, item_id=f"new-{charge.item_id}", attempt=charge.attempt + 1) for charge in before]
+    bought = [charge for charge in before if charge.job_id]
+    assert cost_report("model", [*after, *bought]).repeated == len(bought) == 3
+
+
 def edited(path: Path, old: str, new: str) -> Path:
     text = path.read_bytes().decode()
     assert old in text

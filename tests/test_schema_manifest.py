@@ -176,7 +176,7 @@ def test_both_engines_read_it_alike() -> None:
 
 
 def test_the_settings_and_the_models_are_all_there() -> None:
-    assert set(SCHEMA["properties"]["run"]["properties"]) == {setting.name for setting in SETTINGS}
+    assert set(SCHEMA["properties"]["run"]["properties"]) == {"bought", *(setting.name for setting in SETTINGS)}
     assert set(SCHEMA["properties"]["model_defaults"]["properties"]) == set(CATALOG.models)
     assert all(setting["description"] for setting in SCHEMA["properties"]["run"]["properties"].values())
 

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 from bought import MODEL, Buyer, item, journal_of
+from click.testing import CliRunner
 
-from batchgen.errors import RunFolderError, UsageError
+from batchgen.cli.ledger import command
+from batchgen.errors import ManifestError, RunFolderError, UsageError
 from batchgen.ledger import write_ledger
 from batchgen.run import Request, prepared
 
@@ -81,3 +83,97 @@ def test_a_ledger_alone_is_believed(manifest: Path, earlier: Path) -> None:
     assert left(manifest, alone) == NOT_BOUGHT
     with pytest.raises(UsageError, match="cannot read"):
         left(manifest, manifest.with_name("none.csv"))
+
+
+# ---- what fits ----------------------------------------------------------------------------------------------------
+
+
+def written(folder: Path, *items: str, run: str = "") -> Path:
+    path = folder / "other.yaml"
+    lines = "".join(f"  - {{model: {MODEL}, {words}}}\n" for words in items)
+    path.write_text(f"version: 1\nname: other\n{run}items:\n{lines}", encoding="utf-8")
+    return path
+
+
+def left_of(manifest: Path, *ledgers: Path, simulate: bool = False) -> list[str]:
+    request = Request(manifest, {}, skip_bought=ledgers, simulate=simulate)
+    with prepared(request) as ready, closing(sqlite3.connect(ready.stage)) as db:
+        return [name for (name,) in db.execute("SELECT id FROM item ORDER BY position")]
+
+
+def test_books_that_fit_nothing_are_a_typo(tmp_path: Path, earlier: Path) -> None:
+    manifest = written(tmp_path, "id: done, prompt: Another mug")
+    with pytest.raises(UsageError, match=f"--skip-bought {earlier}: nothing that it shows as bought"):
+        left_of(manifest, earlier)
+
+
+def test_a_purchase_stands_for_one_item_of_another_id(tmp_path: Path) -> None:
+    folder = tmp_path / "earlier"
+    with journal_of(folder, [item("a"), item("b")]) as journal:
+        for name in ("a", "b"):
+            Buyer(journal).done(name)
+    write_ledger("earlier", folder)
+    copy = Path(shutil.copy(folder / "ledger.csv", tmp_path / "copy.csv"))
+    manifest = written(tmp_path, *(f"id: {name}, prompt: A mug" for name in ("b", "y", "x", "z")))
+    assert left_of(manifest, folder, copy) == ["y", "z"], "b is itself, a is taken for x; the copy says the same"
+
+
+def test_pretended_money_buys_nothing_for_a_real_run(tmp_path: Path) -> None:
+    folder = tmp_path / "earlier"
+    with journal_of(folder, [item("a")]) as journal:
+        Buyer(journal).done("a")
+        journal.note(api="simulator")
+    manifest = written(tmp_path, "id: a, prompt: A mug")
+    with pytest.raises(UsageError, match="nothing that it shows as bought"):
+        left_of(manifest, folder)
+    assert left_of(manifest, folder, simulate=True) == []
+
+
+# ---- lists for git ------------------------------------------------------------------------------------------------
+
+
+def test_a_list_of_what_was_bought_serves_a_copy_of_the_manifest(manifest: Path, earlier: Path) -> None:
+    listed = manifest.parent / "bought" / "earlier.csv"
+    listed.parent.mkdir()
+    for _ in range(2):
+        result = CliRunner().invoke(command, [str(earlier), "--as-bought", str(listed)], standalone_mode=False)
+        assert result.return_value == 0, result.exception
+        assert result.output == f"wrote 6 purchases to {listed}\n"
+        text = listed.read_bytes().decode()
+    names = sorted(set(STEPS) - set(NOT_BOUGHT))
+    assert text == "run,item_id,request_digest\n" + "".join(f"spring,{name},{item(name).digest}\n" for name in names)
+    assert left(manifest, listed) == NOT_BOUGHT
+    plain = manifest.read_text(encoding="utf-8")
+    manifest.write_text(plain.replace("items:", "run: {bought: [bought/*.csv]}\nitems:"), encoding="utf-8")
+    assert left(manifest) == NOT_BOUGHT
+
+
+@pytest.mark.parametrize(
+    ("bought", "place", "message"),
+    [
+        ("[none/*.csv]", "3:16", "no file fits `none/*.csv`"),
+        ("[/tmp/*.csv]", "3:16", "must be relative to the manifest"),
+        ("bought.csv", "3:15", "must be a list of files"),
+        ("[[a.csv]]", "3:15", "must be a list of files"),
+    ],
+)
+def test_what_is_wrong_with_a_list_of_books_is_located(tmp_path: Path, bought: str, place: str, message: str) -> None:
+    manifest = written(tmp_path, "id: a, prompt: A mug", run=f"run: {{bought: {bought}}}\n")
+    with pytest.raises(ManifestError) as caught:
+        left_of(manifest)
+    (problem,) = caught.value.problems
+    assert (f"{problem.line}:{problem.column}", message in problem.message) == (place, True), problem
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("run,item_id,request_digest\nx,a\n", r"x\.csv:2: 2 cells"),
+        ("id,digest\n", r"x\.csv:1: this is no ledger"),
+        ('run,item_id,request_digest\n"x', r"x\.csv: "),
+    ],
+)
+def test_what_is_no_list_is_refused(tmp_path: Path, content: str, message: str) -> None:
+    (tmp_path / "x.csv").write_text(content, encoding="utf-8")
+    with pytest.raises(UsageError, match=message):
+        left_of(written(tmp_path, "id: a, prompt: A mug"), tmp_path / "x.csv")

@@ -191,8 +191,20 @@ def _model_defaults(catalog: Catalog) -> Schema:
 def _run_block() -> Schema:
     return {
         "description": "Settings of a run. BATCHGEN_* variables of the same names win over them, and flags over both.",
-        **_closed({setting.name: {"description": _sentence(setting), **_setting(setting)} for setting in SETTINGS}),
+        **_closed(
+            {setting.name: {"description": _sentence(setting), **_setting(setting)} for setting in SETTINGS}
+            | {"bought": _BOUGHT}
+        ),
     }
+
+
+_BOUGHT: Schema = {
+    "description": "Ledgers, or lists of `batchgen ledger --as-bought`, relative to the manifest: "
+    "what they show as bought is left out.",
+    "type": "array",
+    "items": {"type": "string", "minLength": 1},
+    "examples": [["bought/*.csv"]],
+}
 
 
 def _setting(setting: Setting) -> Schema:

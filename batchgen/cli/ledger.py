@@ -30,7 +30,15 @@ if TYPE_CHECKING:
 )
 @click.option("--output", metavar="DIR", help="The output folder that holds the runs.")
 @click.option("--simulated", is_flag=True, help="Report the pretended money of simulated runs, and no other.")
-def command(*, runs: tuple[str, ...], by: str, form: str, output: str | None, simulated: bool) -> int:
+@click.option(
+    "--as-bought",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write a short list of what was bought, for git: `run.bought` and --skip-bought read it.",
+)
+def command(
+    *, runs: tuple[str, ...], by: str, form: str, output: str | None, simulated: bool, as_bought: Path | None
+) -> int:
     """Report costs over runs or ledger files.
 
     RUN names a run (its folder, its manifest, or its name within the output folder) or is a ledger as a .csv file. A
@@ -46,6 +54,9 @@ def command(*, runs: tuple[str, ...], by: str, form: str, output: str | None, si
     files = [Path(run) for run in runs if run.lower().endswith(".csv") and Path(run).is_file()]
     folders = [find_run(run, output, os.environ, _name_of) for run in runs if Path(run) not in files]
 
+    if as_bought is not None:
+        return _list_bought(_charges(folders, files), as_bought)
+
     def report_of(*, simulated: bool) -> CostReport:
         return cost_report(by, _charges(folders, files), unique=len(folders) == 1 and not files, simulated=simulated)
 
@@ -60,6 +71,15 @@ def command(*, runs: tuple[str, ...], by: str, form: str, output: str | None, si
         click.echo(f"{plural(report.repeated, 'row')} given more than once, counted once", err=True)
     if by.startswith("tag:") and [name for name, _ in report.groups] == [None]:
         click.echo(f"no row has a tag {printable(by.removeprefix('tag:'))}", err=True)
+    return 0
+
+
+def _list_bought(charges: "Iterator[Charge]", path: Path) -> int:
+    from batchgen.ledger.bought import write_bought
+    from batchgen.text import plural
+
+    count = write_bought(charges, path)
+    click.echo(f"wrote {plural(count, 'purchase')} to {path}")
     return 0
 
 

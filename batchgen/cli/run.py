@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     multiple=True,
     type=click.Path(path_type=Path),
     metavar="LEDGER",
-    help="Leave out what another run (its ledger or its folder) has bought. Repeatable.",
+    help="Leave out what another run has bought: its folder, ledger, or list of `ledger --as-bought`. Repeatable.",
 )
 @click.option(
     "--renamed",

@@ -61,6 +61,7 @@ class ChargeRow(NamedTuple):
     submitted_at: int | None
     accepted_at: int | None
     tags: str
+    job_id: str | None
 
 
 class FileRow(NamedTuple):
@@ -159,10 +160,10 @@ ORDER BY 1, 2, 3
 """
 _CHARGES = """
 SELECT i.id, a.number, i.digest, a.state, i.model, a.estimated, a.charged, a.refunded, a.submitted_at, a.accepted_at,
-  i.tags
+  i.tags, a.job_id
 FROM attempt a JOIN item i ON i.key = a.item
 UNION ALL
-SELECT id, 0, digest, state, model, estimated, NULL, NULL, NULL, NULL, tags
+SELECT id, 0, digest, state, model, estimated, NULL, NULL, NULL, NULL, tags, NULL
 FROM item WHERE state = 'skipped' AND listed IS NOT NULL
 """
 _TAG_NAMES = """

@@ -67,6 +67,7 @@ def run_charges(folder: Path) -> Iterator[Charge]:
                 accepted_at=_second(row.accepted_at),
                 tags={name: value for name, value in json.loads(row.tags).items() if value},
                 simulated=simulated,
+                job_id=row.job_id or "",
             )
 
 

@@ -73,8 +73,9 @@ def cost_report(by: str, charges: Iterable[Charge], *, unique: bool = False, sim
     Real and pretended money are never added up: only the charges of the one kind count, and the others are left out.
 
     A purchase is known by run, item, attempt and digest, and by the second it was submitted in, which tells apart two
-    runs of one name in different output folders. `unique` says that none can come twice, as from one journal, and
-    saves the comparing. Memory grows with the groups, not with the charges. Raises UsageError for an unknown `by`.
+    runs of one name in different output folders; or by its job in place of item and attempt, which a rename changes.
+    `unique` says that none can come twice, as from one journal, and saves the comparing. Memory grows with the groups,
+    not with the charges. Raises UsageError for an unknown `by`.
     """
     key = group_key(by)
     groups: dict[str | None, Sums] = {}
@@ -108,14 +109,17 @@ def _distinct(charges: Iterable[Charge]) -> Iterator[Charge]:
         db.execute("CREATE TABLE seen (purchase BLOB PRIMARY KEY) WITHOUT ROWID")
         db.execute("BEGIN")
         for charge in charges:
-            if db.execute("INSERT OR IGNORE INTO seen VALUES (?)", (_purchase(charge),)).rowcount:
+            names = _names_of(charge)
+            if not any(db.execute("SELECT 1 FROM seen WHERE purchase = ?", (name,)).fetchone() for name in names):
                 yield charge
+            db.executemany("INSERT OR IGNORE INTO seen VALUES (?)", ((name,) for name in names))
 
 
-def _purchase(charge: Charge) -> bytes:
-    submitted = stamp(charge.submitted_at) if charge.submitted_at else ""
-    parts = (charge.run, charge.item_id, str(charge.attempt), charge.digest, submitted)
-    return hashlib.blake2b("\0".join(parts).encode(), digest_size=16).digest()
+def _names_of(charge: Charge) -> list[bytes]:
+    """Return what a purchase is known by: with an item and an attempt, and with its job, where it has one yet."""
+    common = (charge.run, charge.digest, stamp(charge.submitted_at) if charge.submitted_at else "")
+    names = [(*common, charge.item_id, str(charge.attempt)), *([(*common, charge.job_id)] if charge.job_id else [])]
+    return [hashlib.blake2b("\0".join(name).encode(), digest_size=16).digest() for name in names]
 
 
 def _when(charge: Charge) -> str | None:

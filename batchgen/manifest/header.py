@@ -4,10 +4,11 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from batchgen.catalog import BodyChecker, Catalog, nearest
-from batchgen.manifest.nodes import Map
+from batchgen.manifest.nodes import List, Map
 from batchgen.manifest.paths import DEFAULT_PATH, PathError, PathTemplate, read_path
 from batchgen.manifest.problems import Mark, Problems
 from batchgen.manifest.template import has_variables
@@ -15,6 +16,7 @@ from batchgen.settings import BY_NAME, RUN_NAME, parse_setting
 from batchgen.text import printable
 
 KEYS = ("version", "name", "description", "run", "tags", "defaults", "model_defaults", "items")
+_BOUGHT = "bought"
 _TAG_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 
 
@@ -41,6 +43,8 @@ class Header:
     model_defaults: Mapping[str, Map]
     """Those of unknown models too."""
     path: PathTemplate
+    bought: tuple[tuple[str, Mark], ...] = ()
+    """Patterns of the files that show what was bought elsewhere, with their places."""
 
 
 def read_header(entries: Mapping[str, Entry], catalog: Catalog, problems: Problems) -> Header:
@@ -50,7 +54,9 @@ def read_header(entries: Mapping[str, Entry], catalog: Catalog, problems: Proble
         hint = f"did you mean `{near}`?" if near else f"a manifest has {', '.join(KEYS)}"
         problems.at(entries[key].key_mark, f"`{printable(key, 60)}` is no key of a manifest; {hint}")
     _check_version(entries.get("version"), problems)
-    settings, path = _settings(_map(entries, "run", problems), problems)
+    run = _map(entries, "run", problems)
+    bought = _bought(run, problems)
+    settings, path = _settings(run, problems)
     tags = _map(entries, "tags", problems)
     if tags is not None:
         check_tags(tags, problems)
@@ -64,6 +70,7 @@ def read_header(entries: Mapping[str, Entry], catalog: Catalog, problems: Proble
         defaults_refused=defaults is None and "defaults" in entries and entries["defaults"].value is not None,
         model_defaults=_model_defaults(_map(entries, "model_defaults", problems), catalog, problems),
         path=path,
+        bought=bought,
     )
 
 
@@ -132,10 +139,13 @@ def _settings(run: Map | None, problems: Problems) -> tuple[dict[str, Any], Path
     path = read_path(DEFAULT_PATH)
     for name, value in (run or {}).items():
         assert run is not None  # noqa: S101 - for mypy: there are entries, so there is a map
+        if name == _BOUGHT:
+            continue
         setting = BY_NAME.get(name)
         if setting is None:
-            near = nearest(name, BY_NAME)
-            hint = f"did you mean `{near}`?" if near else f"`run` takes {', '.join(BY_NAME)}"
+            known = (*BY_NAME, _BOUGHT)
+            near = nearest(name, known)
+            hint = f"did you mean `{near}`?" if near else f"`run` takes {', '.join(known)}"
             problems.at(run.key_mark(name), f"`{printable(name, 60)}` is no setting; {hint}")
             continue
         try:
@@ -145,6 +155,31 @@ def _settings(run: Map | None, problems: Problems) -> tuple[dict[str, Any], Path
         except (ValueError, PathError) as error:
             problems.at(run.value_mark(name), f"`run.{name}` {error}" if isinstance(error, ValueError) else str(error))
     return settings, path
+
+
+def _bought(run: Map | None, problems: Problems) -> tuple[tuple[str, Mark], ...]:
+    if run is None or (written := run.get(_BOUGHT)) is None:
+        return ()
+    if not isinstance(written, List) or not all(isinstance(pattern, str) and pattern for pattern in written):
+        problems.at(run.value_mark(_BOUGHT), "`run.bought` must be a list of files, as in [bought/*.csv]")
+        return ()
+    return tuple((pattern, written.mark(n)) for n, pattern in enumerate(written))
+
+
+def bought_files(header: Header, folder: Path, problems: Problems) -> tuple[Path, ...]:
+    """Return the files that `run.bought` means, relative to `folder`; a pattern that none fits is a problem."""
+    found: list[Path] = []
+    for pattern, mark in header.bought:
+        try:
+            files = sorted(folder.glob(pattern))
+        except (NotImplementedError, ValueError):
+            problems.at(mark, f"`{printable(pattern, 200)}` must be relative to the manifest, as in bought/*.csv")
+            continue
+        if not files:
+            # What a typo leaves out would be bought again.
+            problems.at(mark, f"no file fits `{printable(pattern, 200)}`; it is taken from the manifest's folder")
+        found += files
+    return tuple(found)
 
 
 def _defaults(defaults: Map | None, catalog: Catalog, problems: Problems) -> Map | None:

@@ -11,7 +11,7 @@ from batchgen.errors import UsageError
 from batchgen.manifest.clashes import note_clashes
 from batchgen.manifest.document import Document
 from batchgen.manifest.expand import Expander
-from batchgen.manifest.header import Entry, Header, read_header
+from batchgen.manifest.header import Entry, Header, bought_files, read_header
 from batchgen.manifest.intake import Intake
 from batchgen.manifest.nodes import Map
 from batchgen.manifest.paths import PathError, PathTemplate, read_path
@@ -37,6 +37,8 @@ class Manifest:
     unseeded: tuple[tuple[str, int], ...]
     """Model, items: requests that cannot be reproduced, for want of a seed or because the model takes none."""
     source: Path
+    bought: tuple[Path, ...] = ()
+    """Books that show what was bought elsewhere: the files of `run.bought`."""
 
 
 def stage_manifest(path: Path, database: Path, catalog: Catalog, *, path_template: str | None = None) -> Manifest:
@@ -116,6 +118,7 @@ class _Staging:
 
     def _begin(self, entries: Mapping[str, Entry]) -> None:
         self.header: Header = read_header(entries, self._catalog, self._problems)
+        self._bought = bought_files(self.header, self._path.parent, self._problems)
         self._intake = Intake(self._catalog, self._template or self.header.path, self._stage)
         self._expander = Expander(self.header, self._catalog, self._problems, self._intake, self._path)
 
@@ -157,6 +160,7 @@ class _Staging:
             left_out=tuple(left_out),
             unseeded=tuple(sorted(intake.unseeded.items())),
             source=self._path,
+            bought=self._bought,
         )
 
     def _lacks(self, model_id: str, parameter: str) -> bool:

@@ -1,9 +1,8 @@
 """From a manifest to a plan: nothing here writes to a run folder."""
 
-import sqlite3
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,11 +12,11 @@ from batchgen.errors import UsageError
 from batchgen.journal import FILE_NAME, Journal, is_simulated
 from batchgen.journal.comparing import Comparison, compare
 from batchgen.journal.reopening import NOTHING_AGAIN, Again
-from batchgen.ledger import LEDGER_NAME, Charge, file_charges, run_charges
 from batchgen.locate import run_folder, simulated_name
 from batchgen.manifest import Manifest, stage_manifest
 from batchgen.plan import Plan, Selection, make_plan
-from batchgen.records import LIVE, State
+from batchgen.records import State
+from batchgen.run.bought import skip_bought
 from batchgen.run.moving import finish_moves
 from batchgen.settings import BY_NAME, RUN_NAME, Settings, resolve_settings
 
@@ -130,34 +129,5 @@ def prepared(request: Request) -> Iterator[Prepared]:
         settings = resolve_settings(request.flags or {}, request.environment, manifest.settings)
         name = request.name or (simulated_name(manifest.name) if request.simulate else manifest.name)
         folder = run_folder(request.manifest, name, request.output, request.environment)
-        skipped = _skip_bought(stage, request.skip_bought)
+        skipped = skip_bought(stage, request.skip_bought, manifest.bought, simulated=request.simulate)
         yield Prepared(request, manifest, stage, name, folder, settings, selection, skipped)
-
-
-def _skip_bought(stage: Path, ledgers: Sequence[Path]) -> int:
-    """Take out of the stage what another ledger shows as bought, or as perhaps bought; return how many items."""
-    bought = {*LIVE, State.DONE, State.IN_DOUBT, State.LOST}
-    with closing(sqlite3.connect(stage)) as db, db:
-        # Comparing looks each purchase of the journal up in the stage.
-        db.execute("CREATE UNIQUE INDEX IF NOT EXISTS item_identity ON item (id, digest)")
-        count = 0
-        for ledger in ledgers:
-            pairs = ((c.item_id, c.digest) for c in _charges(ledger) if c.state in bought)
-            count += db.executemany("DELETE FROM item WHERE id = ? AND digest = ?", pairs).rowcount
-        return count
-
-
-def _charges(ledger: Path) -> Iterator[Charge]:
-    """Yield the charges of a run folder, or of a ledger file. Raises RunFolderError, UsageError."""
-    if ledger.is_dir():
-        yield from run_charges(ledger)
-        return
-    ledger = ledger.resolve()
-    journal = ledger.with_name(FILE_NAME)
-    # The ledger is behind while a run goes on, and after one that was killed; the journal beside it never is. One
-    # without a byte knows nothing: its making was cut short.
-    if journal.is_file() and journal.stat().st_size:
-        yield from run_charges(ledger.parent)
-        if ledger.name == LEDGER_NAME:
-            return
-    yield from file_charges(ledger)
