@@ -44,6 +44,16 @@ class Job:
     """The addresses in `data[]`, in order, as given."""
     input: Mapping[str, Any] | None = None
 
+    def told(self, before: Decimal | None) -> Decimal | None:
+        """Return the price that the API named last for this job, with this answer or `before` (USD, None: none).
+
+        A job that failed is refunded, and what its answer calls its cost may be what is left of it: that is taken only
+        where no price was named before, and never when it is 0.
+        """
+        if self.cost is None or (self.status is JobStatus.FAILED and (before is not None or not self.cost)):
+            return before
+        return self.cost
+
 
 # ---- answers to a submission -------------------------------------------------------------------------------------
 

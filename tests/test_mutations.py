@@ -1,15 +1,16 @@
 """The classic mistakes of this trade, planted one by one: the checks of virtual time must catch each of them."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from batchgen.api import Accepted, JobStatus, NotSent, SubmitAnswer, Unclear
-from batchgen.budget import Money, Purse
-from batchgen.journal import FILE_NAME, Attempt, Journal, Work
+from batchgen.api import Accepted, Job, JobStatus, NotSent, SubmitAnswer, Unclear
+from batchgen.budget import Charge, Money, Purse
+from batchgen.journal import FILE_NAME, Attempt, Journal
 from batchgen.journal.replay import Replay
 from batchgen.media import Media
 from batchgen.receipts import FILE_NAME as RECEIPTS
@@ -18,9 +19,12 @@ from batchgen.records import State
 from batchgen.retry import Pace
 from batchgen.scheduler.board import Flight
 from batchgen.scheduler.poller import Poller
+from batchgen.scheduler.pricing import learn_price
+from batchgen.scheduler.queue import Order
 from batchgen.scheduler.submitter import Submitter
 from batchgen.settings import Settings
-from batchgen.virtual import DeadlockError, Fault, Faults, SpinningError, World, make_items
+from batchgen.virtual import DeadlockError, Fault, Faults, Offer, SpinningError, World, make_items
+from batchgen.virtual.harness import MODEL
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 
@@ -60,8 +64,8 @@ def test_nothing_is_caught_where_nothing_is_planted(tmp_path: Path) -> None:
 def sends_again_after_every_error(patch: pytest.MonkeyPatch) -> None:
     obey = Submitter._obey
 
-    async def again(self: Submitter, attempt: Attempt, answer: SubmitAnswer, price: Decimal, sent: float) -> None:
-        await obey(self, attempt, NotSent("again") if isinstance(answer, Unclear) else answer, price, sent)
+    async def again(self: Submitter, attempt: Attempt, order: Order, answer: SubmitAnswer, sent: float) -> None:
+        await obey(self, attempt, order, NotSent("again") if isinstance(answer, Unclear) else answer, sent)
 
     patch.setattr(Submitter, "_obey", again)
 
@@ -75,21 +79,21 @@ def sends_again_after_a_crash(patch: pytest.MonkeyPatch) -> None:
 
 
 def sends_before_the_intent_is_on_disk(patch: pytest.MonkeyPatch) -> None:
-    async def post(self: Submitter, work: Work, price: Decimal) -> None:
-        board, terms = self._board, self._board.terms
+    async def post(self: Submitter, order: Order, price: Decimal, *, wait: bool) -> None:
+        board, terms, work = self._board, self._board.terms, order.work
         sent = board.now
-        answer = await self._answer(work)
+        answer = await self._answer(work.item, wait=wait)
         attempt = await board.record(
-            board.seams.journal.begin, work, terms.account, terms.tables, board.seams.utc_now()
+            board.seams.journal.begin, work, terms.account, terms.tables, board.seams.utc_now(), reserved=price
         )
         board.moved(work, State.PENDING, State.SUBMITTING)
-        await self._obey(attempt, answer, price, sent)
+        await self._obey(attempt, order, answer, sent)
 
     patch.setattr(Submitter, "_post", post)
 
 
 def forgets_refunds(patch: pytest.MonkeyPatch) -> None:
-    def nothing(self: Purse, amount: Decimal, *, bought_now: bool) -> Purse:
+    def nothing(self: Purse, charge: Charge, *, bought_now: bool) -> Purse:
         return self
 
     patch.setattr(Purse, "refund", nothing)
@@ -98,20 +102,21 @@ def forgets_refunds(patch: pytest.MonkeyPatch) -> None:
 def counts_refunds_twice(patch: pytest.MonkeyPatch) -> None:
     refund = Purse.refund
 
-    def twice(self: Purse, amount: Decimal, *, bought_now: bool) -> Purse:
-        return refund(refund(self, amount, bought_now=bought_now), amount, bought_now=bought_now)
+    def twice(self: Purse, charge: Charge, *, bought_now: bool) -> Purse:
+        return refund(refund(self, charge, bought_now=bought_now), charge, bought_now=bought_now)
 
     patch.setattr(Purse, "refund", twice)
 
 
 def polls_before_the_answer_is_on_disk(patch: pytest.MonkeyPatch) -> None:
-    async def accepted(self: Submitter, attempt: Attempt, answer: Accepted, price: Decimal, sent: float) -> None:
-        board, item = self._board, attempt.work.item
-        early = Attempt(
-            attempt.key, attempt.work, State.PROCESSING, attempt.number, attempt.estimated, item.estimated,
-            answer.job.id, attempt.account, board.seams.utc_now(), answer.job.expires_at, 0,
+    async def accepted(self: Submitter, attempt: Attempt, answer: Accepted, sent: float) -> None:
+        board = self._board
+        early = replace(
+            attempt, state=State.PROCESSING, charged=attempt.reserved, told=answer.job.cost, job_id=answer.job.id,
+            accepted_at=board.seams.utc_now(), expires_at=answer.job.expires_at,
         )  # fmt: skip
-        board.purse = board.purse.charge(item.model, price, item.estimated, item.estimated)
+        board.purse = board.purse.charge(attempt.reserved, attempt.reserved)
+        learn_price(board, early)
         board.moved(attempt.work, State.SUBMITTING, State.PROCESSING)
         assert answer.job.status is JobStatus.PROCESSING
         flight = Flight(early, sent)
@@ -141,14 +146,14 @@ def saves_a_page_of_html(patch: pytest.MonkeyPatch) -> None:
 
 
 def takes_a_lost_answer_for_a_refusal(patch: pytest.MonkeyPatch) -> None:
-    async def obey(self: Submitter, attempt: Attempt, answer: SubmitAnswer, price: Decimal, sent: float) -> None:
+    async def obey(self: Submitter, attempt: Attempt, order: Order, answer: SubmitAnswer, sent: float) -> None:
         if isinstance(answer, Unclear):
             board = self._board
             await board.record(board.seams.journal.reject, attempt, "error", answer.reason, board.seams.utc_now())
-            board.purse = board.purse.release(price)
+            board.purse = board.purse.release(order.work.key, attempt.reserved)
             self._settled(attempt, State.REJECTED)
         else:
-            await original(self, attempt, answer, price, sent)
+            await original(self, attempt, order, answer, sent)
 
     original = Submitter._obey
     patch.setattr(Submitter, "_obey", obey)
@@ -179,6 +184,63 @@ def tells_the_receipts_no_intent(patch: pytest.MonkeyPatch) -> None:
         append(self, [line for line in lines if not line.text.startswith('{"intent"')], sync=sync)
 
     patch.setattr(Receipts, "append", some)
+
+
+def lets_any_price_leave(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Purse, "may_leave", lambda *_: True)
+
+
+def takes_an_acceptance_for_a_confirmation(patch: pytest.MonkeyPatch) -> None:
+    charge = Purse.charge
+
+    def confirmed(self: Purse, price: Decimal, charged: Decimal) -> Purse:
+        after = charge(self, price, charged)
+        for key in {*after.unconfirmed.values()}:
+            after = after.learn(key, MODEL, charged, charged)
+        return after
+
+    patch.setattr(Purse, "charge", confirmed)
+
+
+def counts_doubts_with_the_tables_price(patch: pytest.MonkeyPatch) -> None:
+    doubt = Money.doubt
+    patch.setattr(Money, "doubt", lambda self, price: replace(doubt(self, price), in_doubt=self.in_doubt + ESTIMATE))
+
+
+def takes_the_cost_of_a_failed_job_for_its_price(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Job, "told", lambda self, before: before if self.cost is None else self.cost)
+
+
+def keeps_the_first_price(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Job, "told", lambda self, before: self.cost if before is None else before)
+
+
+ESTIMATE = make_items(1)[0].estimated
+MISTAKES_WITH_PRICES: list[tuple[Plant, dict[Fault, float]]] = [
+    (lets_any_price_leave, {}),
+    (takes_an_acceptance_for_a_confirmation, {Fault.COST_MISSING: 1.0}),
+    (counts_doubts_with_the_tables_price, {Fault.ANSWER_LOST: 0.3}),
+    (takes_the_cost_of_a_failed_job_for_its_price, {Fault.JOB_FAILS: 0.5}),
+    (keeps_the_first_price, {Fault.COST_LOW: 1.0}),
+]
+
+
+def market(folder: Path, rates: dict[Fault, float]) -> list[str]:
+    """Buy under a cap where all costs five times what the tables say; return the promises that were broken."""
+    offer = Offer(prices={MODEL: Decimal("0.25")}, refunds_to_zero=True)
+    settings = Settings(concurrency=8, max_cost=Decimal("2.00"), max_in_doubt=100)
+    world = World(folder, make_items(20), settings=settings, faults=Faults(rates), offer=offer)
+    world.invoke()
+    return world.violations
+
+
+@pytest.mark.parametrize(("plant", "rates"), MISTAKES_WITH_PRICES, ids=lambda part: getattr(part, "__name__", ""))
+def test_a_mistake_with_prices_is_caught(
+    plant: Plant, rates: dict[Fault, float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert market(tmp_path / "without", rates) == []
+    plant(monkeypatch)
+    assert market(tmp_path / "with", rates)
 
 
 MISTAKES: list[Plant] = [

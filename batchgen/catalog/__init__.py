@@ -2,7 +2,7 @@
 
 from batchgen.catalog.checking import BodyChecker
 from batchgen.catalog.manifest_schema import manifest_schema
-from batchgen.catalog.prices import outputs_of, price_of, reproducible
+from batchgen.catalog.prices import outputs_of, price_key, price_of, reproducible
 from batchgen.catalog.schema_files import schema_files
 from batchgen.catalog.schemas import describe, request_schema, shown
 from batchgen.catalog.tables import Catalog, Model, Parameter, Price, load_catalog, nearest, read_catalog
@@ -20,6 +20,7 @@ __all__ = [
     "manifest_schema",
     "nearest",
     "outputs_of",
+    "price_key",
     "price_of",
     "read_catalog",
     "reproducible",

@@ -14,6 +14,15 @@ def price_of(model: Model, body: Mapping[str, Any]) -> Decimal:
     return amount if price.times is None else amount * _value(model, body, price.times)
 
 
+def price_key(model: Model, body: Mapping[str, Any]) -> str:
+    """Return what the price of a valid body hangs on: the model and the values of the parameters that price it.
+
+    Bodies of one key cost the same. The tables' defaults stand in for what a body leaves out.
+    """
+    names = model.price.by if model.price.times is None else (*model.price.by, model.price.times)
+    return " ".join([model.id, *(f"{name}={_value(model, body, name)}" for name in names)])
+
+
 def outputs_of(model: Model, body: Mapping[str, Any]) -> int:
     """Return how many outputs a valid body asks for."""
     if model.outputs is None:

@@ -83,7 +83,7 @@ def _as_json(standing: _Standing) -> dict[str, object]:
                 "attempt": doubt.number,
                 "request_digest": doubt.digest,
                 "submitted_at": stamp(doubt.submitted_at),
-                "estimated_usd": usd(doubt.estimated),
+                "in_doubt_usd": usd(doubt.reserved),
                 "reason": doubt.reason,
             }
             for doubt in standing.doubts
@@ -105,10 +105,10 @@ def _as_text(standing: _Standing) -> str:
     if spend.in_doubt:
         lines.append(f"  in doubt {'$' + usd(spend.in_doubt):>12}")
     if open_doubts:
-        lines += ["", f"{plural(len(open_doubts), 'item')} in doubt (UTC, attempt, digest, estimate, reason):"]
+        lines += ["", f"{plural(len(open_doubts), 'item')} in doubt (UTC, attempt, digest, reserved, reason):"]
         lines += [
             f"  {stamp(doubt.submitted_at)}  {doubt.item_id} #{doubt.number}  {doubt.digest[:16]}"
-            f"  ${usd(doubt.estimated)}  {printable(doubt.reason, 160)}"
+            f"  ${usd(doubt.reserved)}  {printable(doubt.reason, 160)}"
             for doubt in open_doubts[:_SHOWN]
         ]
         if len(open_doubts) > _SHOWN:

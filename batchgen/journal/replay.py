@@ -204,6 +204,10 @@ class Replay:
         elif state != State.PROCESSING:
             return
         elif after == State.READY:
+            # A poll may have named another price than the answer to the POST did.
+            self._db.execute(
+                "UPDATE attempt SET charged = COALESCE(?, charged) WHERE key = ?", (line.get("charged"), key)
+            )
             self._db.execute("INSERT OR REPLACE INTO temp.finished VALUES (?, ?)", (key, line.get("outputs", 0)))
             self._db.execute(
                 "UPDATE attempt SET charged = COALESCE(?, charged) WHERE key = ?", (line.get("charged"), key)

@@ -23,9 +23,11 @@ class LedgerRow(NamedTuple):
     model: str
     body: str
     estimated: str
+    reserved: str
     charged: str | None
     refunded: str | None
     """Positive."""
+    surplus: str
     job_id: str | None
     account: str | None
     submitted_at: int | None
@@ -56,6 +58,7 @@ class ChargeRow(NamedTuple):
     state: str
     model: str
     estimated: str
+    reserved: str
     charged: str | None
     refunded: str | None
     submitted_at: int | None
@@ -147,23 +150,24 @@ def _outputs(aggregate: str) -> str:
 
 
 _LEDGER = f"""
-SELECT i.id, a.number, i.digest, a.state, i.model, i.body, a.estimated, a.charged, a.refunded, a.job_id, a.account,
+SELECT i.id, a.number, i.digest, a.state, i.model, i.body, a.estimated, a.reserved, a.charged, a.refunded,
+  a.surplus, a.job_id, a.account,
   a.submitted_at, a.accepted_at, a.completed_at, a.refunded_at, a.inference_ms, a.polls,
   {_outputs("group_concat(path, ';')")}, {_outputs("SUM(bytes)")}, {_outputs("group_concat(sha256, ';')")},
   a.error_type, a.error_message, a.expires_at, i.source, a.tables, i.tags
 FROM item i CROSS JOIN attempt a ON a.item = i.key
 UNION ALL
-SELECT i.id, 0, i.digest, i.state, i.model, i.body, i.estimated, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-  NULL, NULL, NULL, NULL, NULL, NULL, NULL, i.source, NULL, i.tags
+SELECT i.id, 0, i.digest, i.state, i.model, i.body, i.estimated, '0', NULL, NULL, '0', NULL, NULL, NULL, NULL,
+  NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, i.source, NULL, i.tags
 FROM item i WHERE i.state = 'skipped' AND i.listed IS NOT NULL
 ORDER BY 1, 2, 3
 """
 _CHARGES = """
-SELECT i.id, a.number, i.digest, a.state, i.model, a.estimated, a.charged, a.refunded, a.submitted_at, a.accepted_at,
-  i.tags, a.job_id
+SELECT i.id, a.number, i.digest, a.state, i.model, a.estimated, a.reserved, a.charged, a.refunded, a.submitted_at,
+  a.accepted_at, i.tags, a.job_id
 FROM attempt a JOIN item i ON i.key = a.item
 UNION ALL
-SELECT id, 0, digest, state, model, estimated, NULL, NULL, NULL, NULL, tags, NULL
+SELECT id, 0, digest, state, model, estimated, '0', NULL, NULL, NULL, NULL, tags, NULL
 FROM item WHERE state = 'skipped' AND listed IS NOT NULL
 """
 _TAG_NAMES = """

@@ -45,6 +45,8 @@ ALTER TABLE attempt ADD COLUMN reserved TEXT NOT NULL DEFAULT '0';
 UPDATE attempt SET reserved = estimated;
 ALTER TABLE attempt ADD COLUMN price_key TEXT NOT NULL DEFAULT '';
 ALTER TABLE attempt ADD COLUMN told TEXT;
+ALTER TABLE attempt ADD COLUMN surplus TEXT NOT NULL DEFAULT '0';
+ALTER TABLE attempt ADD COLUMN confirmed INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE attempt ADD COLUMN misses INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE attempt ADD COLUMN missed_since INTEGER;
 {_INDEXES}
@@ -104,6 +106,8 @@ CREATE TABLE attempt (
   reserved      TEXT NOT NULL,     -- what is counted while it is on its way or in doubt, USD
   price_key     TEXT NOT NULL DEFAULT '',  -- the model and the parameters that price it
   told          TEXT,              -- the last price that the API itself named, USD
+  surplus       TEXT NOT NULL DEFAULT '0',     -- by how much it named more earlier, USD
+  confirmed     INTEGER NOT NULL DEFAULT 0,    -- whether an answer has confirmed what it costs
   misses        INTEGER NOT NULL DEFAULT 0,  -- answers that said it is not known, since it last was seen
   missed_since  INTEGER,           -- when the first of these came
   UNIQUE (item, number)

@@ -18,7 +18,8 @@ class Doubt:
     number: int
     digest: str
     model: str
-    estimated: Decimal
+    reserved: Decimal
+    """USD that it was expected to cost, and is counted with."""
     submitted_at: datetime
     reason: str
 
@@ -35,7 +36,7 @@ def counts_of(db: sqlite3.Connection) -> dict[State, int]:
 def doubts(db: sqlite3.Connection) -> Iterator[Doubt]:
     """Yield what is in doubt, oldest first."""
     for row in db.execute(
-        "SELECT i.id, a.number, i.digest, i.model, a.estimated, a.submitted_at, a.error_message FROM item i"
+        "SELECT i.id, a.number, i.digest, i.model, a.reserved, a.submitted_at, a.error_message FROM item i"
         " JOIN attempt a ON a.item = i.key AND a.state = 'in_doubt' WHERE i.state = 'in_doubt' ORDER BY a.submitted_at"
     ):
         yield Doubt(row[0], row[1], row[2], row[3], Decimal(row[4]), moment(row[5]), row[6] or "")

@@ -5,6 +5,7 @@ commit: see `Journal.transaction`.
 """
 
 import sqlite3
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -34,8 +35,16 @@ class Steps:
     lines: list[receipts.Line]
     """What the receipts are to be told before the commit of it."""
 
-    def begin(self, work: Work, account: str, tables: str, now: datetime) -> Attempt:
-        """Record the intent to buy: after the commit, and not before, the POST may leave."""
+    def begin(
+        self, work: Work, account: str, tables: str, now: datetime, *,
+        reserved: Decimal | None = None, price_key: str = "",
+    ) -> Attempt:  # fmt: skip
+        """Record the intent to buy: after the commit, and not before, the POST may leave.
+
+        `reserved` is what it is expected to cost (USD; None: what the tables say), and counts until its answer is
+        known; for `price_key` see `batchgen.budget.Prices`.
+        """
+        expected = work.item.estimated if reserved is None else reserved
         self._move(work.key, State.PENDING, State.SUBMITTING)
         (number,) = self.db.execute(
             # Numbers run on under an id, whatever was edited: (id, number) names one purchase in the ledger.
@@ -43,22 +52,32 @@ class Steps:
             " WHERE key = ? RETURNING attempts",
             (work.key,),
         ).fetchone()
-        estimated, at = receipts.plain(work.item.estimated), milliseconds(now)
+        estimated, at = work.item.estimated, milliseconds(now)
         key, purchase = self.db.execute(
-            "INSERT INTO attempt (item, number, estimated, account, tables, submitted_at, purchase, reserved)"
-            f" VALUES (?, ?, ?, ?, ?, ?, {NEW_PURCHASE.format(at='?6')}, ?) RETURNING key, purchase",
-            (work.key, number, estimated, account, tables, at, estimated),
+            "INSERT INTO attempt (item, number, estimated, account, tables, submitted_at, purchase, reserved,"
+            f" price_key) VALUES (?, ?, ?, ?, ?, ?, {NEW_PURCHASE.format(at='?6')}, ?, ?) RETURNING key, purchase",
+            (
+                work.key,
+                number,
+                receipts.plain(estimated),
+                account,
+                tables,
+                at,
+                receipts.plain(expected),
+                price_key,
+            ),
         ).fetchone()
         item = work.item
         self.lines.append(
             receipts.intent(
                 purchase, item=item.id, digest=item.digest, attempt=number, model=item.model, price=item.estimated,
-                reserved=item.estimated, account=account, tables=tables, at=at,
+                reserved=expected, account=account, tables=tables, at=at,
             )
         )  # fmt: skip
         return Attempt(
-            key, work, State.SUBMITTING, number, work.item.estimated, None, None, account, None, None, 0, purchase
-        )
+            key, work, State.SUBMITTING, number, estimated, expected, None, None, account, None, None, 0, purchase,
+            price_key,
+        )  # fmt: skip
 
     def release(self, attempt: Attempt) -> None:
         """Certainly not charged, and worth another try: back to pending. The number stays used."""
@@ -66,14 +85,20 @@ class Steps:
         self.lines.append(receipts.void(attempt.purchase))
 
     def accept(self, attempt: Attempt, job: Job, raw: bytes, now: datetime) -> Attempt:
-        """The API accepted and charged it: id, cost and expiry, with the answer's bytes."""
-        charged = attempt.estimated if job.cost is None else job.cost
+        """The API accepted and charged it: id, cost and expiry, with the answer's bytes.
+
+        Where the answer names no price, the charge is the expected one until a poll names it.
+        """
+        told = job.told(None)
+        charged = attempt.reserved if told is None else told
         self._step(
             attempt,
             (State.SUBMITTING, State.IN_DOUBT),
             State.PROCESSING,
             job_id=job.id,
             charged=receipts.plain(charged),
+            told=None if told is None else receipts.plain(told),
+            confirmed=told is not None,
             accepted_at=milliseconds(now),
             expires_at=milliseconds(job.expires_at) if job.expires_at else None,
             error_type=None,
@@ -81,9 +106,9 @@ class Steps:
             **({"answer": raw[:LARGEST_ANSWER]} if raw else {}),
         )
         self.lines.append(receipt_of(attempt, job, now))
-        return Attempt(
-            attempt.key, attempt.work, State.PROCESSING, attempt.number, attempt.estimated, charged, job.id,
-            attempt.account, now, job.expires_at, 0, attempt.purchase,
+        return replace(
+            attempt, state=State.PROCESSING, charged=charged, told=told, job_id=job.id, accepted_at=now,
+            expires_at=job.expires_at, polls=0,
         )  # fmt: skip
 
     def take_up(self, attempt: Attempt, job: Job, raw: bytes, now: datetime) -> Attempt | str:
@@ -108,6 +133,20 @@ class Steps:
             return f"{named}, which is {holder[0]}'s"
         why = foreign(attempt.work.item.body, job.model, job.input)
         return None if why is None else f"{named}, which was not ordered here: {why}"
+
+    def confirm_price(self, attempt: Attempt, told: Decimal | None) -> Attempt:
+        """A poll has said what a job costs, or (None) has named no price and no other one than was expected."""
+        charge = attempt.charge if told is None else attempt.charge.corrected(told, first=attempt.told is None)
+        self._step(
+            attempt,
+            (State.PROCESSING,),
+            State.PROCESSING,
+            charged=receipts.plain(charge.charged),
+            surplus=receipts.plain(charge.surplus),
+            told=None if told is None else receipts.plain(told),
+            confirmed=True,
+        )
+        return replace(attempt, charged=charge.charged, surplus=charge.surplus, told=told)
 
     def reject(self, attempt: Attempt, error_type: str, message: str, now: datetime) -> None:
         """Refused for good, not charged."""
@@ -138,17 +177,17 @@ class Steps:
         self.lines.append(receipts.settled(attempt.purchase, "not_charged", milliseconds(now)))
 
     def write_off(self, attempt: Attempt, now: datetime) -> None:
-        """Somebody looked it up: an attempt in doubt was charged, and its job cannot be found."""
+        """Somebody looked it up: an attempt in doubt was charged what was reserved, and its job cannot be found."""
         self._step(
             attempt,
             (State.IN_DOUBT,),
             State.LOST,
-            charged=receipts.plain(attempt.estimated),
+            charged=receipts.plain(attempt.reserved),
             completed_at=milliseconds(now),
             error_type="lost",
             error_message="charged without a known job id, as settled by hand",
         )
-        self.lines.append(receipts.settled(attempt.purchase, "charged", milliseconds(now), charged=attempt.estimated))
+        self.lines.append(receipts.settled(attempt.purchase, "charged", milliseconds(now), charged=attempt.reserved))
 
     def doubt_interrupted(self) -> int:
         """After a crash: every intent without an answer may have been charged. Return how many there are."""
@@ -169,14 +208,17 @@ class Steps:
         self._tell_end(attempt, State.READY, now, outputs=len(job.outputs))
 
     def fail(self, attempt: Attempt, job: Job, polls: int, took_ms: int, now: datetime) -> None:
-        """Failed at the provider, which refunds what it charged (API reference, section 4)."""
-        charged = attempt.charged if attempt.charged is not None else Decimal(0)
+        """Failed at the provider, which refunds what it charged (API reference, section 4).
+
+        The refund is the charge as it was told last before: what the failed job calls its cost may be what is left.
+        """
+        refunded = attempt.charge.charged
         self._step(
-            attempt, (State.PROCESSING,), State.FAILED, polls=polls, refunded=receipts.plain(charged),
+            attempt, (State.PROCESSING,), State.FAILED, polls=polls, refunded=receipts.plain(refunded),
             refunded_at=milliseconds(now), error_type="generation_failed",
             error_message=job.error or "the provider gave no reason", **_ending(job, took_ms, now),
         )  # fmt: skip
-        self._tell_end(attempt, State.FAILED, now, refunded=charged)
+        self._tell_end(attempt, State.FAILED, now, refunded=refunded)
 
     def lose(self, attempt: Attempt, reason: str, now: datetime, *, polls: int | None = None) -> None:
         """Charged, and nothing to show for it."""
@@ -267,9 +309,10 @@ class Steps:
 
 def receipt_of(attempt: Attempt, job: Job, now: datetime) -> receipts.Line:
     """Return the line that says that an attempt was accepted as this job."""
+    told = job.told(None)
     return receipts.accepted(
         attempt.purchase, item=attempt.work.item.id, attempt=attempt.number, job=job.id,
-        charged=attempt.estimated if job.cost is None else job.cost,
+        charged=attempt.reserved if told is None else told,
         expires=milliseconds(job.expires_at) if job.expires_at else None, at=milliseconds(now),
     )  # fmt: skip
 

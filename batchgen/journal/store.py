@@ -317,6 +317,14 @@ class Journal(Steps):
                 found[model] = max(ratio, found.get(model, ratio))
         return found
 
+    def confirmed_prices(self) -> dict[str, Decimal]:
+        """Return, by price key, what the latest attempt counts with whose price an answer has confirmed, USD."""
+        rows = self.db.execute(
+            "SELECT price_key, charged, surplus FROM attempt WHERE key IN (SELECT MAX(key) FROM attempt"
+            " WHERE confirmed AND price_key <> '' GROUP BY price_key)"
+        )
+        return {key: Decimal(charged) + Decimal(surplus) for key, charged, surplus in rows}
+
     def durations(self, most: int = 500) -> dict[str, list[float]]:
         """Return the seconds that the latest jobs of each model took, at most `most` jobs in all, oldest first."""
         learned: dict[str, list[float]] = {}
@@ -360,4 +368,9 @@ def spend_of(db: sqlite3.Connection) -> Spend:
         rows = db.execute(f"SELECT {column}, COUNT(*) FROM attempt WHERE {column} IS NOT NULL AND {where} GROUP BY 1")
         return sum((Decimal(price) * count for price, count in rows), Decimal(0))
 
-    return Spend(total("charged"), total("refunded"), total("estimated", "state IN ('in_doubt', 'submitting')"))
+    return Spend(
+        total("charged"),
+        total("refunded"),
+        total("reserved", "state IN ('in_doubt', 'submitting')"),
+        total("surplus", "refunded IS NULL"),
+    )

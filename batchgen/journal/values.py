@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from batchgen.budget import Charge
 from batchgen.journal.schema import moment
 from batchgen.records import Input, Item, State
 
@@ -29,6 +30,9 @@ class Attempt:
     state: State
     number: int
     estimated: Decimal
+    """USD, from the parameter tables."""
+    reserved: Decimal
+    """USD that it was expected to cost when it was sent; counts until it is known whether it was charged."""
     charged: Decimal | None
     job_id: str | None
     account: str
@@ -37,6 +41,17 @@ class Attempt:
     polls: int
     purchase: str = ""
     """Under this name the receipts know it."""
+    price_key: str = ""
+    """What its price hangs on (`batchgen.budget.Prices`); empty in what an older version bought."""
+    told: Decimal | None = None
+    """The price that the API named last, USD."""
+    surplus: Decimal = Decimal(0)
+    """By how much it named more earlier."""
+
+    @property
+    def charge(self) -> Charge:
+        """What an accepted attempt cost."""
+        return Charge(self.charged or Decimal(0), self.surplus)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +82,17 @@ class Spend:
     charged: Decimal = Decimal(0)
     refunded: Decimal = Decimal(0)
     in_doubt: Decimal = Decimal(0)
+    """What these requests were expected to cost."""
+    surplus: Decimal = Decimal(0)
+    """What counts beyond the charges: by how much the API named more for jobs before it named what stands."""
 
 
 WORK_COLUMNS = (
     "i.key, i.id, i.model, i.body, i.digest, i.tags, i.path, i.source, i.estimated, i.inputs, i.attempts, i.listed"
 )
 ATTEMPT_COLUMNS = (
-    "a.key, a.state, a.number, a.estimated, a.charged, a.job_id, a.account, a.accepted_at, a.expires_at, a.polls, "
-    "a.purchase, " + WORK_COLUMNS
+    "a.key, a.state, a.number, a.estimated, a.reserved, a.charged, a.job_id, a.account, a.accepted_at, a.expires_at,"
+    " a.polls, a.purchase, a.price_key, a.told, a.surplus, " + WORK_COLUMNS
 )
 
 
@@ -91,13 +109,15 @@ def read_work(row: Sequence[object]) -> Work:
 
 def read_attempt(row: Sequence[object]) -> Attempt:
     """Return the attempt in a row of `ATTEMPT_COLUMNS`."""
-    key, state, number, estimated, charged, job_id, account, accepted_at, expires_at, polls, purchase = row[:11]
+    key, state, number, estimated, reserved, charged, job_id, account, accepted_at, expires_at = row[:10]
+    polls, purchase, price_key, told, surplus = row[10:15]
 
     def at(value: object) -> datetime | None:
         return moment(int(str(value))) if value is not None else None
 
     return Attempt(
-        int(str(key)), read_work(row[11:]), State(str(state)), int(str(number)), Decimal(str(estimated)),
-        Decimal(str(charged)) if charged is not None else None, None if job_id is None else str(job_id),
-        str(account), at(accepted_at), at(expires_at), int(str(polls)), str(purchase),
+        int(str(key)), read_work(row[15:]), State(str(state)), int(str(number)), Decimal(str(estimated)),
+        Decimal(str(reserved)), Decimal(str(charged)) if charged is not None else None,
+        None if job_id is None else str(job_id), str(account), at(accepted_at), at(expires_at), int(str(polls)),
+        str(purchase), str(price_key), Decimal(str(told)) if told is not None else None, Decimal(str(surplus)),
     )  # fmt: skip

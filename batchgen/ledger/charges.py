@@ -52,7 +52,7 @@ def run_charges(folder: Path) -> Iterator[Charge]:
         facts = facts_of(db)
         run, simulated = facts.get("run", folder.name), is_simulated(facts)
         for row in charge_rows(db):
-            amounts = amounts_of(row.state, row.estimated, row.charged, row.refunded)
+            amounts = amounts_of(row.state, row.estimated, row.reserved, row.charged, row.refunded)
             yield Charge(
                 run=run,
                 item_id=row.item_id,

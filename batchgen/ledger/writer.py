@@ -36,7 +36,7 @@ class LedgerTotals:
     """Negative or 0, as in the file."""
     in_doubt: Decimal = _ZERO
     drifted: int = 0
-    """Rows whose charge is not the price of the parameter tables."""
+    """Rows whose charge is not, or was not at every time, the price of the parameter tables."""
     drift: Decimal = _ZERO
     """By how much in sum: charged less estimated, over these rows."""
 
@@ -50,8 +50,8 @@ def write_ledger(run: str, folder: Path) -> LedgerTotals:
     """Replace the ledger in the run folder `folder` by one made from its journal, and return its sums.
 
     Reads one snapshot, so it may be called while a run writes the journal, from any thread. An intent whose answer
-    is awaited stands as `submitting`, with its estimate in doubt: that money may have gone. RFC 4180, UTF-8 without a
-    byte order mark. Raises RunFolderError, DiskError.
+    is awaited stands as `submitting`, with its expected price in doubt: that money may have gone. RFC 4180, UTF-8
+    without a byte order mark. Raises RunFolderError, DiskError.
     """
     path = folder / FILE_NAME
     with closing(open_for_reading(path)) as db, sqlite_errors(path), staged_text(folder / LEDGER_NAME) as out:
@@ -62,13 +62,13 @@ def write_ledger(run: str, folder: Path) -> LedgerTotals:
         rows = drifted = 0
         charged = refunded = in_doubt = drift = _ZERO
         for row in ledger_rows(db):
-            amounts = amounts_of(row.state, row.estimated, row.charged, row.refunded)
+            amounts = amounts_of(row.state, row.estimated, row.reserved, row.charged, row.refunded)
             writer.writerow(cells(row, amounts))
             rows += 1
             charged += amounts.charged
             refunded += amounts.refunded
             in_doubt += amounts.in_doubt
-            if row.charged is not None and amounts.charged != amounts.estimated:
+            if row.charged is not None and (amounts.charged != amounts.estimated or Decimal(row.surplus)):
                 drifted += 1
                 drift += amounts.charged - amounts.estimated
     return LedgerTotals(rows, charged, refunded, in_doubt, drifted, drift)
@@ -93,14 +93,13 @@ class Amounts:
 
 
 @lru_cache(maxsize=4096)  # prices are few
-def amounts_of(state: str, estimated: str, charged: str | None, refunded: str | None) -> Amounts:
+def amounts_of(state: str, estimated: str, reserved: str, charged: str | None, refunded: str | None) -> Amounts:
     """Return the money of one row of the journal; nothing known counts as 0, so that columns can be summed."""
-    price = Decimal(estimated)
     return Amounts(
-        estimated=price,
+        estimated=Decimal(estimated),
         charged=Decimal(charged) if charged is not None else _ZERO,
         refunded=-Decimal(refunded) if refunded is not None else _ZERO,
-        in_doubt=price if state in _IN_DOUBT else _ZERO,
+        in_doubt=Decimal(reserved) if state in _IN_DOUBT else _ZERO,
     )
 
 

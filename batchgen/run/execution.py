@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import json
 import logging
 import os
 import random
@@ -13,8 +14,8 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-from batchgen.budget import Money, Purse
-from batchgen.catalog import load_catalog
+from batchgen.budget import Money, Prices, Purse
+from batchgen.catalog import load_catalog, price_key
 from batchgen.client import DIRECT, HttpApi, Route
 from batchgen.clock import utc_now
 from batchgen.credentials import ApiKey
@@ -118,10 +119,10 @@ async def _run(invocation: Invocation, descriptors: int) -> Ending:
         log.warning("%d submissions of an earlier invocation had no recorded answer: in doubt", interrupted)
     spend = journal.spend()
     purse = Purse(
-        life=Money(spend.charged, spend.refunded, in_doubt=spend.in_doubt),
+        life=Money(spend.charged, spend.refunded, in_doubt=spend.in_doubt, surplus=spend.surplus),
         max_cost=settings.max_cost,
         budget=settings.budget,
-        surcharges=journal.surcharges(),
+        prices=Prices(journal.confirmed_prices(), journal.surcharges()),
     )
     api = HttpApi(invocation.base_url, invocation.key.reveal(), route=invocation.route)
     try:
@@ -163,6 +164,7 @@ def terms_of(invocation: Invocation, bounds: Shares) -> Terms:
         tables=catalog.version,
         endpoints={model.id: model.endpoint for model in catalog.models.values()},
         kinds={model.id: model.output for model in catalog.models.values()},
+        price_key=lambda item: price_key(catalog.models[item.model], json.loads(item.body)),
         buying=invocation.buying,
         wait_for_balance=invocation.wait_for_balance,
         shares=bounds,

@@ -46,7 +46,7 @@ class Settlement:
     """`FILE:LINE: ` of an import, for messages."""
 
 
-COLUMNS = ("item_id", "attempt", "request_digest", "model", "submitted_at", "estimated_usd", "reason", "how", "job_id")
+COLUMNS = ("item_id", "attempt", "request_digest", "model", "submitted_at", "in_doubt_usd", "reason", "how", "job_id")
 
 
 def export_doubts(journal: Journal, path: Path) -> int:
@@ -62,7 +62,7 @@ def export_doubts(journal: Journal, path: Path) -> int:
         writer.writerow(COLUMNS)
         for doubt in doubts(journal.db):
             rows += 1
-            when, price = stamp(doubt.submitted_at), usd(doubt.estimated)
+            when, price = stamp(doubt.submitted_at), usd(doubt.reserved)
             cells = (doubt.item_id, doubt.number, doubt.digest, doubt.model, when, price, text_cell(doubt.reason))
             writer.writerow((*cells, "", ""))
     return rows

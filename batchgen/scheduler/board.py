@@ -20,7 +20,7 @@ from batchgen.journal import Attempt, Journal, JournalLockedError, Recorder, Wor
 from batchgen.polling import Durations
 from batchgen.queueing import Queueing
 from batchgen.receipts import Line
-from batchgen.records import LIVE, State
+from batchgen.records import LIVE, Item, State
 from batchgen.scheduler.hold import Hold
 from batchgen.settings import Settings
 from batchgen.text import plural
@@ -64,6 +64,8 @@ class Terms:
     """Path of the create endpoint by model."""
     kinds: Mapping[str, str]
     """`image` or `video` by model."""
+    price_key: Callable[[Item], str]
+    """What the price of an item hangs on (`batchgen.catalog.price_key`)."""
     buying: bool = True
     wait_for_balance: bool = False
     """Whether an empty balance is waited for, instead of ending submissions."""

@@ -8,6 +8,7 @@ from batchgen.records import State
 from batchgen.retry import retry_delay
 from batchgen.scheduler.board import Board, Flight, log
 from batchgen.scheduler.fetcher import Fetcher
+from batchgen.scheduler.pricing import hear_price
 from batchgen.scheduler.ticks import Ticks
 from batchgen.text import printable
 
@@ -45,9 +46,15 @@ class Poller:
         durations = self._board.durations_of(flight.attempt.work.item.model)
         self._ask_at(flight, flight.accepted + first_poll(durations, self._board.terms.settings.poll_min))
 
+    def ask_now(self, flight: Flight) -> None:
+        """A job was accepted just now, and something is to be learned from it at once."""
+        self._ask_at(flight, self._board.now)
+
     def resume(self, flight: Flight) -> None:
         """A job of an earlier invocation: ask soon, but not all of them in the same instant."""
         self._board.in_flight += 1
+        if flight.attempt.price_key:
+            self._board.purse = self._board.purse.watch(flight.attempt.work.key, flight.attempt.price_key)
         spread = self._board.terms.settings.poll_min * self._board.seams.random.random()
         self._ask_at(flight, self._board.now + spread)
 
@@ -78,6 +85,7 @@ class Poller:
             flight.failures = 0
             board.weather = board.weather.reached()
             self._learn_age(flight, answer.job)
+            await hear_price(board, flight, answer.job)
             if answer.job.status is not JobStatus.PROCESSING:
                 await self.settle(flight, answer.job)
             else:
@@ -158,6 +166,7 @@ class Poller:
         flight.parked = True
         self._parked += 1
         self._board.in_flight -= 1
+        self._board.purse = self._board.purse.free(flight.attempt.work.key)
         item = flight.attempt.work.item
         log.warning("%s %s (job %s): parked, and polled rarely", item.id, why, flight.attempt.job_id)
 
@@ -177,8 +186,7 @@ class Poller:
         if job.status is JobStatus.FAILED:
             log.warning("%s failed: %s", item.id, printable(job.error or "no reason given"))
             await board.record(journal.fail, flight.attempt, job, flight.polls, took_ms, board.seams.utc_now())
-            if flight.attempt.charged is not None:
-                board.purse = board.purse.refund(flight.attempt.charged, bought_now=flight.bought_now)
+            board.purse = board.purse.refund(flight.attempt.charge, bought_now=flight.bought_now)
             self._ended(flight, State.FAILED)
             board.check_failures()
             return
@@ -216,6 +224,7 @@ class Poller:
 
     def _ended(self, flight: Flight, state: State) -> None:
         self._board.moved(flight.attempt.work, State.PROCESSING, state)
+        self._board.purse = self._board.purse.free(flight.attempt.work.key)
         if flight.parked:
             self._parked -= 1
         else:

@@ -1,10 +1,7 @@
 """Submission: the intent first, then the POST, then the answer on disk before anything else happens."""
 
 import asyncio
-import heapq
-from collections import deque
 from decimal import Decimal
-from itertools import count
 
 from batchgen.api import (
     Accepted,
@@ -21,11 +18,13 @@ from batchgen.api import (
 from batchgen.echo import differences
 from batchgen.errors import BatchgenError, DiskError
 from batchgen.halting import Stop
-from batchgen.journal import Attempt, Work, receipt_of
+from batchgen.journal import Attempt, receipt_of
 from batchgen.records import Item, State
 from batchgen.retry import Pace, retry_delay
 from batchgen.scheduler.board import Board, Flight, log
 from batchgen.scheduler.poller import Poller
+from batchgen.scheduler.pricing import learn_price
+from batchgen.scheduler.queue import Order, Queue
 from batchgen.text import plural, printable, usd
 
 _PAGE = 256
@@ -44,13 +43,11 @@ class Submitter:
         self._board = board
         self._poller = poller
         self._pace = Pace.full(board.terms.settings.concurrency)
-        self._page: deque[Work] = deque()
+        self._queue = Queue()
         self._behind = -1
         """Position in the manifest up to which pending items were read."""
         self._exhausted = not board.terms.buying
         self._reading = False
-        self._retries: list[tuple[float, int, Work]] = []
-        self._order = count()
         self._tries: dict[int, int] = {}
         """Busy answers in this invocation, by item; an entry goes with the item's first other answer."""
         self.posts: set[asyncio.Task[None]] = set()
@@ -66,7 +63,7 @@ class Submitter:
     @property
     def idle(self) -> bool:
         """Whether nothing is left to submit, now or later."""
-        return self._exhausted and not self._page and not self._retries
+        return self._exhausted and self._queue.empty
 
     def abandon(self) -> None:
         """Wait no longer for the answers under way: what may have been accepted is in doubt."""
@@ -77,20 +74,21 @@ class Submitter:
         """Start what may start now; return the loop time at which more may, or None when only an answer can tell."""
         board = self._board
         while board.stop is None:
-            if not self._page and not self._exhausted and not self._reading:
+            if self._queue.wants_page and not self._exhausted and not self._reading:
                 self._reading = True
                 board.spawn(self._read())
             if (wait := self._gate()) is not None:
                 return wait or None
-            work = self._next()
-            if work is None:
-                return self._retries[0][0] if self._retries else None
-            price = board.purse.expected(work.item.model, work.item.estimated)
+            order = self._queue.take(board.now, board.purse.may_leave)
+            if order is None:
+                return self._queue.next_due(board.now)
+            item = order.work.item
+            price = board.purse.expected(order.price_key, item.model, item.estimated)
             if (cap := board.purse.exceeded(price)) is not None:
-                self._page.appendleft(work)
-                self._at_cap(cap, work)
+                self._queue.put_back(order)
+                self._at_cap(cap, order, price)
                 return None
-            self._submit(work, price)
+            self._submit(order, price)
         return None
 
     def _gate(self) -> float | None:
@@ -111,12 +109,7 @@ class Submitter:
             return 0.0 if self.posts else probe_at
         return None
 
-    def _next(self) -> Work | None:
-        if self._retries and self._retries[0][0] <= self._board.now:
-            return heapq.heappop(self._retries)[2]
-        return self._page.popleft() if self._page else None
-
-    def _at_cap(self, cap: str, work: Work) -> None:
+    def _at_cap(self, cap: str, order: Order, price: Decimal) -> None:
         """The next item does not fit: wait while something under way may still give money back, then stop."""
         board, settings = self._board, self._board.terms.settings
         if board.in_flight:
@@ -127,7 +120,7 @@ class Submitter:
         board.halt(
             Stop.MAX_COST if life else Stop.BUDGET,
             f"{cap} is ${usd(limit or spent)}; ${usd(spent)} of it are spent or in doubt, and the next item,"
-            f" {work.item.id}, would cost ${usd(work.item.estimated)}",
+            f" {order.work.item.id}, would cost ${usd(price)}",
         )
 
     async def _read(self) -> None:
@@ -138,28 +131,39 @@ class Submitter:
         self._exhausted = len(rows) < _PAGE
         if rows:
             self._behind = rows[-1][0]
-            self._page.extend(work for _, work in rows)
+            key_of = self._board.terms.price_key
+            self._queue.extend(Order(position, work, key_of(work.item)) for position, work in rows)
 
-    def _submit(self, work: Work, price: Decimal) -> None:
+    def _submit(self, order: Order, price: Decimal) -> None:
         board = self._board
-        board.purse = board.purse.reserve(price)
-        board.weather = board.weather.sent(work.item.estimated)
+        # Held open for a whole generation, a request would keep all others waiting whose price is not confirmed.
+        wait = board.terms.settings.submit == "wait" and not board.purse.unproven(order.price_key)
+        board.purse = board.purse.reserve(order.work.key, order.price_key, price)
+        board.weather = board.weather.sent(price)
         board.in_flight += 1
-        task = board.spawn(self._post(work, price))
+        task = board.spawn(self._post(order, price, wait=wait))
         self.posts.add(task)
         task.add_done_callback(self.posts.discard)
 
-    async def _post(self, work: Work, price: Decimal) -> None:
-        board, terms, journal = self._board, self._board.terms, self._board.seams.journal
-        attempt = await board.record(journal.begin, work, terms.account, terms.tables, board.seams.utc_now())
+    async def _post(self, order: Order, price: Decimal, *, wait: bool) -> None:
+        board, terms, journal, work = self._board, self._board.terms, self._board.seams.journal, order.work
+        attempt = await board.record(
+            journal.begin,
+            work,
+            terms.account,
+            terms.tables,
+            board.seams.utc_now(),
+            reserved=price,
+            price_key=order.price_key,
+        )
         board.moved(work, State.PENDING, State.SUBMITTING)
         if board.stop is not None:
-            await self._release(attempt, price)
+            await self._release(attempt)
             return
         sent = board.now
-        answer = await self._answer(work)
+        answer = await self._answer(work.item, wait=wait)
         try:
-            await self._obey(attempt, answer, price, sent)
+            await self._obey(attempt, order, answer, sent)
         except BatchgenError:
             if isinstance(answer, Accepted):
                 self._keep_id(attempt, answer)
@@ -175,12 +179,11 @@ class Submitter:
         except DiskError as error:
             log.error("its receipt could not be written either: %s", error)
 
-    async def _answer(self, work: Work) -> SubmitAnswer:
+    async def _answer(self, item: Item, *, wait: bool) -> SubmitAnswer:
         """Send the request and return its answer; only `abandon` can cut it off."""
         terms = self._board.terms
-        endpoint = terms.endpoints[work.item.model] if terms.settings.endpoint == "model" else "/v1/generate"
-        wait = terms.settings.submit == "wait"
-        request = asyncio.create_task(self._board.seams.api.submit(work.item.body, endpoint, wait=wait))
+        endpoint = terms.endpoints[item.model] if terms.settings.endpoint == "model" else "/v1/generate"
+        request = asyncio.create_task(self._board.seams.api.submit(item.body, endpoint, wait=wait))
         self._requests[request] = None
         try:
             await asyncio.wait([request])
@@ -188,46 +191,46 @@ class Submitter:
             del self._requests[request]
         return Unclear("the program ended before the answer came") if request.cancelled() else request.result()
 
-    async def _obey(self, attempt: Attempt, answer: SubmitAnswer, price: Decimal, sent: float) -> None:
+    async def _obey(self, attempt: Attempt, order: Order, answer: SubmitAnswer, sent: float) -> None:
         """Do with an attempt what its answer says (DESIGN, section 5)."""
-        board, journal, item = self._board, self._board.seams.journal, attempt.work.item
+        board, journal, item = self._board, self._board.seams.journal, order.work.item
         if isinstance(answer, Accepted):
-            await self._accepted(attempt, answer, price, sent)
+            await self._accepted(attempt, answer, sent)
         elif isinstance(answer, Unclear):
             reason = printable(answer.reason)
             await board.record(journal.doubt, attempt, reason, answer.raw)
-            self._doubted(attempt, reason, price)
+            self._doubted(attempt, reason)
         elif isinstance(answer, Rejected):
             message = printable(answer.message, 2000)
             log.warning("%s was rejected: %s: %s", item.id, printable(answer.error_type), message)
             await board.record(journal.reject, attempt, answer.error_type, message, board.seams.utc_now())
-            board.purse = board.purse.release(price)
+            board.purse = board.purse.release(order.work.key, attempt.reserved)
             board.weather = board.weather.definite()
             board.hold = board.hold.answered()
             self._settled(attempt, State.REJECTED)
             board.check_failures()
         else:
-            await self._release(attempt, price)
-            self._put_back(attempt.work, answer)
+            await self._release(attempt)
+            self._put_back(order, answer)
 
-    def _doubted(self, attempt: Attempt, reason: str, price: Decimal) -> None:
-        """An attempt is recorded as in doubt."""
-        board, item = self._board, attempt.work.item
-        log.warning("%s is in doubt: %s", item.id, reason)
-        board.purse = board.purse.doubt(price, item.estimated)
-        board.weather = board.weather.unclear(board.now, item.estimated)
+    def _doubted(self, attempt: Attempt, reason: str) -> None:
+        """An attempt is recorded as in doubt: it counts with what was reserved, and confirms no price."""
+        board, work = self._board, attempt.work
+        log.warning("%s is in doubt: %s", work.item.id, reason)
+        board.purse = board.purse.doubt(work.key, attempt.reserved)
+        board.weather = board.weather.unclear(board.now, attempt.reserved)
         self._settled(attempt, State.IN_DOUBT)
         self._bought += 1
         self._check_doubts()
 
-    async def _release(self, attempt: Attempt, price: Decimal) -> None:
+    async def _release(self, attempt: Attempt) -> None:
         """Certainly not charged: as if it had never been tried."""
         board = self._board
         await board.record(board.seams.journal.release, attempt)
-        board.purse = board.purse.release(price)
+        board.purse = board.purse.release(attempt.work.key, attempt.reserved)
         self._settled(attempt, State.PENDING)
 
-    async def _accepted(self, attempt: Attempt, answer: Accepted, price: Decimal, sent: float) -> None:
+    async def _accepted(self, attempt: Attempt, answer: Accepted, sent: float) -> None:
         board, item = self._board, attempt.work.item
         now = board.seams.utc_now()
         accepted = await board.record_paid(
@@ -235,20 +238,23 @@ class Submitter:
             board.seams.journal.take_up, attempt, answer.job, answer.raw, now,
         )  # fmt: skip
         if isinstance(accepted, str):
-            self._doubted(attempt, accepted, price)
+            self._doubted(attempt, accepted)
             return
         self._tell_differences(item, answer.job)
-        charged = accepted.charged if accepted.charged is not None else item.estimated
-        board.purse = board.purse.charge(item.model, price, item.estimated, charged)
+        board.purse = board.purse.charge(attempt.reserved, accepted.charge.charged)
+        if accepted.told is not None:
+            learn_price(board, accepted)
         board.weather = board.weather.definite()
         board.hold = board.hold.answered()
         self._pace = self._pace.accepted()
         self._tries.pop(attempt.work.key, None)
         self._bought += 1
         board.moved(attempt.work, State.SUBMITTING, State.PROCESSING)
-        log.info("%s was accepted as job %s for $%s", item.id, answer.job.id, usd(charged))
+        log.info("%s was accepted as job %s for $%s", item.id, answer.job.id, usd(accepted.charge.charged))
         flight = Flight(accepted, sent)
-        if answer.job.status is JobStatus.PROCESSING:
+        if attempt.work.key in board.purse.unconfirmed:
+            self._poller.ask_now(flight)  # for its price, which the answer did not name
+        elif answer.job.status is JobStatus.PROCESSING:
             self._poller.add(flight)
         else:
             await self._poller.settle(flight, answer.job)
@@ -265,22 +271,22 @@ class Submitter:
         if state is not State.PENDING:
             self._tries.pop(attempt.work.key, None)
 
-    def _put_back(self, work: Work, answer: NotSent | Busy | Unauthorized | NoBalance) -> None:
+    def _put_back(self, order: Order, answer: NotSent | Busy | Unauthorized | NoBalance) -> None:
         """An item that was certainly not charged is pending again."""
-        board = self._board
+        board, work = self._board, order.work
         if isinstance(answer, Unauthorized):
             board.halt(Stop.KEY, f"the API refuses the key ({printable(answer.error_type)}): check API18_KEY")
         elif isinstance(answer, NoBalance) and board.terms.wait_for_balance:
             log.warning("the balance is used up; asking again in %.0f s", _BALANCE_INTERVAL)
             board.weather = board.weather.definite()
             board.hold = board.hold.answered().wait(board.now, _BALANCE_INTERVAL)
-            self._retry(work, board.hold.until)
+            self._queue.retry(order, board.hold.until)
         elif isinstance(answer, NoBalance):
             board.halt(Stop.BALANCE, _BALANCE.get(answer.error_type, printable(answer.message)))
         elif isinstance(answer, NotSent):
             board.weather = board.weather.not_sent(board.now)
             board.trouble = printable(answer.reason)
-            self._retry(work, board.now)
+            self._queue.retry(order, board.now)
         else:
             board.weather = board.weather.definite()
             self._pace = self._pace.busy(board.now)
@@ -293,10 +299,7 @@ class Submitter:
                 self.left_pending += 1
             else:
                 draw = board.seams.random.random()
-                self._retry(work, board.now + retry_delay(tries, draw, answer.retry_after))
-
-    def _retry(self, work: Work, due: float) -> None:
-        heapq.heappush(self._retries, (due, next(self._order), work))
+                self._queue.retry(order, board.now + retry_delay(tries, draw, answer.retry_after))
 
     def _check_doubts(self) -> None:
         board, settings = self._board, self._board.terms.settings

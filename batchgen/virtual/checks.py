@@ -11,11 +11,12 @@ from batchgen.journal import Journal
 from batchgen.journal.rows import file_rows
 from batchgen.records import LIVE, Item, State
 from batchgen.scheduler import Board, Ending
-from batchgen.virtual.books import Books
+from batchgen.virtual.books import BookedJob, Books
 from batchgen.virtual.pictures import picture
 
 ENDED = frozenset({State.DONE, State.FAILED, State.REJECTED, State.LOST, State.IN_DOUBT})
 """States from which an item moves only when its user says so."""
+_ZERO = Decimal(0)
 
 
 def check_books(journal: Journal, books: Books, consented: Mapping[str, int], now: float) -> Iterator[str]:
@@ -55,12 +56,21 @@ def _charges(db: sqlite3.Connection, books: Books, now: float) -> Iterator[str]:
             continue
         if job.account != account:
             yield f"{job_id} is booked under {account}, and {job.account} bought it"
-        if charged is None or Decimal(charged) != job.price:
-            yield f"{job_id} cost {job.price}, and the journal says {charged}"
+        if charged is None or not _right(state, Decimal(charged), job):
+            yield f"{job_id} cost {job.price}, and the journal says {charged}, {state}"
         if (state == State.FAILED) != (refunded is not None):
             yield f"{job_id} is {state}, with the refund {refunded}"
-        if refunded is not None and (not job.refunded(now) or Decimal(refunded) != job.price):
+        if refunded is not None and (not job.refunded(now) or refunded != charged):
             yield f"{job_id} was never refunded {refunded}"
+
+
+def _right(state: str, charged: Decimal, job: BookedJob) -> bool:
+    """Whether a charge is what the API said of a job last; before the end, the answer may have come to a dead run."""
+    if job.named is None:
+        return True  # it never arrived what it cost: the expected price stands
+    if state in (State.READY, State.DONE):
+        return charged == job.named
+    return charged in (job.price, job.posted, job.named) or job.posted is None
 
 
 def check_files(journal: Journal, folder: Path) -> Iterator[str]:
@@ -81,11 +91,14 @@ def check_end(board: Board, journal: Journal, ending: Ending) -> Iterator[str]:
     if counts != journal.counts():
         yield f"the run counts {_words(counts)}, the journal {_words(journal.counts())}"
     life, spend = board.purse.life, journal.spend()
-    if (life.charged, life.refunded, life.in_doubt) != (spend.charged, spend.refunded, spend.in_doubt):
+    believed = life.charged, life.refunded, life.in_doubt, life.surplus
+    if believed != (spend.charged, spend.refunded, spend.in_doubt, spend.surplus):
         yield f"the run believes in {life}, the journal in {spend}"
     for money in (life, board.purse.invocation):
         if money.reserved:
             yield f"${money.reserved} are still reserved"
+    if board.purse.unconfirmed and State.PROCESSING not in counts:
+        yield f"prices are still to be confirmed: {board.purse.unconfirmed}"
     if not 0 <= board.in_flight <= counts.get(State.PROCESSING, 0):
         yield f"{board.in_flight} in flight at the end, with {_words(counts)}"
     if State.SUBMITTING in counts:
@@ -97,20 +110,29 @@ def check_end(board: Board, journal: Journal, ending: Ending) -> Iterator[str]:
         yield f"paid work was left ({ending.stop.word}), with {_words(counts)}"
 
 
-def check_caps(board: Board, net: Decimal, *, exact: bool) -> Iterator[str]:
-    """The caps hold at this moment, by the run's own figures and by the books (`net`, USD).
+def surprise(board: Board, books: Books, estimates: Mapping[str, Decimal]) -> Decimal:
+    """Return by how much a cap may be passed (docs/reliability.md, "What a cap can be passed by"), USD.
 
-    `exact`: the provider charges what the tables say; else only reservations are looked at.
+    One open request, and each in doubt, may cost more than the tables say (`estimates`, by price key); and what is
+    open under a confirmed price more than that, where the provider changes it. 0 where all cost what the tables say.
     """
+    spread = {key: books.spread[key] for key in estimates if key in books.spread}
+    dearer = max((most - estimates[key] for key, (_, most) in spread.items()), default=_ZERO)
+    changed = max((most - least for least, most in spread.values()), default=_ZERO)
+    return max(_ZERO, dearer) * (1 + board.counts[State.IN_DOUBT]) + changed * board.terms.settings.concurrency
+
+
+def check_caps(board: Board, net: Decimal, surprise: Decimal) -> Iterator[str]:
+    """The caps hold at this moment, by the run's own figures and by the books (`net`, USD), but for the `surprise`."""
     purse, settings = board.purse, board.terms.settings
     for money, cap in ((purse.life, settings.max_cost), (purse.invocation, settings.budget)):
         if money.reserved < 0:
             yield f"${money.reserved} are reserved"
         # Added up here, and not taken from `Money.committed`, which is what is being checked.
-        committed = money.charged + money.reserved + money.in_doubt - money.refunded
-        if exact and cap is not None and committed > cap:
-            yield f"${committed} are committed, and the cap is {cap}"
-    if exact and settings.max_cost is not None and net > settings.max_cost:
+        committed = money.charged + money.surplus + money.reserved + money.in_doubt - money.refunded
+        if cap is not None and committed > cap + surprise:
+            yield f"${committed} are committed, and the cap is {cap}, with {surprise} of surprise"
+    if settings.max_cost is not None and net > settings.max_cost + surprise:
         yield f"${net} were paid, and the cap is {settings.max_cost}"
     if board.in_flight < 0:
         yield f"{board.in_flight} are in flight"

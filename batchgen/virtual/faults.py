@@ -34,6 +34,10 @@ class Fault(StrEnum):
     FOREIGN_ANSWER = "foreign answer"
     """Accepted, and the answer describes somebody else's job."""
 
+    COST_MISSING = "cost missing"
+    """The answer to a submission names no price; polls do."""
+    COST_LOW = "cost low"
+    """The answer to a submission names half of the price; polls name all of it."""
     DRIFT = "price drift"
     """The provider charges a tenth more than the tables say."""
     JOB_FAILS = "job fails"

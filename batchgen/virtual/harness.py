@@ -11,7 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from batchgen.budget import Money, Purse
+from batchgen.budget import Money, Prices, Purse
 from batchgen.digest import canonical_json, digest_of
 from batchgen.halting import exit_code
 from batchgen.journal import FILE_NAME, Journal
@@ -19,6 +19,7 @@ from batchgen.receipts import FILE_NAME as RECEIPTS
 from batchgen.records import Item, State
 from batchgen.scheduler import Board, Ending, Scheduler, Seams, Terms
 from batchgen.settings import Settings
+from batchgen.virtual.books import price_key_of
 from batchgen.virtual.checks import ENDED, check_books, check_end, check_files, consent_to, forgotten
 from batchgen.virtual.faults import Faults
 from batchgen.virtual.loop import VirtualClock, VirtualLoop
@@ -161,15 +162,22 @@ class World:
     def _terms(self, settings: Settings, account: str) -> Terms:
         models = {item.model for item in self.items}
         endpoints = dict.fromkeys(models, "/v1/images/generations")
-        return Terms(settings, account, "virtual", endpoints, dict.fromkeys(models, "image"))
+        return Terms(
+            settings,
+            account,
+            "virtual",
+            endpoints,
+            dict.fromkeys(models, "image"),
+            lambda item: price_key_of(item.body),
+        )
 
     def _board(self, journal: Journal, terms: Terms, fuse: Fuse, witness: Witness) -> Board:
         spend, settings = journal.spend(), terms.settings
         purse = Purse(
-            life=Money(spend.charged, spend.refunded, in_doubt=spend.in_doubt),
+            life=Money(spend.charged, spend.refunded, in_doubt=spend.in_doubt, surplus=spend.surplus),
             max_cost=settings.max_cost,
             budget=settings.budget,
-            surcharges=journal.surcharges(),
+            prices=Prices(journal.confirmed_prices(), journal.surcharges()),
         )
         record = WatchedRecorder(journal, fuse, witness, self.draws)
         api = WatchedApi(MemoryApi(self.provider, terms.account, self._utc_now), fuse, witness)

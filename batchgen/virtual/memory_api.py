@@ -37,7 +37,7 @@ from batchgen.api import (
 )
 from batchgen.clock import UtcNow
 from batchgen.digest import digest_of
-from batchgen.virtual.books import BookedJob, Books
+from batchgen.virtual.books import BookedJob, Books, price_key_of
 from batchgen.virtual.faults import AT_FILE, AT_FIRST_LOOK, AT_JOB, AT_POLL, AT_SUBMISSION, Fate, Fault, Faults
 from batchgen.virtual.loop import VirtualClock
 from batchgen.virtual.pictures import picture
@@ -65,6 +65,12 @@ class Offer:
 
     prices: Mapping[str, Decimal] = field(default_factory=dict)
     """USD by model; 0.05 for others."""
+    posted: Mapping[str, Decimal | None] = field(default_factory=dict)
+    """What the answers to POSTs name instead, by model; None: no price."""
+    polled: Mapping[str, Decimal | None] = field(default_factory=dict)
+    """What polls name instead."""
+    refunds_to_zero: bool = False
+    """Whether a failed job costs 0 once it is refunded, as polls tell it."""
     durations: Mapping[str, Duration] = field(default_factory=dict)
     """By model; the default of `Duration` for others."""
     latency: tuple[float, float] = (0.02, 0.2)
@@ -128,8 +134,14 @@ class Provider:
         if self.fate.strikes(Fault.DRIFT, now, body):
             price += price / 10
         shown = {Fault.NO_OUTPUTS: math.inf, Fault.OUTPUTS_LATE: ends + 6.0}.get(fault, ends) if fault else ends
+        posted = self.offer.posted.get(model, price)
+        if self.fate.strikes(Fault.COST_MISSING, now, body):
+            posted = None
+        elif self.fate.strikes(Fault.COST_LOW, now, body):
+            posted = price / 2
         job = BookedJob(
-            id=f"job{len(self.books.jobs) + 1}", account=account, digest=digest_of(body), model=model, price=price,
+            id=f"job{len(self.books.jobs) + 1}", account=account, digest=digest_of(body), model=model,
+            key=price_key_of(body), price=price, posted=posted,
             created=now, begins=begins, ends=ends, expires=now + self.offer.retention, fails=fault is Fault.JOB_FAILS,
             outputs=int(request.get("num_images", 1)), shown=shown,
             forgotten=now + took * self.draws.uniform(0.2, 1.1) if fault is Fault.JOB_FORGOTTEN else math.inf,
@@ -162,9 +174,12 @@ class Provider:
         now, at = self.clock.seconds, self.clock.at
         ended = now >= job.ends
         status = JobStatus.PROCESSING if not ended else JobStatus.FAILED if job.fails else JobStatus.COMPLETED
+        cost = self.offer.polled.get(job.model, job.price)
+        if status is JobStatus.FAILED and self.offer.refunds_to_zero:
+            cost = Decimal(0)
         listed = status is JobStatus.COMPLETED and now >= job.shown
         return Job(
-            id=job.id, status=status, model=job.model, cost=job.price, created_at=at(job.created),
+            id=job.id, status=status, model=job.model, cost=cost, created_at=at(job.created),
             started_at=at(job.begins) if now >= job.begins else None,
             completed_at=at(job.ends) if ended else None, expires_at=at(job.expires),
             error="the model gave up" if status is JobStatus.FAILED else None,
@@ -230,13 +245,15 @@ class MemoryApi(Api):
         if fault is Fault.UNREADABLE:
             return Unclear("a 202 without a usable id", b"<html>")
         shown = self._shown(job, json.loads(body), fault)
+        if shown.id == job.id:
+            provider.books.told(job.id, shown, polled=False)
         return Accepted(shown, json.dumps({"id": shown.id}).encode())
 
     def _shown(self, job: BookedJob, order: dict[str, Any], fault: Fault | None) -> Job:
         """Return what the answer to a submission says of the job that it made."""
         if fault is Fault.BARE_ANSWER:
             return Job(job.id, JobStatus.PROCESSING)
-        shown = replace(self._provider.describe(job), input=order)
+        shown = replace(self._provider.describe(job), cost=job.posted, input=order)
         if fault is Fault.FOREIGN_ANSWER:
             return replace(shown, id=f"somebody-{job.id}", input=order | {"prompt": "Somebody else's prompt"})
         if fault is Fault.SAME_ID:
@@ -275,8 +292,10 @@ class MemoryApi(Api):
         if job is not None:
             job.polls += 1
             job.first_asked = min(job.first_asked, now)
-            if isinstance(answer, Found) and answer.job.status is not JobStatus.PROCESSING:
-                job.end_seen = min(job.end_seen, now)
+            if isinstance(answer, Found):
+                provider.books.told(job_id, answer.job, polled=True)
+                if answer.job.status is not JobStatus.PROCESSING:
+                    job.end_seen = min(job.end_seen, now)
         return answer
 
     def _look(self, job: BookedJob | None, fault: Fault | None) -> PollAnswer:

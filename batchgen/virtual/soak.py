@@ -110,8 +110,9 @@ def _world(seed: int, items: int, folder: Path, draws: random.Random) -> World:
     rates |= {kind: 0.0005 for kind in (Fault.UNAUTHORIZED, Fault.NO_BALANCE) if kind in rates}
     if draws.random() < 0.2:
         rates[Fault.DRIFT] = 0.1
-        # The price of an answer without one is only known later, and the journal keeps the estimate.
-        rates.pop(Fault.BARE_ANSWER, None)
+    for kind in (Fault.COST_MISSING, Fault.COST_LOW):
+        if draws.random() < 0.15:
+            rates[kind] = draws.choice((0.1, 1.0))
     storms: list[Episode] = []
     for _ in range(draws.randint(0, 4)):
         start = draws.uniform(0, 4000)
@@ -131,5 +132,10 @@ def _world(seed: int, items: int, folder: Path, draws: random.Random) -> World:
     wanted = make_items(items - items // 4, outputs=draws.choice((1, 1, 3)))
     # The same body under several ids is as many purchases.
     wanted += [make_item(f"twin{n}", f"twin {n // 2}") for n in range(items // 4)]
-    offer = Offer(durations={item.model: Duration(draws.choice((5.0, 60.0, 300.0)), 0.5) for item in wanted[:1]})
+    model = wanted[0].model
+    offer = Offer(
+        durations={model: Duration(draws.choice((5.0, 60.0, 300.0)), 0.5)},
+        prices={model: Decimal(draws.choice(("0.05", "0.05", "0.05", "0.25")))},
+        refunds_to_zero=draws.random() < 0.5,
+    )
     return World(folder, wanted, seed=seed, settings=settings, faults=Faults(rates, tuple(storms)), offer=offer)

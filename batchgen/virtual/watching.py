@@ -1,18 +1,20 @@
 """What stands between the scheduler and its fakes: a fuse that kills it anywhere, and a witness to its promises."""
 
 import asyncio
+import math
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any, ParamSpec, TypeVar
 
 from batchgen.api import Api, Output, PollAnswer, SubmitAnswer
 from batchgen.digest import digest_of
 from batchgen.journal import InlineRecorder, Journal
 from batchgen.scheduler import Board
-from batchgen.virtual.checks import check_caps
-from batchgen.virtual.faults import Fault
+from batchgen.virtual.books import price_key_of
+from batchgen.virtual.checks import check_caps, surprise
 from batchgen.virtual.memory_api import MemoryApi, Provider
 
 _P = ParamSpec("_P")
@@ -45,6 +47,10 @@ class Witness:
         self._provider = provider
         self._intents: Counter[str] = Counter()
         self._recorded = {row[0] for row in journal.db.execute("SELECT job_id FROM attempt WHERE job_id IS NOT NULL")}
+        self._open: Counter[str] = Counter()
+        """The requests that have left and are not answered, by price key."""
+        rows = journal.db.execute("SELECT i.body, a.estimated FROM attempt a JOIN item i ON i.key = a.item")
+        self._estimates = {price_key_of(body): Decimal(estimated) for body, estimated in rows}
         self.board: Board | None = None
         self.found: list[str] = []
 
@@ -53,6 +59,7 @@ class Witness:
         name = getattr(operation, "__name__", "")
         if name == "begin":
             self._intents[args[0].item.digest] += 1
+            self._estimates[price_key_of(args[0].item.body)] = args[0].item.estimated
         elif name in ("accept", "take_up"):
             self._recorded.add(args[1].id)
         self.look()
@@ -67,6 +74,27 @@ class Witness:
         board = self.board
         if board is not None and board.in_flight > board.terms.settings.concurrency:
             self.found.append(f"{board.in_flight} in flight at a submission")
+        if board is not None and (board.terms.settings.max_cost, board.terms.settings.budget) != (None, None):
+            self._check_turn(price_key_of(body))
+        self._open[price_key_of(body)] += 1
+
+    def answered(self, body: str) -> None:
+        """A POST is over."""
+        self._open[price_key_of(body)] -= 1
+
+    def _check_turn(self, key: str) -> None:
+        """Under a cap, a request whose price no answer has confirmed leaves when no other such one is open."""
+        books, provider = self._provider.books, self._provider
+        if key in books.confirmed:
+            return
+        for other, count in (+self._open).items():
+            if other not in books.confirmed:
+                self.found.append(f"{key} leaves beside {count} requests of {other}, and neither price is confirmed")
+        for job_id in self._recorded:
+            job = books.jobs[job_id]
+            unseen = job.key not in books.confirmed and job.first_asked == math.inf
+            if unseen and provider.find(job_id, job.account) is not None:
+                self.found.append(f"{key} leaves beside {job_id}, which was not asked for its price")
 
     def polls(self, job_id: str) -> None:
         """A poll is about to leave."""
@@ -76,10 +104,9 @@ class Witness:
     def look(self) -> None:
         """Check what must hold at each moment."""
         if self.board is not None:
-            faults = self._provider.fate.faults
-            exact = not faults.rates.get(Fault.DRIFT) and all(e.fault is not Fault.DRIFT for e in faults.script)
-            net = self._provider.books.net(self._provider.clock.seconds)
-            self.found += check_caps(self.board, net, exact=exact)
+            books = self._provider.books
+            allowed = surprise(self.board, books, self._estimates)
+            self.found += check_caps(self.board, books.net(self._provider.clock.seconds), allowed)
 
 
 class WatchedRecorder:
@@ -116,6 +143,7 @@ class WatchedApi(Api):
         await self._fuse.step()
         self._witness.submits(body)
         answer = await self._api.submit(body, endpoint, wait=wait)
+        self._witness.answered(body)
         await self._fuse.step()
         return answer
 
