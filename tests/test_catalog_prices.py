@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from batchgen.catalog import load_catalog, outputs_of, price_of, reproducible
+from batchgen.catalog import load_catalog, outputs_of, price_key, price_of, reproducible
 
 MODELS = load_catalog().models
 
@@ -74,3 +74,22 @@ def test_outputs(model: str, body: dict[str, Any], outputs: int) -> None:
 )
 def test_reproducible(model: str, body: dict[str, Any], *, expected: bool) -> None:
     assert reproducible(MODELS[model], body) is expected
+
+
+@pytest.mark.parametrize(
+    ("model", "body", "key"),
+    [
+        ("hera-1.0-text-to-image", {}, "hera-1.0-text-to-image num_images=1"),
+        ("hera-1.0-text-to-image", {"num_images": 3, "resolution": "2k"}, "hera-1.0-text-to-image num_images=3"),
+        ("hera-1.0-image-edit", {"seed": 5}, "hera-1.0-image-edit"),
+        (
+            "centaurus-1.0-text-to-video",
+            {"resolution": "1080p"},
+            "centaurus-1.0-text-to-video resolution=1080p duration=5",
+        ),
+    ],
+)
+def test_a_price_key_names_what_prices_a_request_with_defaults_filled_in(
+    model: str, body: dict[str, Any], key: str
+) -> None:
+    assert price_key(MODELS[model], body) == key

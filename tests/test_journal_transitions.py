@@ -12,6 +12,7 @@ from bought import START, Buyer, item, list_items
 
 from batchgen.api import Job, JobStatus
 from batchgen.journal import Attempt, Journal, Spend, TransitionError
+from batchgen.journal.standing import doubts
 from batchgen.records import State, StoredFile
 
 S = State
@@ -34,6 +35,7 @@ STEPS: dict[str, tuple[Step, dict[State, State]]] = {
     "doubt": (lambda j, a: j.doubt(a, "reset"), {S.SUBMITTING: S.IN_DOUBT}),
     "withdraw": (lambda j, a: j.withdraw(a, START), {S.IN_DOUBT: S.PENDING}),
     "write_off": (lambda j, a: j.write_off(a, NOW), {S.IN_DOUBT: S.LOST}),
+    "confirm_price": (lambda j, a: j.confirm_price(a, Decimal("0.2")), {S.PROCESSING: S.PROCESSING}),
     "complete": (lambda j, a: j.complete(a, COMPLETED, 4, 2000, NOW), {S.PROCESSING: S.READY}),
     "fail": (lambda j, a: j.fail(a, FAILED, 3, 1000, NOW), {S.PROCESSING: S.FAILED}),
     "lose": (lambda j, a: j.lose(a, "404", NOW), {S.PROCESSING: S.LOST, S.READY: S.LOST}),
@@ -219,6 +221,79 @@ def test_without_a_cost_the_estimate_counts_as_charged(journal: Journal) -> None
         accepted = journal.accept(attempt, Job("j", JobStatus.PROCESSING), b"", NOW)
     assert accepted.charged == Decimal("0.056")
     assert journal.spend() == Spend(charged=Decimal("0.056"))
+
+
+def expecting(journal: Journal, price: str) -> Attempt:
+    """The mug is on its way, and expected to cost something else than the tables say."""
+    (_, work), *_ = journal.pending(0, 1)
+    with journal.transaction():
+        return journal.begin(work, "f00d", "1", NOW, reserved=Decimal(price), price_key="hera num_images=1")
+
+
+def test_what_is_on_its_way_or_in_doubt_counts_with_what_was_reserved(journal: Journal) -> None:
+    attempt = expecting(journal, "0.50")
+    assert (attempt.estimated, attempt.reserved) == (Decimal("0.056"), Decimal("0.50"))
+    assert journal.spend() == Spend(in_doubt=Decimal("0.50"))
+    do(journal, "doubt", attempt)
+    assert journal.spend() == Spend(in_doubt=Decimal("0.50"))
+    assert [doubt.reserved for doubt in doubts(journal.db)] == [Decimal("0.50")]
+    (stored,) = journal.unsettled(S.IN_DOUBT)
+    assert (stored.reserved, stored.price_key) == (Decimal("0.50"), "hera num_images=1")
+    do(journal, "write_off", stored)
+    assert journal.spend() == Spend(charged=Decimal("0.50"))
+
+
+def test_an_acceptance_without_a_price_is_charged_as_expected_and_confirms_nothing(journal: Journal) -> None:
+    attempt = expecting(journal, "0.50")
+    with journal.transaction():
+        accepted = journal.accept(attempt, Job("j", JobStatus.PROCESSING), b"", NOW)
+    assert (accepted.charged, accepted.told) == (Decimal("0.50"), None)
+    assert journal.confirmed_prices() == {}
+    with journal.transaction():
+        confirmed = journal.confirm_price(accepted, None)
+    assert journal.confirmed_prices() == {"hera num_images=1": Decimal("0.50")}
+    (stored,) = journal.unsettled(S.PROCESSING)
+    assert (stored.charge, stored.told) == (confirmed.charge, None)
+
+
+def test_the_price_told_last_stands_the_larger_one_counts_and_the_refund_takes_both_away(journal: Journal) -> None:
+    attempt = expecting(journal, "0.50")
+    with journal.transaction():
+        attempt = journal.accept(attempt, Job("j", JobStatus.PROCESSING, cost=Decimal("0.20")), b"", NOW)
+    for told, spend in (
+        ("0.05", Spend(Decimal("0.05"), surplus=Decimal("0.15"))),
+        ("0.30", Spend(Decimal("0.30"))),
+        ("0.10", Spend(Decimal("0.10"), surplus=Decimal("0.20"))),
+    ):
+        with journal.transaction():
+            attempt = journal.confirm_price(attempt, Decimal(told))
+        assert journal.spend() == spend
+        assert journal.confirmed_prices() == {"hera num_images=1": spend.charged + spend.surplus}
+        assert [stored.charge for stored in journal.unsettled(S.PROCESSING)] == [attempt.charge]
+    do(journal, "fail", attempt)
+    assert journal.spend() == Spend(Decimal("0.10"), Decimal("0.10"))
+
+
+def test_the_latest_confirmed_price_of_a_key_counts(journal: Journal) -> None:
+    for price in ("0.20", "0.07"):
+        (_, work), *_ = journal.pending(0, 1)
+        with journal.transaction():
+            attempt = journal.begin(work, "f00d", "1", NOW, price_key="k")
+            journal.accept(attempt, Job(price, JobStatus.PROCESSING, cost=Decimal(price)), b"", NOW)
+    assert journal.confirmed_prices() == {"k": Decimal("0.07")}
+
+
+@pytest.mark.parametrize("cost", [None, "0"])
+def test_a_job_that_had_failed_when_it_was_accepted_is_charged_and_refunded_as_expected(
+    journal: Journal, cost: str | None
+) -> None:
+    attempt = expecting(journal, "0.50")
+    failed = Job("j", JobStatus.FAILED, cost=None if cost is None else Decimal(cost))
+    with journal.transaction():
+        accepted = journal.accept(attempt, failed, b"", NOW)
+        journal.fail(accepted, failed, 0, 1000, NOW)
+    assert journal.spend() == Spend(Decimal("0.50"), Decimal("0.50"))
+    assert journal.confirmed_prices() == {}
 
 
 def test_a_doubt_that_became_a_job_carries_no_error_on(journal: Journal) -> None:

@@ -172,6 +172,22 @@ def test_an_empty_balance_is_waited_for_where_asked_to(tmp_path: Path) -> None:
     assert len([at for at in log.times("submit") if 20 < at < 3620]) <= 60 * 4
 
 
+def test_a_busy_provider_that_then_finds_the_balance_empty_is_not_given_up_for_being_busy(tmp_path: Path) -> None:
+    # It answers once a minute that the balance is empty, for longer than a busy provider would be waited for.
+    world = world_of(
+        tmp_path, make_items(20), strike(Fault.BUSY, start=20, end=60), strike(Fault.NO_BALANCE, start=60, end=3660),
+        concurrency=4,
+    )  # fmt: skip
+    assert run_clean(world, wait_for_balance=True).counts == {State.DONE: 20}
+
+
+def test_busy_answers_that_come_together_are_one_reason_to_wait_longer(tmp_path: Path) -> None:
+    world = world_of(tmp_path, make_items(100), strike(Fault.BUSY, start=0, end=0.2), concurrency=32)
+    streaks: list[int] = []
+    run_clean(world, at=[(0.25, lambda scheduler: streaks.append(scheduler.board.hold.streak))])
+    assert streaks == [1]
+
+
 def test_max_cost_is_filled_by_refunds_and_never_exceeded(tmp_path: Path) -> None:
     world = world_of(tmp_path, make_items(100), rates={Fault.JOB_FAILS: 0.3}, concurrency=8, max_cost=Decimal("1.00"))
     outcome = run_clean(world)
