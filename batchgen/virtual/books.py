@@ -24,7 +24,7 @@ class BookedJob:
     price: Decimal
     """USD, as charged."""
     posted: Decimal | None
-    """What the answer to its POST names as its price."""
+    """What the answer to its POST names as its price, before it has ended."""
     created: float
     begins: float
     """When the work on it begins; before, it queues."""

@@ -66,7 +66,7 @@ class Offer:
     prices: Mapping[str, Decimal] = field(default_factory=dict)
     """USD by model; 0.05 for others."""
     posted: Mapping[str, Decimal | None] = field(default_factory=dict)
-    """What the answers to POSTs name instead, by model; None: no price."""
+    """What the answers to POSTs name instead while the job is at work, by model; None: no price."""
     polled: Mapping[str, Decimal | None] = field(default_factory=dict)
     """What polls name instead."""
     refunds_to_zero: bool = False
@@ -253,7 +253,9 @@ class MemoryApi(Api):
         """Return what the answer to a submission says of the job that it made."""
         if fault is Fault.BARE_ANSWER:
             return Job(job.id, JobStatus.PROCESSING)
-        shown = replace(self._provider.describe(job), cost=job.posted, input=order)
+        shown = replace(self._provider.describe(job), input=order)
+        if job.posted is None or shown.status is JobStatus.PROCESSING:
+            shown = replace(shown, cost=job.posted)
         if fault is Fault.FOREIGN_ANSWER:
             return replace(shown, id=f"somebody-{job.id}", input=order | {"prompt": "Somebody else's prompt"})
         if fault is Fault.SAME_ID:

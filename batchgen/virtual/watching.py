@@ -90,7 +90,7 @@ class Witness:
         for other, count in (+self._open).items():
             if other not in books.confirmed:
                 self.found.append(f"{key} leaves beside {count} requests of {other}, and neither price is confirmed")
-        for job_id in self._recorded:
+        for job_id in self._recorded & books.jobs.keys():  # others are told in doubts
             job = books.jobs[job_id]
             unseen = job.key not in books.confirmed and job.first_asked == math.inf
             if unseen and provider.find(job_id, job.account) is not None:
