@@ -49,9 +49,12 @@ class BookedJob:
 
 
 def price_key_of(body: str) -> str:
-    """Return what the price of a body hangs on here: its model, and how many outputs it asks for."""
+    """Return what the price of a body hangs on here: its model, and how many outputs it asks for.
+
+    Of what the receipts alone know, there is no body.
+    """
     request = json.loads(body)
-    return f"{request['model']} num_images={request.get('num_images', 1)}"
+    return f"{request.get('model', '')} num_images={request.get('num_images', 1)}"
 
 
 class Books:
