@@ -219,7 +219,7 @@ class Unreadable(Exception):  # noqa: N818 - the name says what the answer is
 
 _JOB_ID = re.compile(r"[\x21-\x7e]{1,256}")
 _PLAIN_AMOUNT = re.compile(r"[0-9]{1,9}(\.[0-9]{1,12})?")
-_DURATION_DIGITS = re.compile(r"\d{1,15}")
+_DURATION_DIGITS = re.compile(r"[0-9]{1,15}")
 
 
 def read_job(raw: bytes) -> Job:

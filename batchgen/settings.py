@@ -6,7 +6,7 @@ A flag wins over a variable, a variable over the manifest, and the manifest over
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, Literal
 from unicodedata import normalize
 
@@ -127,7 +127,11 @@ class Settings:
     submit: str = "poll"
 
 
-_NUMBER = re.compile(r"\d{1,12}(\.\d{1,9})?")
+# Python takes the digits of any script for digits, and a cap must not be read by a rule that its writer does not see.
+_NUMBER = re.compile(r"(?=\.?[0-9])[0-9]{0,12}(?:\.([0-9]{0,40}))?")
+_WHOLE = re.compile(r"[0-9]{1,12}")
+_EXPONENT = re.compile(r"(?=\.?[0-9])[0-9]*\.?[0-9]*[eE][-+]?[0-9]+")
+_MONEY_DIGITS = 9
 
 
 def parse_setting(setting: Setting, value: object) -> int | float | Decimal | str:
@@ -140,26 +144,35 @@ def parse_setting(setting: Setting, value: object) -> int | float | Decimal | st
         return value
     # Numbers travel as text, so that money never passes through a float.
     text = str(value).strip()
-    if isinstance(value, bool) or not _NUMBER.fullmatch(text):
-        raise ValueError("must be a number, 0 or larger" if setting.kind != "count" else "must be a whole number")
     if setting.kind == "count":
-        if "." in text:
-            raise ValueError("must be a whole number")
-        if int(text) < setting.minimum:
-            raise ValueError(f"must be {setting.minimum} or larger")
-        return int(text)
-    try:
-        amount = Decimal(text)
-    except InvalidOperation as error:
-        raise ValueError("must be a number") from error
+        return _count(setting, int(value) if isinstance(value, float) and value.is_integer() else text)
+    if _EXPONENT.fullmatch(text):
+        raise ValueError("must be written in plain digits, without an exponent")
+    found = None if isinstance(value, bool) else _NUMBER.fullmatch(text)
+    if found is None:
+        raise ValueError("must be a number, 0 or larger")
+    if setting.kind == "usd" and len(found[1] or "") > _MONEY_DIGITS:
+        raise ValueError(f"must have at most {_MONEY_DIGITS} digits behind the point")
+    amount = Decimal(text)
     if amount < setting.minimum:
         raise ValueError(f"must be {setting.minimum} or larger")
     return amount if setting.kind == "usd" else float(amount)
 
 
+def _count(setting: Setting, value: int | str) -> int:
+    text = str(value)
+    if not _WHOLE.fullmatch(text):
+        raise ValueError("must be a whole number")
+    if int(text) < setting.minimum:
+        raise ValueError(f"must be {setting.minimum} or larger")
+    return int(text)
+
+
 def setting_text(value: float | Decimal | str) -> str:
     """Return a setting's value as `parse_setting` reads it back: plain digits, no exponent."""
-    return value if isinstance(value, str) else format(value, "d" if isinstance(value, int) else ".9f")
+    if isinstance(value, str):
+        return value
+    return format(value if isinstance(value, Decimal) else Decimal(repr(value)), "f")
 
 
 def resolve_settings(flags: Mapping[str, Any], environment: Mapping[str, str], manifest: Mapping[str, Any]) -> Settings:

@@ -80,6 +80,8 @@ def test_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "estimated_usd": "0.336",
         "problems": [],
         "more": 0,
+        "warnings": [],
+        "more_warnings": 0,
     }
     assert (bad["valid"], bad["items"], bad["estimated_usd"]) == (False, 0, "0.00")
     assert bad["problems"][0] == {

@@ -91,7 +91,7 @@ def test_a_cap_of_nothing_is_a_cap() -> None:
         ("concurrency", "-1", "--concurrency must be a whole number: '-1'"),
         ("concurrency", "9999999999999", "--concurrency must be a whole number: '9999999999999'"),
         ("max_cost", "-1", "--max-cost must be a number, 0 or larger: '-1'"),
-        ("max_cost", "1e3", "--max-cost must be a number, 0 or larger: '1e3'"),
+        ("max_cost", "1e3", "--max-cost must be written in plain digits, without an exponent: '1e3'"),
         ("max_cost", "nan", "--max-cost must be a number, 0 or larger: 'nan'"),
         ("max_cost", "1_000", "--max-cost must be a number, 0 or larger: '1_000'"),
         ("max_cost", "$5", "--max-cost must be a number, 0 or larger: '$5'"),

@@ -16,7 +16,7 @@ from batchgen.settings import SETTINGS, Setting
 _TEMPLATE: Schema = {"type": "string", "pattern": r"\$\{"}
 _SCALAR = ["string", "number", "boolean"]
 _ANY = "any-model"
-_AMOUNT = r"^\d{1,12}(\.\d{1,9})?$"
+_AMOUNT = r"^[0-9]{1,12}(\.[0-9]{1,9})?$"
 
 
 def manifest_schema(catalog: Catalog) -> Schema:

@@ -28,6 +28,7 @@ Check = Callable[[object], tuple[BodyProblem, ...]]
 _SHOWN = 60
 _HUGE = 10**30
 _SEED_LIMIT = 2**63
+_WHOLE = re.compile(r"([-+]?[0-9]{1,18})\.0*")
 _BLANK = re.compile(r"[\s\x00-\x1f\x7f]")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 _PLAIN_URL = re.compile(r"https?://[A-Za-z0-9.-]+(?::[1-9][0-9]{0,3})?(?:/[!-~]*)?")
@@ -56,6 +57,8 @@ def wrong(parameter: Parameter, value: object) -> BodyProblem:
         return problem(parameter.name, f"must be {parameter.expected()}, not a single one")
     near = nearest(str(value), parameter.options) if text and len(parameter.options) > 1 else None
     hint = f"; did you mean {near}?" if near is not None else ""
+    if parameter.type == "integer" and text and (whole := _WHOLE.fullmatch(str(value).strip())) is not None:
+        hint = f"; write {whole[1]}"
     bare = parameter.type == "string"
     return problem(parameter.name, f"must be {parameter.expected()}, not {shown_value(value, quoted=not bare)}{hint}")
 
@@ -98,6 +101,8 @@ def _check_text(parameter: Parameter, value: object) -> tuple[BodyProblem, ...]:
     if parameter.max_length is not None and len(value) > parameter.max_length:
         message = f"has {len(value):,} characters, at most {parameter.max_length:,} are allowed"
         return (problem(parameter.name, message),)
+    if "\0" in value:
+        return (problem(parameter.name, "holds the character U+0000; did its text come from a file in UTF-16?"),)
     if not (value.isascii() or is_encodable(value)):
         return (problem(parameter.name, "holds half of a surrogate pair (\\ud800 to \\udfff), which is no character"),)
     return ()

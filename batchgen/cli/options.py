@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from batchgen.settings import SETTINGS
+
+if TYPE_CHECKING:
+    from batchgen.manifest import Manifest
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -18,6 +21,10 @@ def _all(*options: Callable[[_F], _F]) -> Callable[[_F], _F]:
         return command
 
     return apply
+
+
+strict_option = click.option("--strict", is_flag=True, help="Refuse a manifest with warnings.")
+_WARNINGS_SHOWN = 10
 
 
 def manifest_options(command: _F) -> _F:
@@ -32,6 +39,7 @@ def manifest_options(command: _F) -> _F:
             metavar="PATTERN",
             help="Only items whose id fits a GLOB, or tag:NAME=VALUE. Repeatable.",
         ),
+        strict_option,
     )(command)
 
 
@@ -82,3 +90,11 @@ def report_options(command: _F) -> _F:
         click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON on stdout."),
         click.option("--quiet", "-q", is_flag=True, help="No progress, no closing table."),
     )(command)
+
+
+def tell_warnings(manifest: "Manifest") -> None:
+    """Print the first warnings of a manifest to stderr, before anything is asked or bought."""
+    from batchgen.manifest import format_warnings
+
+    if text := format_warnings(manifest.warnings, _WARNINGS_SHOWN):
+        click.echo(text, err=True)

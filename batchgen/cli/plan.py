@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from batchgen.cli.options import manifest_options, setting_options
+from batchgen.cli.options import manifest_options, setting_options, tell_warnings
 
 if TYPE_CHECKING:
     from batchgen.run import Prepared
@@ -37,9 +37,11 @@ def command(manifest: Path, **options: Any) -> int:
         name=options["name"],
         simulate=options["simulate"],
         only=options["only"],
+        strict=options["strict"],
         flags=options,
     )
     with prepared(request) as ready:
+        tell_warnings(ready.manifest)
         plan = ready.plan()
         if options["as_json"]:
             click.echo(json.dumps(plan_json(plan), indent=2))

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from batchgen.cli.options import connection_options, manifest_options, report_options, setting_options
+from batchgen.cli.options import (
+    connection_options,
+    manifest_options,
+    report_options,
+    setting_options,
+    tell_warnings,
+)
 
 if TYPE_CHECKING:
     from batchgen.cli.session import Account
@@ -67,6 +73,7 @@ def command(manifest: Path, **options: Any) -> int:
         name=options["name"],
         simulate=options["simulate"],
         only=options["only"],
+        strict=options["strict"],
         flags=options,
         retry=parse_states(options["retry"]),
         again=Again(options["again"]),
@@ -74,6 +81,7 @@ def command(manifest: Path, **options: Any) -> int:
         renamed=options["renamed"],
     )
     with prepared(request) as ready:
+        tell_warnings(ready.manifest)
         summary = _run(ready, options)
     if summary is None:
         click.echo("nothing was bought", err=True)

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import click
 
-from batchgen.errors import ManifestError, UsageError
+from batchgen.cli.options import strict_option
+from batchgen.errors import ManifestError, Problem, UsageError
 from batchgen.text import plural, printable, usd
 
 FORMAT_VERSION = 1
@@ -27,6 +28,13 @@ class _Verdict:
     """USD."""
     error: ManifestError | UsageError | None
     """None where it is valid."""
+    warnings: Sequence[Problem] = ()
+    """None are told where it is refused."""
+    more_warnings: int = 0
+
+
+_Place = tuple[str, str, int, int, str]
+"""error or warning, file, line, column (0: the whole line), message."""
 
 
 @click.command("validate")
@@ -38,29 +46,31 @@ class _Verdict:
     default="text",
     help="text for people, json for programs, github for annotations in a workflow (default text).",
 )
-def command(manifests: tuple[Path, ...], form: str) -> int:
+@strict_option
+def command(manifests: tuple[Path, ...], form: str, *, strict: bool) -> int:
     """Check manifests, offline.
 
     Shows every problem with its place, or how many items a manifest makes and what they cost. Exits with 2 where a
-    manifest is refused.
+    manifest is refused. Warnings, of what is most likely not meant, refuse it with --strict only.
     """
-    verdicts = [_verdict(manifest) for manifest in manifests]
+    verdicts = [_verdict(manifest, strict=strict) for manifest in manifests]
     formats: dict[str, Callable[[Sequence[_Verdict]], str]] = {"text": _text, "json": _json, "github": _github}
     click.echo(formats[form](verdicts))
     return 2 if any(verdict.error is not None for verdict in verdicts) else 0
 
 
-def _verdict(path: Path) -> _Verdict:
+def _verdict(path: Path, *, strict: bool) -> _Verdict:
     from batchgen.catalog import load_catalog
     from batchgen.manifest import stage_manifest
 
     with tempfile.TemporaryDirectory(prefix="batchgen-", ignore_cleanup_errors=True) as scratch:
         stage = Path(scratch) / "stage.sqlite3"
         try:
-            manifest = stage_manifest(path, stage, load_catalog())
+            manifest = stage_manifest(path, stage, load_catalog(), strict=strict)
         except (ManifestError, UsageError) as error:
             return _Verdict(path, 0, Decimal(0), error)
-        return _Verdict(path, manifest.items, _estimated(stage), None)
+        shown = manifest.warnings
+        return _Verdict(path, manifest.items, _estimated(stage), None, shown.shown, shown.more)
 
 
 def _estimated(stage: Path) -> Decimal:
@@ -74,17 +84,23 @@ def _text(verdicts: Sequence[_Verdict]) -> str:
 
 
 def _as_text(verdict: _Verdict) -> str:
-    from batchgen.manifest import format_problems
+    from batchgen.manifest import Warnings, format_problems, format_warnings
 
     name = printable(str(verdict.manifest))
     match verdict.error:
         case None:
-            return f"{name}: {plural(verdict.items, 'item')}, estimated {usd(verdict.estimated)} USD"
+            warnings = format_warnings(Warnings(tuple(verdict.warnings), verdict.more_warnings))
+            return f"{warnings}\n{_worth(verdict)}" if warnings else _worth(verdict)
         case ManifestError() as error:
             return f"{format_problems(error)}\n{name}: {error}"
         case error:
             # It names the manifest itself.
             return printable(str(error), 1000)
+
+
+def _worth(verdict: _Verdict) -> str:
+    name = printable(str(verdict.manifest))
+    return f"{name}: {plural(verdict.items, 'item')}, estimated {usd(verdict.estimated)} USD"
 
 
 def _json(verdicts: Sequence[_Verdict]) -> str:
@@ -94,38 +110,39 @@ def _json(verdicts: Sequence[_Verdict]) -> str:
 
 
 def _as_json(verdict: _Verdict) -> dict[str, object]:
-    places = [
-        {"file": file, "line": line, "column": column, "message": message}
-        for file, line, column, message in _places(verdict)
-    ]
+    places: dict[str, list[dict[str, object]]] = {"error": [], "warning": []}
+    for kind, file, line, column, message in _places(verdict):
+        places[kind].append({"file": file, "line": line, "column": column, "message": message})
     return {
         "manifest": str(verdict.manifest),
         "valid": verdict.error is None,
         "items": verdict.items,
         "estimated_usd": usd(verdict.estimated),
-        "problems": places,
+        "problems": places["error"],
         "more": verdict.error.more if isinstance(verdict.error, ManifestError) else 0,
+        "warnings": places["warning"],
+        "more_warnings": verdict.more_warnings,
     }
 
 
-def _places(verdict: _Verdict) -> list[tuple[str, int, int, str]]:
+def _places(verdict: _Verdict) -> list[_Place]:
     match verdict.error:
         case None:
-            return []
+            return [("warning", p.file, p.line, p.column, p.message) for p in verdict.warnings]
         case ManifestError(problems=problems):
-            return [(problem.file, problem.line, problem.column, problem.message) for problem in problems]
+            return [("error", p.file, p.line, p.column, p.message) for p in problems]
         case error:
-            return [(str(verdict.manifest), 1, 0, str(error))]
+            return [("error", str(verdict.manifest), 1, 0, str(error))]
 
 
 def _github(verdicts: Sequence[_Verdict]) -> str:
     """Return workflow commands (GitHub Actions documentation, "Workflow commands")."""
     lines = [
-        f"::error file={_property(file)},line={line}{f',col={column}' if column else ''}::{_data(message)}"
+        f"::{kind} file={_property(file)},line={line}{f',col={column}' if column else ''}::{_data(message)}"
         for verdict in verdicts
-        for file, line, column, message in _places(verdict)
+        for kind, file, line, column, message in _places(verdict)
     ]
-    return "\n".join(lines + [_as_text(verdict) for verdict in verdicts if verdict.error is None])
+    return "\n".join(lines + [_worth(verdict) for verdict in verdicts if verdict.error is None])
 
 
 def _data(text: str) -> str:

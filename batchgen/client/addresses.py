@@ -14,7 +14,7 @@ from yarl import URL
 from batchgen.errors import UsageError
 
 _PLAIN = re.compile(r"[\x21-\x7e]+")
-_LIKE_A_NUMBER = re.compile(r"\d+|0[xX][0-9a-fA-F]*")
+_LIKE_A_NUMBER = re.compile(r"[0-9]+|0[xX][0-9a-fA-F]*")
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: the last 32 bits are an IPv4 address
 
 

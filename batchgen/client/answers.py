@@ -47,7 +47,7 @@ class Reply:
 
 _QUICK = timedelta(seconds=30)
 """An answer that took longer says little of the time at which it arrives."""
-_SECONDS = re.compile(r"\d{1,9}")
+_SECONDS = re.compile(r"[0-9]{1,9}")
 _REMEMBERED = 1024
 _LONGEST_REMEMBERED = 4096
 

@@ -5,7 +5,7 @@ then takes over; nothing holds the manifest as a whole.
 """
 
 from batchgen.manifest.naming import read_name
-from batchgen.manifest.problems import format_problems
+from batchgen.manifest.problems import Warnings, format_problems, format_warnings
 from batchgen.manifest.staging import Manifest, stage_manifest
 
-__all__ = ["Manifest", "format_problems", "read_name", "stage_manifest"]
+__all__ = ["Manifest", "Warnings", "format_problems", "format_warnings", "read_name", "stage_manifest"]

@@ -1,7 +1,7 @@
 """Takes one entry of `items` apart: what it multiplies by, and the templates of its id, tags, model and parameters."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Any, Literal
@@ -11,8 +11,8 @@ from batchgen.manifest.header import check_tags
 from batchgen.manifest.ids import ID, ID_RULE
 from batchgen.manifest.nodes import List, Map
 from batchgen.manifest.problems import Mark, Problems
-from batchgen.manifest.template import names_in
-from batchgen.manifest.values import text_of
+from batchgen.manifest.template import composed, names_in
+from batchgen.manifest.values import text_of, whole
 from batchgen.text import printable
 
 EXPANDING = frozenset({"matrix", "exclude", "seeds", "repeat", "rows", "limit", "params"})
@@ -89,7 +89,7 @@ class Blueprint:
 
 
 def _matches(entry: Mapping[str, Any], combination: Mapping[str, Any]) -> bool:
-    return all(_same(combination[name], value) for name, value in entry.items())
+    return all(_same(combination[composed(name)], value) for name, value in entry.items())
 
 
 def _same(one: Any, other: Any) -> bool:
@@ -153,17 +153,20 @@ def _read_matrix(blueprint: Blueprint, written: Written, problems: Problems) -> 
     if not isinstance(matrix, Map) or not matrix:
         problems.at(written.mark, "`matrix` must be a map of variables, each with a list of values")
         return
-    for name, values in matrix.items():
-        mark = matrix.value_mark(name)
+    for written_name, values in matrix.items():
+        mark, key_mark = matrix.value_mark(written_name), matrix.key_mark(written_name)
+        name = composed(written_name)
         shown = printable(name, 60)
-        if not name or name != name.strip() or set(name) & set("{}") or name.startswith(("tags.", "items.")):
-            problems.at(matrix.key_mark(name), f"`{shown}` is no name for a variable")
+        if name in blueprint.matrix:
+            problems.at(key_mark, f"two variables are named `{shown}`")
+        elif not name or name != name.strip() or set(name) & set("{}") or name.startswith(("tags.", "items.")):
+            problems.at(key_mark, f"`{shown}` is no name for a variable")
         elif not isinstance(values, List) or not values:
             problems.at(mark, f"`{shown}` must be a list of at least one value")
         elif (odd := _first_odd(values)) is not None:
             problems.at(values.mark(odd), f"a value of `{shown}` must be a text, a number, true or false")
         else:
-            blueprint.matrix[name], blueprint.matrix_marks[name] = values, matrix.key_mark(name)
+            blueprint.matrix[name], blueprint.matrix_marks[name] = values, key_mark
     if math.prod(map(len, blueprint.matrix.values())) > MAX_ITEMS:
         problems.at(written.mark, f"this matrix makes more than {MAX_ITEMS:,} items")
 
@@ -190,31 +193,33 @@ def _check_exclude(blueprint: Blueprint, problems: Problems) -> None:
 
 def _can_match(entry: Map, blueprint: Blueprint, problems: Problems) -> bool:
     before = problems.noted
-    for name, value in entry.items():
+    for written, value in entry.items():
+        name = composed(written)
         if name not in blueprint.matrix:
             near = nearest(name, blueprint.matrix)
             hint = f"did you mean `{near}`?" if near else "it is no variable of the matrix"
-            problems.at(entry.key_mark(name), f"`{printable(name, 60)}` excludes nothing; {hint}")
+            problems.at(entry.key_mark(written), f"`{printable(name, 60)}` excludes nothing; {hint}")
         elif not any(_same(known, value) for known in blueprint.matrix[name]):
-            problems.at(entry.value_mark(name), f"this value excludes nothing: `{name}` never has it")
-    return problems.noted == before and blueprint.matrix.keys() >= entry.keys()
+            problems.at(entry.value_mark(written), f"this value excludes nothing: `{name}` never has it")
+    return problems.noted == before and blueprint.matrix.keys() >= set(map(composed, entry))
 
 
 def _read_seeds(blueprint: Blueprint, written: Written, problems: Problems) -> None:
     seeds = written.value
     blueprint.seeds_mark = written.key_mark
     if isinstance(seeds, List):
-        if not seeds or not all(isinstance(seed, int) and not isinstance(seed, bool) for seed in seeds):
+        numbers = [number for seed in seeds if (number := whole(seed)) is not None]
+        if not numbers or len(numbers) < len(seeds):
             problems.at(written.mark, "`seeds` must be a number of items, or a list of whole numbers")
-        elif (twice := _first_repeated(seeds)) is not None:
-            problems.at(seeds.mark(twice), f"the seed {seeds[twice]} is in this list already")
+        elif (twice := _first_repeated(numbers)) is not None:
+            problems.at(seeds.mark(twice), f"the seed {numbers[twice]} is in this list already")
         else:
-            blueprint.seeds = [int(seed) for seed in seeds]
+            blueprint.seeds = numbers
     else:
         blueprint.seeds = _count("seeds", written, problems)
 
 
-def _first_repeated(values: List) -> int | None:
+def _first_repeated(values: Sequence[Any]) -> int | None:
     seen: set[Any] = set()
     for n, value in enumerate(values):
         if value in seen:
@@ -232,9 +237,9 @@ def _read_limit(blueprint: Blueprint, written: Written, problems: Problems) -> N
 
 
 def _count(key: str, written: Written, problems: Problems) -> int | None:
-    value = written.value
-    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_ITEMS:
-        return int(value)
+    number = whole(written.value)
+    if number is not None and 1 <= number <= MAX_ITEMS:
+        return number
     problems.at(written.mark, f"`{key}` must be a whole number from 1 to {MAX_ITEMS:,}")
     return None
 

@@ -76,6 +76,8 @@ class Slot:
     constant: Any
     of_row: bool
     """Whether it depends on the row, so that its problems are the row's."""
+    gaps: tuple[str, ...] = ()
+    """The variables of the row that stand in a text with other things, and leave a gap in it where they are empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +203,12 @@ class Compiled:
         what = "" if written.origin == "item" else f" (for the item on line {self._blueprint.mark.line + 1})"
         maker, constant = value_maker(written, kind, scope, self._problems, what)
         of_row = maker is not None and any(map(scope.varies, names_in(written.value)))
-        return Slot(written, maker, constant, of_row)
+        gaps: tuple[str, ...] = ()
+        if maker is not None and kind != TAG and isinstance(written.value, str):
+            template = parse_template(written.value)
+            if template.single is None:
+                gaps = tuple(name for name in template.names if name != "row" and scope.varies(name))
+        return Slot(written, maker, constant, of_row, gaps)
 
 
 def written_of(values: Map | None, origin: Origin) -> dict[str, Written]:

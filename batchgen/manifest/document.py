@@ -88,6 +88,11 @@ class Document:
         self._names: dict[str, str] = {}
         """Plain keys that were met before; there are few, and they are texts for sure."""
 
+    @property
+    def has_hashes(self) -> bool:
+        """Whether a `#` stood behind a blank in what was read so far: only then can a comment have cut a text."""
+        return self._reader.hashes
+
     def entries(self, streamed: str) -> Iterator[tuple[str, Mark, Any, Mark]]:
         """Yield each top-level key with its mark, its value and the value's mark.
 

@@ -14,8 +14,8 @@ from batchgen.manifest.ids import ID
 from batchgen.manifest.intake import Intake, Request, Tags
 from batchgen.manifest.nodes import List, Map
 from batchgen.manifest.problems import BrokenOffError, Mark, Problems
-from batchgen.manifest.template import has_variables
-from batchgen.manifest.values import plain_value, text_of
+from batchgen.manifest.template import has_variables, may_have_variables
+from batchgen.manifest.values import fitting, plain_value, text_of
 
 
 @dataclass(slots=True)
@@ -77,7 +77,7 @@ class Expander:
         for key, value in item.items():
             kind = type(value)
             if kind is str:
-                if "${" in value:
+                if "${" in value or "{{" in value:
                     return False
             elif kind is List and not has_variables(value):
                 body[key] = plain_value(value)
@@ -105,9 +105,10 @@ class Expander:
                 return None
             shared = self._context.shared(model)
             values = {name: layers[0].value for name, layers in shared.layers.items()}
-            if any(map(has_variables, values.values())):
+            if any(map(may_have_variables, values.values())):
                 return None
-            constants = {name: plain_value(value) for name, value in values.items() if value is not None}
+            kinds = {parameter.name: parameter.type for parameter in model.parameters}
+            constants = {name: fitting(value, kinds[name]) for name, value in values.items() if value is not None}
             known = self._constant[model_id] = (shared, constants)
         return known
 

@@ -16,9 +16,10 @@ from batchgen.manifest.compiled import Compiled, Context, Prepared, Slot
 from batchgen.manifest.filling import ABSENT, NOTED
 from batchgen.manifest.ids import ID, ID_RULE, fit
 from batchgen.manifest.intake import Request, Tags
+from batchgen.manifest.lines import RowsError
 from batchgen.manifest.nodes import List
 from batchgen.manifest.problems import BrokenOffError, Mark
-from batchgen.manifest.rows import CannotOpenError, Rows, RowsError, open_rows
+from batchgen.manifest.rows import CannotOpenError, Rows, open_rows
 from batchgen.manifest.template import FillError, Variables
 from batchgen.manifest.values import text_of
 from batchgen.text import printable
@@ -216,9 +217,19 @@ class Expansion:
             except (FillError, KeyError) as error:
                 self._note_unmade(slot, error)
                 raise _BadItemError from error
+            if slot.gaps:
+                self._warn_of_gaps(slot, variables, value)
             if value is not ABSENT:
                 return value
         return ABSENT
+
+    def _warn_of_gaps(self, slot: Slot, variables: Variables, value: Any) -> None:
+        for name in slot.gaps:
+            put_in = variables[name]
+            if self._row is not None and (put_in is None or (type(put_in) is str and not put_in.strip())):
+                left = printable(value, 60)
+                message = f'`${{{printable(name, 60)}}}` is empty in this row, which leaves "{left}"'
+                self._problems.warn_in_file(*self._row, message)
 
     def _note_unmade(self, slot: Slot, error: FillError | KeyError) -> None:
         """Note why a value cannot be made, but not that it needs another one that cannot."""

@@ -3,13 +3,14 @@
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from batchgen.catalog import nearest
 from batchgen.manifest.blueprint import Written
 from batchgen.manifest.problems import Mark, Problems
-from batchgen.manifest.template import Template, Variables, has_variables, parse_template
-from batchgen.manifest.values import plain_value
+from batchgen.manifest.template import Template, Variables, has_variables, parse_template, suspicion
+from batchgen.manifest.values import fitting
 from batchgen.text import printable
 
 Maker = Callable[[Variables], Any]
@@ -89,7 +90,9 @@ def value_maker(
         # Whoever read the tags noted it.
         return None, NOTED
     # A tag is text in the end, and keeps the spelling of a number.
-    plain = _as_it_is if kind == TAG else plain_value
+    plain = _as_it_is if kind == TAG else partial(fitting, kind=kind)
+    if type(value) is str and (meant := suspicion(value, scope.names)) is not None:
+        problems.warn(mark, meant)
     if not has_variables(value):
         return None, plain(value)
     if isinstance(value, list):

@@ -12,6 +12,7 @@ from batchgen.manifest.nodes import List, Map
 from batchgen.manifest.paths import DEFAULT_PATH, PathError, PathTemplate, read_path
 from batchgen.manifest.problems import Mark, Problems
 from batchgen.manifest.template import has_variables
+from batchgen.manifest.values import whole
 from batchgen.settings import BY_NAME, RUN_NAME, parse_setting
 from batchgen.text import printable
 
@@ -109,7 +110,7 @@ def _map(entries: Mapping[str, Entry], key: str, problems: Problems) -> Map | No
 def _check_version(entry: Entry | None, problems: Problems) -> None:
     if entry is None:
         problems.at(None, "`version` is missing; begin with `version: 1`")
-    elif isinstance(entry.value, bool) or not isinstance(entry.value, int) or entry.value != 1:
+    elif whole(entry.value) != 1:
         problems.at(entry.mark, "`version` must be 1, the only version of manifests that there is")
 
 

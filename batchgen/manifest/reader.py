@@ -39,6 +39,7 @@ _TO_RESTORE = re.compile(
     rf"|{_BACKSLASH}u(?P<high>{_HEX}{{4}}){_BACKSLASH}u(?P<low>{_HEX}{{4}})|{_BACKSLASH}U(?P<long>{_HEX}{{8}})"
     rf"|(?P<odd>{_BLOCK_CHARACTERS})"
 )
+_HASH = re.compile(r"[^\s#][ \t]+#")
 _C1 = re.compile(rb"\xc2[\x80-\x9f]")
 
 
@@ -58,6 +59,8 @@ class Reader:
         """Whether anything was hidden so far, so that scalars have to be restored."""
         self.quiet = 0
         """Bytes handed out since the parser last gave an event; whoever takes the events sets it back to 0."""
+        self.hashes = False
+        """Whether a `#` stood behind a blank so far, and something else before it on its line."""
         self._file = file
         self._decoder = codecs.getincrementaldecoder("utf-8")()
         self._taken = 0
@@ -77,6 +80,9 @@ class Reader:
                 text, self._begun = text.removeprefix("\ufeff"), True
             if block:
                 text = self._up_to_escape(text)
+            if "#" in text and not self.hashes:
+                # At the first character of a piece nobody looks back: once more is only a little more work.
+                self.hashes = text[0] == "#" or _HASH.search(text) is not None
             piece = text.encode()
             if _to_be_hidden(piece):
                 self.hidden = True

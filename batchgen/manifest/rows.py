@@ -2,20 +2,27 @@
 
 import csv
 import json
+import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
+from unicodedata import normalize
 
+from batchgen.manifest.lines import Source
 from batchgen.manifest.problems import Problems
+from batchgen.manifest.quoting import Quoting, quoting
 from batchgen.manifest.reader import MAX_SCALAR
 from batchgen.manifest.values import Real
 from batchgen.text import plural, printable
 
 KINDS = (".csv", ".tsv", ".jsonl", ".txt")
 _DELIMITERS = ",;\t"
+# What shows nowhere. The joiners of some scripts (U+200C, U+200D) belong to their letters.
+_INVISIBLE = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\u00ad\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 
 Row = tuple[int, dict[str, Any]]
 """The line on which a row begins, counted from 1, and its variables."""
@@ -37,10 +44,6 @@ class CannotOpenError(Exception):
     """A rows file cannot be opened; the text says why."""
 
 
-class RowsError(Exception):
-    """A rows file cannot be read any further; the problem that says why is noted already."""
-
-
 @contextmanager
 def open_rows(path: Path, problems: Problems) -> Iterator[Rows]:
     """Open a rows file by its suffix. Raises CannotOpenError, and RowsError for a header that cannot be used."""
@@ -57,7 +60,7 @@ def open_rows(path: Path, problems: Problems) -> Iterator[Rows]:
         reason = error.strerror if isinstance(error, OSError) else error
         raise CannotOpenError(f"{printable(str(path))} cannot be read: {reason}") from error
     with file:
-        source = _Source(str(path), file, problems)
+        source = Source(str(path), file, problems)
         match path.suffix.lower():
             case ".csv":
                 yield _csv(source)
@@ -69,50 +72,17 @@ def open_rows(path: Path, problems: Problems) -> Iterator[Rows]:
                 yield Rows(("line",), cells=True, rows=_txt(source))
 
 
-class _Source:
-    """The lines of a rows file, decoded one by one so that a fault is found on its own line."""
-
-    def __init__(self, shown: str, file: IO[bytes], problems: Problems) -> None:
-        self.line = 0
-        """The number of the line that was read last."""
-        self._shown = shown
-        self._file = file
-        self._problems = problems
-
-    def lines(self) -> Iterator[str]:
-        """Yield the lines with their ends. Raises RowsError."""
-        while line := self._file.readline(MAX_SCALAR + 2):
-            self.line += 1
-            if len(line) > MAX_SCALAR and not line.endswith(b"\n"):
-                raise self.broken_off("the line is longer than 1 MiB")
-            try:
-                text = line.decode()
-            except UnicodeDecodeError as error:
-                raise self.broken_off("the line is not UTF-8; save the file as UTF-8") from error
-            yield text.removeprefix("\ufeff") if self.line == 1 else text
-
-    def fault(self, message: str, line: int | None = None) -> None:
-        """Note a problem of a line, of the last one where none is given."""
-        self._problems.in_file(self._shown, line or self.line or 1, message)
-
-    def broken_off(self, message: str, line: int | None = None) -> RowsError:
-        """Note a problem after which nothing more can be read, and return what says so."""
-        self.fault(message, line)
-        return RowsError(message)
-
-
-def _csv(source: _Source) -> Rows:
-    # The module's own bound is lower, and is one for the whole process; it only ever meets files of this kind here.
-    csv.field_size_limit(MAX_SCALAR)
+def _csv(source: Source) -> Rows:
     lines = source.lines()
     first = next(lines, "")
     delimiter = max(_DELIMITERS, key=_outside_quotes(first).count)
+    return _separated(source, chain([first], lines), delimiter)
 
-    def again() -> Iterator[str]:
-        yield first
-        yield from lines
 
-    records = csv.reader(again(), delimiter=delimiter, strict=True)
+def _separated(source: Source, lines: Iterable[str], delimiter: str) -> Rows:
+    # The module's own bound is lower, and is one for the whole process; it only ever meets files of this kind here.
+    csv.field_size_limit(MAX_SCALAR)
+    records = csv.reader(lines, delimiter=delimiter, strict=True)
     columns = _columns(source, _record(source, records, 1))
     return Rows(columns, cells=True, rows=_csv_rows(source, records, columns))
 
@@ -121,7 +91,7 @@ def _outside_quotes(line: str) -> str:
     return "".join(line.split('"')[::2])
 
 
-def _csv_rows(source: _Source, records: Any, columns: tuple[str, ...]) -> Iterator[Row]:
+def _csv_rows(source: Source, records: Any, columns: tuple[str, ...]) -> Iterator[Row]:
     while True:
         start = source.line + 1
         cells = _record(source, records, start)
@@ -131,7 +101,7 @@ def _csv_rows(source: _Source, records: Any, columns: tuple[str, ...]) -> Iterat
             yield start, row
 
 
-def _record(source: _Source, records: Any, start: int) -> list[str] | None:
+def _record(source: Source, records: Any, start: int) -> list[str] | None:
     try:
         record: list[str] | None = next(records, None)
     except csv.Error as error:
@@ -140,24 +110,33 @@ def _record(source: _Source, records: Any, start: int) -> list[str] | None:
     return record and [cell.replace("\r\n", "\n") if "\r" in cell else cell for cell in record]
 
 
-def _tsv(source: _Source) -> Rows:
+def _tsv(source: Source) -> Rows:
+    """Spreadsheets put a cell in quotes where it holds a tab, a quote or a line end; other programs quote nothing."""
+    style, line = quoting(source.undecoded())
+    if style is Quoting.CONSISTENT:
+        return _separated(source, source.lines(), "\t")
+    if style is Quoting.MIXED:
+        source.warn("cells of this file begin with a quote, but not all as RFC 4180 has it: quotes are kept", line)
     lines = source.lines()
     first = next(lines, None)
     columns = _columns(source, None if first is None else first.rstrip("\r\n").split("\t"))
     return Rows(columns, cells=True, rows=_tsv_rows(source, lines, columns))
 
 
-def _tsv_rows(source: _Source, lines: Iterator[str], columns: tuple[str, ...]) -> Iterator[Row]:
+def _tsv_rows(source: Source, lines: Iterator[str], columns: tuple[str, ...]) -> Iterator[Row]:
     for line in lines:
         cells = line.rstrip("\r\n").split("\t")
         if any(cells) and (row := _row(source, columns, cells, source.line)) is not None:
             yield source.line, row
 
 
-def _columns(source: _Source, header: list[str] | None) -> tuple[str, ...]:
-    columns = tuple(name.strip() for name in header or ())
+def _columns(source: Source, header: list[str] | None) -> tuple[str, ...]:
+    # One name can be written with one character or with two (é), and looks the same.
+    columns = tuple(normalize("NFC", name.strip()) for name in header or ())
     if not any(columns):
         raise source.broken_off("the first line must name the columns", 1)
+    if (fault := _header_fault(columns)) is not None:
+        raise source.broken_off(fault, 1)
     if "" in columns:
         raise source.broken_off(f"column {columns.index('') + 1} has no name", 1)
     for n, name in enumerate(columns):
@@ -166,7 +145,19 @@ def _columns(source: _Source, header: list[str] | None) -> tuple[str, ...]:
     return columns
 
 
-def _row(source: _Source, columns: tuple[str, ...], cells: list[str], line: int) -> dict[str, Any] | None:
+def _header_fault(columns: tuple[str, ...]) -> str | None:
+    """Return why a first line is no header, where there is more to say than that it names no columns."""
+    if columns[0].lower().startswith("sep=") and not any(columns[1:]):
+        return "`sep=` is a hint for spreadsheets; remove this line, the delimiter is found without it"
+    if columns[0].startswith("# ") or (columns[0].startswith("#") and len(columns) == 1):
+        return "the first line must name the columns, and this looks like a comment; remove it"
+    for n, name in enumerate(columns):
+        if (odd := _INVISIBLE.search(name)) is not None:
+            return f"the name of column {n + 1} holds an invisible character (U+{ord(odd[0]):04X}); remove it"
+    return None
+
+
+def _row(source: Source, columns: tuple[str, ...], cells: list[str], line: int) -> dict[str, Any] | None:
     if len(cells) == len(columns):
         return dict(zip(columns, cells, strict=True))
     be = "is" if len(columns) == 1 else "are"
@@ -175,24 +166,24 @@ def _row(source: _Source, columns: tuple[str, ...], cells: list[str], line: int)
     return None
 
 
-def _txt(source: _Source) -> Iterator[Row]:
+def _txt(source: Source) -> Iterator[Row]:
     for line in source.lines():
         if line.strip():
-            yield source.line, {"line": line.removesuffix("\n").removesuffix("\r")}
+            yield source.line, {"line": line.rstrip("\r\n")}
 
 
 class _NoJsonError(ValueError):
     """A line that Python's parser would take, though JSON does not say what it means."""
 
 
-def _jsonl(source: _Source) -> Iterator[Row]:
+def _jsonl(source: Source) -> Iterator[Row]:
     decoder = json.JSONDecoder(object_pairs_hook=_unique, parse_float=Real.read, parse_constant=_no_constant)
     for line in source.lines():
         text = line.rstrip()
         if not text:
             continue
         try:
-            row = decoder.decode(text)
+            row = _with_composed_names(decoder.decode(text))
         except json.JSONDecodeError as error:
             source.fault(f"this is no JSON: {error.msg} at column {error.colno}")
         except _NoJsonError as error:
@@ -200,7 +191,9 @@ def _jsonl(source: _Source) -> Iterator[Row]:
         except (ValueError, RecursionError):
             source.fault("this JSON holds a number that is too long, or is nested too deep")
         else:
-            if isinstance(row, dict):
+            if "u0000" in text and _holds_nul(row):
+                source.fault("this JSON holds the character U+0000, which no request may hold")
+            elif isinstance(row, dict):
                 yield source.line, row
             else:
                 source.fault('each line must be a JSON object, {"name": value, …}')
@@ -213,6 +206,19 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(name for n, name in enumerate(names) if name in names[:n])
         raise _NoJsonError(f"the key `{printable(twice, 60)}` stands twice in this line")
     return row
+
+
+def _with_composed_names(row: Any) -> Any:
+    """Return a row with its names as those of columns are compared: one form for what looks the same."""
+    if not isinstance(row, dict) or all(map(str.isascii, row)):
+        return row
+    return _unique([(normalize("NFC", name), value) for name, value in row.items()])
+
+
+def _holds_nul(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(_holds_nul(entry) for pair in value.items() for entry in pair)
+    return any(map(_holds_nul, value)) if isinstance(value, list) else isinstance(value, str) and "\0" in value
 
 
 def _no_constant(name: str) -> None:

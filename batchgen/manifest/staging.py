@@ -9,13 +9,14 @@ from typing import Any
 from batchgen.catalog import Catalog
 from batchgen.errors import UsageError
 from batchgen.manifest.clashes import note_clashes
+from batchgen.manifest.comments import free_texts, warn_of_cuts
 from batchgen.manifest.document import Document
 from batchgen.manifest.expand import Expander
 from batchgen.manifest.header import Entry, Header, bought_files, read_header
 from batchgen.manifest.intake import Intake
 from batchgen.manifest.nodes import Map
 from batchgen.manifest.paths import PathError, PathTemplate, read_path
-from batchgen.manifest.problems import BrokenOffError, Mark, Problems
+from batchgen.manifest.problems import NO_WARNINGS, BrokenOffError, Mark, Problems, Warnings
 from batchgen.manifest.stage import Stage, open_stage
 
 _ITEMS = "items"
@@ -39,18 +40,21 @@ class Manifest:
     source: Path
     bought: tuple[Path, ...] = ()
     """Books that show what was bought elsewhere: the files of `run.bought`."""
+    warnings: Warnings = NO_WARNINGS
 
 
-def stage_manifest(path: Path, database: Path, catalog: Catalog, *, path_template: str | None = None) -> Manifest:
+def stage_manifest(
+    path: Path, database: Path, catalog: Catalog, *, path_template: str | None = None, strict: bool = False
+) -> Manifest:
     """Read the manifest `path`, stage its items in the fresh SQLite file `database`, and return what it says besides.
 
-    `path_template` stands in for `run.path`. The table `item` then holds position (from 1), id, digest, model, body,
-    tags, path, source, estimated and inputs of every item.
+    `path_template` stands in for `run.path`; `strict` makes problems of warnings. The table `item` then holds position
+    (from 1), id, digest, model, body, tags, path, source, estimated and inputs of every item.
 
     Raises UsageError where the manifest cannot be opened or `path_template` is no path template, and ManifestError with
     every problem of the manifest; the stage is of no use then.
     """
-    problems = Problems(path)
+    problems = Problems(path, strict=strict)
     template = _given_path(path_template)
     try:
         # A pipe cannot be read twice, and a device never ends.
@@ -62,6 +66,7 @@ def stage_manifest(path: Path, database: Path, catalog: Catalog, *, path_templat
             with suppress(BrokenOffError):
                 staging.read()
             staging.settle()
+            staging.warn()
             if len(problems):
                 raise problems.error()
             return staging.manifest()
@@ -89,6 +94,7 @@ class _Staging:
         self._problems = problems
         self._stage = stage
         self._template = template
+        self._may_be_cut = False
 
     def read(self) -> None:
         """Expand all items. Raises BrokenOffError where the manifest cannot be read to its end."""
@@ -103,7 +109,8 @@ class _Staging:
         """Read the manifest once; return whether a top-level key stands behind `items`, unless all were `known`."""
         behind, items = False, False
         with self._path.open("rb") as file:
-            for key, key_mark, value, mark in Document(self._path, file, self._problems).entries(_ITEMS):
+            document = Document(self._path, file, self._problems)
+            for key, key_mark, value, mark in document.entries(_ITEMS):
                 if key == _ITEMS:
                     self._begin(entries)
                     self._expand(value, mark)
@@ -111,6 +118,7 @@ class _Staging:
                 elif not known:
                     entries[key] = Entry(value, key_mark, mark)
                     behind = behind or items
+        self._may_be_cut = document.has_hashes
         if not items:
             self._begin(entries)
             self._problems.at(None, "`items` is missing; it lists what to buy")
@@ -142,6 +150,11 @@ class _Staging:
                 self._stage.number_twins(path.path)
             note_clashes(self._stage, self._path, self._problems, paths=not path.unique)
 
+    def warn(self) -> None:
+        """Warn of texts that a YAML comment cuts."""
+        if self._may_be_cut:
+            warn_of_cuts(self._path, free_texts(self._catalog), self._problems)
+
     def manifest(self) -> Manifest:
         """Return what is known of the manifest, which has no fault."""
         header, intake = self.header, self._intake
@@ -161,6 +174,7 @@ class _Staging:
             unseeded=tuple(sorted(intake.unseeded.items())),
             source=self._path,
             bought=self._bought,
+            warnings=self._problems.warnings(),
         )
 
     def _lacks(self, model_id: str, parameter: str) -> bool:

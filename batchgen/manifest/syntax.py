@@ -46,7 +46,7 @@ def explained(error: yaml.MarkedYAMLError, path: Path) -> tuple[Mark | None, str
     if "quoted scalar" in (error.context or "") and problem in _NEVER_CLOSED:
         return error.context_mark, "the quote that opens here is never closed"
     if "cannot start any token" in problem and mark is not None:
-        line = dict(lines_of(path, {mark.line + 1}, universal=True)).get(mark.line + 1, "")
+        line = dict(lines_of(path, {mark.line + 1})).get(mark.line + 1, "")
         start = line[mark.column : mark.column + 1]
         if start in _NO_START:
             return mark, _NO_START[start]

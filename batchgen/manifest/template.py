@@ -4,15 +4,22 @@ What is put in is not scanned again.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
+from unicodedata import normalize
 
 from batchgen.manifest.values import text_of
+from batchgen.text import printable
 
 Variables = Mapping[str, Any]
 
 _VARIABLE = re.compile(r"\$(?P<escaped>\$\{[^{}]*\})|\$\{(?P<name>[^{}]*)\}")
+
+
+_DOUBLE_BRACES = re.compile(r"\$?\{\{\s*([^\W\d][^{}]*?)\s*\}\}")
+_OTHER_FORMS = re.compile(r"(?<!\$)\{\s*([^{}]+?)\s*\}|\$([^\W\d]\w*)")
+_UNCLOSED = re.compile(r"(?<!\$)\$\{[^{}\s]*")
 
 
 class FillError(Exception):
@@ -66,9 +73,43 @@ def parse_template(text: str) -> Template:
         if found["escaped"] is not None:
             parts[-1] += found["escaped"]
         else:
-            parts += [found["name"].strip(), ""]
+            parts += [composed(found["name"].strip()), ""]
     parts[-1] += text[end:]
     return Template(tuple(parts))
+
+
+def composed(name: str) -> str:
+    """Return the name of a variable in the form in which names are compared (NFC): `é` may be one character or two."""
+    return name if name.isascii() else normalize("NFC", name)
+
+
+def suspicion(text: str, known: Collection[str]) -> str | None:
+    """Return why a text looks as if a variable was meant that is none; None where it does not.
+
+    `known` are the variables that there are: of them, forms of other tools (`{name}`, `$name`) are recognised as well.
+    """
+    if "{" not in text and "$" not in text:
+        return None
+    rest = _VARIABLE.sub("", text)
+    if (found := _DOUBLE_BRACES.search(rest)) is not None:
+        return _meant(found[0], found[1])
+    for found in _OTHER_FORMS.finditer(rest):
+        name = found[1] or found[2]
+        if name in known:
+            return _meant(found[0], name)
+    if (found := _UNCLOSED.search(rest)) is not None:
+        start = printable(found[0], 60)
+        return f"`{start}` is sent as it stands: the brace of a variable closes behind its name, `${{name}}`"
+    return None
+
+
+def _meant(written: str, name: str) -> str:
+    return f"`{printable(written, 60)}` is sent as it stands; a variable is written `${{{printable(name, 60)}}}`"
+
+
+def may_have_variables(value: Any) -> bool:
+    """Return whether a value holds a variable, or something that may be meant as one."""
+    return has_variables(value) or (type(value) is str and "{{" in value)
 
 
 def has_variables(value: Any) -> bool:

@@ -11,6 +11,9 @@ _CORE = re.compile(
 )
 
 
+_EXACT = 2**53
+
+
 class Whole(int):
     """An integer spelled in its own way (`007`, `+5`, `0x1F`), so that text made of it is what was written."""
 
@@ -70,6 +73,24 @@ def plain_value(value: Any) -> Any:
     if isinstance(value, list):
         return [plain_value(entry) for entry in value]
     return value
+
+
+def whole(value: Any) -> int | None:
+    """Return the whole number that a value stands for, None where it is none.
+
+    `3.0` is one: so says JSON Schema (Draft 7, validation, section 6.1.1), by which editors judge a manifest. What a
+    float cannot tell from its neighbours is none.
+    """
+    if isinstance(value, float):
+        return int(value) if value.is_integer() and abs(value) < _EXACT else None
+    return int(value) if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def fitting(value: Any, kind: str | None) -> Any:
+    """Return a value of a request in the very types that JSON knows; `kind` is its parameter's type."""
+    if kind == "integer" and isinstance(value, float) and (number := whole(value)) is not None:
+        return number
+    return plain_value(value)
 
 
 @lru_cache(maxsize=4096)

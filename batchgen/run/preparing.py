@@ -35,6 +35,8 @@ class Request:
     simulate: bool = False
     """Whether it is about the pretended purchases of `--simulate`, which have a run folder of their own."""
     only: tuple[str, ...] = ()
+    strict: bool = False
+    """Whether warnings refuse the manifest."""
     flags: Mapping[str, str | None] | None = None
     retry: frozenset[State] = frozenset()
     again: Again = NOTHING_AGAIN
@@ -125,7 +127,9 @@ def prepared(request: Request) -> Iterator[Prepared]:
     with tempfile.TemporaryDirectory(prefix="batchgen-", ignore_cleanup_errors=True) as scratch:
         stage = Path(scratch) / "stage.sqlite3"
         template = request.environment.get(BY_NAME["path"].variable) or None
-        manifest = stage_manifest(request.manifest, stage, load_catalog(), path_template=template)
+        manifest = stage_manifest(
+            request.manifest, stage, load_catalog(), path_template=template, strict=request.strict
+        )
         settings = resolve_settings(request.flags or {}, request.environment, manifest.settings)
         name = request.name or (simulated_name(manifest.name) if request.simulate else manifest.name)
         folder = run_folder(request.manifest, name, request.output, request.environment)

@@ -19,7 +19,7 @@ from batchgen.simulator.media import drawing_of, encode, tiny
 TYPES = {"image": "image/png", "video": "video/mp4"}
 _SUFFIXES = {"image": "png", "video": "mp4"}
 _CACHE_BYTES = 64 * 2**20
-_PATH = re.compile(r"/outputs/([0-9a-f]{24})/(\d)\.(png|mp4)")
+_PATH = re.compile(r"/outputs/([0-9a-f]{24})/([0-9])\.(png|mp4)")
 
 
 class Studio:
