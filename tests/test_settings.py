@@ -148,3 +148,18 @@ def test_any_text_is_a_value_or_a_value_error(text: str) -> None:
 def test_a_setting_survives_the_way_through_a_text(name: str, text: str) -> None:
     value = parse_setting(BY_NAME[name], text)
     assert parse_setting(BY_NAME[name], setting_text(value)) == value
+
+
+@pytest.mark.parametrize("text", ["١٢", "１２", "1_000", "12,5", "-1", "1e3", "0x10", "", ".", "1.2.3", "inf", "nan"])
+@pytest.mark.parametrize("name", ["max_cost", "poll_min", "concurrency"])
+def test_only_plain_digits_are_a_number(name: str, text: str) -> None:
+    with pytest.raises(ValueError, match=r"^must be "):
+        parse_setting(BY_NAME[name], text)
+
+
+def test_seconds_may_have_as_many_digits_as_a_computer_writes() -> None:
+    value = parse_setting(BY_NAME["poll_min"], "0.13333333333333333")
+    assert value == 0.13333333333333333
+    assert parse_setting(BY_NAME["poll_min"], setting_text(value)) == value
+    with pytest.raises(ValueError, match="at most 9 digits behind the point"):
+        parse_setting(BY_NAME["max_cost"], "0.13333333333333333")

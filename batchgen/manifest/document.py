@@ -244,6 +244,9 @@ class Document:
             if usual and len(self._names) < _NAMES_KEPT:
                 self._names[key] = key
             return key
+        if isinstance(key, Map) and key and all(value is None for value in key.values()):
+            message = "`{{` begins a map in a map; a variable is written `${name}`, and a text with braces needs quotes"
+            raise self._problems.broken_off(event.start_mark, message)
         if isinstance(key, Map | List):
             self._problems.at(event.start_mark, "a key must be a text, not a list or a map")
         else:
@@ -330,6 +333,8 @@ class Document:
             return self._problems.broken_off(None, "the file holds a character that YAML does not allow")
         offset, name = found
         message = f"the control character {name} is not allowed; in double quotes it can be written as an escape"
+        if name == "U+0000":
+            message = "the file holds the character U+0000: is it in UTF-16? save it as UTF-8"
         return self._problems.broken_off(_Place(*line_of(self._path, offset)), message)
 
 

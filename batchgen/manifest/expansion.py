@@ -156,6 +156,10 @@ class Expansion:
                 self._note(slot, f"the tag `{name}` {reason}")
                 self._unmade.add(f"tags.{name}")
                 continue
+            if slot.maker is not None and "\0" in text:
+                self._note(slot, f"the tag `{name}` holds the character U+0000")
+                self._unmade.add(f"tags.{name}")
+                continue
             variables[f"tags.{name}"] = text
             if value is not None and value is not ABSENT:
                 tags[name] = text

@@ -89,6 +89,8 @@ def tag_fault(name: str, value: Any) -> str | None:
         return f"`{printable(name, 80)}` is no name for a tag: letters, digits, `_`, `-`, no digit first, at most 64"
     if isinstance(value, dict | list):
         return f"the tag `{name}` must be a text, a number, true or false"
+    if isinstance(value, str) and "\0" in value:
+        return f"the tag `{name}` holds the character U+0000"
     return None
 
 
@@ -132,6 +134,8 @@ def _description(entry: Entry | None, problems: Problems) -> str:
     if not isinstance(entry.value, str):
         problems.at(entry.mark, "`description` must be a text")
         return ""
+    if "\0" in entry.value:
+        problems.at(entry.mark, "`description` holds the character U+0000")
     return entry.value
 
 

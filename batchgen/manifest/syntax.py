@@ -31,6 +31,11 @@ _IN_PLAIN_WORDS = {
     "exceeded maximum nesting depth": TOO_DEEP,  # libyaml from 0.2.6 on has a bound of its own, at a thousand
     "found undefined tag handle": "a tag that YAML does not know; remove it",
 }
+_GOES_ON = ("expected key", "<block end>, but found '<scalar>'", "',' or ']'", "',' or '}'")
+_BEHIND_A_QUOTE = (
+    'the text ends at the quote before this; within double quotes write \\" for a quote, within single ones two of them'
+)
+_OR_A_COMMA = ", or add the comma that is missing"
 _NO_START = {
     "\t": "tabs cannot indent; use blanks",
     "@": "a text cannot begin with `@`; put it in quotes",
@@ -45,11 +50,13 @@ def explained(error: yaml.MarkedYAMLError, path: Path) -> tuple[Mark | None, str
     mark: Any = error.problem_mark or error.context_mark
     if "quoted scalar" in (error.context or "") and problem in _NEVER_CLOSED:
         return error.context_mark, "the quote that opens here is never closed"
-    if "cannot start any token" in problem and mark is not None:
+    if mark is not None:
         line = dict(lines_of(path, {mark.line + 1})).get(mark.line + 1, "")
         start = line[mark.column : mark.column + 1]
-        if start in _NO_START:
+        if "cannot start any token" in problem and start in _NO_START:
             return mark, _NO_START[start]
+        if line[: mark.column].rstrip().endswith(('"', "'")) and any(words in problem for words in _GOES_ON):
+            return mark, _BEHIND_A_QUOTE + (_OR_A_COMMA if "','" in problem else "")
     for words, meaning in _IN_PLAIN_WORDS.items():
         if words in problem:
             return mark, meaning
