@@ -14,7 +14,9 @@ from batchgen.catalog.tables import Catalog, Parameter
 from batchgen.settings import SETTINGS, Setting
 
 _TEMPLATE: Schema = {"type": "string", "pattern": r"\$\{"}
-_SCALAR = ["string", "number", "boolean"]
+# Not as a list of types: the strict mode of ajv refuses one that is more than a type or null.
+_SCALAR: Schema = {"anyOf": [{"type": "string"}, {"type": "number"}, {"type": "boolean"}]}
+_SCALAR_OR_NULL: Schema = {"anyOf": [*_SCALAR["anyOf"], {"type": "null"}]}
 _ANY = "any-model"
 _AMOUNT = r"^[0-9]{1,12}(\.[0-9]{1,9})?$"
 
@@ -72,7 +74,7 @@ def _item(catalog: Catalog) -> Schema:
         "properties": {"model": _model_property(catalog, "The model that makes this item.", template=True)},
         "allOf": [
             *({"if": _names_model(model_id), "then": _ref(model_id)} for model_id in catalog.models),
-            {"if": {"properties": {"model": _TEMPLATE}, "required": ["model"]}, "then": _ref(_ANY)},
+            {"if": _in("model", _TEMPLATE), "then": _ref(_ANY)},
         ],
     }
 
@@ -90,10 +92,10 @@ def _item_and_parameters(name: str, description: str, own: Iterable[str], parame
 
 def _judged_by_default_model(catalog: Catalog) -> Iterable[Schema]:
     """An item that names no model is judged by `defaults.model`; where there is none, it must name one."""
-    unnamed = {"not": {"required": ["model"]}}
+    unnamed = _lacks("model")
     for model_id in catalog.models:
         yield {"if": _default(_names_model(model_id)), "then": _every_item({"if": unnamed, "then": _ref(model_id)})}
-    yield {"if": _default({"required": ["model"]}), "else": _every_item({"required": ["model"]})}
+    yield {"if": _default(_has("model")), "else": _every_item(_has("model"))}
 
 
 def _required_parameters(catalog: Catalog) -> Iterable[Schema]:
@@ -102,11 +104,11 @@ def _required_parameters(catalog: Catalog) -> Iterable[Schema]:
         for parameter in model.parameters:
             if not parameter.required:
                 continue
-            required = {"required": [parameter.name]}
+            required = _has(parameter.name)
             supplied = {"anyOf": [_default(required), _in("model_defaults", _in(model.id, required))]}
-            bare = {"not": {"required": ["params"]}}
+            bare = _lacks("params")
             named = {"if": {"allOf": [_names_model(model.id), bare]}, "then": required}
-            unnamed = {"if": {"allOf": [{"not": {"required": ["model"]}}, bare]}, "then": required}
+            unnamed = {"if": {"allOf": [_lacks("model"), bare]}, "then": required}
             yield {
                 "if": {"not": supplied},
                 "then": {
@@ -119,7 +121,7 @@ def _required_parameters(catalog: Catalog) -> Iterable[Schema]:
 
 def _own_keys() -> Schema:
     """Return the definitions of the keys that are an item's own and no parameters."""
-    scalar_map: Schema = {"type": "object", "additionalProperties": {"type": _SCALAR}}
+    scalar_map: Schema = {"type": "object", "additionalProperties": _SCALAR}
     return {
         "id": {
             "description": "Names the item and its files; no two ids may differ in upper and lower case alone. "
@@ -132,14 +134,14 @@ def _own_keys() -> Schema:
             "description": "Words to group costs by; each becomes a column tag_NAME of the ledger.",
             "type": "object",
             "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_-]{0,63}$"},
-            "additionalProperties": {"type": [*_SCALAR, "null"]},
+            "additionalProperties": _SCALAR_OR_NULL,
             "examples": [{"client": "harbour-cafe"}],
         },
         "matrix": {
             "description": "Variables and their values; one item for each combination.",
             "type": "object",
             "minProperties": 1,
-            "additionalProperties": {"type": "array", "minItems": 1, "items": {"type": _SCALAR}},
+            "additionalProperties": {"type": "array", "minItems": 1, "items": _SCALAR},
             "examples": [{"season": ["spring", "autumn"], "ratio": ["1:1", "3:4"]}],
         },
         "exclude": {
@@ -218,7 +220,7 @@ def _setting(setting: Setting) -> Schema:
         case "seconds":
             return {"type": "number", "minimum": setting.minimum}
         case "usd":
-            return {"type": ["number", "string"], "minimum": setting.minimum, "pattern": _AMOUNT}
+            return {"anyOf": [{"type": "number", "minimum": setting.minimum}, {"type": "string", "pattern": _AMOUNT}]}
 
 
 def _sentence(setting: Setting) -> str:
@@ -306,11 +308,11 @@ def _or_empty(block: Schema) -> Schema:
 
 
 def _every_item(schema: Schema) -> Schema:
-    return {"properties": {"items": {"items": schema}}}
+    return {"type": "object", "properties": {"items": {"type": "array", "items": schema}}}
 
 
 def _names_model(model_id: str) -> Schema:
-    return {"properties": {"model": {"const": model_id}}, "required": ["model"]}
+    return _in("model", {"const": model_id})
 
 
 def _default(schema: Schema) -> Schema:
@@ -318,7 +320,15 @@ def _default(schema: Schema) -> Schema:
 
 
 def _in(name: str, schema: Any) -> Schema:
-    return {"properties": {name: schema}, "required": [name]}
+    return {"type": "object", "properties": {name: schema}, "required": [name]}
+
+
+def _has(name: str) -> Schema:
+    return _in(name, schema=True)
+
+
+def _lacks(name: str) -> Schema:
+    return {"type": "object", "not": _has(name)}
 
 
 def _ref(name: str) -> Schema:

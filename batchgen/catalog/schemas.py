@@ -79,8 +79,8 @@ def shown(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-# Loopback hosts are fine: the simulator hands them out.
-_URL: Schema = {"type": "string", "format": "uri", "pattern": r"^https?://[^\s]+$"}
+# Loopback hosts are fine: the simulator hands them out. No `format`, which engines in a strict mode do not know.
+_URL: Schema = {"type": "string", "pattern": r"^https?://[^\s]+$"}
 
 
 def _present(**limits: int | None) -> Schema:
