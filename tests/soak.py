@@ -1,7 +1,8 @@
 """Kills, faults and restarts in a loop, with real processes and in virtual time: `make soak SECONDS=600 SEED=1`.
 
-A round buys one manifest from one simulator, while both processes are killed at random moments. When the faults have
-stopped and a last run has ended by itself, `faults_found` compares journal, ledger, files and the simulator's books.
+A round buys one manifest from one simulator, while both processes are killed at random moments and older copies of the
+run folder's books are put in place between two starts. When the faults have stopped and a last run has ended by itself,
+`faults_found` compares journal, ledger, files and the simulator's books.
 """
 
 import argparse
@@ -29,7 +30,10 @@ from typing import Any
 
 from running import COMMAND, FAST, batchgen, environment, start
 
-FAULTS = ("failed", "unavailable", "busy", "lost_answer", "garbled", "truncated", "late_file", "poll_error", "storm")
+FAULTS = (
+    "failed", "unavailable", "busy", "lost_answer", "garbled", "truncated", "late_file", "poll_error", "storm",
+    "lost_before", "same_id", "foreign_answer", "drift",
+)  # fmt: skip
 LENIENT = {"BATCHGEN_MAX_IN_DOUBT": "100000", "BATCHGEN_MAX_COST": "100000", "BATCHGEN_MAX_ATTEMPTS": "100"}
 """Limits of their own have tests of their own; here everything is to come to an end."""
 SYSCALLS = ("fdatasync", "fsync", "rename", "unlink", "connect", "sendto", "write", "pwrite64", "mkdir")
@@ -88,6 +92,51 @@ class Api:
         self.start(*(options or self._options))
 
 
+class Books:
+    """Journal and receipts of a run folder, of which copies are kept and put back, one of the two at a time."""
+
+    NAMES = ("journal.sqlite3", "journal.sqlite3-wal", "receipts.jsonl")
+
+    def __init__(self, run: Path, draws: random.Random) -> None:
+        self._run = run
+        self._draws = draws
+        self._copies: list[dict[str, bytes]] = []
+
+    def keep(self) -> None:
+        copy = {name: path.read_bytes() for name in self.NAMES if (path := self._run / name).exists()}
+        if {"journal.sqlite3", "receipts.jsonl"} <= copy.keys():
+            self._copies.append(copy)
+
+    def spoil(self) -> str:
+        """Do to one of the two what befalls files; return what was done, or nothing where that would be unfair."""
+        if not self._copies or not self._fitting():
+            return ""  # the other one was put back, and no start has brought the two together since
+        older = self._draws.choice(self._copies)
+        how = self._draws.choice(("older journal", "older receipts", "lost log", "lost journal", "lost receipts"))
+        if how in ("older receipts", "lost receipts"):
+            (self._run / "receipts.jsonl").unlink()
+            if how == "older receipts":
+                (self._run / "receipts.jsonl").write_bytes(older["receipts.jsonl"])
+            return how
+        for name in ("journal.sqlite3-wal", "journal.sqlite3-shm", *(["journal.sqlite3"] if "journal" in how else [])):
+            (self._run / name).unlink(missing_ok=True)
+        if how == "older journal":
+            for name in self.NAMES[:2]:
+                if name in older:
+                    (self._run / name).write_bytes(older[name])
+        return how
+
+    def _fitting(self) -> bool:
+        try:
+            with closing(sqlite3.connect(f"file:{self._run}/journal.sqlite3?mode=ro", uri=True)) as db:
+                generation, size = db.execute("SELECT generation, bytes FROM vouched").fetchone()
+            with (self._run / "receipts.jsonl").open("rb") as file:
+                head = json.loads(file.readline())
+                return head["generation"] == generation and file.seek(0, os.SEEK_END) >= size
+        except (sqlite3.Error, OSError, ValueError, KeyError):
+            return False  # one of the two is missing, or not whole
+
+
 @dataclass
 class Round:
     """What one seed came to."""
@@ -104,6 +153,8 @@ class Round:
     """Jobs that the simulator charged for and that journal and doubts know nothing of."""
     states: Counter[str] = field(default_factory=Counter)
     struck: Counter[str] = field(default_factory=Counter)
+    spoilt: Counter[str] = field(default_factory=Counter)
+    """What befell the books between two starts."""
     wrong: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
@@ -111,6 +162,7 @@ class Round:
         parts.append(
             f"{self.api_kills} kills of the API, {self.accepted} accepted, {dict(sorted(self.states.items()))}"
         )
+        parts.append(f"books {dict(sorted(self.spoilt.items()))}")
         parts.append(f"faults {dict(sorted(self.struck.items()))}, {self.doubles} double, {self.forgotten} forgotten")
         return ", ".join([*parts, *(f"WRONG: {fault}" for fault in self.wrong)])
 
@@ -135,12 +187,14 @@ def play(seed: int, folder: Path, *, kills: int, items: int, strace: bool) -> Ro
     api = Api(folder / "books.sqlite3", seed, *speed, *faults)
     try:
         options = ("run", "job.yaml", "--base-url", api.url, "--concurrency", draws.choice((2, 4, 16)), *FAST)
+        books = Books(folder / "output" / "job", draws)
         while played.kills < kills:
             played.invocations += 1
             if _killed(options, folder, draws, api, played, strace=strace):
                 played.kills += 1
             elif _ended(folder):
                 break  # the round is over before all its kills were spent
+            _spoil(books, folder, draws, played)
         api.restart("--speed", 1000)
         played.api_kills += 1
         played.invocations += 1
@@ -166,7 +220,7 @@ def _killed(
         if draws.random() < 0.3:
             until = time.monotonic() + draws.uniform(0.1, 1.0)  # anywhere, the time before the first purchase included
         else:
-            wanted = api.ask("account")["accepted"] + draws.randint(1, 1 + played.items // 6)
+            wanted = api.ask("account")["accepted"] + draws.randint(1, 1 + played.items // 12)
             while process.poll() is None and api.ask("account")["accepted"] < wanted and time.monotonic() < until:
                 time.sleep(0.005)
             until = time.monotonic() + draws.uniform(0, 0.3)
@@ -182,6 +236,19 @@ def _killed(
     if "Traceback" in errors or process.returncode in (70, 6):
         played.wrong.append(f"a run ended with {process.returncode}: {errors}")
     return process.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL)
+
+
+def _spoil(books: Books, folder: Path, draws: random.Random, played: Round) -> None:
+    """Now and then put older books in place, or lose them, and make a journal anew where that is the way back."""
+    if draws.random() < 0.6 and (how := books.spoil()):
+        played.spoilt[how] += 1
+    journal = folder / "output" / "job" / "journal.sqlite3"
+    if (folder / "output" / "job" / "receipts.jsonl").exists() and not (journal.exists() and journal.stat().st_size):
+        recovered = batchgen("recover", folder / "output" / "job", "job.yaml", cwd=folder)
+        if recovered.returncode:
+            played.wrong.append(f"recover ended with {recovered.returncode}: {recovered.stderr}")
+    elif draws.random() < 0.7:
+        books.keep()
 
 
 def start_under_strace(options: Sequence[object], folder: Path, syscall: str, when: int) -> subprocess.Popen[str]:
@@ -277,8 +344,8 @@ def main() -> int:
     print(
         f"total of real processes: {total.items} items, {total.invocations} runs, {total.kills} kills,"
         f" {total.api_kills} kills of the API, {total.accepted} accepted, {dict(sorted(total.states.items()))},"
-        f" faults {dict(sorted(total.struck.items()))}, {total.doubles} double charges,"
-        f" {total.forgotten} forgotten jobs"
+        f" books {dict(sorted(total.spoilt.items()))}, faults {dict(sorted(total.struck.items()))},"
+        f" {total.doubles} double charges, {total.forgotten} forgotten jobs"
     )
     print(
         f"total in virtual time: {', '.join(f'{count} {name}' for name, count in stories.items())},"
@@ -292,7 +359,11 @@ def _real(seed: int, total: Round) -> bool:
     draws = random.Random(f"size {seed}")
     folder = Path(tempfile.mkdtemp(prefix=f"batchgen-soak-{seed}-"))
     played = play(
-        seed, folder, kills=draws.randint(1, 8), items=draws.choice((10, 40, 120)), strace=bool(shutil.which("strace"))
+        seed,
+        folder,
+        kills=draws.randint(3, 12),
+        items=draws.choice((40, 120, 240)),
+        strace=bool(shutil.which("strace")),
     )
     print(played, flush=True)
     if played.wrong:
@@ -303,6 +374,7 @@ def _real(seed: int, total: Round) -> bool:
         setattr(total, name, getattr(total, name) + getattr(played, name))
     total.states.update(played.states)
     total.struck.update(played.struck)
+    total.spoilt.update(played.spoilt)
     return bool(played.wrong)
 
 
