@@ -71,6 +71,7 @@ def environment() -> dict[str, str]:
     """Return this process's environment without anything that steers batchgen, and with a key."""
     steering = ("BATCHGEN_", "API18_", "PYTHON")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(steering)}
+    kept["BATCHGEN_REGISTER"] = ""  # measurements are nobody's runs
     return kept | {"NO_COLOR": "1", "API18_KEY": KEY, "PYTHONPATH": str(ROOT)}
 
 

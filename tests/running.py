@@ -19,7 +19,7 @@ DATA = ROOT.parent / "shared" / "data"
 def environment(**more: str) -> dict[str, str]:
     """This process's environment without anything that steers batchgen, and with `more`."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("BATCHGEN_", "API18_"))}
-    return kept | {"NO_COLOR": "1"} | more
+    return kept | {"NO_COLOR": "1", "BATCHGEN_REGISTER": ""} | more
 
 
 def batchgen(*arguments: object, cwd: Path, key: str | None = KEY, **more: str) -> subprocess.CompletedProcess[str]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -22,7 +23,11 @@ if TYPE_CHECKING:
     from batchgen.journal import Journal
     from batchgen.plan import Plan
     from batchgen.run import Prepared, Summary
+    from batchgen.run.elsewhere import Known
     from batchgen.settings import Settings
+
+_FOLDERS_TOLD = 3
+"""Places with purchases of the same items that are told one by one."""
 
 
 @click.command("run")
@@ -46,6 +51,9 @@ if TYPE_CHECKING:
     "--renamed",
     type=click.Choice(["adopt", "buy"]),
     help="Items bought already under another id: adopt the purchases, or buy them again. Asks otherwise.",
+)
+@click.option(
+    "--buy-again", is_flag=True, help="Buy also what another run folder, or an earlier state of this one, has bought."
 )
 @click.option("--yes", "-y", is_flag=True, help="Agree to what would be asked; without a cap, up to the estimate.")
 @click.option("--wait-for-balance", is_flag=True, help="When the balance is used up, wait until it is topped up.")
@@ -95,6 +103,8 @@ def _run(ready: "Prepared", options: dict[str, Any]) -> "Summary | None":
     from batchgen.errors import RunFolderError
     from batchgen.journal import FILE_NAME
     from batchgen.run import Invocation, bind, capped, execute, opened
+    from batchgen.run.elsewhere import known_elsewhere
+    from batchgen.run.register import Register, registered
 
     exists = (ready.folder / FILE_NAME).exists()
     with ExitStack() as stack:
@@ -112,6 +122,11 @@ def _run(ready: "Prepared", options: dict[str, Any]) -> "Summary | None":
             bind(journal, ready.name, account.binding, rotated_key=options["rotated_key"])
         ready = _with_renames_decided(ready)
         plan = ready.plan()
+        register = Register.of(os.environ)
+        if plan.to_buy and not options["buy_again"]:
+            known = known_elsewhere(ready, account.binding, journal, register)
+            if known and not _agreed_to_buy_again(known):
+                return None
         if not _agreed(ready, plan, yes=options["yes"], account=account):
             return None
         if journal is None:
@@ -122,6 +137,7 @@ def _run(ready: "Prepared", options: dict[str, Any]) -> "Summary | None":
         settings = capped(ready.settings, plan, real_money=not account.binding.embedded)
         _list(ready, journal)
         _announce(ready, plan, settings, quiet=options["quiet"])
+        stack.enter_context(registered(register, journal))
         url = stack.enter_context(account.connected(ready.folder))
         return execute(
             Invocation(
@@ -166,6 +182,25 @@ def _with_renames_decided(ready: "Prepared") -> "Prepared":
         "adopt what was bought, or buy it again?", type=click.Choice(["adopt", "buy"]), err=True
     )
     return replace(ready, request=replace(ready.request, renamed=answer))
+
+
+def _agreed_to_buy_again(known: "list[Known]") -> bool:
+    """Whether what other books show as bought may be paid for once more. Raises ConsentError where nobody is there.
+
+    Neither `--yes` nor a name given with `--run` says so.
+    """
+    from batchgen.errors import ConsentError
+
+    told = [found.sentence for found in known[:_FOLDERS_TOLD]]
+    if len(known) > _FOLDERS_TOLD:
+        told.append(f"{len(known) - _FOLDERS_TOLD:,} more places know of purchases")
+    paths = [shlex.quote(str(found.path)) for found in known[:_FOLDERS_TOLD] if found.path is not None]
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        flags = " ".join(f"--skip-bought {path}" for path in paths) or "--skip-bought PATH (its folder or its ledger)"
+        raise ConsentError(f"{'; '.join(told)}: give {flags} to leave that out, or --buy-again to pay for it once more")
+    for sentence in told:
+        click.echo(sentence, err=True)
+    return click.confirm("buy all of it again?", default=False, err=True)
 
 
 def _agreed(ready: "Prepared", plan: "Plan", *, yes: bool, account: "Account") -> bool:

@@ -1,0 +1,103 @@
+"""What the journal of another run folder has bought of the items that are to be bought here, by their requests."""
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+from batchgen.journal.schema import open_for_reading, sqlite_errors
+
+SAMPLE = 64
+"""Digests that stand for all purchases of a run: the smallest ones, which as good as always meet any large overlap."""
+_BOUGHT = "state IN ('submitting', 'processing', 'ready', 'done', 'in_doubt', 'lost')"
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """Items that would be bought here, and that other books show as bought."""
+
+    items: int
+    cost: Decimal
+    """What they would cost here, USD."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How far a run folder has come; none of it ever shrinks but in a folder that was put back to an older copy."""
+
+    run_id: str
+    receipts: int
+    """Bytes that the journal vouches for."""
+    purchases: int
+    """Attempts that were charged, refunded ones included."""
+    sample: tuple[str, ...]
+    """The smallest digests of what was bought, all of them where they are fewer than `SAMPLE`."""
+
+
+def extent_of(db: sqlite3.Connection) -> Extent:
+    """Return how far the run folder of a journal has come."""
+    run_id, receipts = db.execute("SELECT run_id, bytes FROM vouched").fetchone()
+    (purchases,) = db.execute("SELECT COUNT(*) FROM attempt WHERE charged IS NOT NULL").fetchone()
+    sample = db.execute(f"SELECT DISTINCT digest FROM item WHERE {_BOUGHT} ORDER BY 1 LIMIT {SAMPLE}").fetchall()
+    return Extent(run_id, receipts, purchases, tuple(digest for (digest,) in sample))
+
+
+def note_to_buy(stage: Path, journal: Path | None, wanted: Callable[[str, str], bool]) -> int:
+    """Make the stage's table `to_buy`: what is asked for and was never bought in `journal`, no second purchases.
+
+    Returns how many items were left out of the stage that `journal` does not know as bought.
+    """
+    with closing(sqlite3.connect(stage, uri=True)) as db, db:
+        db.create_function("wanted", 2, wanted, deterministic=True)
+        never = bought = ""
+        if journal is not None:
+            db.execute("ATTACH ? AS own", (f"{journal.absolute().as_uri()}?mode=ro",))
+            bought = "EXISTS (SELECT 1 FROM own.item j WHERE j.id = s.id AND j.digest = s.digest AND j.attempts > 0)"
+            never = f" AND NOT {bought}"
+        db.execute("DROP TABLE IF EXISTS to_buy")
+        db.execute(
+            "CREATE TABLE to_buy AS SELECT s.digest, s.estimated,"
+            " row_number() OVER (PARTITION BY s.digest ORDER BY s.id) AS turn FROM main.item s"
+            f" WHERE wanted(s.id, s.tags) AND s.position NOT IN (SELECT position FROM redo){never}"
+        )
+        db.execute("CREATE INDEX to_buy_digest ON to_buy (digest)")
+        (unknown,) = db.execute(f"SELECT COUNT(*) FROM skipped s{f' WHERE NOT {bought}' if bought else ''}").fetchone()
+        return int(unknown)
+
+
+def sampled(stage: Path, sample: tuple[str, ...]) -> Overlap:
+    """Return how many of these digests are in `to_buy`, each once."""
+    with closing(sqlite3.connect(stage)) as db:
+        marks = ", ".join("?" * len(sample))
+        rows = db.execute(
+            f"SELECT estimated, COUNT(*) FROM to_buy WHERE turn = 1 AND digest IN ({marks}) GROUP BY 1", sample
+        )
+        return _summed(rows)
+
+
+def overlap(stage: Path, journal: Path) -> Overlap:
+    """Return what of `to_buy` a journal shows as bought, one purchase for one item. Raises RunFolderError."""
+    with closing(open_for_reading(journal)) as db, sqlite_errors(journal):
+        if db.in_transaction:
+            db.execute("COMMIT")
+        db.execute("ATTACH ? AS stage", (f"{stage.absolute().as_uri()}?mode=ro",))
+        # The keys first: an index has them beside the digests, so that no body of the other items is read.
+        return _summed(
+            db.execute(
+                "WITH hit AS MATERIALIZED"
+                " (SELECT key FROM main.item WHERE digest IN (SELECT digest FROM stage.to_buy)),"
+                " there AS (SELECT i.digest, COUNT(*) AS items FROM hit h JOIN main.item i ON i.key = h.key"
+                f" WHERE i.{_BOUGHT} GROUP BY 1)"
+                " SELECT t.estimated, COUNT(*) FROM stage.to_buy t JOIN there b ON b.digest = t.digest"
+                " AND t.turn <= b.items GROUP BY 1"
+            )
+        )
+
+
+def _summed(rows: sqlite3.Cursor) -> Overlap:
+    counted = rows.fetchall()
+    return Overlap(
+        sum(count for _, count in counted), sum((Decimal(price) * count for price, count in counted), Decimal(0))
+    )
