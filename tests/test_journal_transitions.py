@@ -12,6 +12,7 @@ from bought import START, Buyer, item, list_items
 
 from batchgen.api import Job, JobStatus
 from batchgen.journal import Attempt, Journal, Spend, TransitionError
+from batchgen.journal.money import prices_of
 from batchgen.journal.standing import doubts
 from batchgen.records import State, StoredFile
 
@@ -248,10 +249,10 @@ def test_an_acceptance_without_a_price_is_charged_as_expected_and_confirms_nothi
     with journal.transaction():
         accepted = journal.accept(attempt, Job("j", JobStatus.PROCESSING), b"", NOW)
     assert (accepted.charged, accepted.told) == (Decimal("0.50"), None)
-    assert journal.confirmed_prices() == {}
+    assert prices_of(journal.db).confirmed == {}
     with journal.transaction():
         confirmed = journal.confirm_price(accepted, None)
-    assert journal.confirmed_prices() == {"hera num_images=1": Decimal("0.50")}
+    assert prices_of(journal.db).confirmed == {"hera num_images=1": Decimal("0.50")}
     (stored,) = journal.unsettled(S.PROCESSING)
     assert (stored.charge, stored.told) == (confirmed.charge, None)
 
@@ -268,7 +269,7 @@ def test_the_price_told_last_stands_the_larger_one_counts_and_the_refund_takes_b
         with journal.transaction():
             attempt = journal.confirm_price(attempt, Decimal(told))
         assert journal.spend() == spend
-        assert journal.confirmed_prices() == {"hera num_images=1": spend.charged + spend.surplus}
+        assert prices_of(journal.db).confirmed == {"hera num_images=1": spend.charged + spend.surplus}
         assert [stored.charge for stored in journal.unsettled(S.PROCESSING)] == [attempt.charge]
     do(journal, "fail", attempt)
     assert journal.spend() == Spend(Decimal("0.10"), Decimal("0.10"))
@@ -280,7 +281,7 @@ def test_the_latest_confirmed_price_of_a_key_counts(journal: Journal) -> None:
         with journal.transaction():
             attempt = journal.begin(work, "f00d", "1", NOW, price_key="k")
             journal.accept(attempt, Job(price, JobStatus.PROCESSING, cost=Decimal(price)), b"", NOW)
-    assert journal.confirmed_prices() == {"k": Decimal("0.07")}
+    assert prices_of(journal.db).confirmed == {"k": Decimal("0.07")}
 
 
 @pytest.mark.parametrize("cost", [None, "0"])
@@ -293,7 +294,7 @@ def test_a_job_that_had_failed_when_it_was_accepted_is_charged_and_refunded_as_e
         accepted = journal.accept(attempt, failed, b"", NOW)
         journal.fail(accepted, failed, 0, 1000, NOW)
     assert journal.spend() == Spend(Decimal("0.50"), Decimal("0.50"))
-    assert journal.confirmed_prices() == {}
+    assert prices_of(journal.db).confirmed == {}
 
 
 def test_a_doubt_that_became_a_job_carries_no_error_on(journal: Journal) -> None:

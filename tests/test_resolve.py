@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bought import Buyer, item, journal_of
+from bought import START, Buyer, item, journal_of
 from running import FAST, Simulated, batchgen, simulator, summary_of
 
 from batchgen.errors import UsageError
-from batchgen.run.resolving import COLUMNS, How, Settlement, import_settlements, match
+from batchgen.run.resolving import COLUMNS, How, Settlement, export_doubts, import_settlements, match
 
 MANIFEST = """\
 version: 1
@@ -164,3 +164,15 @@ def write(path: Path, rows: list[dict[str, str]]) -> None:
         writer = csv.DictWriter(out, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
+
+
+def test_a_doubt_is_shown_and_exported_at_the_price_that_was_reserved(tmp_path: Path) -> None:
+    with journal_of(tmp_path / "run", [item("mug")]) as journal:
+        attempt = journal.begin(Buyer(journal).work("mug"), "f00d", "1", START, reserved=Decimal("0.50"))
+        journal.doubt(attempt, "reset")
+        export_doubts(journal, tmp_path / "doubts.csv")
+    with (tmp_path / "doubts.csv").open(encoding="utf-8", newline="") as lines:
+        assert [row["in_doubt_usd"] for row in csv.DictReader(lines)] == ["0.50"]
+    told = json.loads(batchgen("status", tmp_path / "run", "--json", cwd=tmp_path).stdout)
+    assert (told["in_doubt_usd"], told["doubts"][0]["in_doubt_usd"]) == ("0.50", "0.50")
+    assert "$0.50" in batchgen("status", tmp_path / "run", cwd=tmp_path).stdout

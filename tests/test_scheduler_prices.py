@@ -10,6 +10,7 @@ import pytest
 from worlds import Log, calm, count, in_memory, run_clean, strike, world_of
 
 from batchgen.journal import Journal
+from batchgen.journal.money import prices_of
 from batchgen.ledger import LedgerTotals, write_ledger
 from batchgen.records import Item, State
 from batchgen.scheduler import Scheduler
@@ -179,7 +180,7 @@ def test_a_confirmed_price_is_known_to_the_next_run(tmp_path: Path, posted: str 
     assert len(log.times("submit")) == 8
     assert max(log.gaps("submit")) < 0.05
     with closing(Journal(world.folder)) as journal:
-        assert journal.confirmed_prices() == {f"{MODEL} num_images=1": usd("0.05")}
+        assert prices_of(journal.db).confirmed == {f"{MODEL} num_images=1": usd("0.05")}
 
 
 def test_what_was_not_confirmed_before_a_restart_is_confirmed_before_others_leave(tmp_path: Path) -> None:

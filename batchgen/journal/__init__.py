@@ -2,11 +2,12 @@
 
 from batchgen.journal.binding import SIMULATED, SIMULATOR, Binding, is_simulated, money_mark
 from batchgen.journal.lock import own, own_journal
+from batchgen.journal.money import spend_of
 from batchgen.journal.recorder import GroupRecorder, InlineRecorder, Recorder
 from batchgen.journal.reopening import Again
 from batchgen.journal.schema import FILE_NAME, JournalLockedError, milliseconds, moment, open_for_reading, sqlite_errors
 from batchgen.journal.steps import TransitionError, receipt_of
-from batchgen.journal.store import Journal, spend_of
+from batchgen.journal.store import Journal
 from batchgen.journal.values import Attempt, PendingOutput, Spend, Work
 
 __all__ = [

@@ -5,14 +5,15 @@ Its methods do not commit: `transaction()` does, and a `Recorder` wraps it aroun
 
 import logging
 import os
-import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 
 from batchgen import receipts
+from batchgen.budget import Money, Purse
 from batchgen.errors import BatchgenError, RunFolderError
+from batchgen.journal.money import prices_of, spend_of
 from batchgen.journal.renaming import give_next, match
 from batchgen.journal.reopening import Again, close_others, continues, remember
 from batchgen.journal.replay import UNKNOWN_BODY
@@ -305,25 +306,11 @@ class Journal(Steps):
         """Return what was charged, refunded and is in doubt over the life of the folder."""
         return spend_of(self.db)
 
-    def surcharges(self) -> dict[str, Decimal]:
-        """Return, by model, the largest ratio of charge to estimate, where more was charged than the tables say."""
-        found: dict[str, Decimal] = {}
-        rows = self.db.execute(
-            "SELECT DISTINCT i.model, a.estimated, a.charged FROM attempt a JOIN item i ON i.key = a.item"
-            " WHERE a.charged IS NOT NULL AND a.charged <> a.estimated"
-        )
-        for model, estimated, charged in rows:
-            if Decimal(estimated) and (ratio := Decimal(charged) / Decimal(estimated)) > 1:
-                found[model] = max(ratio, found.get(model, ratio))
-        return found
-
-    def confirmed_prices(self) -> dict[str, Decimal]:
-        """Return, by price key, what the latest attempt counts with whose price an answer has confirmed, USD."""
-        rows = self.db.execute(
-            "SELECT price_key, charged, surplus FROM attempt WHERE key IN (SELECT MAX(key) FROM attempt"
-            " WHERE confirmed AND price_key <> '' GROUP BY price_key)"
-        )
-        return {key: Decimal(charged) + Decimal(surplus) for key, charged, surplus in rows}
+    def purse(self, max_cost: Decimal | None, budget: Decimal | None) -> Purse:
+        """Return the purse that an invocation starts with, below these caps (USD; None: no cap)."""
+        spend = self.spend()
+        life = Money(spend.charged, spend.refunded, in_doubt=spend.in_doubt, surplus=spend.surplus)
+        return Purse(life, max_cost, budget, prices=prices_of(self.db))
 
     def durations(self, most: int = 500) -> dict[str, list[float]]:
         """Return the seconds that the latest jobs of each model took, at most `most` jobs in all, oldest first."""
@@ -359,18 +346,3 @@ _FORGET = """
 DELETE FROM item WHERE listed IS NULL AND state = 'pending' AND NOT EXISTS
   (SELECT 1 FROM attempt a WHERE a.item = item.key)
 """
-
-
-def spend_of(db: sqlite3.Connection) -> Spend:
-    """Return the sums of a journal. Prices are few, so sums are taken over distinct prices, exactly."""
-
-    def total(column: str, where: str = "true") -> Decimal:
-        rows = db.execute(f"SELECT {column}, COUNT(*) FROM attempt WHERE {column} IS NOT NULL AND {where} GROUP BY 1")
-        return sum((Decimal(price) * count for price, count in rows), Decimal(0))
-
-    return Spend(
-        total("charged"),
-        total("refunded"),
-        total("reserved", "state IN ('in_doubt', 'submitting')"),
-        total("surplus", "refunded IS NULL"),
-    )

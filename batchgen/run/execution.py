@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-from batchgen.budget import Money, Prices, Purse
 from batchgen.catalog import load_catalog, price_key
 from batchgen.client import DIRECT, HttpApi, Route
 from batchgen.clock import utc_now
@@ -117,13 +116,7 @@ async def _run(invocation: Invocation, descriptors: int) -> Ending:
         interrupted = journal.doubt_interrupted()
     if interrupted:
         log.warning("%d submissions of an earlier invocation had no recorded answer: in doubt", interrupted)
-    spend = journal.spend()
-    purse = Purse(
-        life=Money(spend.charged, spend.refunded, in_doubt=spend.in_doubt, surplus=spend.surplus),
-        max_cost=settings.max_cost,
-        budget=settings.budget,
-        prices=Prices(journal.confirmed_prices(), journal.surcharges()),
-    )
+    purse = journal.purse(settings.max_cost, settings.budget)
     api = HttpApi(invocation.base_url, invocation.key.reveal(), route=invocation.route)
     try:
         async with GroupRecorder(journal) as record, GroupedCalls("files") as offload:

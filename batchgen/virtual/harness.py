@@ -11,7 +11,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from batchgen.budget import Money, Prices, Purse
 from batchgen.digest import canonical_json, digest_of
 from batchgen.halting import exit_code
 from batchgen.journal import FILE_NAME, Journal
@@ -172,13 +171,7 @@ class World:
         )
 
     def _board(self, journal: Journal, terms: Terms, fuse: Fuse, witness: Witness) -> Board:
-        spend, settings = journal.spend(), terms.settings
-        purse = Purse(
-            life=Money(spend.charged, spend.refunded, in_doubt=spend.in_doubt, surplus=spend.surplus),
-            max_cost=settings.max_cost,
-            budget=settings.budget,
-            prices=Prices(journal.confirmed_prices(), journal.surcharges()),
-        )
+        purse = journal.purse(terms.settings.max_cost, terms.settings.budget)
         record = WatchedRecorder(journal, fuse, witness, self.draws)
         api = WatchedApi(MemoryApi(self.provider, terms.account, self._utc_now), fuse, witness)
         seams = Seams(api, journal, record, self.folder, self._utc_now, self.draws, _at_once)
