@@ -3,10 +3,12 @@
 import sys
 
 from batchgen.helptext import HELP
+from batchgen.streams import open_missing
 
 
 def main() -> None:
     """Start the command line, or show what it can do without loading it."""
+    open_missing()
     if sys.argv[1:] in (["-h"], ["--help"]) and _shown():
         return
     from batchgen.cli.boundary import main as start

@@ -15,6 +15,7 @@ from batchgen.cli.boundary import BUG, guarded
 from batchgen.errors import (
     BatchgenError,
     ConsentError,
+    DescriptorsError,
     DiskError,
     ManifestError,
     OutsideError,
@@ -22,6 +23,7 @@ from batchgen.errors import (
     RunFolderError,
     UsageError,
 )
+from batchgen.journal.schema import JournalLockedError
 
 CODES: dict[type[BatchgenError], int] = {
     UsageError: 2,
@@ -29,6 +31,8 @@ CODES: dict[type[BatchgenError], int] = {
     ConsentError: 2,
     OutsideError: 5,
     DiskError: 5,
+    DescriptorsError: 5,
+    JournalLockedError: 5,
     RunFolderError: 6,
 }
 

@@ -7,7 +7,7 @@ PACKAGE = Path(__file__).parent.parent / "batchgen"
 
 FLOORS = {
     0: ["__init__", "records", "errors", "text", "clock", "digest", "grouping", "helptext", "descriptors"],
-    1: ["files"],
+    1: ["files", "streams"],
     2: [
         "receipts",
         "api",

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, once and twice: what was paid for is recorded, and the next run goes on."""
+"""Ctrl-C, SIGTERM and SIGHUP, once and twice: what was paid for is recorded, and the next run goes on."""
 
 import csv
 import json
@@ -48,7 +48,7 @@ def books_agree(folder: Path, api: Simulated) -> None:
     assert max(Counter(job["body"] for job in api.jobs()).values()) == 1
 
 
-@SIGNALS
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_once_waits_for_the_answers_and_ends_with_books(tmp_path: Path, number: signal.Signals) -> None:
     with simulator(*HELD) as api:
         process, options = started(tmp_path, api)

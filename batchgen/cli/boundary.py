@@ -6,12 +6,13 @@ import re
 import signal
 import sys
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any, cast
 
 import click
 
 from batchgen.cli import commands
-from batchgen.errors import BatchgenError, DiskError, ManifestError, OutsideError, RunFolderError, UsageError
+from batchgen.errors import BatchgenError, ManifestError, OutsideError, RunFolderError, UsageError
+from batchgen.streams import Outlet, ending_signals
 from batchgen.text import printable
 
 EXIT_CODES: tuple[tuple[type[BatchgenError], int], ...] = ((UsageError, 2), (OutsideError, 5), (RunFolderError, 6))
@@ -20,49 +21,14 @@ INTERRUPTED = 130
 _KEYS = re.compile(r"api18_\w+")
 
 
-class _Output:
-    """Standard output whose reader may go away (`batchgen models | head`): the rest goes nowhere, and no error.
-
-    A command then still ends with the code that it has earned. Any other fault is raised by `flush`, once.
-    """
-
-    def __init__(self, stream: IO[str]) -> None:
-        self._stream = stream
-        self._fault: OSError | None = None
-
-    def write(self, text: str) -> int:
-        try:
-            return self._stream.write(text)
-        except OSError as error:
-            self._drop(error)
-            return len(text)
-
-    def flush(self) -> None:
-        try:
-            self._stream.flush()
-        except OSError as error:
-            self._drop(error)
-        fault, self._fault = self._fault, None
-        if fault is not None:
-            raise DiskError(f"cannot write the output: {fault.strerror}") from fault
-
-    def _drop(self, error: OSError) -> None:
-        # What is buffered has to go somewhere: the interpreter flushes once more when it ends.
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, self._stream.fileno())
-        os.close(nowhere)
-        if not isinstance(error, BrokenPipeError):
-            self._fault = error
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-
 def main() -> None:
     """Run the program and exit with its code."""
-    sys.stdout = cast("Any", _Output(sys.stdout))
-    # As Ctrl-C, so that whatever is under way is tidied up (a run handles both by itself, see `batchgen.run`).
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    sys.stdout = cast("Any", Outlet(sys.stdout, matters=True))
+    sys.stderr = cast("Any", Outlet(sys.stderr, matters=False))
+    # As Ctrl-C, so that whatever is under way is tidied up (a run handles all of them by itself, see `batchgen.run`).
+    for number in ending_signals():
+        if number is not signal.SIGINT:
+            signal.signal(number, signal.default_int_handler)
     sys.exit(guarded(sys.argv[1:]))
 
 
@@ -70,6 +36,7 @@ def guarded(arguments: list[str]) -> int:
     """Run one command line and return its exit code; every error becomes one message on stderr."""
     try:
         code = commands.main(arguments, prog_name="batchgen", standalone_mode=False)
+        sys.stdout.flush()
     except click.exceptions.Exit as end:
         return end.exit_code
     except click.ClickException as error:

@@ -13,7 +13,7 @@ from click.core import ParameterSource
 from batchgen.client import Route, find_route, parse_base_url
 from batchgen.client.addresses import is_loopback
 from batchgen.credentials import SIMULATED_KEY, ApiKey, find_key
-from batchgen.errors import UsageError
+from batchgen.errors import DiskError, UsageError
 from batchgen.journal import SIMULATOR, Binding, Journal
 from batchgen.run import Summary, format_summary, simulator, summary_json
 from batchgen.text import printable
@@ -107,7 +107,15 @@ def tell_notices(journal: Journal) -> None:
 
 
 def tell(summary: Summary, *, as_json: bool, quiet: bool) -> int:
-    """Print how a run ended and return its exit code."""
+    """Print how a run ended and return its exit code, which no output takes away: the summary is in the run folder."""
+    try:
+        _print(summary, as_json=as_json, quiet=quiet)
+    except DiskError as error:
+        click.echo(f"{error}; the summary is in {summary.folder}", err=True)
+    return summary.exit_code
+
+
+def _print(summary: Summary, *, as_json: bool, quiet: bool) -> None:
     if as_json:
         click.echo(json.dumps(summary_json(summary), indent=2))
     elif not quiet:
@@ -116,4 +124,3 @@ def tell(summary: Summary, *, as_json: bool, quiet: bool) -> int:
         click.echo(f"note: {summary.clock}", err=True)
     if summary.stop is not None and (as_json or quiet):
         click.echo(f"stopped: {printable(summary.detail, 2000)}", err=True)
-    return summary.exit_code

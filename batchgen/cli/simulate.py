@@ -75,13 +75,13 @@ def command(
 
 async def _serve(settings: "SimulatorSettings", *, quiet: bool, until_stdin_closes: bool) -> None:
     import asyncio
-    import signal
 
     from batchgen.simulator import Simulator
+    from batchgen.streams import ending_signals
 
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in ending_signals():
         loop.add_signal_handler(number, stop.set)
     async with Simulator(settings) as simulator:
         click.echo(f"listening on {simulator.url}")

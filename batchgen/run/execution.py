@@ -33,6 +33,7 @@ from batchgen.run.evidence import note_ledger
 from batchgen.run.summary import Summary, write_summary
 from batchgen.scheduler import Board, Ending, Scheduler, Seams, Terms
 from batchgen.settings import Settings
+from batchgen.streams import ending_signals
 from batchgen.text import usd
 
 log = logging.getLogger("batchgen")
@@ -76,7 +77,7 @@ def execute(invocation: Invocation) -> Summary:
         raise _rescue(invocation) from error
     # What a closed loop leaves in place is its own matter: SIGTERM would end the process without a word (asyncio), and
     # Ctrl-C would go unheard (uvloop).
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in ending_signals():
         signal.signal(number, signal.default_int_handler)
     return _conclude(invocation, ending)
 
@@ -179,21 +180,23 @@ def snapshot_of(board: Board) -> Snapshot:
 
 
 def _handle_signals(scheduler: Scheduler) -> None:
-    """First Ctrl-C or SIGTERM: end soon and in order. Second: at once; all that was recorded is on disk."""
+    """First Ctrl-C, SIGTERM or SIGHUP: end soon and in order. Second: at once; all that was recorded is on disk."""
     loop = asyncio.get_running_loop()
     asked = False
 
     def on_signal() -> None:
         nonlocal asked
         if asked:
-            logging.shutdown()
-            os._exit(130)
+            try:
+                logging.shutdown()
+            finally:
+                os._exit(130)
         asked = True
+        scheduler.interrupt()  # before anything is told: who hears it may be gone
         sys.stderr.write("\nending: waiting for answers under way; once more to end at once\n")
         sys.stderr.flush()
-        scheduler.interrupt()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in ending_signals():
         loop.add_signal_handler(number, on_signal)
 
 
