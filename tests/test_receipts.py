@@ -332,6 +332,23 @@ def test_what_is_stored_and_fits_is_done_without_a_question(folder: Path) -> Non
         assert found == (outputs if after == "done" else [])
 
 
+def test_a_file_that_moved_since_is_followed(folder: Path) -> None:
+    (folder / "files").mkdir()
+    (folder / "superseded").mkdir()
+    (folder / "files/pan.png").write_bytes(b"the first")
+    file = StoredFile(1, "files/pan.png", 9, hashlib.sha256(b"the first").hexdigest())
+    with buying(folder) as buyer:
+        buyer.journal.keep(buyer.ready("pan"), file)
+    older = kept(folder, FILE_NAME)
+    with closing(Journal(folder)) as journal, journal.transaction():
+        journal.move_file("files/pan.png", "superseded/pan.png")
+    (folder / "files/pan.png").rename(folder / "superseded/pan.png")
+    older()
+    reopened(folder)
+    with closing(sqlite3.connect(folder / FILE_NAME)) as db:
+        assert db.execute("SELECT path FROM output WHERE path IS NOT NULL").fetchall() == [("superseded/pan.png",)]
+
+
 # ---- receipts that are missing, older, torn, foreign -----------------------------------------------------------------
 
 

@@ -58,6 +58,7 @@ class Replay:
         `is_there` says whether a file has length and SHA-256.
         """
         self._settle_files(is_there)
+        self._follow_files(is_there)
         for (item,) in self._db.execute("SELECT item FROM temp.touched").fetchall():
             self._part_live_ones(item)
             self._derive(item)
@@ -239,22 +240,10 @@ class Replay:
 
     def _stored(self, line: _Content) -> None:
         found = self._find(line["stored"])
-        if found is not None and found[2] == State.PROCESSING:
+        if found is not None:
             self._db.execute(
                 "INSERT OR REPLACE INTO temp.kept VALUES (?, ?, ?, ?, ?)",
                 (found[0], line["output"], line["path"], line["bytes"], line["sha256"]),
-            )
-        elif found is not None:
-            self._arrived(found[0], line)
-
-    def _arrived(self, attempt: int, line: _Content) -> None:
-        """A file that was on its way to another name is there."""
-        at_target = self._db.execute(
-            "DELETE FROM move WHERE attempt = ? AND number = ? AND target = ?", (attempt, line["output"], line["path"])
-        )
-        if at_target.rowcount:
-            self._db.execute(
-                "UPDATE output SET path = ? WHERE attempt = ? AND number = ?", (line["path"], attempt, line["output"])
             )
 
     def _settled(self, line: _Content) -> None:
@@ -313,6 +302,21 @@ class Replay:
                 )
                 self._db.execute("UPDATE attempt SET state = 'done' WHERE key = ?", (attempt,))
                 self._touch(item)
+
+    def _follow_files(self, is_there: Callable[[str, int, str], bool]) -> None:
+        """A file may have gone to another place, or come anew, since the journal knew of it."""
+        elsewhere = self._db.execute(
+            "SELECT k.path, k.bytes, k.sha256, k.attempt, k.number FROM temp.kept k"
+            " JOIN output o ON o.attempt = k.attempt AND o.number = k.number"
+            " WHERE o.path IS NOT NULL AND (o.path, o.sha256) <> (k.path, k.sha256)"
+        ).fetchall()
+        for path, size, sha256, attempt, number in elsewhere:
+            if is_there(path, size, sha256):
+                self._db.execute(
+                    "UPDATE output SET path = ?, bytes = ?, sha256 = ? WHERE attempt = ? AND number = ?",
+                    (path, size, sha256, attempt, number),
+                )
+                self._db.execute("DELETE FROM move WHERE attempt = ? AND number = ?", (attempt, number))
 
     def _part_live_ones(self, item: int) -> None:
         """Of two purchases of one item that both are on their way, each needs an item of its own to be collected."""

@@ -30,7 +30,7 @@ from batchgen.journal.values import (
     read_work,
 )
 from batchgen.journal.witness import Evidence, no_evidence, reconcile, vouch
-from batchgen.records import State
+from batchgen.records import State, StoredFile
 
 log = logging.getLogger("batchgen")
 
@@ -277,7 +277,12 @@ class Journal(Steps):
 
     def move_file(self, old: str, new: str) -> None:
         """A file of an earlier purchase goes to another place, relative to the run folder."""
-        self.db.execute("UPDATE output SET path = ? WHERE path = ?", (new, old))
+        moved = self.db.execute(
+            "UPDATE output SET path = ? WHERE path = ? RETURNING attempt, number, path, bytes, sha256", (new, old)
+        ).fetchall()
+        for attempt, *file in moved:
+            (purchase,) = self.db.execute("SELECT purchase FROM attempt WHERE key = ?", (attempt,)).fetchone()
+            self.lines.append(receipts.stored(purchase, StoredFile(*file)))
 
     def knows_job(self, job_id: str) -> bool:
         """Return whether a job belongs to an attempt already."""
