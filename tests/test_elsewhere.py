@@ -11,6 +11,7 @@ from bought import MODEL, Buyer, item, journal_of
 
 from batchgen.cli.boundary import guarded
 from batchgen.credentials import ApiKey
+from batchgen.errors import ManifestError
 from batchgen.journal import Binding, Journal
 from batchgen.records import Item
 from batchgen.run import Request, prepared
@@ -98,6 +99,40 @@ def test_one_purchase_counts_for_one_item(tmp_path: Path) -> None:
 def test_other_money_is_none_of_it(tmp_path: Path, binding: Binding) -> None:
     bought(tmp_path / "output" / "autumn", binding=binding)
     assert known(manifest_of(tmp_path), NONE) == []
+
+
+def test_a_wanted_second_purchase_is_not_asked_about(tmp_path: Path) -> None:
+    bought(tmp_path / "output" / "autumn", ["a"])
+    manifest = manifest_of(tmp_path, [])
+    head = manifest.read_text(encoding="utf-8")
+    redo = f"  - {{id: z, model: {MODEL}, prompt: A a, redo_of: {{run: autumn, item: a~2}}}}\n"
+    manifest.write_text(head + redo, encoding="utf-8")
+    assert known(manifest, NONE) == []
+    manifest.write_text(head + redo + redo.replace("id: z", "id: y").replace(", redo_of", ", tags"), encoding="utf-8")
+    assert [found.items for found in known(manifest, NONE)] == [1]
+
+
+@pytest.mark.parametrize(
+    ("written", "place", "message"),
+    [
+        ("autumn", "autumn", "as in {run: spring, item: mug}"),
+        ("{run: autumn}", "{run", "as in {run: spring, item: mug}"),
+        ("{run: autumn, item: a, why: dark}", "{run", "as in {run: spring, item: mug}"),
+        ("{run: Autumn, item: a}", "Autumn", "must name the run as it was bought"),
+        ("{run: autumn, item: 'a ${x}'}", "'a $", "must name the item as it was bought"),
+    ],
+)
+def test_what_is_wrong_with_a_second_purchase_is_located(
+    tmp_path: Path, written: str, place: str, message: str
+) -> None:
+    manifest = manifest_of(tmp_path, [])
+    line = f"  - {{id: z, model: {MODEL}, prompt: A prompt, redo_of: {written}}}"
+    manifest.write_text(manifest.read_text(encoding="utf-8") + f"{line}\n", encoding="utf-8")
+    with pytest.raises(ManifestError) as caught:
+        known(manifest, NONE)
+    (problem,) = caught.value.problems
+    assert message in problem.message
+    assert (problem.line, problem.column) == (5, line.index(place) + 1)
 
 
 def test_what_cannot_be_read_is_passed_over(tmp_path: Path) -> None:

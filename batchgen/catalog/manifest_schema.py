@@ -171,6 +171,17 @@ def _own_keys() -> Schema:
             "examples": ["prompts/products.csv"],
         },
         "limit": {"description": "Read at most so many rows.", "type": "integer", "minimum": 1},
+        "redo_of": {
+            "description": "A purchase that this item is a wanted second one of: no question is asked about it.",
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {
+                "run": {"type": "string", "pattern": "^[a-z0-9][a-z0-9._-]{0,63}$"},
+                "item": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._~-]{0,149}$"},
+            },
+            "required": ["run", "item"],
+            "examples": [{"run": "spring", "item": "mug"}],
+        },
     }
 
 

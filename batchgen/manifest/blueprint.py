@@ -1,10 +1,11 @@
 """Takes one entry of `items` apart: what it multiplies by, and the templates of its id, tags, model and parameters."""
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from batchgen.catalog import nearest
 from batchgen.manifest.header import check_tags
@@ -13,10 +14,13 @@ from batchgen.manifest.nodes import List, Map
 from batchgen.manifest.problems import Mark, Problems
 from batchgen.manifest.template import composed, names_in
 from batchgen.manifest.values import text_of, whole
+from batchgen.settings import RUN_NAME
 from batchgen.text import printable
 
-EXPANDING = frozenset({"matrix", "exclude", "seeds", "repeat", "rows", "limit", "params"})
+EXPANDING = frozenset({"matrix", "exclude", "seeds", "repeat", "rows", "limit", "params", "redo_of"})
 OWN = EXPANDING | {"id", "tags"}
+_ITEM_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,149}")
+"""An id with what `seeds`, `repeat` or equal twins put behind it."""
 MAX_ITEMS = 10_000_000
 """Items of one manifest; a slip in a matrix should not fill the disk."""
 
@@ -40,6 +44,13 @@ class Written:
         return f"{message}{hint}"
 
 
+class RedoOf(NamedTuple):
+    """The purchase that an item is wanted again for: a run's name, and an item's id in it."""
+
+    run: str
+    item: str
+
+
 @dataclass(slots=True)
 class Blueprint:
     """An entry of `items`, checked as far as it can be without its rows and its model."""
@@ -59,6 +70,7 @@ class Blueprint:
     repeat: int | None = None
     rows: Written | None = None
     limit: int | None = None
+    redo_of: RedoOf | None = None
     copies_refused: bool = False
     """A fault of `seeds` or `repeat`, which is noted, leaves open what stands behind the ids."""
     broken: bool = False
@@ -244,6 +256,18 @@ def _count(key: str, written: Written, problems: Problems) -> int | None:
     return None
 
 
+def _read_redo_of(blueprint: Blueprint, written: Written, problems: Problems) -> None:
+    value = written.value
+    if not isinstance(value, Map) or set(value) != set(RedoOf._fields):
+        problems.at(written.mark, "`redo_of` names a purchase that is wanted once more, as in {run: spring, item: mug}")
+        return
+    for name, form in (("run", RUN_NAME), ("item", _ITEM_NAME)):
+        if not isinstance(value[name], str) or not form.fullmatch(value[name]):
+            problems.at(value.value_mark(name), f"`redo_of` must name the {name} as it was bought, without variables")
+            return
+    blueprint.redo_of = RedoOf(value["run"], value["item"])
+
+
 def _read_rows(blueprint: Blueprint, written: Written, problems: Problems) -> None:
     if isinstance(written.value, str) and written.value:
         blueprint.rows = written
@@ -261,6 +285,7 @@ _READERS = {
     "repeat": _read_repeat,
     "limit": _read_limit,
     "rows": _read_rows,
+    "redo_of": _read_redo_of,
 }
 
 

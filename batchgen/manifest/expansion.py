@@ -129,7 +129,7 @@ class Expansion:
         prepared = compiled.prepare(model)
         body = self._body(prepared, variables)
         self._context.note_tags(tags, blueprint.mark)
-        request = Request(item_id, model, body, Tags.of(tags), source, combination)
+        request = Request(item_id, model, body, Tags.of(tags), source, combination, blueprint.redo_of)
         place = _Place(self, prepared)
         if blueprint.seeds is not None and model.seed is None:
             message = f"{model.id} takes no seed; `repeat` buys the same request several times"

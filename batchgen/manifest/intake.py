@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 from batchgen.catalog import BodyChecker, BodyProblem, Catalog, Model, price_of
 from batchgen.digest import canonical_json, digest_of
 from batchgen.manifest.anymodel import AnyModel
-from batchgen.manifest.blueprint import MAX_ITEMS
+from batchgen.manifest.blueprint import MAX_ITEMS, RedoOf
 from batchgen.manifest.ids import derived_seed, generated_id
 from batchgen.manifest.paths import PathError, PathTemplate
 from batchgen.manifest.problems import BrokenOffError
@@ -55,6 +55,8 @@ class Request(NamedTuple):
     source: str
     variables: str = ""
     """The values of the matrix that it is made by, for messages."""
+    redo_of: RedoOf | None = None
+    """What it is a wanted second purchase of."""
 
 
 PLAIN = (("", None),)
@@ -191,6 +193,7 @@ class Intake:
         self._stage.add(
             (item_id, digest, model.id, canonical, request.tags.text, path, request.source, price, generated),
             request.variables,
+            request.redo_of,
         )
         if self._stage.count > MAX_ITEMS:
             raise place.of_item(_TOO_MANY)

@@ -95,18 +95,24 @@ class Stage:
         self._db = db
         self._batch: list[Record] = []
         self._combinations: list[tuple[int, str]] = []
+        self._redos: list[tuple[int, str, str]] = []
         self.count = 0
         """Items so far."""
         self.generated = 0
         """Items so far whose id was made and not given."""
 
-    def add(self, record: Record, variables: str = "") -> None:
-        """Stage one item behind the others; `variables` are the values of the matrix that it is made by."""
+    def add(self, record: Record, variables: str = "", redo_of: tuple[str, str] | None = None) -> None:
+        """Stage one item behind the others; `variables` are the values of the matrix that it is made by.
+
+        `redo_of` are run and item that it is a wanted second purchase of.
+        """
         self.count += 1
         self.generated += record[-1]
         self._batch.append(record)
         if variables:
             self._combinations.append((self.count, variables))
+        if redo_of is not None:
+            self._redos.append((self.count, *redo_of))
         if len(self._batch) >= _BATCH:
             self.flush()
 
@@ -124,13 +130,16 @@ class Stage:
         self._batch.clear()
         self._db.executemany("INSERT INTO combination VALUES (?, ?)", self._combinations)
         self._combinations.clear()
+        self._db.executemany("INSERT INTO redo VALUES (?, ?, ?)", self._redos)
+        self._redos.clear()
 
     def clear(self) -> None:
         """Forget all items."""
         self._batch.clear()
         self._combinations.clear()
-        self._db.execute("DELETE FROM item")
-        self._db.execute("DELETE FROM combination")
+        self._redos.clear()
+        for table in ("item", "combination", "redo"):
+            self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - our names
         self.count = self.generated = 0
 
     def number_twins(self, path_of: Callable[[str, str, dict[str, str]], str]) -> None:
