@@ -143,7 +143,7 @@ async def scheduler(count: int, seconds: float) -> dict[str, float]:
     from batchgen.settings import Settings
     from batchgen.virtual import make_item
 
-    terms = Terms(Settings(), "account", "tables", {}, {})
+    terms = Terms(Settings(), "account", "tables", {}, {}, lambda item: item.model)
     board = Board(cast("Any", None), terms, Purse(Money(), None, None), {})  # no seam is used before a job is due
     poller = Poller(board, Fetcher(board))
     first = make_item("i")
@@ -153,8 +153,8 @@ async def scheduler(count: int, seconds: float) -> dict[str, float]:
     for number in range(count):
         item = make_item(f"i{number}", f"A ceramic mug on white marble, soft light from the left, no. {number}")
         attempt = Attempt(
-            number, Work(number, item, 1), State.PROCESSING, 1, item.estimated, item.estimated, f"job{number:08}",
-            "account", moment, moment + timedelta(days=7), 0,
+            number, Work(number, item, 1), State.PROCESSING, 1, item.estimated, item.estimated, item.estimated,
+            f"job{number:08}", "account", moment, moment + timedelta(days=7), 0,
         )  # fmt: skip
         poller.add(Flight(attempt, now))
 
