@@ -59,13 +59,15 @@ class Shop:
         self._draws = random.Random(7)
         self._numbers = count(1)
         self._asked: dict[str, int] = {}
+        self._orders: dict[str, Any] = {}
         self._created: dict[str, float] = {}
         self._ends: dict[str, float] = {}
         self.base = self.files = ""
 
-    def submit(self) -> bytes:
+    def submit(self, order: bytes) -> bytes:
         """Accept a job."""
         job = f"job{next(self._numbers):08}"
+        self._orders[job] = json.loads(order)
         self._asked[job] = 0
         self._created[job] = now = time.time()
         self._ends[job] = now + self._seconds * math.exp(self._draws.gauss(0.0, self._sigma))
@@ -97,7 +99,7 @@ class Shop:
             "retention_days": 7,
             "error": None,
             "cost_usd": 0.056,
-            "input": {"model": "hera-1.0-text-to-image", "prompt": "A mug", "aspect_ratio": "1:1"},
+            "input": self._orders[job],
             "timings": {"inference_ms": 10},
             "urls": {"get": f"{self.base}/v1/jobs/{job}"},
             "data": [{"url": f"{self.base}/v1/files/{job}"}] if done else [],
@@ -129,23 +131,23 @@ class Connection(asyncio.Protocol):
                 length = int(head[at + 15 :].split(b"\r\n", 1)[0])
             if len(self._received) < end + 4 + length:
                 return
-            self._received = self._received[end + 4 + length :]
+            order, self._received = self._received[end + 4 : end + 4 + length], self._received[end + 4 + length :]
             path = head.split(b" ", 2)[1].decode()
             if self._hold and path.startswith("/v1/jobs/"):
-                asyncio.get_running_loop().call_later(self._hold, self._transport.write, self._answer(path))
+                asyncio.get_running_loop().call_later(self._hold, self._transport.write, self._answer(path, order))
             else:
-                self._transport.write(self._answer(path))
+                self._transport.write(self._answer(path, order))
             if b"onnection: close" in head:
                 self._transport.close()
 
-    def _answer(self, path: str) -> bytes:
+    def _answer(self, path: str, order: bytes) -> bytes:
         if path.startswith("/v1/jobs/"):
             return self._shop.poll(path[9:])
         if path.startswith("/outputs/"):
             return self._picture
         if path.startswith("/v1/files/"):
             return self._shop.redirect(path[10:].partition("?")[0])
-        return self._shop.submit()
+        return self._shop.submit(order)
 
 
 async def serve(given: argparse.Namespace) -> None:
