@@ -149,10 +149,11 @@ class Replay:
             self._adopt_unannounced(self._item(line["item"], "", "", line["charged"]), line)
             return
         key, item = found[:2]
+        # Whether the answer named a price is not known: no price counts as told, and none as confirmed.
         self._db.execute(
-            "UPDATE attempt SET state = 'processing', job_id = ?, charged = ?, told = ?, accepted_at = ?,"
+            "UPDATE attempt SET state = 'processing', job_id = ?, charged = ?, accepted_at = ?,"
             " expires_at = ?, error_type = NULL, error_message = NULL WHERE key = ?",
-            (job, line["charged"], line["charged"], line["at"], line.get("expires"), key),
+            (job, line["charged"], line["at"], line.get("expires"), key),
         )
         self._touch(item)
 
@@ -176,10 +177,10 @@ class Replay:
             "SELECT COALESCE(MAX(number), 0) + 1 FROM attempt WHERE item = ?", (item,)
         ).fetchone()
         self._db.execute(
-            "INSERT INTO attempt (item, number, state, estimated, reserved, charged, told, job_id, account, tables,"
+            "INSERT INTO attempt (item, number, state, estimated, reserved, charged, job_id, account, tables,"
             " submitted_at, accepted_at, expires_at, purchase)"
-            " VALUES (?, ?, 'processing', ?, ?, ?, ?, ?, '', '', ?, ?, ?, ?)",
-            (item, number, *[line["charged"]] * 4, line["job"], line["at"], line["at"], line.get("expires"),
+            " VALUES (?, ?, 'processing', ?, ?, ?, ?, '', '', ?, ?, ?, ?)",
+            (item, number, *[line["charged"]] * 3, line["job"], line["at"], line["at"], line.get("expires"),
              line["accepted"]),
         )  # fmt: skip
         self._touch(item)
