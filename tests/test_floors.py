@@ -15,6 +15,7 @@ FLOORS = {
         "retry",
         "budget",
         "polling",
+        "absence",
         "queueing",
         "halting",
         "media",

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from bought import START, Buyer, item, list_items
 
+from batchgen.absence import Absence
 from batchgen.api import Job, JobStatus
 from batchgen.journal import Attempt, Journal, Spend, TransitionError
 from batchgen.journal.money import prices_of
@@ -40,6 +41,8 @@ STEPS: dict[str, tuple[Step, dict[State, State]]] = {
     "complete": (lambda j, a: j.complete(a, COMPLETED, 4, 2000, NOW), {S.PROCESSING: S.READY}),
     "fail": (lambda j, a: j.fail(a, FAILED, 3, 1000, NOW), {S.PROCESSING: S.FAILED}),
     "lose": (lambda j, a: j.lose(a, "404", NOW), {S.PROCESSING: S.LOST, S.READY: S.LOST}),
+    "miss": (lambda j, a: j.miss(a, Absence(3, 25.0)), {S.PROCESSING: S.PROCESSING}),
+    "reclaim": (lambda j, a: j.reclaim(a), {S.LOST: S.PROCESSING}),
     "keep": (lambda j, a: j.keep(a, FILE), {S.READY: S.DONE}),
 }
 

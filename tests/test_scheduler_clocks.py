@@ -102,7 +102,7 @@ def test_a_parked_job_that_turns_out_to_be_at_work_takes_its_place_again(tmp_pat
     world = world_of(tmp_path, make_items(8), concurrency=2, median=1500.0, sigma=0.05)
     run_clean(world, at=[(20.0, Scheduler.interrupt)])
     # Bought with an older key of the account, and for some minutes the provider does not know them.
-    calm(world, strike(Fault.POLL_UNKNOWN, end=900.0))
+    calm(world, strike(Fault.POLL_UNKNOWN, "job1", end=900.0), strike(Fault.POLL_UNKNOWN, "job2", end=900.0))
     seen: list[int] = []
 
     def older_key(journal: Journal) -> None:

@@ -81,13 +81,13 @@ def test_a_job_that_is_forgotten_is_lost_only_after_it_was_asked_for_repeatedly(
     assert outcome.counts == {State.DONE: 3, State.LOST: 1}
     (job,) = (job for job in world.provider.books.jobs.values() if job.forgotten < 1e9)
     unknown = [at for at in log.times("poll", job.id) if at >= job.forgotten]
-    assert len(unknown) == 6
-    assert 250 < unknown[-1] - unknown[0] < 350
+    assert len(unknown) >= 5
+    assert 180 < unknown[-1] - unknown[0] < 220
     assert outcome.board.purse.life.refunded == 0
 
 
 def test_a_slip_of_the_provider_loses_nothing(tmp_path: Path) -> None:
-    world = world_of(tmp_path, make_items(30), strike(Fault.POLL_UNKNOWN, start=40, end=240), concurrency=10)
+    world = world_of(tmp_path, make_items(30), strike(Fault.POLL_UNKNOWN, start=40, end=200), concurrency=10)
     assert run_clean(world).counts == {State.DONE: 30}
 
 
@@ -162,7 +162,7 @@ def test_other_failures_do_not_count_towards_gone(tmp_path: Path) -> None:
     outcome = run_clean(world, at=[(80.0, vanish)])
     assert outcome.counts == {State.LOST: 1}
     assert seen[0] >= 3
-    assert len(log.times("file")) == seen[0] + 3
+    assert len(log.times("file")) >= seen[0] + 5
 
 
 def test_retry_after_is_kept_by_every_download(tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ CREATE TABLE move (
 _INDEXES = """
 CREATE INDEX attempt_job ON attempt (job_id) WHERE job_id IS NOT NULL;
 CREATE UNIQUE INDEX attempt_purchase ON attempt (purchase);
+CREATE INDEX attempt_lost ON attempt (key) WHERE state = 'lost';
 """
 MIGRATIONS: dict[int, str] = {
     1: f"""
@@ -48,7 +49,7 @@ ALTER TABLE attempt ADD COLUMN told TEXT;
 ALTER TABLE attempt ADD COLUMN surplus TEXT NOT NULL DEFAULT '0';
 ALTER TABLE attempt ADD COLUMN confirmed INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE attempt ADD COLUMN misses INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE attempt ADD COLUMN missed_since INTEGER;
+ALTER TABLE attempt ADD COLUMN missed_ms INTEGER NOT NULL DEFAULT 0;
 {_INDEXES}
 {_VOUCHED}
 {_MOVES}
@@ -109,7 +110,7 @@ CREATE TABLE attempt (
   surplus       TEXT NOT NULL DEFAULT '0',     -- by how much it named more earlier, USD
   confirmed     INTEGER NOT NULL DEFAULT 0,    -- whether an answer has confirmed what it costs
   misses        INTEGER NOT NULL DEFAULT 0,  -- answers that said it is not known, since it last was seen
-  missed_since  INTEGER,           -- when the first of these came
+  missed_ms     INTEGER NOT NULL DEFAULT 0,  -- for how long it was asked for while they came
   UNIQUE (item, number)
 );
 {_INDEXES}

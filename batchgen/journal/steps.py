@@ -10,6 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from batchgen import receipts
+from batchgen.absence import Absence
 from batchgen.api import Job
 from batchgen.echo import foreign
 from batchgen.journal.schema import milliseconds
@@ -202,7 +203,9 @@ class Steps:
         """Done at the provider: the outputs to fetch are known."""
         self._step(attempt, (State.PROCESSING,), State.READY, polls=polls, **_ending(job, took_ms, now))
         self.db.executemany(
-            "INSERT INTO output (attempt, number, url) VALUES (?, ?, ?)",
+            "INSERT INTO output (attempt, number, url) VALUES (?, ?, ?)"
+            # Of a job that was lost, outputs may be known, and even be on disk.
+            " ON CONFLICT DO UPDATE SET url = excluded.url WHERE path IS NULL",
             [(attempt.key, number, url) for number, url in enumerate(job.outputs, 1)],
         )
         self._tell_end(attempt, State.READY, now, outputs=len(job.outputs))
@@ -232,6 +235,22 @@ class Steps:
             **({} if polls is None else {"polls": polls}),
         )
         self._tell_end(attempt, State.LOST, now)
+
+    def miss(self, attempt: Attempt, absence: Absence) -> None:
+        """The provider says that it does not know the job (or, with an empty `absence`, that it does)."""
+        missed_ms = round(absence.seconds * 1000)
+        self._step(attempt, (State.PROCESSING,), State.PROCESSING, misses=absence.answers, missed_ms=missed_ms)
+
+    def reclaim(self, attempt: Attempt) -> None:
+        """A lost job is known to the provider after all. Only of an item that was not opened to be bought anew."""
+        latest = "SELECT 1 FROM item WHERE key = ? AND attempts = ?"
+        if attempt.job_id is None or not self.db.execute(latest, (attempt.work.key, attempt.number)).fetchone():
+            raise TransitionError(f"attempt {attempt.key} cannot be taken up again")
+        self._step(
+            attempt, (State.LOST,), State.PROCESSING, completed_at=None, error_type=None, error_message=None,
+            misses=0, missed_ms=0,
+        )  # fmt: skip
+        self.lines.append(receipts.reopened(attempt.purchase))
 
     def outputs_left(self, attempt: Attempt) -> list[PendingOutput]:
         """Return the outputs of a ready attempt that are not on disk yet."""

@@ -299,6 +299,15 @@ class Journal(Steps):
         ):
             yield read_attempt(row)
 
+    def lost_jobs(self) -> Iterator[Attempt]:
+        """Yield the attempts whose jobs the provider may know after all, oldest first: of lost items, the last one."""
+        for row in self.db.execute(
+            f"SELECT {ATTEMPT_COLUMNS} FROM attempt a JOIN item i ON i.key = a.item AND i.attempts = a.number"
+            " WHERE a.state = 'lost' AND i.state = 'lost' AND a.job_id IS NOT NULL"
+            " AND (i.listed IS NULL OR wanted(i.id, i.tags)) ORDER BY a.key"
+        ):
+            yield read_attempt(row)
+
     def counts(self) -> dict[State, int]:
         """Return how many asked-for items are in each state, with those that are listed no longer but not settled."""
         rows = self.db.execute(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from batchgen.absence import NEVER, Absence
 from batchgen.budget import Charge
 from batchgen.journal.schema import moment
 from batchgen.records import Input, Item, State
@@ -47,6 +48,8 @@ class Attempt:
     """The price that the API named last, USD."""
     surplus: Decimal = Decimal(0)
     """By how much it named more earlier."""
+    absence: Absence = NEVER
+    """The answers so far that said that its job is not known."""
 
     @property
     def charge(self) -> Charge:
@@ -92,7 +95,7 @@ WORK_COLUMNS = (
 )
 ATTEMPT_COLUMNS = (
     "a.key, a.state, a.number, a.estimated, a.reserved, a.charged, a.job_id, a.account, a.accepted_at, a.expires_at,"
-    " a.polls, a.purchase, a.price_key, a.told, a.surplus, " + WORK_COLUMNS
+    " a.polls, a.purchase, a.price_key, a.told, a.surplus, a.misses, a.missed_ms, " + WORK_COLUMNS
 )
 
 
@@ -110,14 +113,15 @@ def read_work(row: Sequence[object]) -> Work:
 def read_attempt(row: Sequence[object]) -> Attempt:
     """Return the attempt in a row of `ATTEMPT_COLUMNS`."""
     key, state, number, estimated, reserved, charged, job_id, account, accepted_at, expires_at = row[:10]
-    polls, purchase, price_key, told, surplus = row[10:15]
+    polls, purchase, price_key, told, surplus, misses, missed_ms = row[10:17]
 
     def at(value: object) -> datetime | None:
         return moment(int(str(value))) if value is not None else None
 
     return Attempt(
-        int(str(key)), read_work(row[15:]), State(str(state)), int(str(number)), Decimal(str(estimated)),
+        int(str(key)), read_work(row[17:]), State(str(state)), int(str(number)), Decimal(str(estimated)),
         Decimal(str(reserved)), Decimal(str(charged)) if charged is not None else None,
         None if job_id is None else str(job_id), str(account), at(accepted_at), at(expires_at), int(str(polls)),
         str(purchase), str(price_key), Decimal(str(told)) if told is not None else None, Decimal(str(surplus)),
+        Absence(int(str(misses)), int(str(missed_ms)) / 1000),
     )  # fmt: skip

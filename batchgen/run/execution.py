@@ -56,6 +56,8 @@ class Invocation:
     buying: bool
     quiet: bool
     wait_for_balance: bool = False
+    ask_lost: bool = True
+    """Whether lost jobs are asked for again, at no cost."""
     route: Route = DIRECT
     """The way to the API."""
     free: Callable[[Path], int] = free_bytes
@@ -162,6 +164,7 @@ def terms_of(invocation: Invocation, bounds: Shares) -> Terms:
         buying=invocation.buying,
         wait_for_balance=invocation.wait_for_balance,
         shares=bounds,
+        ask_lost=invocation.ask_lost,
     )
 
 

@@ -125,7 +125,10 @@ def _next_steps(summary: Summary) -> list[str]:
     if bad := [state for state in (State.FAILED, State.REJECTED) if counts.get(state)]:
         steps.append(f"failed and rejected items were not charged: `--retry {','.join(bad)}` tries them again")
     if counts.get(State.LOST):
-        steps.append("lost items were paid for; `--retry lost --yes` buys them again")
+        steps.append(
+            "lost items were paid for: every `run`, and `collect --lost`, asks the provider for them once more, at no"
+            " cost; `--retry lost --yes` buys them again"
+        )
     if counts.get(State.IN_DOUBT):
         steps.append("items in doubt may have been charged: look them up (`batchgen status`), then `batchgen resolve`")
     told = [f"next: {step}" for step in steps] + ([f"tip: {summary.advice}"] if summary.advice else [])

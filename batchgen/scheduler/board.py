@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
+from batchgen.absence import Absence
 from batchgen.api import Api
 from batchgen.budget import Purse
 from batchgen.clock import UtcNow
@@ -71,13 +72,16 @@ class Terms:
     """Whether an empty balance is waited for, instead of ending submissions."""
     shares: Shares = PLENTY
     """How much may be under way at the same time, whatever the settings allow."""
+    ask_lost: bool = False
+    """Whether lost jobs are asked for again, once."""
 
 
 class Flight:
     """A job that the API accepted, on its way to its files. Times are loop times in seconds."""
 
     __slots__ = (
-        "accepted", "asked", "attempt", "bought_now", "empty", "failures", "misses", "parked", "polls", "since",
+        "absence", "accepted", "asked", "attempt", "bought_now", "empty", "failures", "lost", "parked", "polls",
+        "reclaimed", "since",
     )  # fmt: skip
 
     def __init__(self, attempt: Attempt, accepted: float, *, since: float | None = None) -> None:
@@ -90,13 +94,17 @@ class Flight:
         """When the last poll left."""
         self.bought_now = since is None
         self.polls = attempt.polls
-        self.misses = 0
-        """Polls that the API answered with "unknown", since it last was seen at work."""
-        self.empty = 0
+        self.absence = attempt.absence
+        """Answers that said it is not known, since it last was seen."""
+        self.empty = Absence()
         """Answers that said it was completed, and listed no output."""
         self.failures = 0
         """Polls in a row without a usable answer."""
         self.parked = False
+        self.lost = False
+        """Whether it counts as lost, and is only asked for once more."""
+        self.reclaimed = False
+        """Whether it counted as lost before."""
 
 
 class Board:
@@ -121,6 +129,7 @@ class Board:
         self.error: BaseException | None = None
         self.in_flight = 0
         """Jobs submitted and not known to have ended, without parked ones."""
+        self.parked = 0
         self.waiting_files = 0
         """Outputs known and not yet on disk."""
         self.trouble = ""
@@ -199,9 +208,9 @@ class Board:
 
     def moved(self, work: Work, before: State, after: State) -> None:
         """An item changed its state; one that is listed no longer counts until it is settled (`Journal.counts`)."""
-        self.counts[before] -= 1
-        if work.listed or after in LIVE or after is State.IN_DOUBT:
-            self.counts[after] += 1
+        for state, step in ((before, -1), (after, 1)):
+            if work.listed or state in LIVE or state is State.IN_DOUBT:
+                self.counts[state] += step
 
     def durations_of(self, model: str) -> Durations:
         """Return what is learned of a model."""

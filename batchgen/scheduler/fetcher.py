@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from itertools import count
 
+from batchgen.absence import ALMOST, Absence
 from batchgen.api import OutputError, OutputGone, OutputMissing, OutputRefused
 from batchgen.download import fetch, stem_of
 from batchgen.errors import DescriptorsError
@@ -21,24 +22,25 @@ _TRIES = 10
 """Downloads of one output per invocation; what is left then stays paid for, and the next run tries again."""
 _LONGEST_WAIT = 120.0
 """Seconds between two downloads of one output: all of them together outlast an outage of some minutes."""
-_GONE = 3
-"""How often the provider must say that an output is gone before it counts as lost."""
 _FOREVER = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 class _Fetch:
     """One output to be fetched."""
 
-    __slots__ = ("attempt", "expires", "failures", "gone", "output", "outputs")
+    __slots__ = ("absence", "attempt", "expires", "failures", "output", "outputs", "reclaimed")
 
-    def __init__(self, attempt: Attempt, output: PendingOutput, outputs: int, expires: datetime) -> None:
+    def __init__(
+        self, attempt: Attempt, output: PendingOutput, outputs: int, expires: datetime, *, reclaimed: bool
+    ) -> None:
         self.attempt = attempt
         self.output = output
         self.outputs = outputs
         self.expires = expires
         self.failures = 0
-        self.gone = 0
-        """Failures that said so."""
+        self.reclaimed = reclaimed
+        self.absence = ALMOST if reclaimed else Absence()
+        """Failures that said that it is gone."""
 
 
 def _host(job: _Fetch) -> str:
@@ -70,11 +72,17 @@ class Fetcher:
         """Whether no output is left to fetch."""
         return not (self._waiting or self._later or self._receiving or self._settling)
 
-    def add(self, attempt: Attempt, left: Iterable[PendingOutput], outputs: int, expires: datetime | None) -> None:
-        """The outputs of a job are ready; `outputs` is how many there are in all, fetched ones included."""
+    def add(
+        self, attempt: Attempt, left: Iterable[PendingOutput], outputs: int, expires: datetime | None, *,
+        reclaimed: bool = False,
+    ) -> None:  # fmt: skip
+        """The outputs of a job are ready; `outputs` is how many there are in all, fetched ones included.
+
+        Of a `reclaimed` job, which counted as lost before, it is no news that an output is gone.
+        """
         for output in left:
             self._board.waiting_files += 1
-            self._queue(_Fetch(attempt, output, outputs, expires or _FOREVER))
+            self._queue(_Fetch(attempt, output, outputs, expires or _FOREVER, reclaimed=reclaimed))
 
     def start(self) -> float | None:
         """Start what may start now; return the loop time of the next retry."""
@@ -154,10 +162,11 @@ class Fetcher:
         if error.retry_after is not None:
             until = board.now + min(error.retry_after, RETRY_AFTER_CAP)
             self._held[_host(job)] = max(until, self._held.get(_host(job), until))
-        # Our clock may be wrong: that a file is missing once does not make it gone, whatever the time.
-        job.gone += isinstance(error, OutputGone) or (isinstance(error, OutputMissing) and board.expired(job.expires))
+        gone = isinstance(error, OutputGone) or (isinstance(error, OutputMissing) and board.expired(job.expires))
+        if gone:
+            job.absence = job.absence.again()
         log.warning("%s: output %d: %s", item.id, job.output.number, printable(str(error)))
-        if job.gone >= _GONE:
+        if job.absence.certain:
             await self._lose(job, str(error))
         elif job.failures >= _TRIES:
             board.waiting_files -= 1
@@ -166,6 +175,7 @@ class Fetcher:
             # Half of the wait is certain: a file that is late needs time, not a lucky draw.
             draw = 0.5 + board.seams.random.random() / 2
             wait = retry_delay(job.failures, draw, error.retry_after, cap=_LONGEST_WAIT)
+            job.absence = job.absence.wait(wait if gone else 0.0)
             heapq.heappush(self._later, (board.now + wait, next(self._order), job))
 
     async def _lose(self, job: _Fetch, reason: str) -> None:
@@ -178,4 +188,5 @@ class Fetcher:
         message = f"output {job.output.number}: {printable(reason)}"
         await board.record(board.seams.journal.lose, job.attempt, message, board.seams.utc_now())
         board.moved(job.attempt.work, State.READY, State.LOST)
-        board.check_failures()
+        if not job.reclaimed:
+            board.check_failures()

@@ -92,6 +92,9 @@ class Scheduler:
         for attempt in await board.record(lambda: list(journal.unsettled(State.PROCESSING))):
             age = (utc - attempt.accepted_at).total_seconds() if attempt.accepted_at else 0.0
             self._poller.resume(Flight(attempt, now - max(0.0, age), since=now))
+        if board.terms.ask_lost:
+            for attempt in await board.record(lambda: list(journal.lost_jobs())):
+                self._poller.ask_again(Flight(attempt, now, since=now))
         ready = await board.record(
             lambda: [(a, journal.outputs_left(a), journal.outputs_of(a)) for a in journal.unsettled(State.READY)]
         )

@@ -1,24 +1,21 @@
 """Polling: one set of ticks for all jobs, and a task only for a request that is under way."""
 
+from batchgen.absence import Absence
 from batchgen.api import Found, Job, JobStatus, PollAnswer, Unauthorized, Unavailable, Unknown
 from batchgen.halting import Stop
-from batchgen.journal import PendingOutput
 from batchgen.polling import first_poll, next_poll, timeout_of
-from batchgen.records import State
 from batchgen.retry import retry_delay
 from batchgen.scheduler.board import Board, Flight, log
 from batchgen.scheduler.fetcher import Fetcher
 from batchgen.scheduler.pricing import hear_price
+from batchgen.scheduler.settling import Settler
 from batchgen.scheduler.ticks import Ticks
 from batchgen.text import printable
 
 _PARKED_INTERVAL = 60.0
 """Seconds between two polls of a parked job."""
-_MISSES = 6
-"""How often the provider must say that it does not know a job before it counts as lost: the waits between double, and
-take five minutes together with the default settings. A slip of the provider's must not cost every job in flight."""
-_EMPTY_ANSWERS = 3
-"""How often a completed job must come without any output before it counts as lost."""
+_TRIES_FOR_LOST = 3
+"""How often a lost job is asked for while no answer comes: it holds up nothing else."""
 
 
 class Poller:
@@ -26,10 +23,9 @@ class Poller:
 
     def __init__(self, board: Board, fetcher: Fetcher) -> None:
         self._board = board
-        self._fetcher = fetcher
+        self._settler = Settler(board, fetcher, self._ask_at)
         self._due: Ticks[Flight] = Ticks()
         self._active = 0
-        self._parked = 0
 
     @property
     def idle(self) -> bool:
@@ -39,7 +35,7 @@ class Poller:
     @property
     def only_parked(self) -> bool:
         """Whether all jobs that are left are parked."""
-        return 0 < self._parked == len(self._due) + self._active
+        return 0 < self._board.parked == len(self._due) + self._active
 
     def add(self, flight: Flight) -> None:
         """A job was accepted just now."""
@@ -57,6 +53,15 @@ class Poller:
             self._board.purse = self._board.purse.watch(flight.attempt.work.key, flight.attempt.price_key)
         spread = self._board.terms.settings.poll_min * self._board.seams.random.random()
         self._ask_at(flight, self._board.now + spread)
+
+    def ask_again(self, flight: Flight) -> None:
+        """A job that counts as lost: ask once whether it is there after all."""
+        flight.lost = True
+        self._ask_at(flight, self._board.now)
+
+    async def settle(self, flight: Flight, job: Job) -> None:
+        """A job has ended at the provider: record how, and pass its outputs on."""
+        await self._settler.settle(flight, job)
 
     def start(self) -> float | None:
         """Start the polls that are due; return the loop time of the next one."""
@@ -80,38 +85,50 @@ class Poller:
             self._active -= 1
 
     async def _obey(self, flight: Flight, answer: PollAnswer) -> None:
-        board, settings = self._board, self._board.terms.settings
+        board = self._board
+        if isinstance(answer, Found | Unknown):
+            flight.failures = 0
+            board.weather = board.weather.reached()
         if isinstance(answer, Found):
-            flight.failures = 0
-            board.weather = board.weather.reached()
-            self._learn_age(flight, answer.job)
-            await hear_price(board, flight, answer.job)
-            if answer.job.status is not JobStatus.PROCESSING:
-                await self.settle(flight, answer.job)
-            else:
-                flight.misses = flight.empty = 0
-                self._still_processing(flight)
+            await self._found(flight, answer.job)
         elif isinstance(answer, Unknown):
-            board.weather = board.weather.reached()
-            flight.failures = 0
             await self._unknown(flight)
         elif isinstance(answer, Unauthorized):
             board.halt(Stop.KEY, f"the API refuses the key ({printable(answer.error_type)}): check API18_KEY")
-            self._ask_at(flight, board.now + settings.poll_max)
+            self._ask_at(flight, board.now + board.terms.settings.poll_max)
         else:
             self._not_answered(flight, answer)
 
+    async def _found(self, flight: Flight, job: Job) -> None:
+        board = self._board
+        if flight.lost and not await self._settler.reclaim(flight, job):
+            return
+        self._learn_age(flight, job)
+        await hear_price(board, flight, job)
+        if job.status is not JobStatus.PROCESSING:
+            await self.settle(flight, job)
+            return
+        if flight.absence != Absence():
+            flight.absence = Absence()
+            await board.record(board.seams.journal.miss, flight.attempt, flight.absence)
+        flight.empty = Absence()
+        self._still_processing(flight)
+
     async def _unknown(self, flight: Flight) -> None:
         board = self._board
-        flight.misses += 1
-        if flight.misses >= _MISSES:
+        if flight.lost:
+            return
+        flight.absence = flight.absence.again()
+        if flight.absence.certain:
             if flight.attempt.account == board.terms.account or board.expired(flight.attempt.expires_at):
-                await self._lose(flight, "the provider does not know the job any more")
+                await self._settler.lose(flight, "the provider does not know the job any more")
                 return
             self._park(flight, "is unknown to this account, and another one bought it")
+        await board.record(board.seams.journal.miss, flight.attempt, flight.absence)
         self._park_if_slow(flight)
-        interval = board.terms.settings.poll_max * 2**flight.misses
-        self._ask_at(flight, board.now + (_PARKED_INTERVAL if flight.parked else interval))
+        wait = _PARKED_INTERVAL if flight.parked else flight.absence.next_wait(board.terms.settings.poll_max)
+        flight.absence = flight.absence.wait(wait)
+        self._ask_at(flight, board.now + wait)
 
     def _not_answered(self, flight: Flight, answer: Unavailable) -> None:
         board = self._board
@@ -119,8 +136,11 @@ class Poller:
         board.trouble = printable(answer.reason)
         weather = board.weather
         board.weather = weather.failing(board.now) if answer.reached else weather.unreachable(board.now)
+        if flight.lost and flight.failures >= _TRIES_FOR_LOST:
+            return
         delay = retry_delay(flight.failures, board.seams.random.random(), answer.retry_after)
-        self._park_if_slow(flight)
+        if not flight.lost:
+            self._park_if_slow(flight)
         least = _PARKED_INTERVAL if flight.parked else board.terms.settings.poll_min
         self._ask_at(flight, board.now + max(delay, least))
 
@@ -156,7 +176,7 @@ class Poller:
         """A parked job turns out to be at work, within its normal time: it takes its place again."""
         if flight.parked:
             flight.parked = False
-            self._parked -= 1
+            self._board.parked -= 1
             self._board.in_flight += 1
 
     def _park(self, flight: Flight, why: str) -> None:
@@ -164,68 +184,8 @@ class Poller:
         if flight.parked:
             return
         flight.parked = True
-        self._parked += 1
+        self._board.parked += 1
         self._board.in_flight -= 1
         self._board.purse = self._board.purse.free(flight.attempt.work.key)
         item = flight.attempt.work.item
         log.warning("%s %s (job %s): parked, and polled rarely", item.id, why, flight.attempt.job_id)
-
-    async def settle(self, flight: Flight, job: Job) -> None:
-        """A job has ended at the provider: record how, and pass its outputs on."""
-        board, journal, item = self._board, self._board.seams.journal, flight.attempt.work.item
-        if job.status is JobStatus.COMPLETED and not job.outputs:
-            flight.empty += 1
-            if flight.empty < _EMPTY_ANSWERS:
-                self._ask_at(flight, board.now + board.terms.settings.poll_max)
-            else:
-                await self._lose(flight, "the job was completed without any output")
-            return
-        took, certain = self._took(flight, job)
-        took_ms = round(took * 1000)
-        self._note_queueing(flight, job, took)
-        if job.status is JobStatus.FAILED:
-            log.warning("%s failed: %s", item.id, printable(job.error or "no reason given"))
-            await board.record(journal.fail, flight.attempt, job, flight.polls, took_ms, board.seams.utc_now())
-            board.purse = board.purse.refund(flight.attempt.charge, bought_now=flight.bought_now)
-            self._ended(flight, State.FAILED)
-            board.check_failures()
-            return
-        await board.record(journal.complete, flight.attempt, job, flight.polls, took_ms, board.seams.utc_now())
-        if certain:
-            board.durations_of(item.model).add(took)
-        self._ended(flight, State.READY)
-        outputs = [PendingOutput(number, url) for number, url in enumerate(job.outputs, 1)]
-        self._fetcher.add(flight.attempt, outputs, len(outputs), job.expires_at or flight.attempt.expires_at)
-
-    def _took(self, flight: Flight, job: Job) -> tuple[float, bool]:
-        """Return how long the job took, in seconds, and whether that is worth learning from.
-
-        By the provider's clock, which no poll delays, where it tells; but never longer than was waited for the job,
-        since a wrong date there would keep all later jobs of the model from being asked for. Of a job that ended
-        between two invocations, only the provider can tell.
-        """
-        waited = self._board.now - flight.accepted
-        if job.created_at and job.completed_at and job.completed_at >= job.created_at:
-            return min(waited, (job.completed_at - job.created_at).total_seconds()), True
-        return waited, flight.bought_now
-
-    def _note_queueing(self, flight: Flight, job: Job, took: float) -> None:
-        if job.created_at and job.started_at and job.completed_at and flight.bought_now:
-            queued, worked = job.started_at - job.created_at, job.completed_at - job.started_at
-            unseen = self._board.now - flight.accepted - took
-            self._board.queueing = self._board.queueing.ended(queued.total_seconds(), worked.total_seconds(), unseen)
-
-    async def _lose(self, flight: Flight, reason: str) -> None:
-        board = self._board
-        log.warning("%s is lost (job %s): %s", flight.attempt.work.item.id, flight.attempt.job_id, reason)
-        await board.record(board.seams.journal.lose, flight.attempt, reason, board.seams.utc_now(), polls=flight.polls)
-        self._ended(flight, State.LOST)
-        board.check_failures()
-
-    def _ended(self, flight: Flight, state: State) -> None:
-        self._board.moved(flight.attempt.work, State.PROCESSING, state)
-        self._board.purse = self._board.purse.free(flight.attempt.work.key)
-        if flight.parked:
-            self._parked -= 1
-        else:
-            self._board.in_flight -= 1

@@ -82,14 +82,15 @@ class World:
 
     def invoke(
         self, *, settings: Settings | None = None, account: str = "key", buying: bool = True,
-        wait_for_balance: bool = False, crash_at: int | None = None,
+        wait_for_balance: bool = False, ask_lost: bool | None = None, crash_at: int | None = None,
         at: Sequence[tuple[float, Callable[[Scheduler], None]]] = (),
         before: Callable[[Journal], None] = lambda _: None,
     ) -> Outcome:  # fmt: skip
         """Run once, as `batchgen run` would (or `collect`, not `buying`), to its end or to the `crash_at`-th step.
 
-        `at` holds actions by seconds from the start; `before` acts on the journal first, inside a transaction. Raises
-        what the scheduler raises, DeadlockError and SpinningError.
+        `at` holds actions by seconds from the start; `before` acts on the journal first, inside a transaction;
+        `ask_lost` is by default as these commands have it. Raises what the scheduler raises, DeadlockError and
+        SpinningError.
         """
         journal = Journal(self.folder, create=True)
         with closing(journal):
@@ -100,7 +101,12 @@ class World:
                 before(journal)
             fuse, witness = Fuse(crash_at), Witness(self.provider, journal)
             terms = self._terms(settings or self.settings, account)
-            terms = replace(terms, buying=buying, wait_for_balance=wait_for_balance)
+            terms = replace(
+                terms,
+                buying=buying,
+                wait_for_balance=wait_for_balance,
+                ask_lost=buying if ask_lost is None else ask_lost,
+            )
             board = self._board(journal, terms, fuse, witness)
             witness.board = board
             started = self.clock.seconds
