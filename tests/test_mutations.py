@@ -43,7 +43,7 @@ def gauntlet(folder: Path) -> list[str]:
         settings = Settings(concurrency=8, max_cost=Decimal("1.50"), max_in_doubt=100)
         world = World(folder / str(seed), make_items(40), seed=seed, settings=settings, faults=FAULTS)
         # The first while eight submissions are on their way, the others anywhere.
-        for crash_at, older in ((30 + 2 * seed, None), (60 + 7 * seed, FILE_NAME), (150, RECEIPTS), (None, FILE_NAME)):
+        for crash_at, older in ((32 + 2 * seed, None), (60 + 7 * seed, FILE_NAME), (150, RECEIPTS), (None, FILE_NAME)):
             world.invoke(crash_at=crash_at)
             if older is not None:
                 world.put_back(older)
