@@ -2,8 +2,9 @@
 
 import os
 import shutil
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -44,6 +45,24 @@ def publish(staged: Path, final: Path) -> None:
     """Rename `staged`, which is already fsynced, to `final`, durably."""
     staged.replace(final)
     sync_folder(final.parent)
+
+
+PRIVATE = 0o640
+"""What is in a run folder's books is for its owner, and for those of the owner's group to read."""
+
+
+def open_private(path: str, flags: int) -> int:
+    """Open a file as `open` asks its `opener` to; one that is made is nobody's beyond `PRIVATE`, whatever the umask."""
+    return os.open(path, flags, PRIVATE)
+
+
+def make_private(path: Path) -> None:
+    """Take away what goes beyond `PRIVATE` where `path` is there and is this user's own. Raises DiskError."""
+    with disk_errors(path), suppress(FileNotFoundError):
+        found = path.stat()
+        mode = stat.S_IMODE(found.st_mode)
+        if found.st_uid == os.geteuid() and mode & ~PRIVATE:
+            path.chmod(mode & PRIVATE)
 
 
 @contextmanager

@@ -80,6 +80,38 @@ def test_the_log_is_one_line_a_record_in_utc_without_controls(tmp_path: Path) ->
     assert (list(log.handlers), log.level) == before
 
 
+def modes(folder: Path) -> dict[str, str]:
+    return {path.name: oct(path.stat().st_mode & 0o777) for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_the_books_are_for_their_owner_and_his_group(tmp_path: Path, umask: int) -> None:
+    private = oct(0o640 & ~umask)
+    before = os.umask(umask)
+    try:
+        with opened(tmp_path, create=True) as journal:
+            with journal.transaction():
+                journal.note(run="spring")
+            found = modes(tmp_path)
+    finally:
+        os.umask(before)
+    del found[".lock"]  # others see in it who is at work
+    names = {FILE_NAME, f"{FILE_NAME}-wal", f"{FILE_NAME}-shm", "receipts.jsonl", LOG_NAME}
+    assert found == dict.fromkeys(names, private)
+
+
+def test_books_that_others_may_read_are_closed_to_them_when_they_are_opened(tmp_path: Path) -> None:
+    with opened(tmp_path, create=True):
+        (tmp_path / f"{LOG_NAME}.1").write_text("of an earlier night")
+    for path in tmp_path.iterdir():
+        path.chmod(0o666)
+    with opened(tmp_path, create=False):
+        found = modes(tmp_path)
+    assert found.pop(".lock") == "0o666"
+    assert len(found) == 6
+    assert set(found.values()) == {"0o640"}
+
+
 # ---- binding ------------------------------------------------------------------------------------------------------
 
 

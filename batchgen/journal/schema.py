@@ -11,6 +11,7 @@ from batchgen.descriptors import TOO_MANY, none_left
 from batchgen.errors import BatchgenError, DescriptorsError, DiskError, OutsideError, RunFolderError
 from batchgen.files import disk_errors
 from batchgen.journal.integrity import content_fault, log_fault, value_fault
+from batchgen.journal.reading import connect_for_reading
 
 VERSION = 2
 FILE_NAME = "journal.sqlite3"
@@ -191,7 +192,7 @@ def _blame(path: Path, error: Exception) -> None:
     """Raise RunFolderError where the journal at `path` is damaged, for this is what `error` comes from."""
     if not path.exists():
         return
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)) as db:
+    with closing(connect_for_reading(path)) as db:
         try:
             fault = content_fault(db) or value_fault(db)
         except sqlite3.Error as another:
@@ -285,11 +286,11 @@ def _bring_forward(connection: sqlite3.Connection, path: Path, version: int) -> 
 
 
 def open_for_reading(path: Path) -> sqlite3.Connection:
-    """Open a journal for reading beside a process that writes it. Raises RunFolderError."""
+    """Open a journal for reading, also beside a process that writes it. Raises RunFolderError."""
     if not path.exists():
         raise RunFolderError(f"{path.parent} is no run folder: it has no {FILE_NAME}")
     with sqlite_errors(path):
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=5)
+        connection = connect_for_reading(path)
         try:
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             if version != VERSION:

@@ -6,11 +6,13 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
+from io import TextIOWrapper
 from pathlib import Path
 
+from batchgen import receipts
 from batchgen.clock import utc_now
 from batchgen.errors import RunFolderError, UsageError
-from batchgen.files import disk_errors
+from batchgen.files import disk_errors, make_private, open_private
 from batchgen.journal import FILE_NAME, SIMULATED, Binding, Journal, own, own_journal, sqlite_errors
 from batchgen.journal.schema import refuse_leftovers
 from batchgen.run.evidence import compare_ledger, ledger_evidence
@@ -22,6 +24,7 @@ log = logging.getLogger("batchgen")
 LOG_NAME = "batchgen.log"
 _LOG_BYTES = 10_000_000
 _LOG_COPIES = 5
+_LOG_NAMES = (LOG_NAME, *(f"{LOG_NAME}.{number}" for number in range(1, _LOG_COPIES + 1)))
 
 
 @contextmanager
@@ -46,6 +49,8 @@ def opened(folder: Path, *, create: bool) -> Iterator[Journal]:
             refuse_leftovers(folder)
         stack.enter_context(own_journal(path, create=create))
         journal = stack.enter_context(closing(Journal(folder, create=create, evidence=ledger_evidence(folder))))
+        for name in (FILE_NAME, f"{FILE_NAME}-wal", f"{FILE_NAME}-shm", receipts.FILE_NAME, *_LOG_NAMES):
+            make_private(folder / name)
         # Damage may show at any query, long after the opening.
         with sqlite_errors(path), _logging_to(folder / LOG_NAME):
             compare_ledger(journal, folder)
@@ -114,6 +119,9 @@ class _Log(logging.handlers.RotatingFileHandler):
         formatter = logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%SZ")
         formatter.converter = time.gmtime
         self.setFormatter(formatter)
+
+    def _open(self) -> TextIOWrapper:
+        return open(self.baseFilename, "a", encoding=self.encoding, errors=self.errors, opener=open_private)
 
     def format(self, record: logging.LogRecord) -> str:
         return printable(super().format(record), 4000)
