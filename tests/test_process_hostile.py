@@ -120,8 +120,9 @@ def escaped(text: str) -> str:
 
 def test_what_the_api_says_stays_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tags = {f"t{number}": text[:80].translate(NUL) for number, text in enumerate(EVIL)}
+    prompt = ALL[:2000].translate(NUL)
     lines = [
-        f"  - {{id: mug-{number}, model: hera-1.0-text-to-image, prompt: {escaped(ALL[:2000].translate(NUL) + f' {number}')},"
+        f"  - {{id: mug-{number}, model: hera-1.0-text-to-image, prompt: {escaped(f'{prompt} {number}')},"
         f" tags: {json.dumps(tags)}}}"
         for number in range(6)
     ]
