@@ -82,7 +82,7 @@ def no_api(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     class Asked(Exception):  # noqa: N818 - no error
         pass
 
-    def api(url: str, key: str) -> None:
+    def api(url: str, key: str, **_: object) -> None:
         assert key == KEY
         asked.append(url)
         raise Asked

@@ -8,6 +8,7 @@ import logging
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from batchgen.errors import RunFolderError, UsageError
@@ -108,11 +109,13 @@ def compare_files(journal: Journal, folder: Path) -> None:
         db.executemany("INSERT OR IGNORE INTO temp.seen VALUES (?, ?)", _stems(folder / "files"))
         db.execute("DELETE FROM temp.seen WHERE path IN (SELECT path FROM main.output WHERE path IS NOT NULL)")
         db.execute("CREATE INDEX temp.seen_stem ON seen (stem)")
-        found = db.execute(
+        rows = db.execute(
             "SELECT i.id, s.path FROM main.item i CROSS JOIN temp.seen s ON s.stem = i.path"
-            " WHERE i.state = 'pending' AND i.listed IS NOT NULL ORDER BY 2 LIMIT ?",
-            (_SHOWN,),
-        ).fetchall()
+            " WHERE i.state = 'pending' AND i.listed IS NOT NULL ORDER BY 2"
+        )
+        # A link is nothing that was downloaded.
+        found = list(islice(((item, path) for item, path in rows if not (folder / path).is_symlink()), _SHOWN))
+        rows.close()
         db.execute("DROP TABLE temp.seen")
     if found:
         named = ", ".join(f"{path} of {item}" for item, path in found)
