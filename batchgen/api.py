@@ -179,6 +179,8 @@ class Output:
     """Bytes that `chunks` will yield, where the server said so in a way that can be trusted."""
     chunks: AsyncIterator[bytes]
     """Raises `OutputError` when the connection breaks."""
+    content_type: str | None = None
+    """What the server calls it, in lower case and without parameters."""
 
 
 class Api(Protocol):

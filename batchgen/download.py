@@ -5,6 +5,7 @@ import hashlib
 import os
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 from batchgen.api import Api, OutputError
 from batchgen.errors import DiskError
 from batchgen.files import disk_errors, sync_folder
-from batchgen.media import Damaged, inspect, inspect_file
+from batchgen.media import Damaged, Unfamiliar, extension_for, inspect, inspect_file
 from batchgen.records import StoredFile
 
 Offload = Callable[..., Awaitable[Any]]
@@ -23,6 +24,14 @@ _QUICKLY_JUDGED = 1 << 20
 
 class OutputDamaged(OutputError):  # noqa: N818 - a state of the output, as its siblings in `batchgen.api`
     """The bytes arrived, but they are not the whole image or video that they should be."""
+
+
+class OutputUnfamiliar(OutputDamaged):
+    """The bytes arrived, and are of no format that is known: whether they are whole shows when they come once more."""
+
+    def __init__(self, message: str, sha256: str) -> None:
+        super().__init__(message)
+        self.sha256 = sha256
 
 
 def stem_of(path: str, output: int, outputs: int) -> str:
@@ -39,25 +48,27 @@ async def fetch(
     *,
     kind: str | None,
     make_way: Callable[[str], Awaitable[None]],
+    seen: str | None = None,
     offload: Offload = asyncio.to_thread,
     received: Callable[[], None] = lambda: None,
 ) -> StoredFile:
     """Fetch the output at `url` into `files/STEM.EXTENSION` below the run folder `folder`, durably.
 
-    The extension follows from the bytes. `kind` is what the job should have made, `image` or `video`, where known.
-    `make_way` is awaited with the path of a file that already has the name, and moves it away; `received` is called
-    when all bytes are here, and only the disk is still waited for. While the download runs, and after a hard kill, the
-    bytes stand in `files/STEM.part`; after any other end that file is gone.
+    The extension follows from the bytes. Those of a format that is not known are kept where they have the SHA-256
+    `seen`, of an earlier arrival; then it follows from what the server calls them. `kind` is what the job should have
+    made, `image` or `video`, where known. `make_way` is awaited with the path of a file that already has the name, and
+    moves it away; `received` is called when all bytes are here, and only the disk is still waited for. While the
+    download runs, and after a hard kill, the bytes stand in `files/STEM.part`; after any other end that file is gone.
 
-    Raises OutputError and its kinds (`OutputDamaged` among them), and DiskError.
+    Raises OutputError and its kinds (`OutputDamaged` and `OutputUnfamiliar` among them), and DiskError.
     """
     part = _part_of(folder, stem)
     with _opened(part) as file:
         try:
-            size, sha256 = await _stream(api, url, file, part)
+            arrival = await _stream(api, url, file, part)
             received()
             with disk_errors(part):
-                extension = await _judge(file, size, kind, offload)
+                extension, familiar = await _judge(file, arrival, kind, seen, offload)
                 await offload(os.fsync, file.fileno())
             path = f"files/{stem}.{extension}"
             final = folder / path
@@ -69,23 +80,25 @@ async def fetch(
             _discard(file, part)
             raise
     await offload(_sync_folder, final.parent)
-    return StoredFile(output, path, size, sha256)
+    return StoredFile(output, path, arrival.size, arrival.sha256, familiar)
 
 
 def check_file(folder: Path, stored: StoredFile, hash: bool) -> str | None:  # noqa: A002, FBT001 - `verify` calls it so
     """Return why a file below the run folder is not what was stored, or None.
 
-    Judged by its length and container, and by its SHA-256 if `hash`. Raises ValueError for a path out of the folder.
+    Judged by its length and container, and by its SHA-256 if `hash`, or where the format is not known. Raises
+    ValueError for a path out of the folder.
     """
     path = _inside(folder, stored.path)
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
-            if size != stored.bytes:
-                return f"has {size} bytes instead of {stored.bytes}"
-            if hash and hashlib.file_digest(file, "sha256").hexdigest() != stored.sha256:
-                return "has another SHA-256"
-        inspect(path)
+        if size != stored.bytes:
+            return f"has {size} bytes instead of {stored.bytes}"
+        if hash and _sha256(path) != stored.sha256:
+            return "has another SHA-256"
+        if not _is_familiar(path) and _sha256(path) != stored.sha256:
+            return "has another SHA-256"
     except (FileNotFoundError, NotADirectoryError):
         return "is missing"
     except OSError as error:
@@ -93,6 +106,20 @@ def check_file(folder: Path, stored: StoredFile, hash: bool) -> str | None:  # n
     except Damaged as damage:
         return str(damage)
     return None
+
+
+def _is_familiar(path: Path) -> bool:
+    """Return whether a file's format is known, and the file whole. Raises Damaged where it is not whole."""
+    try:
+        inspect(path)
+    except Unfamiliar:
+        return False
+    return True
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _inside(root: Path, path: str) -> Path:
@@ -138,8 +165,17 @@ def _make_folders(folder: Path) -> None:
         sync_folder(parent.parent)
 
 
-async def _stream(api: Api, url: str, file: FileIO, part: Path) -> tuple[int, str]:
-    """Write the output's bytes to `file`; return their number and SHA-256."""
+@dataclass(frozen=True, slots=True)
+class _Arrival:
+    """What is known of bytes that have all arrived."""
+
+    size: int
+    sha256: str
+    content_type: str | None
+
+
+async def _stream(api: Api, url: str, file: FileIO, part: Path) -> _Arrival:
+    """Write the output's bytes to `file`."""
     digest = hashlib.sha256()
     size = 0
     async with api.open_output(url) as output:
@@ -150,7 +186,7 @@ async def _stream(api: Api, url: str, file: FileIO, part: Path) -> tuple[int, st
             size += len(chunk)
     if output.length is not None and size != output.length:
         raise OutputError(f"the file is cut short: {size} of {output.length} bytes")
-    return size, digest.hexdigest()
+    return _Arrival(size, digest.hexdigest(), output.content_type)
 
 
 def _write(file: FileIO, data: bytes) -> None:
@@ -160,16 +196,25 @@ def _write(file: FileIO, data: bytes) -> None:
         left = left[file.write(left) :]
 
 
-async def _judge(file: FileIO, size: int, kind: str | None, offload: Offload) -> str:
-    """Return the extension of a file that is found whole, and of the kind that was ordered. Raises OutputDamaged."""
+async def _judge(
+    file: FileIO, arrival: _Arrival, kind: str | None, seen: str | None, offload: Offload
+) -> tuple[str, bool]:
+    """Return the extension of a file that is found whole, and of the kind that was ordered, and whether it is known.
+
+    Raises OutputDamaged.
+    """
     try:
         # Where there is little to look at, another thread would only be in the way.
-        media = inspect_file(file) if size <= _QUICKLY_JUDGED else await offload(inspect_file, file)
+        media = inspect_file(file) if arrival.size <= _QUICKLY_JUDGED else await offload(inspect_file, file)
+    except Unfamiliar as unknown:
+        if seen != arrival.sha256:
+            raise OutputUnfamiliar(f"the file {unknown}", arrival.sha256) from unknown
+        return extension_for(arrival.content_type), False
     except Damaged as damage:
         raise OutputDamaged(f"the file {damage}") from damage
     if kind is not None and media.kind != kind:
         raise OutputDamaged(f"the file is no {kind}, which was ordered, but {media.extension}")
-    return media.extension
+    return media.extension, True
 
 
 def _place(file: FileIO, part: Path, final: Path) -> bool:

@@ -75,3 +75,5 @@ class StoredFile:
     """Relative to the run folder, with `/`."""
     bytes: int
     sha256: str
+    familiar: bool = True
+    """Whether its format is known, so that more than its length and hash could be checked."""

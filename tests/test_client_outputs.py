@@ -300,6 +300,19 @@ async def test_a_body_that_ends_with_the_connection_has_no_length() -> None:
         assert await fetch(api, f"{server.url}/f") == (b"half", None)
 
 
+@pytest.mark.parametrize(
+    ("header", "content_type"),
+    [("Content-Type: Image/AVIF; charset=binary", "image/avif"), ("X-Other: 1", None)],
+)
+async def test_what_the_server_calls_a_file(header: str, content_type: str | None) -> None:
+    async with (
+        raw_server(answering(http(200, b"abc", header))) as server,
+        client(server.url) as api,
+        api.open_output(f"{server.url}/v1/files/1") as output,
+    ):
+        assert output.content_type == content_type
+
+
 async def test_a_compressed_body_has_no_length() -> None:
     packed = gzip.compress(b"film" * 1000)
     async with raw_server(closing(http(200, packed, "Content-Encoding: gzip"))) as server, client(server.url) as api:

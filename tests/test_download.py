@@ -16,7 +16,7 @@ from rawserver import answering, http, raw_server
 
 from batchgen.api import Api, Output, OutputError, OutputMissing, PollAnswer, SubmitAnswer
 from batchgen.client import HttpApi
-from batchgen.download import OutputDamaged, _write, check_file, fetch, stem_of
+from batchgen.download import OutputDamaged, OutputUnfamiliar, _write, check_file, fetch, stem_of
 from batchgen.errors import DiskError
 from batchgen.records import StoredFile
 
@@ -35,6 +35,8 @@ class OneFile:
 
     def __init__(self, *chunks: bytes, length: int | None = None, error: Exception | None = None) -> None:
         self.chunks, self.length, self.error = chunks, length, error
+        self.content_type: str | None = None
+        self.clock_offset = None
 
     async def submit(self, body: str, endpoint: str, *, wait: bool) -> SubmitAnswer:
         raise AssertionError("a download buys nothing")
@@ -53,7 +55,7 @@ class OneFile:
             if self.error is not None:
                 raise self.error
 
-        yield Output(self.length, chunks())
+        yield Output(self.length, chunks(), self.content_type)
 
     async def aclose(self) -> None:
         pass
@@ -73,8 +75,11 @@ async def get(
     stem: str = "mug",
     kind: str | None = "image",
     make_way: Callable[[str], Awaitable[None]] = nothing_in_the_way,
+    seen: str | None = None,
 ) -> StoredFile:
-    return await fetch(api, "https://files.test/x", folder, stem, 1, kind=kind, make_way=make_way, offload=inline)
+    return await fetch(
+        api, "https://files.test/x", folder, stem, 1, kind=kind, make_way=make_way, seen=seen, offload=inline
+    )
 
 
 def everything(folder: Path) -> list[str]:
@@ -359,3 +364,37 @@ async def test_a_file_that_cannot_be_looked_at_is_a_disk_error(tmp_path: Path, m
     with pytest.raises(DiskError, match="No such device"):
         await get(tmp_path, OneFile(PNG))
     assert everything(tmp_path) == []
+
+
+FOREIGN = b"\0\1\2\3 of a format to come"
+
+
+@pytest.mark.parametrize(
+    ("content_type", "extension"),
+    [
+        (None, "bin"), ("image/x-exr", "exr"), ("video/x-msvideo", "avi"), ("image/png", "bin"), ("text/html", "bin"),
+        ("application/x-sh", "bin"), ("../../etc", "bin"),
+    ],
+)  # fmt: skip
+async def test_what_is_not_known_is_kept_when_it_comes_twice(
+    tmp_path: Path, content_type: str | None, extension: str
+) -> None:
+    api = OneFile(FOREIGN)
+    api.content_type = content_type
+    with pytest.raises(OutputUnfamiliar) as first:
+        await get(tmp_path, api)
+    assert everything(tmp_path) == []
+    with pytest.raises(OutputUnfamiliar):
+        await get(tmp_path, OneFile(FOREIGN + b"!"), seen=first.value.sha256)
+    stored = await get(tmp_path, api, seen=first.value.sha256)
+    assert stored == StoredFile(1, f"files/mug.{extension}", len(FOREIGN), first.value.sha256, familiar=False)
+    assert check_file(tmp_path, stored, hash=True) is None
+    assert check_file(tmp_path, stored, hash=False) is None
+    (tmp_path / stored.path).write_bytes(FOREIGN[::-1])
+    assert check_file(tmp_path, stored, hash=False) == "has another SHA-256"
+
+
+async def test_a_text_is_not_kept_however_often_it_comes(tmp_path: Path) -> None:
+    page = b"<html>Sorry</html>"
+    with pytest.raises(OutputDamaged):
+        await get(tmp_path, OneFile(page), seen=hashlib.sha256(page).hexdigest())

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from batchgen.media import Damaged, Media, inspect, inspect_bytes
+from batchgen.media import Damaged, Media, Unfamiliar, inspect, inspect_bytes
 
 # ---- real files ---------------------------------------------------------------------------------------------------
 
@@ -72,7 +72,8 @@ def silence(pts: int) -> av.AudioFrame:
 
 
 PNG, JPG, WEBP, GIF = Media("png", "image"), Media("jpg", "image"), Media("webp", "image"), Media("gif", "image")
-MP4, WEBM = Media("mp4", "video"), Media("webm", "video")
+MP4, WEBM, MOV, MKV = (Media(kind, "video") for kind in ("mp4", "webm", "mov", "mkv"))
+AVIF, HEIC, BMP, TIFF, JXL = (Media(kind, "image") for kind in ("avif", "heic", "bmp", "tiff", "jxl"))
 
 FILES: dict[str, tuple[Media, Callable[[], bytes]]] = {
     "png": (PNG, lambda: saved("PNG")),
@@ -98,7 +99,26 @@ FILES: dict[str, tuple[Media, Callable[[], bytes]]] = {
     "mp4 faststart": (MP4, lambda: film("mp4", "libx264", sound="aac", movflags="faststart")),
     "mp4 mpeg4": (MP4, lambda: film("mp4", "mpeg4")),
     "mp4 h265": (MP4, lambda: film("mp4", "libx265")),
-    "mov": (MP4, lambda: film("mov", "libx264", sound="aac")),
+    "mov": (MOV, lambda: film("mov", "libx264", sound="aac")),
+    "mov without ftyp": (MOV, lambda: without_ftyp(film("mov", "libx264"))),
+    "matroska": (MKV, lambda: film("matroska", "libx264", sound="aac")),
+    "matroska live": (MKV, lambda: film("matroska", "libvpx", live="1", seekable=False)),
+    "avif": (AVIF, lambda: saved("AVIF")),
+    "avif animated": (AVIF, lambda: animated("AVIF")),
+    "heic": (HEIC, lambda: saved("AVIF").replace(b"ftypavif", b"ftypheic", 1)),
+    "heif by its compatible brands": (HEIC, lambda: heif(b"mif1", b"mif1", b"heic")),
+    "heif in idat": (AVIF, lambda: heif(b"mif1", b"avif", idat=True)),
+    "bmp": (BMP, lambda: saved("BMP")),
+    "bmp palette": (BMP, lambda: saved("BMP", "P")),
+    "bmp upside down": (BMP, lambda: upside_down(saved("BMP"))),
+    "tiff": (TIFF, lambda: saved("TIFF")),
+    "tiff packed": (TIFF, lambda: saved("TIFF", compression="tiff_lzw")),
+    "tiff pages": (TIFF, lambda: saved("TIFF", save_all=True, append_images=[picture(), picture()])),
+    "tiff big": (TIFF, lambda: saved("TIFF", big_tiff=True)),
+    "tiff of the other end": (TIFF, lambda: small_tiff(">")),
+    "jxl": (JXL, lambda: JXL_HEAD + box(b"ftyp", b"jxl \0\0\0\0jxl ") + box(b"jxlc", b"\xff\x0a" + bytes(40))),
+    "jxl in parts": (JXL, lambda: JXL_HEAD + box(b"jxlp", bytes(4), b"\xff\x0a" + bytes(9))
+                     + box(b"jxlp", b"\x80\0\0\1", bytes(20))),
     "mp4 fragmented": (MP4, lambda: film("mp4", "libx264", sound="aac", movflags="frag_keyframe+empty_moov")),
     "mp4 fragmented, base is moof": (
         MP4, lambda: film("mp4", "libx264", sound="aac", movflags="frag_keyframe+empty_moov+default_base_moof")),
@@ -123,7 +143,45 @@ OPEN_ENDED = {
     "mp4 dash": "each fragment has an index of its own",
     "mp4 piped": "there is no index",
     "webm live": "the segment has no size",
+    "matroska live": "the segment has no size",
+    "tiff pages": "the writer pads its last page",
 }
+
+
+JXL_HEAD = b"\0\0\0\x0cJXL \r\n\x87\n"
+
+
+def without_ftyp(data: bytes) -> bytes:
+    """A film as QuickTime wrote it first: what points to places in the file stays true."""
+    (size,) = struct.unpack_from(">I", data)
+    return struct.pack(">I4s", size, b"wide") + bytes(size - 8) + data[size:]
+
+
+def heif(major: bytes, *brands: bytes, idat: bool = False) -> bytes:
+    """The smallest picture in ISO boxes: one item of ten bytes, in the file or in the box of its own."""
+    ftyp = box(b"ftyp", major, bytes(4), *brands)
+
+    def meta(start: int) -> bytes:
+        place = struct.pack(">HHHHHII", 1, int(idat), 0, 1, 1, start, 10)[2:]
+        iloc = box(b"iloc", b"\1\0\0\0\x44\0", struct.pack(">HH", 1, 1), place[:2], bytes(2), b"\0\1", place[-8:])
+        return box(b"meta", bytes(4), iloc, box(b"idat", bytes(10)) if idat else b"")
+
+    if idat:
+        return ftyp + meta(0)
+    start = len(ftyp) + len(meta(0)) + 8
+    return ftyp + meta(start) + box(b"mdat", bytes(10))
+
+
+def upside_down(bmp: bytes) -> bytes:
+    (height,) = struct.unpack_from("<i", bmp, 22)
+    return bmp[:22] + struct.pack("<i", -height) + bmp[26:]
+
+
+def small_tiff(order: str) -> bytes:
+    entries = [(256, 4, 4), (257, 4, 2), (258, 4, 8), (259, 4, 1), (273, 4, 8), (279, 4, 8)]
+    rows = b"".join(struct.pack(f"{order}HHII", tag, kind, 1, value) for tag, kind, value in entries)
+    head = b"MM\0*" if order == ">" else b"II*\0"
+    return head + struct.pack(f"{order}I", 16) + bytes(8) + struct.pack(f"{order}H", len(entries)) + rows + bytes(4)
 
 
 def with_thumbnail() -> Image.Exif:
@@ -159,7 +217,7 @@ def accepted_cuts(data: bytes) -> list[int]:
 def test_every_proper_beginning_is_refused(name: str) -> None:
     cuts = accepted_cuts(real(name))
     if name in OPEN_ENDED:
-        boundaries = box_boundaries(real(name)) if FILES[name][0] == MP4 else element_boundaries(real(name))
+        boundaries = BOUNDARIES[FILES[name][0]](real(name))
         assert set(cuts) <= boundaries, "cut within a part, and not noticed"
         assert len(cuts) < len(boundaries)
     else:
@@ -180,17 +238,42 @@ def element_boundaries(data: bytes) -> set[int]:
     return {at for at in range(len(data)) if data.startswith(marks, at)}
 
 
+SELF_ENDED = {name for name in FILES if FILES[name][0] in (PNG, JPG, GIF, WEBP, WEBM, BMP, TIFF)} - {"webm live"}
+
+
+def padding(data: bytes) -> set[int]:
+    """The places in the zeros at the end."""
+    return set(range(len(data.rstrip(b"\0")), len(data) + 1))
+
+
+BOUNDARIES = {MP4: box_boundaries, WEBM: element_boundaries, MKV: element_boundaries, TIFF: padding}
+
+
 # A live segment has no size and goes on to the end of the file.
-@pytest.mark.parametrize("name", [name for name in FILES if FILES[name][0] != MP4 and name != "webm live"])
+@pytest.mark.parametrize("name", [name for name in FILES if name in SELF_ENDED])
 @pytest.mark.parametrize("tail", [b"\0", b"\n", b"trailing bytes"])
 def test_bytes_behind_the_end_are_ignored(name: str, tail: bytes) -> None:
     assert inspect_bytes(real(name) + tail) == FILES[name][0]
 
 
-@pytest.mark.parametrize("tail", [b"\0", b"\n", b"trailing bytes", bytes(8), b"\0\0\1\0mdat"])
-def test_bytes_behind_the_last_box_are_refused(tail: bytes) -> None:
+@pytest.mark.parametrize("name", ["mp4", "mov", "avif", "jxl", "mp4 faststart"])
+@pytest.mark.parametrize("tail", [b"trailing bytes", b"\0\0\1\0mdat", b"\0\0\0\x10free", bytes(20) + b"\1"])
+def test_bytes_behind_the_last_box_are_refused(name: str, tail: bytes) -> None:
     with pytest.raises(Damaged):
-        inspect_bytes(real("mp4") + tail)
+        inspect_bytes(real(name) + tail)
+
+
+@pytest.mark.parametrize("name", ["mp4", "mov", "avif", "jxl", "mp4 faststart"])
+@pytest.mark.parametrize("tail", [b"\0", bytes(3), bytes(8), bytes(5000), b"\n", b"\r\n", b" " * 9])
+def test_padding_behind_the_last_box_is_none_of_the_film(name: str, tail: bytes) -> None:
+    assert inspect_bytes(real(name) + tail) == FILES[name][0]
+
+
+@pytest.mark.parametrize("tail", [bytes(8), bytes(100), b"\n" * 8])
+def test_padding_behind_fragments_is_told_from_a_box_that_was_cut(tail: bytes) -> None:
+    assert inspect_bytes(real("mp4 fragmented") + tail) == MP4
+    with pytest.raises(Damaged, match="cut short"):
+        inspect_bytes(real("mp4 fragmented") + tail[:7])
 
 
 @pytest.mark.parametrize(
@@ -214,9 +297,42 @@ def test_control_characters_are_not_repeated() -> None:
     assert "hello" in str(caught.value)
 
 
-def test_matroska_is_not_webm() -> None:
-    with pytest.raises(Damaged, match="not WebM"):
-        inspect_bytes(film("matroska", "libvpx"))
+def test_other_kinds_of_ebml_are_not_known() -> None:
+    with pytest.raises(Unfamiliar, match="neither WebM nor Matroska"):
+        inspect_bytes(film("webm", "libvpx").replace(b"webm", b"mebw", 1))
+
+
+def test_a_bare_codestream_states_no_length() -> None:
+    assert inspect_bytes(b"\xff\x0a" + bytes(60)) == JXL
+    with pytest.raises(Damaged):
+        inspect_bytes(b"\xff\x0a")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"FORM\0\0\0\x10ILBM" + bytes(range(64)), b"8BPS\0\1" + bytes(60), b"RIFF\x04\0\0\0AVI \1\2\3\xff", bytes(300),
+        b"\0\0\1\0\1\0\x10\x10" + bytes(40), b"OggS\0\2" + bytes(range(256)), b"\x76\x2f\x31\x01" + bytes(range(200)),
+    ],
+)  # fmt: skip
+def test_what_is_no_text_may_be_a_format_that_is_not_known(data: bytes) -> None:
+    with pytest.raises(Unfamiliar):
+        inspect_bytes(data)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<html><body>Not found</body></html>", '{"error": {"type": "not_found"}}', "no", "Größe: später", "\t\n" * 99,
+        "<?xml version='1.0'?><svg/>", "\x1b[1mno\x1b[0m",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("code", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "latin-1"])
+def test_a_text_is_no_output_however_it_is_written(text: str, code: str) -> None:
+    for repeated in (1, 999):
+        with pytest.raises(Damaged) as caught:
+            inspect_bytes((text * repeated).encode(code, "replace"))
+        assert not isinstance(caught.value, Unfamiliar)
 
 
 def test_sound_alone_is_no_video() -> None:

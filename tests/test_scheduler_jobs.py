@@ -3,6 +3,7 @@
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
+from itertools import count as count_up
 from pathlib import Path
 
 import pytest
@@ -284,3 +285,24 @@ def test_held_requests_are_polled_where_the_answer_is_still_processing(tmp_path:
 def test_an_outage_while_only_downloads_are_left_does_not_end_them(tmp_path: Path) -> None:
     world = world_of(tmp_path, make_items(4), *storm(OUTAGE, start=30, end=200), concurrency=4, median=20.0, sigma=0.05)
     assert run_clean(world).counts == {State.DONE: 4}
+
+
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_a_format_that_is_not_known_is_kept_once_it_has_come_twice_the_same(tmp_path: Path, outputs: int) -> None:
+    world = world_of(tmp_path, make_items(3, outputs=outputs), strike(Fault.FILE_FOREIGN, "job2/"), concurrency=3)
+    log = Log(world)
+    outcome = run_clean(world)
+    assert (outcome.exit_code, outcome.counts) == (0, {State.DONE: 3})
+    assert len(log.times("file")) == 4 * outputs
+    assert sorted({Path(path).suffix for path in files(world)}) == [".bin", ".png"]
+    with closing(Journal(world.folder)) as journal:
+        found = journal.db.execute("SELECT job_id, error_type FROM attempt ORDER BY job_id").fetchall()
+    assert found == [("job1", None), ("job2", "unknown_format"), ("job3", None)]
+
+
+def test_bytes_that_differ_from_time_to_time_are_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = world_of(tmp_path, make_items(1), strike(Fault.FILE_FOREIGN), concurrency=1)
+    draws = count_up(1)
+    monkeypatch.setattr("batchgen.virtual.memory_api.foreign", lambda *_: bytes(9) + str(next(draws)).encode())
+    assert run_clean(world).counts == {State.READY: 1}
+    assert not files(world)

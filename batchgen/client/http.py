@@ -185,7 +185,7 @@ class HttpApi:
             if length is not None and length > self._limits.output_bytes:
                 raise OutputError(f"the file has {length} bytes, more than {self._limits.output_bytes}")
             async with aclosing(self._chunks(response)) as chunks:
-                yield Output(length, chunks)
+                yield Output(length, chunks, response.content_type if "Content-Type" in response.headers else None)
 
     async def aclose(self) -> None:
         """Close all connections."""

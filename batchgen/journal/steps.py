@@ -25,6 +25,10 @@ NEW_PURCHASE = "printf('%011x', {at}) || substr(lower(hex(randomblob(5))), 1, 9)
 """SQL for the name of a purchase: random, behind its time (milliseconds), so that an index of them grows at its end."""
 
 
+UNKNOWN_FORMAT = "unknown_format"
+"""The `error_type` of a purchase with a file that could be checked by nothing but its arriving twice the same."""
+
+
 class TransitionError(Exception):
     """A step that the states do not allow: a bug, and the journal is as it was before."""
 
@@ -277,6 +281,12 @@ class Steps:
         if kept.rowcount != 1:
             raise TransitionError(f"attempt {attempt.key} waits for no output {file.output}")
         self.lines.append(receipts.stored(attempt.purchase, file))
+        if not file.familiar:
+            self.db.execute(
+                "UPDATE attempt SET error_type = COALESCE(error_type, ?), error_message = COALESCE(error_message, ?)"
+                " WHERE key = ?",
+                (UNKNOWN_FORMAT, f"{file.path} is of no format that is known here", attempt.key),
+            )
         if self.outputs_left(attempt):
             return False
         self._step(attempt, (State.READY,), State.DONE)

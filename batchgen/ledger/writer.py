@@ -2,9 +2,10 @@
 
 import csv
 import json
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
@@ -39,6 +40,8 @@ class LedgerTotals:
     """Rows whose charge is not, or was not at every time, the price of the parameter tables."""
     drift: Decimal = _ZERO
     """By how much in sum: charged less estimated, over these rows."""
+    flagged: Mapping[str, int] = field(default_factory=dict)
+    """How many rows have each flag."""
 
     @property
     def net(self) -> Decimal:
@@ -60,6 +63,7 @@ def write_ledger(run: str, folder: Path) -> LedgerTotals:
         writer.writerow([*COLUMNS, *(text_cell(TAG_PREFIX + name) for name in names)])
         cells = _cells_of(run, names, simulated=is_simulated(facts_of(db)))
         rows = drifted = 0
+        flagged: Counter[str] = Counter()
         charged = refunded = in_doubt = drift = _ZERO
         for row in ledger_rows(db):
             amounts = amounts_of(row.state, row.estimated, row.reserved, row.charged, row.refunded)
@@ -71,7 +75,9 @@ def write_ledger(run: str, folder: Path) -> LedgerTotals:
             if row.charged is not None and (amounts.charged != amounts.estimated or Decimal(row.surplus)):
                 drifted += 1
                 drift += amounts.charged - amounts.estimated
-    return LedgerTotals(rows, charged, refunded, in_doubt, drifted, drift)
+            if row.error_type in _FLAGS:
+                flagged[row.error_type] += 1
+    return LedgerTotals(rows, charged, refunded, in_doubt, drifted, drift, flagged)
 
 
 def next_write(last_duration: float, since: float) -> bool:

@@ -8,38 +8,89 @@ from io import FileIO
 from pathlib import Path
 from typing import IO
 
+from batchgen.media import bitmaps, heif, webm
 from batchgen.media.images import check_gif, check_jpeg, check_png, check_webp
 from batchgen.media.mp4 import check_mp4
-from batchgen.media.source import Damaged, Source
-from batchgen.media.webm import check_webm
+from batchgen.media.source import Damaged, Source, Unfamiliar
+from batchgen.media.texts import is_text
 from batchgen.text import printable
 
-__all__ = ["Damaged", "Media", "inspect", "inspect_file"]
+__all__ = ["Damaged", "Media", "Unfamiliar", "extension_for", "inspect", "inspect_file"]
 
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """What a file is: `png`, `jpg`, `webp`, `gif`, `mp4` or `webm`, and `image` or `video` (an API's `output_kind`)."""
+    """What a file is: its extension, and `image` or `video` (an API's `output_kind`)."""
 
     extension: str
     kind: str
 
 
-_CHECKS: tuple[tuple[Callable[[bytes], bool], Media, Callable[[Source], None]], ...] = (
-    (lambda head: head.startswith(b"\x89PNG\r\n\x1a\n"), Media("png", "image"), check_png),
-    (lambda head: head.startswith(b"\xff\xd8\xff"), Media("jpg", "image"), check_jpeg),
-    (lambda head: head.startswith((b"GIF87a", b"GIF89a")), Media("gif", "image"), check_gif),
-    (lambda head: head.startswith(b"RIFF") and head[8:12] == b"WEBP", Media("webp", "image"), check_webp),
-    (lambda head: head[4:8] == b"ftyp", Media("mp4", "video"), check_mp4),
-    (lambda head: head.startswith(b"\x1a\x45\xdf\xa3"), Media("webm", "video"), check_webm),
+_Check = tuple[Media, Callable[[Source], None]]
+
+
+def _iso_media(source: Source) -> _Check:
+    """Tell films and pictures in ISO boxes by their brands."""
+    still = heif.still_extension(source)
+    if still is not None:
+        return Media(still, "image"), heif.check_heif
+    return Media("mov" if source.data[8:12] == b"qt  " else "mp4", "video"), check_mp4
+
+
+def _always(extension: str, kind: str, check: Callable[[Source], None]) -> Callable[[Source], _Check]:
+    return lambda _: (Media(extension, kind), check)
+
+
+# QuickTime files from before there was `ftyp` begin with any of these.
+_FIRST_BOXES = (b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
+_TIFF_HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_FORMATS: tuple[tuple[Callable[[bytes], bool], Callable[[Source], _Check]], ...] = (
+    (lambda head: head.startswith(b"\x89PNG\r\n\x1a\n"), _always("png", "image", check_png)),
+    (lambda head: head.startswith(b"\xff\xd8\xff"), _always("jpg", "image", check_jpeg)),
+    (lambda head: head.startswith((b"GIF87a", b"GIF89a")), _always("gif", "image", check_gif)),
+    (lambda head: head.startswith(b"RIFF") and head[8:12] == b"WEBP", _always("webp", "image", check_webp)),
+    (lambda head: head[4:8] == b"ftyp", _iso_media),
+    (lambda head: head[4:8] in _FIRST_BOXES, _always("mov", "video", check_mp4)),
+    (
+        lambda head: head.startswith(b"\x1a\x45\xdf\xa3"),
+        lambda source: (Media(webm.extension_of(source), "video"), webm.check_webm),
+    ),
+    (lambda head: head.startswith(b"BM") and not any(head[6:10]), _always("bmp", "image", bitmaps.check_bmp)),
+    (lambda head: head.startswith(_TIFF_HEADS), _always("tiff", "image", bitmaps.check_tiff)),
+    (
+        lambda head: head.startswith(bitmaps.JXL_CONTAINER),
+        _always("jxl", "image", bitmaps.check_jxl_container),
+    ),
+    (
+        lambda head: head.startswith(bitmaps.JXL_CODESTREAM),
+        _always("jxl", "image", bitmaps.check_jxl_codestream),
+    ),
 )
+
+
+_BY_CONTENT_TYPE = {
+    "image/vnd.microsoft.icon": "ico", "image/x-icon": "ico", "image/jp2": "jp2", "image/jpx": "jpx",
+    "image/x-exr": "exr", "image/vnd.radiance": "hdr", "image/vnd.adobe.photoshop": "psd", "image/x-tga": "tga",
+    "image/ktx2": "ktx2", "image/vnd-ms.dds": "dds", "image/qoi": "qoi", "image/x-portable-pixmap": "ppm",
+    "image/jxr": "jxr", "image/bpg": "bpg",
+    "video/x-msvideo": "avi", "video/mpeg": "mpg", "video/mp2t": "ts", "video/x-flv": "flv", "video/ogg": "ogv",
+    "video/x-ms-wmv": "wmv", "video/x-ivf": "ivf", "application/mxf": "mxf", "application/zip": "zip",
+    "model/gltf-binary": "glb",
+}  # fmt: skip
+"""Extensions that no computer runs as a program; formats that are known go by their bytes, and not by this."""
+
+
+def extension_for(content_type: str | None) -> str:
+    """Return an extension for bytes of a format that is not known, from what the server calls them; else `bin`."""
+    return _BY_CONTENT_TYPE.get(content_type or "", "bin")
 
 
 def inspect(path: Path) -> Media:
     """Return what the file at `path` is, by its bytes alone.
 
-    Raises `Damaged` when it is something else or ends too early, at whatever byte it was cut; `batchgen.media.mp4` and
-    `batchgen.media.webm` name the two cases that their containers leave open. Raises OSError where it cannot be read.
+    Raises `Unfamiliar` when it is something else that is no text, `Damaged` when it is a text or ends too early, at
+    whatever byte it was cut; `batchgen.media.mp4`, `webm` and `bitmaps` name the cases that their containers leave
+    open. Raises OSError where it cannot be read.
     """
     with path.open("rb") as file:
         return inspect_file(file)
@@ -56,8 +107,13 @@ def inspect_file(file: IO[bytes] | FileIO) -> Media:
 def inspect_bytes(data: mmap.mmap | bytes) -> Media:
     """Like `inspect`, for bytes."""
     head = data[:64]
-    for begins, media, check in _CHECKS:
+    source = Source(data)
+    for begins, format_of in _FORMATS:
         if begins(head):
-            check(Source(data))
+            media, check = format_of(source)
+            check(source)
             return media
-    raise Damaged(f"is no image or video: it begins with {printable(head.decode('latin-1'), 32)!r}")
+    begins_with = f"it begins with {printable(head.decode('latin-1'), 32)!r}"
+    if is_text(data[:4096]):
+        raise Damaged(f"is no image or video: {begins_with}")
+    raise Unfamiliar(f"is of no format that is known here: {begins_with}")

@@ -1,10 +1,12 @@
-"""MP4 (ISO/IEC 14496-12): are all boxes whole, and do all samples lie inside the file?
+"""MP4 and QuickTime (ISO/IEC 14496-12): are all boxes whole, and do all samples lie inside the file?
 
 A file that is cut short is noticed at any byte, with one exception that the container leaves open: a fragmented file
-without an index (`sidx`, `mfra`) that is cut exactly between two fragments is a shorter but whole file. Bytes after the
-last box that are no box are refused, since a box that was cut looks the same.
+without an index (`sidx`, `mfra`) that is cut exactly between two fragments is a shorter but whole file. Zeros, and
+blanks or line ends, may stand behind the last box, as some servers and editors leave them there; other bytes that are
+no box are refused, since a box that was cut looks the same.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -13,12 +15,16 @@ from batchgen.media.source import Damaged, Source
 
 # Boxes hold a four-letter type; whatever else stands there is no box.
 _LETTERS = frozenset(range(0x20, 0x7F)) | {0xA9}
+_HEADER = 8
+_ZEROS, _BLANKS = re.compile(rb"\0*"), re.compile(rb"[ \t\r\n]*")
 _TFHD_FIELDS = ((0x2, 4), (0x8, 4), (0x10, 4))
 _TRUN_SIZE = 0x200
 
 
 @dataclass(frozen=True, slots=True)
-class _Box:
+class Box:
+    """One box: its type, and where it, its content and its end lie."""
+
     kind: bytes
     start: int
     body: int
@@ -35,12 +41,15 @@ class _Film:
     defaults: dict[int, int] = field(default_factory=dict)
     """The sample size of each track whose fragments do not say (`trex`)."""
     fragments: set[int] = field(default_factory=set)
+    end: int = 0
+    """Of the last box."""
 
 
 def check_mp4(source: Source) -> None:
     """Walk the boxes and the sample tables; raises `Damaged`."""
     film, moov = _Film(), False
-    for box in _boxes(source, 0, source.size):
+    for box in boxes(source, 0, source.size, padded=True):
+        film.end = box.end
         match box.kind:
             case b"moov":
                 moov = True
@@ -58,11 +67,17 @@ def check_mp4(source: Source) -> None:
         raise Damaged("has no track with pictures")
     if not film.samples:
         raise Damaged("has no frames")
+    if (film.fragments or film.defaults) and 0 < source.size - film.end < _HEADER:
+        # What begins a box that was cut looks like padding; elsewhere, the samples tell.
+        raise Damaged(f"is cut short in the box at byte {film.end}")
 
 
-def _boxes(source: Source, position: int, end: int) -> Iterator[_Box]:
+def boxes(source: Source, position: int, end: int, *, padded: bool = False) -> Iterator[Box]:
+    """Yield the boxes from `position` to `end`; raises `Damaged` where they do not fill it, but for padding."""
     while position < end:
         source.step()
+        if padded and end == source.size and _is_padding(source, position):
+            return
         if position + 8 > end:
             raise Damaged(f"is cut short in the box at byte {position}")
         size, kind = source.number(position, 4), source.bytes(position + 4, 4)
@@ -75,30 +90,37 @@ def _boxes(source: Source, position: int, end: int) -> Iterator[_Box]:
             raise Damaged(f"has no box at byte {position}")
         if position + size > end:
             raise Damaged(f"is cut short in the box at byte {position}")
-        yield _Box(kind, position, body, position + size)
+        yield Box(kind, position, body, position + size)
         position += size
 
 
-def _children(source: Source, box: _Box, *kinds: bytes) -> dict[bytes, _Box]:
+def _is_padding(source: Source, position: int) -> bool:
+    """Whether nothing but zeros, or nothing but blanks and line ends, follow."""
+    first = source.data[position]
+    kind = _ZEROS if first == 0 else _BLANKS
+    return first in b"\0 \t\r\n" and kind.fullmatch(source.data, position) is not None
+
+
+def _children(source: Source, box: Box, *kinds: bytes) -> dict[bytes, Box]:
     """Return the boxes of these kinds directly inside `box`."""
-    return {child.kind: child for child in _boxes(source, box.body, box.end) if child.kind in kinds}
+    return {child.kind: child for child in boxes(source, box.body, box.end) if child.kind in kinds}
 
 
-def _flags(source: Source, box: _Box) -> int:
+def _flags(source: Source, box: Box) -> int:
     return source.number(box.body + 1, 3)
 
 
-def _read_moov(source: Source, moov: _Box, film: _Film) -> None:
-    for box in _boxes(source, moov.body, moov.end):
+def _read_moov(source: Source, moov: Box, film: _Film) -> None:
+    for box in boxes(source, moov.body, moov.end):
         if box.kind == b"trak":
             _read_track(source, box, film)
         elif box.kind == b"mvex":
-            for trex in _boxes(source, box.body, box.end):
+            for trex in boxes(source, box.body, box.end):
                 if trex.kind == b"trex":
                     film.defaults[source.number(trex.body + 4, 4)] = source.number(trex.body + 16, 4)
 
 
-def _read_track(source: Source, trak: _Box, film: _Film) -> None:
+def _read_track(source: Source, trak: Box, film: _Film) -> None:
     media = _children(source, trak, b"mdia").get(b"mdia", trak)
     inner = _children(source, media, b"hdlr", b"minf")
     table = _children(source, inner.get(b"minf", media), b"stbl").get(b"stbl")
@@ -110,7 +132,7 @@ def _read_track(source: Source, trak: _Box, film: _Film) -> None:
     film.samples += samples if pictures else 0
 
 
-def _check_samples(source: Source, table: dict[bytes, _Box]) -> int:
+def _check_samples(source: Source, table: dict[bytes, Box]) -> int:
     """Return how many samples a track has, when the last byte of each of its chunks lies inside the file."""
     sizes = _sample_sizes(source, table)
     runs = _chunk_runs(source, table)
@@ -147,7 +169,7 @@ class _Sizes:
         return sum(size for (size,) in islice(self._each, count))
 
 
-def _sample_sizes(source: Source, table: dict[bytes, _Box]) -> _Sizes:
+def _sample_sizes(source: Source, table: dict[bytes, Box]) -> _Sizes:
     if (box := table.get(b"stsz")) is not None:
         same, count = source.number(box.body + 4, 4), source.number(box.body + 8, 4)
         return _Sizes(source, count, same or source.table(box.body + 12, count, ">I", box.end))
@@ -161,27 +183,27 @@ def _sample_sizes(source: Source, table: dict[bytes, _Box]) -> _Sizes:
     raise Damaged("has a track without sample sizes")
 
 
-def _chunk_offsets(source: Source, table: dict[bytes, _Box]) -> Iterator[int]:
+def _chunk_offsets(source: Source, table: dict[bytes, Box]) -> Iterator[int]:
     for kind, row in ((b"stco", ">I"), (b"co64", ">Q")):
         if (box := table.get(kind)) is not None:
             return (offset for (offset,) in source.table(box.body + 8, source.number(box.body + 4, 4), row, box.end))
     raise Damaged("has a track without chunk offsets")
 
 
-def _chunk_runs(source: Source, table: dict[bytes, _Box]) -> Iterator[tuple[int, ...]]:
+def _chunk_runs(source: Source, table: dict[bytes, Box]) -> Iterator[tuple[int, ...]]:
     box = table.get(b"stsc")
     if box is None:
         raise Damaged("has a track without chunks")
     return source.table(box.body + 8, source.number(box.body + 4, 4), ">III", box.end)
 
 
-def _read_moof(source: Source, moof: _Box, film: _Film) -> None:
+def _read_moof(source: Source, moof: Box, film: _Film) -> None:
     end = moof.start
-    for traf in _boxes(source, moof.body, moof.end):
+    for traf in boxes(source, moof.body, moof.end):
         if traf.kind != b"traf":
             continue
         base, size = end, 0
-        for box in _boxes(source, traf.body, traf.end):
+        for box in boxes(source, traf.body, traf.end):
             if box.kind == b"tfhd":
                 base, size = _read_tfhd(source, box, moof, film, base)
                 end = base
@@ -190,7 +212,7 @@ def _read_moof(source: Source, moof: _Box, film: _Film) -> None:
                 source.need(end)
 
 
-def _read_tfhd(source: Source, box: _Box, moof: _Box, film: _Film, base: int) -> tuple[int, int]:
+def _read_tfhd(source: Source, box: Box, moof: Box, film: _Film, base: int) -> tuple[int, int]:
     """Return where the fragment's data offsets count from, and the size of samples that have none of their own."""
     flags, position = _flags(source, box), box.body + 8
     size = film.defaults.get(source.number(box.body + 4, 4), 0)
@@ -206,7 +228,7 @@ def _read_tfhd(source: Source, box: _Box, moof: _Box, film: _Film, base: int) ->
     return base, size
 
 
-def _read_trun(source: Source, box: _Box, base: int, end: int, default: int, film: _Film) -> int:  # noqa: PLR0917 - as in the box
+def _read_trun(source: Source, box: Box, base: int, end: int, default: int, film: _Film) -> int:  # noqa: PLR0917 - as in the box
     """Return where the run's data ends."""
     flags, count = _flags(source, box), source.number(box.body + 4, 4)
     position = box.body + 8
@@ -225,7 +247,7 @@ def _read_trun(source: Source, box: _Box, base: int, end: int, default: int, fil
     return end + sum(row[which] for row in source.table(position, count, f">{len(columns)}I", box.end))
 
 
-def _check_sidx(source: Source, box: _Box) -> None:
+def _check_sidx(source: Source, box: Box) -> None:
     """An index of the segments that follow: they must be there."""
     wide = source.number(box.body, 1) > 0
     position = box.body + 12
@@ -237,9 +259,9 @@ def _check_sidx(source: Source, box: _Box) -> None:
     source.need(box.end + first + sum(reference & 0x7FFFFFFF for reference, _, _ in rows))
 
 
-def _check_mfra(source: Source, mfra: _Box, film: _Film) -> None:
+def _check_mfra(source: Source, mfra: Box, film: _Film) -> None:
     """An index of the fragments before it: they must be there."""
-    for box in _boxes(source, mfra.body, mfra.end):
+    for box in boxes(source, mfra.body, mfra.end):
         if box.kind != b"tfra":
             continue
         wide = source.number(box.body, 1) > 0

@@ -11,6 +11,10 @@ class Damaged(Exception):  # noqa: N818 - the name says what the file is
     """A file that is cut short, or no image or video at all; its text is the reason."""
 
 
+class Unfamiliar(Damaged):
+    """No text, and of no format that is known here: nobody can tell whether it is whole."""
+
+
 class Source:
     """The bytes of one file. Whatever lies beyond the end raises `Damaged`, and so does a walk without end."""
 

@@ -1,4 +1,4 @@
-"""WebM (RFC 8794 for EBML, RFC 9559 for the elements): are all elements whole?
+"""WebM and Matroska (RFC 8794 for EBML, RFC 9559 for the elements): are all elements whole?
 
 A file whose segment states its size is refused when cut at any byte. A live recording states none; there a cut exactly
 between two elements is a shorter but whole file, and cannot be told.
@@ -7,10 +7,11 @@ between two elements is a shorter but whole file, and cannot be told.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from batchgen.media.source import Damaged, Source
+from batchgen.media.source import Damaged, Source, Unfamiliar
 
 _EBML, _DOCTYPE, _SEGMENT = 0x1A45DFA3, 0x4282, 0x18538067
 _CLUSTER, _TRACKS, _TRACK_ENTRY, _TRACK_TYPE = 0x1F43B675, 0x1654AE6B, 0xAE, 0x83
+_EXTENSIONS = {b"webm": "webm", b"matroska": "mkv"}
 _SIMPLE_BLOCK, _BLOCK_GROUP = 0xA3, 0xA0
 # Elements directly below the segment (RFC 9559, section 5.1): any of them ends a cluster of unknown size.
 _LEVEL_1 = frozenset({0x114D9B74, 0x1549A966, _TRACKS, _CLUSTER, 0x1C53BB6B, 0x1941A469, 0x1043A770, 0x1254C367})
@@ -25,12 +26,19 @@ class _Element:
     """None where the size is unknown."""
 
 
+def extension_of(source: Source) -> str:
+    """Return `webm` or `mkv`; raises `Damaged` for other kinds of EBML."""
+    header = _element(source, 0, source.size)
+    doctype = next((e for e in _elements(source, header, header.end or 0) if e.id == _DOCTYPE), None)
+    name = b"" if doctype is None else source.bytes(doctype.body, _size(doctype)).rstrip(b"\0")
+    if name not in _EXTENSIONS:
+        raise Unfamiliar("is neither WebM nor Matroska, although it is EBML")
+    return _EXTENSIONS[name]
+
+
 def check_webm(source: Source) -> None:
     """Walk the elements down to the blocks; raises `Damaged`."""
     header = _element(source, 0, source.size)
-    doctype = next((e for e in _elements(source, header, header.end or 0) if e.id == _DOCTYPE), None)
-    if doctype is None or source.bytes(doctype.body, _size(doctype)).rstrip(b"\0") != b"webm":
-        raise Damaged("is not WebM, although it is EBML")
     segment = _element(source, _end(header), source.size)
     if segment.id != _SEGMENT:
         raise Damaged("has no segment")

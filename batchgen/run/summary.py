@@ -92,6 +92,11 @@ def format_summary(summary: Summary) -> str:
             f"  the API charged {plural(summary.totals.drifted, 'row')} otherwise than the tables say,"
             f" ${usd(summary.totals.drift)} in all"
         )
+    if unknown := summary.totals.flagged.get("unknown_format"):
+        lines.append(
+            f"  {plural(unknown, 'item')} with files of a format that is not known here, kept as they came: look at"
+            " them (`unknown_format` in the ledger)"
+        )
     if summary.costs.groups:
         lines += ["", f"  {'model':<32} {'rows':>8} {'net':>12}"]
         lines += [

@@ -8,7 +8,7 @@ from itertools import count
 
 from batchgen.absence import ALMOST, Absence
 from batchgen.api import OutputError, OutputGone, OutputMissing, OutputRefused
-from batchgen.download import fetch, stem_of
+from batchgen.download import OutputUnfamiliar, fetch, stem_of
 from batchgen.errors import DescriptorsError
 from batchgen.halting import Stop
 from batchgen.journal import Attempt, PendingOutput
@@ -28,7 +28,7 @@ _FOREVER = datetime(9999, 1, 1, tzinfo=UTC)
 class _Fetch:
     """One output to be fetched."""
 
-    __slots__ = ("absence", "attempt", "expires", "failures", "output", "outputs", "reclaimed")
+    __slots__ = ("absence", "attempt", "expires", "failures", "output", "outputs", "reclaimed", "seen")
 
     def __init__(
         self, attempt: Attempt, output: PendingOutput, outputs: int, expires: datetime, *, reclaimed: bool
@@ -41,6 +41,8 @@ class _Fetch:
         self.reclaimed = reclaimed
         self.absence = ALMOST if reclaimed else Absence()
         """Failures that said that it is gone."""
+        self.seen: str | None = None
+        """SHA-256 of what arrived last, where its format is not known."""
 
 
 def _host(job: _Fetch) -> str:
@@ -144,7 +146,7 @@ class Fetcher:
             file = await fetch(
                 seams.api, job.output.url, seams.folder, stem_of(path, job.output.number, job.outputs),
                 job.output.number, kind=board.terms.kinds.get(item.model), make_way=aside, offload=seams.offload,
-                received=received,
+                received=received, seen=job.seen,
             )  # fmt: skip
         except DescriptorsError as error:
             raise OutputError(str(error)) from error  # to be tried again, as what is late
@@ -152,6 +154,8 @@ class Fetcher:
         if outdated:
             await aside(file.path)
         board.waiting_files -= 1
+        if not file.familiar:
+            log.warning("%s: %s is kept as it came, twice the same: its format is not known", item.id, file.path)
         if last:
             board.moved(job.attempt.work, State.READY, State.DONE)
             log.debug("%s is done", item.id)
@@ -165,6 +169,8 @@ class Fetcher:
         gone = isinstance(error, OutputGone) or (isinstance(error, OutputMissing) and board.expired(job.expires))
         if gone:
             job.absence = job.absence.again()
+        if isinstance(error, OutputUnfamiliar):
+            job.seen = error.sha256
         log.warning("%s: output %d: %s", item.id, job.output.number, printable(str(error)))
         if job.absence.certain:
             await self._lose(job, str(error))

@@ -148,7 +148,9 @@ async def _fetch(workshop: Workshop, row: FileRow, url: str) -> None:
 
     kind = workshop.kinds.get(row.model)
     try:
-        file = await fetch(workshop.api, url, folder, stem, row.file.output, kind=kind, make_way=aside)
+        file = await fetch(
+            workshop.api, url, folder, stem, row.file.output, kind=kind, make_way=aside, seen=row.file.sha256
+        )
     except DescriptorsError as error:
         raise OutputError(str(error)) from error  # to be tried again, as what is late
     await record(replace_file, journal.db, row.attempt, file)

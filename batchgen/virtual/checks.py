@@ -12,7 +12,7 @@ from batchgen.journal.rows import file_rows
 from batchgen.records import LIVE, Item, State
 from batchgen.scheduler import Board, Ending
 from batchgen.virtual.books import BookedJob, Books
-from batchgen.virtual.pictures import picture
+from batchgen.virtual.pictures import foreign, picture
 
 ENDED = frozenset({State.DONE, State.FAILED, State.REJECTED, State.LOST, State.IN_DOUBT})
 """States from which an item moves only when its user says so."""
@@ -80,7 +80,9 @@ def check_files(journal: Journal, folder: Path) -> Iterator[str]:
         places[row.file.path] += 1
         if fault := check_file(folder, row.file, hash=True):
             yield f"{row.file.path} {fault}"
-        elif (folder / row.file.path).read_bytes() != picture(str(row.job_id), row.file.output):
+        elif (folder / row.file.path).read_bytes() not in (
+            make(str(row.job_id), row.file.output) for make in (picture, foreign)
+        ):
             yield f"{row.file.path} is not output {row.file.output} of {row.job_id}"
     yield from (f"{count} outputs share {path}" for path, count in places.items() if count > 1)
 

@@ -71,6 +71,8 @@ class Fault(StrEnum):
     """A page of HTML, with a 200."""
     FILE_LIMITED = "file limited"
     """429 with Retry-After."""
+    FILE_FOREIGN = "file foreign"
+    """Whole, of a format that is not known."""
     FILE_GONE = "file gone"
     """410 for good."""
 
@@ -85,7 +87,7 @@ AT_JOB = (
 )  # fmt: skip
 AT_POLL = (Fault.POLL_FAILS, Fault.POLL_UNREACHED, Fault.POLL_LIMITED, Fault.POLL_UNKNOWN, Fault.UNAUTHORIZED)
 AT_FILE = (Fault.FILE_TRUNCATED, Fault.FILE_BROKEN, Fault.FILE_WRONG, Fault.FILE_LIMITED, Fault.UNAUTHORIZED)
-AT_FIRST_LOOK = (Fault.FILE_LATE, Fault.FILE_GONE)
+AT_FIRST_LOOK = (Fault.FILE_LATE, Fault.FILE_GONE, Fault.FILE_FOREIGN)
 """Decided once for a file."""
 
 OUTAGE = (Fault.NOT_SENT, Fault.POLL_UNREACHED, Fault.FILE_BROKEN)

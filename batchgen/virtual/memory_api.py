@@ -40,7 +40,7 @@ from batchgen.digest import digest_of
 from batchgen.virtual.books import BookedJob, Books, price_key_of
 from batchgen.virtual.faults import AT_FILE, AT_FIRST_LOOK, AT_JOB, AT_POLL, AT_SUBMISSION, Fate, Fault, Faults
 from batchgen.virtual.loop import VirtualClock
-from batchgen.virtual.pictures import picture
+from batchgen.virtual.pictures import foreign, picture
 
 _WAIT_BUDGET = 60.0
 _REFUSED = "the key is missing or wrong"
@@ -348,7 +348,8 @@ class _Opening:
             raise OutputGone("a 410")
         if job is None or now < job.shown or (lasting is Fault.FILE_LATE and now < until):
             raise OutputMissing("a 404")
-        data = b"<html>not found</html>" if fault is Fault.FILE_WRONG else picture(job_id, int(number))
+        made = foreign if lasting is Fault.FILE_FOREIGN else picture
+        data = b"<html>not found</html>" if fault is Fault.FILE_WRONG else made(job_id, int(number))
         return Output(len(data), _Chunks(provider, data, fault))
 
     async def __aexit__(

@@ -1,0 +1,122 @@
+"""BMP, TIFF and JPEG XL: is all there that the headers speak of?
+
+BMP and TIFF files that are cut short are noticed as long as a byte of a picture is missing; of JPEG XL, a container is
+noticed at any byte, while a bare codestream, and a container whose last box goes on to the end of the file, state no
+length: there a cut cannot be told without decoding.
+"""
+
+from collections.abc import Iterator
+
+from batchgen.media.mp4 import boxes
+from batchgen.media.source import Damaged, Source
+
+_BMP_HEADERS = frozenset({12, 16, 40, 52, 56, 64, 108, 124})
+_PLAIN = frozenset({0, 3, 6})
+"""Kinds of compression that are none: RGB and bit fields."""
+JXL_CONTAINER = b"\0\0\0\x0cJXL \r\n\x87\n"
+JXL_CODESTREAM = b"\xff\x0a"
+
+
+def check_bmp(source: Source) -> None:
+    """Compare the headers with the file (Microsoft, BITMAPFILEHEADER and BITMAPINFOHEADER); raises `Damaged`."""
+    start, header = source.number(10, 4, little=True), source.number(14, 4, little=True)
+    if header not in _BMP_HEADERS or start < 14 + header:
+        raise Damaged("has no bitmap header")
+    if header == 12:
+        width, height, depth, compression = *(source.number(at, 2, little=True) for at in (18, 20, 24)), 0
+        size = 0
+    else:
+        width, height = (abs(_signed(source.number(at, 4, little=True))) for at in (18, 22))
+        depth = source.number(28, 2, little=True)
+        compression, size = (source.number(at, 4, little=True) if header >= 40 else 0 for at in (30, 34))
+    if compression in _PLAIN:
+        size = (width * depth + 31) // 32 * 4 * height
+    if not width or not height or not size:
+        raise Damaged("has no image data")
+    source.need(start + size)
+
+
+def _signed(number: int) -> int:
+    return number - (1 << 32 if number >> 31 else 0)
+
+
+# ---- TIFF ---------------------------------------------------------------------------------------------------------
+
+_WIDTHS = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+"""Bytes of each type of value."""
+_STARTS_AND_LENGTHS = ((273, 279), (324, 325), (513, 514))
+"""Tags of strips, tiles, and a JPEG of the old kind."""
+
+
+def check_tiff(source: Source) -> None:
+    """Walk the directories (TIFF 6.0, section 2; BigTIFF); raises `Damaged`."""
+    little = source.bytes(0, 2) == b"II"
+    big = source.number(2, 2, little=little) == 43
+    word = 8 if big else 4
+    position = source.number(8 if big else 4, word, little=little)
+    seen: set[int] = set()
+    pictures = 0
+    while position:
+        if position in seen:
+            raise Damaged("has directories that go round in a circle")
+        seen.add(position)
+        count = source.number(position, 8 if big else 2, little=little)
+        position += 8 if big else 2
+        values: dict[int, list[int]] = {}
+        for _ in range(count):
+            source.step()
+            tag, numbers = _entry(source, position, word, little=little)
+            values[tag] = numbers
+            position += 4 + 2 * word
+        pictures += sum(_check_parts(source, values))
+        position = source.number(position, word, little=little)
+    if not pictures:
+        raise Damaged("has no image data")
+
+
+def _entry(source: Source, position: int, word: int, *, little: bool) -> tuple[int, list[int]]:
+    """Return an entry's tag and, where it says where a picture lies, its numbers; all of its values must be there."""
+    tag, kind = source.number(position, 2, little=little), source.number(position + 2, 2, little=little)
+    count, width = source.number(position + 4, word, little=little), _WIDTHS.get(kind, 0)
+    where = position + 4 + word
+    if width * count > word:
+        where = source.number(where, word, little=little)
+        source.need(where + width * count)
+    else:
+        source.need(where + word)
+    if not any(tag in pair for pair in _STARTS_AND_LENGTHS):
+        return tag, []
+    source.step(count)
+    return tag, [source.number(where + index * width, width, little=little) for index in range(count)]
+
+
+def _check_parts(source: Source, values: dict[int, list[int]]) -> Iterator[bool]:
+    for starts, lengths in _STARTS_AND_LENGTHS:
+        if starts in values and lengths in values:
+            if len(values[starts]) != len(values[lengths]):
+                raise Damaged("has parts without a length")
+            for start, length in zip(values[starts], values[lengths], strict=True):
+                source.need(start + length)
+                yield length > 0
+
+
+# ---- JPEG XL ------------------------------------------------------------------------------------------------------
+
+
+def check_jxl_container(source: Source) -> None:
+    """Walk the boxes (ISO/IEC 18181-2); raises `Damaged`."""
+    whole = ended = parts = False
+    for box in boxes(source, 0, source.size, padded=True):
+        whole |= box.kind == b"jxlc" and box.end > box.body
+        if box.kind == b"jxlp":
+            parts = True
+            ended |= bool(source.number(box.body, 4) >> 31)
+    if parts and not ended:
+        raise Damaged("is cut short: the last part of its picture is missing")
+    if not (whole or parts):
+        raise Damaged("is cut short or no picture: it has no codestream")
+
+
+def check_jxl_codestream(source: Source) -> None:
+    """All that can be told of a bare codestream is that something follows its mark; raises `Damaged`."""
+    source.need(len(JXL_CODESTREAM) + 10)
