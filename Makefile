@@ -18,6 +18,9 @@ help:
 TESTS ?= $(wildcard $(addprefix tests/test_, yaml.py rows*.py manifest*.py schema_*.py catalog_*.py dependencies.py \
   cli.py cli_*.py boundary.py progress.py client_*.py api_reading.py download.py media*.py simulator_*.py acceptance.py))
 
+# A process for each core; the tests of a file share what it sets up once.
+PARALLEL := --numprocesses auto --dist loadfile
+
 .venv/.stamp: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("batchgen needs Python 3.11 or newer; set PYTHON=") if sys.version_info < (3, 11) else 0'
 	$(PYTHON) -m venv .venv
@@ -40,13 +43,13 @@ run: .venv/.stamp
 	$(BIN)/batchgen run manifests/quickstart.yaml --simulate
 
 test: .venv/.stamp
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 test-fast: .venv-fast/.stamp
-	.venv-fast/bin/python -m pytest $(TESTS)
+	.venv-fast/bin/python -m pytest $(PARALLEL) $(TESTS)
 
 test-oldest: .venv-oldest/.stamp
-	.venv-oldest/bin/python -m pytest $(TESTS)
+	.venv-oldest/bin/python -m pytest $(PARALLEL) $(TESTS)
 
 bench: .venv-fast/.stamp
 	.venv-fast/bin/python -m benchmarks $(PARTS)
