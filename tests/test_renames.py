@@ -287,8 +287,8 @@ def test_a_crash_anywhere_is_finished_at_the_next_start(
             pass
     journal.db.close()
     journal.receipts.close()
-    with opened(tmp_path / "run", create=False):
-        pass  # any command that owns the folder
+    with opened(tmp_path / "run", create=False) as journal:  # as any command does that owns the folder
+        assert not journal.db.execute("SELECT 1 FROM move").fetchone()
     adopted(tmp_path, after)
     assert files_of(tmp_path / "run") == {"files/a.png": "third", "files/b.png": "first", "files/c.png": "second"}
 
