@@ -5,7 +5,6 @@ is undone but an intent of which the receipts know that it was not charged. Memo
 """
 
 import hashlib
-import json
 import sqlite3
 from collections import Counter
 from collections.abc import Callable
@@ -20,8 +19,9 @@ UNKNOWN_BODY = "{}"
 _Content = dict[str, Any]
 _ALONE = "known from the receipts alone: the program ended while the request was on its way"
 _BY_HAND = "charged without a known job id, as settled by hand"
+_OPEN = "'submitting', 'processing', 'ready', 'in_doubt'"
 _TABLES = (  # not in one script, which would commit
-    "CREATE TEMP TABLE alias (purchase TEXT PRIMARY KEY, attempt INTEGER NOT NULL, line TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE TEMP TABLE alias (purchase TEXT PRIMARY KEY, attempt INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE TEMP TABLE touched (item INTEGER PRIMARY KEY)",
     "CREATE TEMP TABLE finished (attempt INTEGER PRIMARY KEY, outputs INTEGER NOT NULL)",
     "CREATE TEMP TABLE kept (attempt INTEGER, number INTEGER, path, bytes, sha256, PRIMARY KEY (attempt, number))",
@@ -31,8 +31,10 @@ _TABLES = (  # not in one script, which would commit
 class Replay:
     """Takes lines in their order, inside a transaction of the caller; `finish` ends it."""
 
-    def __init__(self, db: sqlite3.Connection) -> None:
+    def __init__(self, db: sqlite3.Connection, *, newer: bool = False) -> None:
+        """`newer` says that all lines to come are newer than the journal."""
         self._db = db
+        self._newer = newer
         for statement in _TABLES:
             db.execute(statement)
         self._kinds: dict[str, Callable[[_Content], None]] = {
@@ -99,91 +101,86 @@ class Replay:
     # ---- the lines ----
 
     def _bound(self, line: _Content) -> None:
-        facts = {"run": line["bound"], "api": line["api"], "account": line["account"]}
-        self._db.executemany("INSERT OR IGNORE INTO meta VALUES (?, ?)", facts.items())
+        """What the journal is bound to stands until a line says the same: what follows on that one is newer."""
+        bound = {"run": line["bound"], "api": line["api"], "account": line["account"]}
+        known = dict(self._db.execute("SELECT name, value FROM meta WHERE name IN ('run', 'api', 'account')"))
+        if self._newer or "api" not in known:
+            self._db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", bound.items())
+            self._newer = True
+        elif known == bound:
+            self._newer = True
 
     def _intent(self, line: _Content) -> None:
         if self._find(line["intent"]) is not None:
             return
         twin = self._db.execute(
             "SELECT a.key FROM attempt a JOIN item i ON i.key = a.item"
-            " WHERE i.id = ? AND i.digest = ? AND a.number = ?",
-            (line["item"], line["digest"], line["attempt"]),
+            " WHERE i.id = ? AND i.digest = ? AND a.number = ? AND a.submitted_at = ?",
+            (line["item"], line["digest"], line["attempt"], line["at"]),
         ).fetchone()
-        if twin is not None:
-            # The same purchase under another name, as far as is known; the job id will tell.
-            self._db.execute(
-                "INSERT OR REPLACE INTO temp.alias VALUES (?, ?, ?)", (line["intent"], twin[0], json.dumps(line))
-            )
-        else:
-            self._insert(line, line["attempt"])
-
-    def _insert(self, line: _Content, number: int) -> int:
+        if twin is not None:  # an older program's journal, brought forward, calls its purchases otherwise
+            self._alias(line["intent"], twin[0])
+            return
         item = self._item(line["item"], line["digest"], line["model"], line["price"])
-        key = self._db.execute(
-            "INSERT INTO attempt (item, number, state, estimated, reserved, account, tables, submitted_at, purchase,"
-            " error_type, error_message) VALUES (?, ?, 'in_doubt', ?, ?, ?, ?, ?, ?, 'in_doubt', ?)",
-            (item, number, line["price"], line["reserved"], line["account"], line["tables"], line["at"],
-             line["intent"], _ALONE),
-        ).lastrowid  # fmt: skip
-        self._touch(item)
-        assert key is not None  # noqa: S101 - for the type checker: an INSERT has a row id
-        return key
+        self._insert(
+            item, line["intent"], number=line["attempt"], state=State.IN_DOUBT, estimated=line["price"],
+            reserved=line["reserved"], account=line["account"], tables=line["tables"], submitted_at=line["at"],
+            error_type="in_doubt", error_message=_ALONE,
+        )  # fmt: skip
 
     def _accepted(self, line: _Content) -> None:
         purchase, job = line["accepted"], line["job"]
         found = self._find(purchase)
-        holder = self._db.execute("SELECT key, item FROM attempt WHERE job_id = ?", (job,)).fetchone()
+        holder = self._db.execute("SELECT key FROM attempt WHERE job_id = ?", (job,)).fetchone()
         if holder is not None:
-            if found is None or found[0] == holder[0] or found[3] is not None:
+            # Where another attempt has it, one job was named in the answers to two orders, and what this one became is
+            # not known: in doubt.
+            if found is None:
                 self._alias(purchase, holder[0])
-            elif found[1] == holder[1]:
-                self._drop(found[0], found[1])
-                self._alias(purchase, holder[0])
-            # Else one job was named in the answers to two orders, and what this one became is not known: in doubt.
             return
-        if found is not None and found[3] is not None:
-            # Its namesake in the journal became another job: two purchases, and both were paid.
-            found = self._part(purchase, found)
-        if found is None:
-            self._adopt_unannounced(self._item(line["item"], "", "", line["charged"]), line)
-            return
-        key, item = found[:2]
-        # Whether the answer named a price is not known: no price counts as told, and none as confirmed.
-        self._db.execute(
-            "UPDATE attempt SET state = 'processing', job_id = ?, charged = ?, accepted_at = ?,"
-            " expires_at = ?, error_type = NULL, error_message = NULL WHERE key = ?",
-            (job, line["charged"], line["at"], line.get("expires"), key),
-        )
-        self._touch(item)
+        told = {"job_id": job, "charged": line["charged"], "accepted_at": line["at"], "expires_at": line.get("expires")}
+        if found is not None and found[3] is None:
+            # Whether the answer named a price is not known: no price counts as told, and none as confirmed.
+            told |= {"state": State.PROCESSING, "error_type": None, "error_message": None}
+            self._db.execute(
+                f"UPDATE attempt SET {', '.join(f'{name} = ?' for name in told)} WHERE key = ?",
+                (*told.values(), found[0]),
+            )
+            self._touch(found[1])
+        else:
+            # An acceptance whose intent cannot be read, or a second one: the money is known, the order is not.
+            item = self._item(line["item"], "", "", line["charged"]) if found is None else found[1]
+            name = purchase if found is None else hashlib.sha256(job.encode()).hexdigest()[:20]
+            self._insert(
+                item, name, number=line["attempt"], state=State.PROCESSING, estimated=line["charged"],
+                reserved=line["charged"], account="", tables="", submitted_at=line["at"], **told,
+            )  # fmt: skip
 
     def _alias(self, purchase: str, attempt: int) -> None:
-        if self._db.execute("SELECT 1 FROM attempt WHERE purchase = ?", (purchase,)).fetchone() is None:
-            self._db.execute("INSERT OR REPLACE INTO temp.alias VALUES (?, ?, '')", (purchase, attempt))
+        self._db.execute("INSERT OR REPLACE INTO temp.alias VALUES (?, ?)", (purchase, attempt))
 
-    def _part(self, purchase: str, found: tuple[int, int, str, str | None]) -> tuple[int, int, str, str | None] | None:
-        """Give a purchase that was taken for another one an attempt of its own."""
-        row = self._db.execute("SELECT line FROM temp.alias WHERE purchase = ?", (purchase,)).fetchone()
-        if row is None or not row[0]:
-            return None
-        self._db.execute("DELETE FROM temp.alias WHERE purchase = ?", (purchase,))
-        (number,) = self._db.execute("SELECT MAX(number) + 1 FROM attempt WHERE item = ?", (found[1],)).fetchone()
-        self._insert(json.loads(row[0]), number)
-        return self._find(purchase)
-
-    def _adopt_unannounced(self, item: int, line: _Content) -> None:
-        """An acceptance whose intent cannot be read: the money is known, the order is not."""
-        (number,) = self._db.execute(
-            "SELECT COALESCE(MAX(number), 0) + 1 FROM attempt WHERE item = ?", (item,)
-        ).fetchone()
+    def _insert(self, item: int, purchase: str, *, number: int, **columns: object) -> None:
+        """Make an attempt, under another number where this one names another purchase of the same id."""
+        number = self._free_number(item, number)
+        columns |= {"item": item, "purchase": purchase, "number": number}
         self._db.execute(
-            "INSERT INTO attempt (item, number, state, estimated, reserved, charged, job_id, account, tables,"
-            " submitted_at, accepted_at, expires_at, purchase)"
-            " VALUES (?, ?, 'processing', ?, ?, ?, ?, '', '', ?, ?, ?, ?)",
-            (item, number, *[line["charged"]] * 3, line["job"], line["at"], line["at"], line.get("expires"),
-             line["accepted"]),
-        )  # fmt: skip
+            f"INSERT INTO attempt ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})",
+            (*columns.values(),),
+        )
+        self._use_number(item, number)
         self._touch(item)
+
+    def _free_number(self, item: int, wanted: int) -> int:
+        (taken, last) = self._db.execute(
+            "SELECT EXISTS (SELECT 1 FROM item o JOIN attempt a ON a.item = o.key WHERE o.id = i.id AND a.number = ?),"
+            " (SELECT MAX(attempts) FROM item o WHERE o.id = i.id) FROM item i WHERE i.key = ?",
+            (wanted, item),
+        ).fetchone()
+        return int(last) + 1 if taken else wanted
+
+    def _use_number(self, item: int, number: int) -> None:
+        """A number stays used, whatever becomes of its attempt: (id, number) names one purchase for good."""
+        self._db.execute("UPDATE item SET attempts = MAX(attempts, ?) WHERE key = ?", (number, item))
 
     def _void(self, line: _Content) -> None:
         found = self._find(line["void"])
@@ -206,11 +203,8 @@ class Replay:
         elif state != State.PROCESSING:
             return
         elif after == State.READY:
-            # A poll may have named another price than the answer to the POST did.
-            self._db.execute(
-                "UPDATE attempt SET charged = COALESCE(?, charged) WHERE key = ?", (line.get("charged"), key)
-            )
             self._db.execute("INSERT OR REPLACE INTO temp.finished VALUES (?, ?)", (key, line.get("outputs", 0)))
+            # A poll may have named another price than the answer to the POST did.
             self._db.execute(
                 "UPDATE attempt SET charged = COALESCE(?, charged) WHERE key = ?", (line.get("charged"), key)
             )
@@ -272,14 +266,11 @@ class Replay:
         if row[0] == line["item"]:
             return
         new = self._item(line["item"], row[1], row[2], row[3])
-        taken = self._db.execute(
-            "SELECT 1 FROM attempt WHERE item = ? AND number = ?", (new, line["attempt"])
-        ).fetchone()
-        number = line["attempt"]
-        if taken is not None:
-            (number,) = self._db.execute("SELECT MAX(number) + 1 FROM attempt WHERE item = ?", (new,)).fetchone()
+        number = self._free_number(new, line["attempt"])
         self._db.execute("UPDATE attempt SET item = ?, number = ? WHERE key = ?", (new, number, key))
-        list_moves(self._db, key, line["item"])
+        self._use_number(new, number)
+        (path,) = self._db.execute("SELECT path FROM item WHERE key = ?", (new,)).fetchone()
+        list_moves(self._db, key, path)
         self._touch(item)
         self._touch(new)
 
@@ -322,8 +313,7 @@ class Replay:
     def _part_live_ones(self, item: int) -> None:
         """Of two purchases of one item that both are on their way, each needs an item of its own to be collected."""
         live = self._db.execute(
-            "SELECT key, purchase FROM attempt WHERE item = ? AND state IN ('processing', 'ready', 'in_doubt')"
-            " ORDER BY number DESC",
+            f"SELECT key, purchase FROM attempt WHERE item = ? AND state IN ({_OPEN}) ORDER BY number DESC",
             (item,),
         ).fetchall()
         for key, purchase in live[1:]:
@@ -337,15 +327,10 @@ class Replay:
 
     def _derive(self, item: int) -> None:
         """An item stands as its latest attempt does, or as the one that is still open."""
-        row = self._db.execute(
-            "SELECT state FROM attempt WHERE item = ? ORDER BY state IN ('processing', 'ready', 'in_doubt') DESC,"
-            " number DESC LIMIT 1",
-            (item,),
-        ).fetchone()
         self._db.execute(
-            "UPDATE item SET state = ?, attempts = MAX(attempts, (SELECT COALESCE(MAX(number), 0) FROM attempt"
-            " WHERE item = ?2)) WHERE key = ?2",
-            (row[0] if row else "pending", item),
+            "UPDATE item SET state = COALESCE((SELECT state FROM attempt WHERE item = ?1"
+            f" ORDER BY state IN ({_OPEN}) DESC, number DESC LIMIT 1), 'pending') WHERE key = ?1",
+            (item,),
         )
 
 

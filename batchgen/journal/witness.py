@@ -3,7 +3,7 @@
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import Enum
 from itertools import count
@@ -64,12 +64,10 @@ def reconcile(db: sqlite3.Connection, folder: Path, evidence: Evidence) -> tuple
         return _in_transaction(db, lambda: _rebuilt(db, path, vouched.generation, evidence, _Found(standing)))
     file = Receipts(path)
     try:
-        standing, generation = _standing(file, vouched, path)
+        standing, head = _standing(file, vouched)
         if standing is Standing.FITTING and file.bytes == vouched.bytes:
             return file, ()
-        told = _in_transaction(
-            db, lambda: _caught_up(db, file, vouched.bytes, standing, generation=generation, evidence=evidence)
-        )
+        told = _in_transaction(db, lambda: _caught_up(db, file, vouched, standing, head=head, evidence=evidence))
     except BaseException:
         file.close()
         raise
@@ -92,23 +90,21 @@ def _in_transaction(db: sqlite3.Connection, work: Callable[[], _T]) -> _T:
     return done
 
 
-def _standing(file: Receipts, vouched: Vouched, path: Path) -> tuple[Standing, int]:
-    """Return how the receipts stand, and the larger of both generations."""
+def _standing(file: Receipts, vouched: Vouched) -> tuple[Standing, Vouched]:
+    """Return how the receipts stand, and whose they are and of which generation (as vouched, where they do not say)."""
     sha256 = file.verify(vouched.bytes)
-    _, kind, head = next(file.lines(), (0, "", {}))
-    if kind != "receipts":
-        return Standing.SHORTER if file.bytes < vouched.bytes else Standing.OTHER, vouched.generation
-    if head["receipts"] > receipts.FORMAT_VERSION:
-        raise RunFolderError(f"{path} was written by a newer batchgen; use that one")
-    if vouched.generation and head["run_id"] != vouched.run_id:
+    _, kind, line = next(file.lines(), (0, "", {}))
+    if kind == "receipts" and line["receipts"] > receipts.FORMAT_VERSION:
+        raise RunFolderError(f"{file.path} was written by a newer batchgen; use that one")
+    head = replace(vouched, run_id=line["run_id"], generation=line["generation"]) if kind == "receipts" else vouched
+    if vouched.generation and head.run_id != vouched.run_id:
         raise RunFolderError(
-            f"{path} belongs to another run folder than the journal beside it; put the two that belong together in"
+            f"{file.path} belongs to another run folder than the journal beside it; put the two that belong together in"
             " place, or move the one that is foreign away"
         )
-    if (head["generation"], sha256) == (vouched.generation, vouched.sha256):
-        return Standing.FITTING, vouched.generation
-    generation = max(head["generation"], vouched.generation)
-    return Standing.SHORTER if file.bytes < vouched.bytes else Standing.OTHER, generation
+    if kind == "receipts" and (head.generation, sha256) == (vouched.generation, vouched.sha256):
+        return Standing.FITTING, head
+    return Standing.SHORTER if file.bytes < vouched.bytes else Standing.OTHER, head
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,17 +119,19 @@ class _Found:
 
 
 def _caught_up(
-    db: sqlite3.Connection, file: Receipts, vouched: int, standing: Standing, *, generation: int, evidence: Evidence
+    db: sqlite3.Connection, file: Receipts, vouched: Vouched, standing: Standing, *, head: Vouched, evidence: Evidence
 ) -> tuple[Receipts, tuple[str, ...]]:  # fmt: skip
     """Say the lines to the journal that it does not vouch for; where that does not do, write all of them anew."""
     fitting = standing is Standing.FITTING
-    replay, damaged = Replay(db), 0
-    for _, kind, line in file.lines(vouched if fitting else 0):
+    # A journal that knew no receipts is the older one, and takes the name that they give to the run.
+    db.execute("UPDATE vouched SET run_id = ?", (head.run_id,))
+    replay, damaged = Replay(db, newer=fitting), 0
+    for _, kind, line in file.lines(vouched.bytes if fitting else 0):
         damaged += not kind
         replay.take(kind, line)
     found = _Found(standing, replay.finish(is_stored(file.path.parent)), damaged)
     if not fitting or damaged:
-        return _rebuilt(db, file.path, generation, evidence, found)
+        return _rebuilt(db, file.path, max(head.generation, vouched.generation), evidence, found)
     file.sync()
     vouch(db, file)
     return file, _told(found)
