@@ -66,11 +66,17 @@ def _is_known(db: sqlite3.Connection, charge: Charge) -> bool:
         return True
     if charge.job_id:
         return db.execute("SELECT 1 FROM attempt WHERE job_id = ?", (charge.job_id,)).fetchone() is not None
-    # An attempt that was settled as not charged is gone; its number stays used.
-    (used,) = db.execute(
-        "SELECT MAX(attempts) FROM item WHERE id = ?1 OR digest = ?2", (charge.item_id, charge.digest)
-    ).fetchone()
-    return used is not None and used >= charge.attempt
+    # An attempt that was settled as not charged is gone; its number stays used. By digest, which has no index, only
+    # what has another id by now.
+    for query, value in ((_USED_BY_ID, charge.item_id), (_USED_BY_DIGEST, charge.digest)):
+        (used,) = db.execute(query, (value,)).fetchone()
+        if used is not None and used >= charge.attempt:
+            return True
+    return False
+
+
+_USED_BY_ID = "SELECT MAX(attempts) FROM item WHERE id = ?"
+_USED_BY_DIGEST = "SELECT MAX(attempts) FROM item WHERE digest = ?"
 
 
 def compare_ledger(journal: Journal, folder: Path) -> None:
