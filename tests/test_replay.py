@@ -104,6 +104,26 @@ def test_a_journal_of_before_the_receipts_takes_the_name_that_they_give_to_the_r
     assert jobs(folder) == {"job-mug-1"}
 
 
+@pytest.mark.parametrize("lost", [True, False])
+def test_what_was_bought_by_an_order_that_cannot_be_read_is_not_bought_again(folder: Path, lost: bool) -> None:
+    older = kept(folder, FILE_NAME)
+    with buying(folder) as buyer:
+        buyer.accept("pan")
+    lines = (folder / RECEIPTS).read_bytes().splitlines(keepends=True)
+    (order,) = (line for line in lines if line.startswith(b'{"intent"') and b'"pan"' in line)
+    damage(folder, order[:-1])
+    if lost:
+        recover(folder)
+    else:
+        older()
+    with closing(Journal(folder)) as journal:
+        list_items(journal, ITEMS)
+        assert "pan" not in {work.item.id for _, work in journal.pending(0, 99)}
+        (attempt,) = (a for a in journal.unsettled(State.PROCESSING) if a.job_id == "job-pan-1")
+        assert (attempt.work.item.digest, attempt.work.item.body) == (ITEMS[-1].digest, ITEMS[-1].body)
+        assert attempt.account == "f00d"
+
+
 # ---- what the run folder is bound to --------------------------------------------------------------------------------
 
 

@@ -16,6 +16,8 @@ from batchgen.records import State
 
 UNKNOWN_BODY = "{}"
 """The body of an item of which only the receipts know; a manifest that lists it brings the real one."""
+UNKNOWN_DIGEST = ""
+"""The digest of an item of which not even that is known; the next manifest that lists its id brings it."""
 _Content = dict[str, Any]
 _ALONE = "known from the receipts alone: the program ended while the request was on its way"
 _BY_HAND = "charged without a known job id, as settled by hand"
@@ -149,12 +151,24 @@ class Replay:
             self._touch(found[1])
         else:
             # An acceptance whose intent cannot be read, or a second one: the money is known, the order is not.
-            item = self._item(line["item"], "", "", line["charged"]) if found is None else found[1]
+            item = self._presumed(line) if found is None else found[1]
             name = purchase if found is None else hashlib.sha256(job.encode()).hexdigest()[:20]
             self._insert(
                 item, name, number=line["attempt"], state=State.PROCESSING, estimated=line["charged"],
-                reserved=line["charged"], account="", tables="", submitted_at=line["at"], **told,
+                reserved=line["charged"], account=self._account(), tables="", submitted_at=line["at"], **told,
             )  # fmt: skip
+
+    def _presumed(self, line: _Content) -> int:
+        """Return the item that something was bought for whose order cannot be read: the one that has its id now.
+
+        Where the id was edited meanwhile, its output is of the earlier request; else it would be paid for twice.
+        """
+        row = self._db.execute("SELECT key FROM item WHERE id = ? ORDER BY listed IS NULL", (line["item"],)).fetchone()
+        return int(row[0]) if row else self._item(line["item"], UNKNOWN_DIGEST, "", line["charged"])
+
+    def _account(self) -> str:
+        row = self._db.execute("SELECT value FROM meta WHERE name = 'account'").fetchone()
+        return str(row[0]) if row else ""
 
     def _alias(self, purchase: str, attempt: int) -> None:
         self._db.execute("INSERT OR REPLACE INTO temp.alias VALUES (?, ?)", (purchase, attempt))

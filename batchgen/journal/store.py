@@ -16,7 +16,7 @@ from batchgen.errors import BatchgenError, RunFolderError
 from batchgen.journal.money import prices_of, spend_of
 from batchgen.journal.renaming import give_next, match
 from batchgen.journal.reopening import Again, close_others, continues, remember
-from batchgen.journal.replay import UNKNOWN_BODY
+from batchgen.journal.replay import UNKNOWN_BODY, UNKNOWN_DIGEST
 from batchgen.journal.schema import FILE_NAME, JournalLockedError, open_database, sqlite_errors
 from batchgen.journal.steps import Steps, TransitionError
 from batchgen.journal.values import (
@@ -164,6 +164,7 @@ class Journal(Steps):
         """
         with self._attached(stage), self.transaction():
             self.db.execute("CREATE UNIQUE INDEX IF NOT EXISTS stage.item_identity ON item (id, digest)")
+            self.db.execute(_IDENTIFY)
             self.db.execute(_UNLIST)
             self.db.execute(_LIST)
             self.db.execute(_FORGET)
@@ -341,6 +342,11 @@ class Journal(Steps):
 
 _ENDS = frozenset({State.DONE, State.FAILED, State.REJECTED, State.LOST, State.SKIPPED})
 
+_IDENTIFY = f"""
+UPDATE item SET digest = s.digest, model = s.model FROM stage.item s
+WHERE item.digest = '{UNKNOWN_DIGEST}' AND s.id = item.id
+  AND NOT EXISTS (SELECT 1 FROM item o WHERE o.id = s.id AND o.digest = s.digest)
+"""
 _UNLIST = """
 UPDATE item SET listed = NULL WHERE listed IS NOT NULL AND NOT EXISTS
   (SELECT 1 FROM stage.item s WHERE s.id = item.id AND s.digest = item.digest)
