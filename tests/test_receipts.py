@@ -6,6 +6,7 @@ import os
 import shutil
 import sqlite3
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from books import buying, jobs, kept, lines_of, reopened, standing
 from bought import Buyer, item, journal_of, list_items
 
+from batchgen.api import Job, JobStatus
 from batchgen.errors import DiskError, RunFolderError
 from batchgen.journal import FILE_NAME, Journal
 from batchgen.receipts import FILE_NAME as RECEIPTS
@@ -408,7 +410,20 @@ def test_evidence_against_both_refuses_and_changes_nothing(folder: Path, standin
         b'{"stored":"0123456789abcdef","output":1,"path":"files/../../etc/passwd","bytes":1,"sha256":"a"}',
         b'{"stored":"0123456789abcdef","output":1,"path":"/etc/passwd","bytes":1,"sha256":"a"}',
         b'{"renamed":"0123456789abcdef","item":"../x","attempt":1}', b'{"void":"0123456789abcdef', b"\xff\xfe",
+        b'{"ended":"0123456789abcdef","state":[],"at":1}', b'{"bound":"\\ud800","api":"a","account":"b"}',
+        b'{"stored":"0123456789abcdef","output":1,"path":"files/\\udc80.png","bytes":1,"sha256":"a"}',
     ],
 )  # fmt: skip
 def test_what_is_no_line_is_not_read(raw: bytes) -> None:
     assert read_line(raw) is None
+
+
+@pytest.mark.parametrize("year", [1, 9999])
+def test_whatever_time_a_server_names_its_job_is_not_lost(folder: Path, year: int) -> None:
+    older = kept(folder, FILE_NAME)
+    with buying(folder) as buyer:
+        job = Job("job-9", JobStatus.PROCESSING, expires_at=datetime(year, 1, 1, tzinfo=UTC))
+        buyer.journal.accept(buyer.intend("pan"), job, b"", buyer.tick())
+    older()
+    assert "taken over" in reopened(folder)[0]
+    assert "job-9" in jobs(folder)

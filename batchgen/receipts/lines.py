@@ -7,7 +7,7 @@ milliseconds since 1970 (UTC), money is decimal text in USD.
 import json
 import re
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 from batchgen.records import State, StoredFile
 
@@ -113,6 +113,7 @@ _MONEY = re.compile(r"[0-9]{1,15}(\.[0-9]{1,24})?")
 _PURCHASE = re.compile(r"[0-9a-f]{16,32}")
 _PLAIN = re.compile(r"[\x21-\x7e]{1,256}")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,199}")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 _STATES = frozenset(State)
 
 
@@ -120,9 +121,19 @@ def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 53
 
 
+def _is_time(value: object) -> bool:
+    """Milliseconds since 1970; a server's time that was never set may be long before."""
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 53
+
+
+def _is_text(value: object) -> TypeGuard[str]:
+    """What a database takes: JSON can spell half a surrogate pair."""
+    return isinstance(value, str) and "\0" not in value and not _SURROGATE.search(value)
+
+
 def _is_path(value: object) -> bool:
     """A path of a file in the run folder, which leads nowhere else."""
-    if not isinstance(value, str) or "\0" in value:
+    if not _is_text(value):
         return False
     parts = value.split("/")
     return len(parts) > 1 and parts[0] in ("files", "superseded") and not {"", ".", ".."} & set(parts)
@@ -132,10 +143,11 @@ _CHECKS = {
     "purchase": lambda v: isinstance(v, str) and _PURCHASE.fullmatch(v),
     "item": lambda v: isinstance(v, str) and _ID.fullmatch(v),
     "plain": lambda v: isinstance(v, str) and _PLAIN.fullmatch(v),
-    "text": lambda v: isinstance(v, str),
+    "text": _is_text,
     "money": lambda v: isinstance(v, str) and _MONEY.fullmatch(v),
     "count": _is_count,
-    "state": lambda v: v in _STATES,
+    "time": _is_time,
+    "state": lambda v: isinstance(v, str) and v in _STATES,
     "path": _is_path,
 }
 _SHAPES: dict[str, tuple[dict[str, str], dict[str, str]]] = {
@@ -143,22 +155,22 @@ _SHAPES: dict[str, tuple[dict[str, str], dict[str, str]]] = {
     "bound": ({"bound": "text", "api": "text", "account": "text"}, {}),
     "intent": (
         {"intent": "purchase", "item": "item", "digest": "plain", "attempt": "count", "model": "plain",
-         "price": "money", "reserved": "money", "account": "text", "tables": "text", "at": "count"}, {},
+         "price": "money", "reserved": "money", "account": "text", "tables": "text", "at": "time"}, {},
     ),
     "accepted": (
-        {"accepted": "purchase", "item": "item", "attempt": "count", "job": "plain", "charged": "money", "at": "count"},
-        {"expires": "count"},
+        {"accepted": "purchase", "item": "item", "attempt": "count", "job": "plain", "charged": "money", "at": "time"},
+        {"expires": "time"},
     ),
     "void": ({"void": "purchase"}, {}),
     "ended": (
-        {"ended": "purchase", "state": "state", "at": "count"},
+        {"ended": "purchase", "state": "state", "at": "time"},
         {"charged": "money", "refunded": "money", "outputs": "count"},
     ),
     "reopened": ({"reopened": "purchase"}, {}),
     "stored": (
         {"stored": "purchase", "output": "count", "path": "path", "bytes": "count", "sha256": "plain"}, {},
     ),
-    "settled": ({"settled": "purchase", "how": "plain", "at": "count"}, {"charged": "money"}),
+    "settled": ({"settled": "purchase", "how": "plain", "at": "time"}, {"charged": "money"}),
     "renamed": ({"renamed": "purchase", "item": "item", "attempt": "count"}, {}),
 }  # fmt: skip
 """By kind, the keys that a line has and those that it may have, with what stands in them."""
