@@ -65,7 +65,13 @@ def _is_known(db: sqlite3.Connection, charge: Charge) -> bool:
     if charge.state not in _BOUGHT or not charge.attempt:
         return True
     if charge.job_id:
-        return db.execute("SELECT 1 FROM attempt WHERE job_id = ?", (charge.job_id,)).fetchone() is not None
+        # A spreadsheet may have taken its id for a number; what has this attempt already is not bought again.
+        known = db.execute(
+            "SELECT 1 FROM attempt WHERE job_id = ? UNION ALL SELECT 1 FROM item i JOIN attempt a ON a.item = i.key"
+            " WHERE i.id = ? AND i.digest = ? AND a.number = ? AND a.job_id IS NOT NULL LIMIT 1",
+            (charge.job_id, charge.item_id, charge.digest, charge.attempt),
+        ).fetchone()
+        return known is not None
     # An attempt that was settled as not charged is gone; its number stays used. By digest, which has no index, only
     # what has another id by now.
     for query, value in ((_USED_BY_ID, charge.item_id), (_USED_BY_DIGEST, charge.digest)):
@@ -105,7 +111,8 @@ def _mark(path: Path) -> str:
 def compare_files(journal: Journal, folder: Path) -> None:
     """Look for files of items that would be bought now although their files are there already.
 
-    Raises RunFolderError where there are any, DiskError. Files that no item is called after are nobody's business.
+    Raises RunFolderError where there are any, DiskError. Files that no item is called after are nobody's business, nor
+    are those beside files that were delivered under the same id: captions, copies in other formats.
     """
     db = journal.db
     if db.execute("SELECT 1 FROM item WHERE state = 'pending' AND listed IS NOT NULL LIMIT 1").fetchone() is None:
@@ -117,7 +124,9 @@ def compare_files(journal: Journal, folder: Path) -> None:
         db.execute("CREATE INDEX temp.seen_stem ON seen (stem)")
         rows = db.execute(
             "SELECT i.id, s.path FROM main.item i CROSS JOIN temp.seen s ON s.stem = i.path"
-            " WHERE i.state = 'pending' AND i.listed IS NOT NULL ORDER BY 2"
+            " WHERE i.state = 'pending' AND i.listed IS NOT NULL AND NOT EXISTS (SELECT 1 FROM main.item d"
+            " JOIN main.attempt a ON a.item = d.key JOIN main.output o ON o.attempt = a.key"
+            " WHERE d.id = i.id AND o.path IS NOT NULL) ORDER BY 2"
         )
         # A link is nothing that was downloaded.
         found = list(islice(((item, path) for item, path in rows if not (folder / path).is_symlink()), _SHOWN))
