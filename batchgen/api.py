@@ -40,8 +40,8 @@ class Job:
     expires_at: datetime | None = None
     inference_ms: int | None = None
     error: str | None = None
-    outputs: tuple[str, ...] = ()
-    """The addresses in `data[]`, in order, as given."""
+    outputs: tuple[str | None, ...] = ()
+    """The addresses in `data[]`, in order, as given; None where an entry has none."""
     input: Mapping[str, Any] | None = None
 
     def told(self, before: Decimal | None) -> Decimal | None:
@@ -333,8 +333,8 @@ def _milliseconds(value: object) -> int | None:
     return int(whole) if _DURATION_DIGITS.fullmatch(whole) else None
 
 
-def _outputs(data: object) -> tuple[str, ...]:
+def _outputs(data: object) -> tuple[str | None, ...]:
     if not isinstance(data, list):
         return ()
-    urls = (_text(entry.get("url")) for entry in data if isinstance(entry, dict))
-    return tuple(url for url in urls if url is not None)
+    # An entry without an address keeps its place: the numbers of the others must not hang on when it gets one.
+    return tuple(_text(entry.get("url")) or None if isinstance(entry, dict) else None for entry in data)

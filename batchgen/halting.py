@@ -162,8 +162,8 @@ def room_needed(min_free: int, jobs: int, average: float) -> int:
 def exit_code(stop: Stop | None, counts: Mapping[State, int], *, failures: int = 0, missing: int = 0) -> int:
     """Return the exit code of a run that ended this way (DESIGN, "Commands").
 
-    `failures` are items that ended badly in this invocation, also those that are not in `counts`; `missing` are files
-    that were bought and are not on disk.
+    `failures` are items that ended badly in this invocation, also those that are not in `counts`; `missing` are
+    files that were bought and are not on disk, and items that brought fewer than were ordered.
     """
     if stop is not None:
         return stop.exit_code

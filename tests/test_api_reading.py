@@ -169,12 +169,13 @@ def test_durations(literal: str, milliseconds: int | None) -> None:
 
 def test_outputs_are_the_addresses_as_given_in_order() -> None:
     assert job(data=[{"url": "b"}, {"url": "a", "n": 1}, {"url": "b"}]).outputs == ("b", "a", "b")
-    assert job(data=[{"url": 1}, "x", None, {}, {"url": "a"}]).outputs == ("a",)
+    assert job(data=[{"url": 1}, "x", None, {}, {"url": "a"}]).outputs == (None, None, None, None, "a")
+    assert job(data=[{"url": None}, {"url": "b"}, {"url": ""}, {"url": "c"}]).outputs == (None, "b", None, "c")
 
 
 @pytest.mark.parametrize("data", [None, {}, "x", 3, [[]]])
 def test_data_of_another_form_is_no_output(data: object) -> None:
-    assert job(data=data).outputs == ()
+    assert not any(job(data=data).outputs)
 
 
 # ---- errors --------------------------------------------------------------------------------------------------------
@@ -221,7 +222,7 @@ def test_any_json_is_read_or_unreadable_and_its_texts_can_be_stored(answer: obje
     except Unreadable:
         pass
     else:
-        for text in (read.id, read.model, read.error, *read.outputs):
+        for text in (read.id, read.model, read.error, *filter(None, read.outputs)):
             storable(text or "")
         assert read.cost is None or (read.cost.is_finite() and 0 <= read.cost < 10**9)
         assert read.inference_ms is None or read.inference_ms >= 0

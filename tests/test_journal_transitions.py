@@ -43,6 +43,8 @@ STEPS: dict[str, tuple[Step, dict[State, State]]] = {
     "lose": (lambda j, a: j.lose(a, "404", NOW), {S.PROCESSING: S.LOST, S.READY: S.LOST}),
     "miss": (lambda j, a: j.miss(a, Absence(3, 25.0)), {S.PROCESSING: S.PROCESSING}),
     "reclaim": (lambda j, a: j.reclaim(a), {S.LOST: S.PROCESSING}),
+    "list_more": (lambda j, a: j.list_more(a, COMPLETED, 5, ordered=2), {S.READY: S.READY}),
+    "forgo": (lambda j, a: j.forgo(a, "1 of 2"), {S.READY: S.READY}),
     "keep": (lambda j, a: j.keep(a, FILE), {S.READY: S.DONE}),
 }
 

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -166,8 +166,8 @@ async def test_a_superseded_file_comes_back_beside_the_one_that_took_its_name(ru
     ("answers", "outcome"),
     [
         ([Unknown("no such job")], "the provider no longer knows its job"),
-        ([Found(Job("job-spin-1", JobStatus.COMPLETED))], "the provider no longer has it"),
-        ([Found(Job("job-spin-1", JobStatus.PROCESSING, outputs=("s1",)))], "the provider no longer has it"),
+        ([Found(Job("job-spin-1", JobStatus.COMPLETED))], "the provider does not list it"),
+        ([Found(Job("job-spin-1", JobStatus.PROCESSING, outputs=("s1",)))], "the provider does not list it"),
         ([Unavailable("503")], "the API gave no usable answer: 503"),
         ([Unavailable("503"), Unavailable("x", 9.0, reached=False), completed("job-spin-1", "s1")], True),
     ],
@@ -329,3 +329,40 @@ def test_the_command_repairs_a_simulated_run(tmp_path: Path) -> None:
     assert lines[0].endswith("; downloaded again")
     assert (tmp_path / "files" / "kite.png").read_bytes() == whole_file
     assert hashlib.sha256(whole_file).hexdigest() in (tmp_path / "ledger.csv").read_text(encoding="utf-8")
+
+
+def fewer(folder: Path) -> None:
+    """A purchase of three outputs of which the first came."""
+    buyer_items = [item("set", num_images=3)]
+    with journal_of(folder, buyer_items) as journal:
+        buyer = Buyer(journal)
+        attempt = buyer.accept("set")
+        job = Job(str(attempt.job_id), JobStatus.COMPLETED, outputs=("u1",))
+        journal.complete(attempt, job, 1, 1000, buyer.tick(), ordered=3)
+        data = png(1)
+        (folder / "files").mkdir()
+        (folder / "files/set@1.png").write_bytes(data)
+        file = StoredFile(1, "files/set@1.png", len(data), hashlib.sha256(data).hexdigest())
+        assert not journal.keep(attempt, file)
+        assert journal.forgo(attempt, "1 of 3")
+
+
+async def test_what_never_came_is_brought_where_it_is_there_now(tmp_path: Path) -> None:
+    run = tmp_path / "spring"
+    fewer(run)
+    assert differing(run) == ["files/set@2.*", "files/set@3.*"]
+    provider = Provider()
+    provider.answers["job-set-1"] = [completed("job-set-1", "u1", "u2")]
+    provider.files["u2"] = [png(2)]
+    assert await repaired(run, provider) == {"files/set@2.*": True, "files/set@3.*": "the provider does not list it"}
+    assert differing(run) == ["files/set@3.*"]
+    with closing(Journal(run)) as journal:
+        assert journal.fewer_outputs() == 1
+    provider.answers["job-set-1"] = [completed("job-set-1", "u1", "u2", "u3")]
+    provider.files["u3"] = [b"\0\1\2 of a format to come"]
+    assert await repaired(run, provider) == {"files/set@3.*": True}
+    assert differing(run) == []
+    assert (run / "files/set@3.bin").exists()
+    with closing(Journal(run)) as journal:
+        assert journal.fewer_outputs() == 0
+        assert journal.db.execute("SELECT state, error_type FROM attempt").fetchall() == [("done", None)]

@@ -29,6 +29,8 @@ class _Standing:
     counts: "dict[State, int]"
     spend: "Spend"
     doubts: "list[Doubt]"
+    fewer: int
+    """Items that are done with fewer outputs than were ordered."""
 
 
 @click.command("status")
@@ -52,13 +54,15 @@ def _read(folder: Path) -> _Standing:
     from batchgen.journal import FILE_NAME, is_simulated, open_for_reading, spend_of, sqlite_errors
     from batchgen.journal.lock import owner
     from batchgen.journal.rows import facts_of
-    from batchgen.journal.standing import counts_of, doubts
+    from batchgen.journal.standing import counts_of, doubts, fewer_outputs_of
 
     path = folder / FILE_NAME
     with closing(open_for_reading(path)) as db, sqlite_errors(path):
         facts = facts_of(db)
         name, simulated = facts.get("run", folder.name), is_simulated(facts)
-        return _Standing(name, folder, owner(folder), simulated, counts_of(db), spend_of(db), list(doubts(db)))
+        return _Standing(
+            name, folder, owner(folder), simulated, counts_of(db), spend_of(db), list(doubts(db)), fewer_outputs_of(db)
+        )
 
 
 def _as_json(standing: _Standing) -> dict[str, object]:
@@ -77,6 +81,7 @@ def _as_json(standing: _Standing) -> dict[str, object]:
         "refunded_usd": usd(-spend.refunded),
         "net_usd": usd(spend.charged - spend.refunded),
         "in_doubt_usd": usd(spend.in_doubt),
+        "fewer_outputs": standing.fewer,
         "doubts": [
             {
                 "item_id": doubt.item_id,
@@ -104,6 +109,11 @@ def _as_text(standing: _Standing) -> str:
     lines += ["", f"  net {'$' + usd(spend.charged - spend.refunded):>17}"]
     if spend.in_doubt:
         lines.append(f"  in doubt {'$' + usd(spend.in_doubt):>12}")
+    if standing.fewer:
+        lines += [
+            "",
+            f"{plural(standing.fewer, 'item')} brought fewer outputs than ordered: `batchgen verify --refetch`",
+        ]
     if open_doubts:
         lines += ["", f"{plural(len(open_doubts), 'item')} in doubt (UTC, attempt, digest, reserved, reason):"]
         lines += [

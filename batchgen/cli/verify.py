@@ -105,7 +105,7 @@ def check(folder: Path, *, quick: bool, found: Callable[[Difference], None]) -> 
     """
     from batchgen.download import check_file
     from batchgen.journal import FILE_NAME, open_for_reading, sqlite_errors
-    from batchgen.journal.rows import facts_of, file_count, file_rows
+    from batchgen.journal.rows import facts_of, file_count, file_rows, lacking_files
 
     path = folder / FILE_NAME
     files = size = differing = 0
@@ -118,6 +118,9 @@ def check(folder: Path, *, quick: bool, found: Callable[[Difference], None]) -> 
             if reason is not None:
                 differing += 1
                 found(Difference(row, reason))
+        for row in lacking_files(db):
+            differing += 1
+            found(Difference(row, "never came, although it was ordered"))
     return Checked(run, files, size, differing, tuple(_unknown(folder)))
 
 

@@ -3,6 +3,7 @@
 from batchgen.journal.binding import SIMULATED, SIMULATOR, Binding, is_simulated, money_mark
 from batchgen.journal.lock import own, own_journal
 from batchgen.journal.money import spend_of
+from batchgen.journal.outputs import Listing
 from batchgen.journal.recorder import GroupRecorder, InlineRecorder, Recorder
 from batchgen.journal.reopening import Again
 from batchgen.journal.schema import FILE_NAME, JournalLockedError, milliseconds, moment, open_for_reading, sqlite_errors
@@ -21,6 +22,7 @@ __all__ = [
     "InlineRecorder",
     "Journal",
     "JournalLockedError",
+    "Listing",
     "PendingOutput",
     "Recorder",
     "Spend",

@@ -105,6 +105,15 @@ def file_rows(db: sqlite3.Connection) -> Iterator[FileRow]:
         yield FileRow(attempt, item_id, digest, model, job_id, StoredFile(number, path, size, sha256))
 
 
+def lacking_files(db: sqlite3.Connection) -> Iterator[FileRow]:
+    """Yield the outputs that were ordered and never came, of purchases that are done, by attempt.
+
+    Their paths end in `.*`, since only the bytes could tell an extension.
+    """
+    for attempt, item_id, digest, model, job_id, number, path in db.execute(_LACKING):
+        yield FileRow(attempt, item_id, digest, model, job_id, StoredFile(number, f"{path}@{number}.*", 0, ""))
+
+
 def present_files(db: sqlite3.Connection) -> Iterator[tuple[str, int]]:
     """Yield path and length of every file below `files/`: what was not moved aside."""
     yield from db.execute("SELECT path, bytes FROM output WHERE path >= 'files/' AND path < 'files0'")
@@ -134,10 +143,18 @@ def knows_file(db: sqlite3.Connection, path: str) -> bool:
 
 
 def replace_file(db: sqlite3.Connection, attempt: int, file: StoredFile) -> None:
-    """Record that an output which was on disk before has been downloaded anew; inside a transaction of the caller."""
+    """Record that an output was downloaded after its purchase had ended; inside a transaction of the caller.
+
+    With the last one that was missing, a purchase has all its outputs.
+    """
     db.execute(
-        "UPDATE output SET path = ?, bytes = ?, sha256 = ? WHERE attempt = ? AND number = ? AND path IS NOT NULL",
+        "UPDATE output SET path = ?, bytes = ?, sha256 = ? WHERE attempt = ? AND number = ?",
         (file.path, file.bytes, file.sha256, attempt, file.output),
+    )
+    db.execute(
+        "UPDATE attempt SET error_type = NULL, error_message = NULL WHERE key = ? AND error_type = 'fewer_outputs'"
+        " AND NOT EXISTS (SELECT 1 FROM output o WHERE o.attempt = attempt.key AND o.path IS NULL)",
+        (attempt,),
     )
 
 
@@ -174,6 +191,14 @@ _TAG_NAMES = """
 SELECT DISTINCT t.key FROM item i, json_each(i.tags) t
 WHERE (i.state = 'skipped' AND i.listed IS NOT NULL) OR EXISTS (SELECT 1 FROM attempt a WHERE a.item = i.key)
 ORDER BY 1
+"""
+_LACKING = """
+SELECT a.key, i.id, i.digest, i.model, a.job_id, o.number,
+  CASE WHEN EXISTS
+    (SELECT 1 FROM output p WHERE p.attempt = a.key AND p.path >= 'superseded/' AND p.path < 'superseded0')
+  THEN 'superseded/' ELSE 'files/' END || i.path
+FROM attempt a CROSS JOIN output o ON o.attempt = a.key CROSS JOIN item i ON i.key = a.item
+WHERE a.error_type = 'fewer_outputs' AND a.state = 'done' AND o.path IS NULL ORDER BY a.key, o.number
 """
 _FILES = """
 SELECT o.attempt, i.id, i.digest, i.model, a.job_id, o.number, o.path, o.bytes, o.sha256

@@ -38,6 +38,7 @@ _INDEXES = """
 CREATE INDEX attempt_job ON attempt (job_id) WHERE job_id IS NOT NULL;
 CREATE UNIQUE INDEX attempt_purchase ON attempt (purchase);
 CREATE INDEX attempt_lost ON attempt (key) WHERE state = 'lost';
+CREATE INDEX attempt_fewer ON attempt (key) WHERE error_type = 'fewer_outputs';
 """
 MIGRATIONS: dict[int, str] = {
     1: f"""

@@ -33,6 +33,16 @@ def counts_of(db: sqlite3.Connection) -> dict[State, int]:
     return {State(state): count for state, count in rows}
 
 
+def fewer_outputs_of(db: sqlite3.Connection, wanted: str = "true") -> int:
+    """Return how many listed items are done with fewer outputs than were ordered; `wanted` is SQL on the item `i`."""
+    (count,) = db.execute(
+        "SELECT COUNT(*) FROM attempt a JOIN item i ON i.key = a.item AND i.attempts = a.number"
+        " WHERE a.error_type = 'fewer_outputs' AND a.state = 'done' AND i.state = 'done' AND i.listed IS NOT NULL"
+        f" AND {wanted}"
+    ).fetchone()
+    return int(count)
+
+
 def doubts(db: sqlite3.Connection) -> Iterator[Doubt]:
     """Yield what is in doubt, oldest first."""
     for row in db.execute(

@@ -13,8 +13,9 @@ from batchgen import receipts
 from batchgen.absence import Absence
 from batchgen.api import Job
 from batchgen.echo import foreign
+from batchgen.journal.outputs import FEWER_OUTPUTS, Listing, Outputs
 from batchgen.journal.schema import milliseconds
-from batchgen.journal.values import Attempt, PendingOutput, Work
+from batchgen.journal.values import Attempt, Work
 from batchgen.records import State, StoredFile
 
 LARGEST_ANSWER = 64 * 1024
@@ -33,7 +34,7 @@ class TransitionError(Exception):
     """A step that the states do not allow: a bug, and the journal is as it was before."""
 
 
-class Steps:
+class Steps(Outputs):
     """What can happen to an item that is being bought."""
 
     db: sqlite3.Connection
@@ -203,16 +204,25 @@ class Steps:
         )
         return self.db.execute("UPDATE item SET state = 'in_doubt' WHERE state = 'submitting'").rowcount
 
-    def complete(self, attempt: Attempt, job: Job, polls: int, took_ms: int, now: datetime) -> None:
-        """Done at the provider: the outputs to fetch are known."""
+    def complete(
+        self, attempt: Attempt, job: Job, polls: int, took_ms: int, now: datetime, *, ordered: int = 1
+    ) -> Listing:
+        """Done at the provider: the outputs to fetch are known, or those of them that it lists so far."""
         self._step(attempt, (State.PROCESSING,), State.READY, polls=polls, **_ending(job, took_ms, now))
-        self.db.executemany(
-            "INSERT INTO output (attempt, number, url) VALUES (?, ?, ?)"
-            # Of a job that was lost, outputs may be known, and even be on disk.
-            " ON CONFLICT DO UPDATE SET url = excluded.url WHERE path IS NULL",
-            [(attempt.key, number, url) for number, url in enumerate(job.outputs, 1)],
-        )
-        self._tell_end(attempt, State.READY, now, outputs=len(job.outputs))
+        self._put_outputs(attempt, job, ordered)
+        (outputs,) = self.db.execute("SELECT COUNT(*) FROM output WHERE attempt = ?", (attempt.key,)).fetchone()
+        self._tell_end(attempt, State.READY, now, outputs=outputs)
+        return self.listing(attempt)
+
+    def list_more(self, attempt: Attempt, job: Job, polls: int, *, ordered: int) -> Listing:
+        """The provider was asked for outputs that it had not listed; return what is to be fetched beyond that."""
+        self._step(attempt, (State.READY,), State.READY, polls=polls)
+        return self._put_outputs(attempt, job, ordered)
+
+    def forgo(self, attempt: Attempt, reason: str) -> bool:
+        """Fewer outputs than were ordered is all that comes; return whether the others are on disk: then it is done."""
+        self._step(attempt, (State.READY,), State.READY, error_type=FEWER_OUTPUTS, error_message=reason)
+        return self._finish(attempt)
 
     def fail(self, attempt: Attempt, job: Job, polls: int, took_ms: int, now: datetime) -> None:
         """Failed at the provider, which refunds what it charged (API reference, section 4).
@@ -256,19 +266,6 @@ class Steps:
         )  # fmt: skip
         self.lines.append(receipts.reopened(attempt.purchase))
 
-    def outputs_left(self, attempt: Attempt) -> list[PendingOutput]:
-        """Return the outputs of a ready attempt that are not on disk yet."""
-        rows = self.db.execute(
-            "SELECT number, url FROM output WHERE attempt = ? AND path IS NULL ORDER BY number",
-            (attempt.key,),
-        )
-        return [PendingOutput(number, url) for number, url in rows]
-
-    def outputs_of(self, attempt: Attempt) -> int:
-        """Return how many outputs the job has."""
-        (count,) = self.db.execute("SELECT COUNT(*) FROM output WHERE attempt = ?", (attempt.key,)).fetchone()
-        return int(count)
-
     def keep(self, attempt: Attempt, file: StoredFile) -> bool:
         """A file is on disk; return whether it was the last one, which makes the item done.
 
@@ -287,12 +284,15 @@ class Steps:
                 " WHERE key = ?",
                 (UNKNOWN_FORMAT, f"{file.path} is of no format that is known here", attempt.key),
             )
-        if self.outputs_left(attempt):
+        return self._finish(attempt)
+
+    # ---- inside ----
+
+    def _finish(self, attempt: Attempt) -> bool:
+        if self.outputs_left(attempt) or self.outputs_awaited(attempt):
             return False
         self._step(attempt, (State.READY,), State.DONE)
         return True
-
-    # ---- inside ----
 
     def _tell_end(
         self,

@@ -14,10 +14,12 @@ from batchgen import receipts
 from batchgen.budget import Money, Purse
 from batchgen.errors import BatchgenError, RunFolderError
 from batchgen.journal.money import prices_of, spend_of
+from batchgen.journal.outputs import Listing
 from batchgen.journal.renaming import give_next, match
 from batchgen.journal.reopening import Again, close_others, continues, remember
 from batchgen.journal.replay import UNKNOWN_BODY, UNKNOWN_DIGEST
 from batchgen.journal.schema import FILE_NAME, JournalLockedError, open_database, sqlite_errors
+from batchgen.journal.standing import fewer_outputs_of
 from batchgen.journal.steps import Steps, TransitionError
 from batchgen.journal.values import (
     ATTEMPT_COLUMNS,
@@ -262,8 +264,8 @@ class Journal(Steps):
     def files_to_restore(self) -> list[Superseded]:
         """Return the files below `superseded/` that belong to what is asked for now, and was bought last so."""
         rows = self.db.execute(
-            "SELECT o.path, i.path, o.number, (SELECT COUNT(*) FROM output x WHERE x.attempt = a.key) FROM output o"
-            " JOIN attempt a ON a.key = o.attempt JOIN item i ON i.key = a.item"
+            "SELECT o.path, i.path, o.number, (SELECT MAX(x.number) FROM output x WHERE x.attempt = a.key)"
+            " FROM output o JOIN attempt a ON a.key = o.attempt JOIN item i ON i.key = a.item"
             " WHERE o.path >= 'superseded/' AND o.path < 'superseded0' AND i.listed IS NOT NULL AND i.state = 'done'"
             " AND a.number = (SELECT MAX(b.number) FROM attempt b WHERE b.item = i.key AND b.state = 'done')"
         )
@@ -308,6 +310,15 @@ class Journal(Steps):
             " AND (i.listed IS NULL OR wanted(i.id, i.tags)) ORDER BY a.key"
         ):
             yield read_attempt(row)
+
+    def ready(self) -> Iterator[tuple[Attempt, Listing]]:
+        """Yield ready attempts, oldest first, and how their outputs stand."""
+        for attempt in list(self.unsettled(State.READY)):
+            yield attempt, self.listing(attempt)
+
+    def fewer_outputs(self) -> int:
+        """Return how many asked-for items are done with fewer outputs than were ordered."""
+        return fewer_outputs_of(self.db, "wanted(i.id, i.tags)")
 
     def counts(self) -> dict[State, int]:
         """Return how many asked-for items are in each state, with those that are listed no longer but not settled."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-from batchgen.catalog import load_catalog, price_key
+from batchgen.catalog import Catalog, load_catalog, outputs_of, price_key
 from batchgen.client import DIRECT, HttpApi, Route
 from batchgen.clock import utc_now
 from batchgen.credentials import ApiKey
@@ -28,7 +28,7 @@ from batchgen.journal.rows import bytes_per_job, present_files
 from batchgen.ledger import cost_report, next_write, run_charges, write_ledger
 from batchgen.progress import Reporter, Snapshot, reporter_for
 from batchgen.receipts import FILE_NAME
-from batchgen.records import State
+from batchgen.records import Item, State
 from batchgen.run.evidence import note_ledger
 from batchgen.run.summary import Summary, write_summary
 from batchgen.scheduler import Board, Ending, Scheduler, Seams, Terms
@@ -161,11 +161,17 @@ def terms_of(invocation: Invocation, bounds: Shares) -> Terms:
         endpoints={model.id: model.endpoint for model in catalog.models.values()},
         kinds={model.id: model.output for model in catalog.models.values()},
         price_key=lambda item: price_key(catalog.models[item.model], json.loads(item.body)),
+        outputs=lambda item: _ordered(catalog, item),
         buying=invocation.buying,
         wait_for_balance=invocation.wait_for_balance,
         shares=bounds,
         ask_lost=invocation.ask_lost,
     )
+
+
+def _ordered(catalog: Catalog, item: Item) -> int:
+    model = catalog.models.get(item.model)
+    return 1 if model is None else outputs_of(model, json.loads(item.body))
 
 
 def snapshot_of(board: Board) -> Snapshot:
@@ -280,7 +286,7 @@ def _conclude(invocation: Invocation, ending: Ending) -> Summary:
         raise _rescue(invocation)
     counts: dict[State, int] = invocation.journal.counts()
     simulated = is_simulated(invocation.journal.facts())
-    missing = _missing_files(invocation)
+    missing, fewer = _missing_files(invocation), invocation.journal.fewer_outputs()
     totals = write_ledger(invocation.name, invocation.folder)
     with invocation.journal.transaction():
         note_ledger(invocation.journal, invocation.folder)
@@ -295,9 +301,10 @@ def _conclude(invocation: Invocation, ending: Ending) -> Summary:
         detail=ending.detail,
         failures=ending.failures,
         missing=missing,
+        fewer=fewer,
         advice=ending.advice,
         clock=ending.clock,
-        exit_code=exit_code(ending.stop, counts, failures=ending.failures, missing=missing),
+        exit_code=exit_code(ending.stop, counts, failures=ending.failures, missing=missing + fewer),
     )
     write_summary(summary)
     log.info("ended with exit code %d", summary.exit_code)

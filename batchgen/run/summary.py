@@ -34,6 +34,8 @@ class Summary:
     """Items that ended badly in this invocation, also those that the manifest asks for no longer."""
     missing: int
     """Files that were bought and are not on disk as they were."""
+    fewer: int
+    """Items that are done with fewer outputs than were ordered."""
     exit_code: int
     simulated: bool = False
     """Whether the money is pretended."""
@@ -65,6 +67,7 @@ def summary_json(summary: Summary) -> dict[str, Any]:
         "drifted": totals.drifted,
         "drift_usd": usd(totals.drift),
         "missing_files": summary.missing,
+        "fewer_outputs": summary.fewer,
         "simulated": summary.simulated,
         "stopped_because": summary.stop.word if summary.stop else None,
         "exit_code": summary.exit_code,
@@ -121,6 +124,11 @@ def _next_steps(summary: Summary) -> list[str]:
     if summary.missing:
         steps.append(
             f"{plural(summary.missing, 'file')} missing or damaged: `batchgen verify --refetch` brings it back"
+        )
+    if summary.fewer:
+        steps.append(
+            f"{plural(summary.fewer, 'item')} brought fewer outputs than ordered (`fewer_outputs` in the ledger):"
+            " `batchgen verify --refetch` asks the provider for the rest once more"
         )
     if summary.failures and not any(counts.get(state) for state in (State.FAILED, State.REJECTED, State.LOST)):
         steps.append("items that are asked for no longer ended badly: the ledger has them")

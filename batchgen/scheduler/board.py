@@ -67,6 +67,8 @@ class Terms:
     """`image` or `video` by model."""
     price_key: Callable[[Item], str]
     """What the price of an item hangs on (`batchgen.catalog.price_key`)."""
+    outputs: Callable[[Item], int] = lambda _: 1
+    """How many outputs an item orders (`batchgen.catalog.outputs_of`)."""
     buying: bool = True
     wait_for_balance: bool = False
     """Whether an empty balance is waited for, instead of ending submissions."""
@@ -80,8 +82,8 @@ class Flight:
     """A job that the API accepted, on its way to its files. Times are loop times in seconds."""
 
     __slots__ = (
-        "absence", "accepted", "asked", "attempt", "bought_now", "empty", "failures", "lost", "parked", "polls",
-        "reclaimed", "since",
+        "absence", "accepted", "asked", "attempt", "awaited", "bought_now", "empty", "failures", "lost", "parked",
+        "polls", "reclaimed", "since", "slot",
     )  # fmt: skip
 
     def __init__(self, attempt: Attempt, accepted: float, *, since: float | None = None) -> None:
@@ -97,7 +99,11 @@ class Flight:
         self.absence = attempt.absence
         """Answers that said it is not known, since it last was seen."""
         self.empty = Absence()
-        """Answers that said it was completed, and listed no output."""
+        """Answers that said it was completed, and listed no output, or no more than before."""
+        self.slot = True
+        """Whether it takes one of the places at the provider, and counts in `Board.in_flight`."""
+        self.awaited = 0
+        """Outputs of a ready job that it has not listed yet: it is only asked for these."""
         self.failures = 0
         """Polls in a row without a usable answer."""
         self.parked = False

@@ -2,7 +2,7 @@
 
 import asyncio
 import heapq
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import count
 
@@ -11,7 +11,7 @@ from batchgen.api import OutputError, OutputGone, OutputMissing, OutputRefused
 from batchgen.download import OutputUnfamiliar, fetch, stem_of
 from batchgen.errors import DescriptorsError
 from batchgen.halting import Stop
-from batchgen.journal import Attempt, PendingOutput
+from batchgen.journal import Attempt, Listing, PendingOutput
 from batchgen.records import State
 from batchgen.retry import RETRY_AFTER_CAP, retry_delay
 from batchgen.scheduler.board import Board, log
@@ -74,17 +74,18 @@ class Fetcher:
         """Whether no output is left to fetch."""
         return not (self._waiting or self._later or self._receiving or self._settling)
 
-    def add(
-        self, attempt: Attempt, left: Iterable[PendingOutput], outputs: int, expires: datetime | None, *,
-        reclaimed: bool = False,
-    ) -> None:  # fmt: skip
-        """The outputs of a job are ready; `outputs` is how many there are in all, fetched ones included.
+    def add(self, attempt: Attempt, listing: Listing, expires: datetime | None, *, reclaimed: bool = False) -> None:
+        """The outputs of a job are ready: fetch those that are left.
 
         Of a `reclaimed` job, which counted as lost before, it is no news that an output is gone.
         """
-        for output in left:
+        for output in listing.left:
             self._board.waiting_files += 1
-            self._queue(_Fetch(attempt, output, outputs, expires or _FOREVER, reclaimed=reclaimed))
+            self._queue(_Fetch(attempt, output, listing.highest, expires or _FOREVER, reclaimed=reclaimed))
+
+    def has_lost(self, attempt: Attempt) -> bool:
+        """Whether an output of the attempt was found to be gone in this invocation."""
+        return attempt.key in self._lost
 
     def start(self) -> float | None:
         """Start what may start now; return the loop time of the next retry."""

@@ -95,11 +95,10 @@ class Scheduler:
         if board.terms.ask_lost:
             for attempt in await board.record(lambda: list(journal.lost_jobs())):
                 self._poller.ask_again(Flight(attempt, now, since=now))
-        ready = await board.record(
-            lambda: [(a, journal.outputs_left(a), journal.outputs_of(a)) for a in journal.unsettled(State.READY)]
-        )
-        for attempt, left, outputs in ready:
-            self._fetcher.add(attempt, left, outputs, attempt.expires_at)
+        for attempt, listing in await board.record(lambda: list(journal.ready())):
+            self._fetcher.add(attempt, listing, attempt.expires_at)
+            if listing.awaited:
+                self._poller.complement(Flight(attempt, now, since=now), listing)
 
     @property
     def _submitted(self) -> bool:

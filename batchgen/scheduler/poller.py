@@ -3,6 +3,7 @@
 from batchgen.absence import Absence
 from batchgen.api import Found, Job, JobStatus, PollAnswer, Unauthorized, Unavailable, Unknown
 from batchgen.halting import Stop
+from batchgen.journal import Listing
 from batchgen.polling import first_poll, next_poll, timeout_of
 from batchgen.retry import retry_delay
 from batchgen.scheduler.board import Board, Flight, log
@@ -56,7 +57,12 @@ class Poller:
 
     def ask_again(self, flight: Flight) -> None:
         """A job that counts as lost: ask once whether it is there after all."""
-        flight.lost = True
+        flight.lost, flight.slot = True, False
+        self._ask_at(flight, self._board.now)
+
+    def complement(self, flight: Flight, listing: Listing) -> None:
+        """A job of an earlier invocation that is ready and lacks outputs: go on asking for them."""
+        flight.awaited, flight.slot = listing.awaited, False
         self._ask_at(flight, self._board.now)
 
     async def settle(self, flight: Flight, job: Job) -> None:
@@ -101,6 +107,9 @@ class Poller:
 
     async def _found(self, flight: Flight, job: Job) -> None:
         board = self._board
+        if flight.awaited:
+            await self._settler.complement(flight, job)
+            return
         if flight.lost and not await self._settler.reclaim(flight, job):
             return
         self._learn_age(flight, job)
@@ -117,6 +126,9 @@ class Poller:
     async def _unknown(self, flight: Flight) -> None:
         board = self._board
         if flight.lost:
+            return
+        if flight.awaited:
+            await self._settler.complement(flight, None)
             return
         flight.absence = flight.absence.again()
         if flight.absence.certain:
@@ -178,6 +190,7 @@ class Poller:
             flight.parked = False
             self._board.parked -= 1
             self._board.in_flight += 1
+            flight.slot = True
 
     def _park(self, flight: Flight, why: str) -> None:
         """Free the slot of a job that may take for ever; it is still asked for, rarely."""
@@ -185,7 +198,8 @@ class Poller:
             return
         flight.parked = True
         self._board.parked += 1
-        self._board.in_flight -= 1
+        self._board.in_flight -= flight.slot
+        flight.slot = False
         self._board.purse = self._board.purse.free(flight.attempt.work.key)
         item = flight.attempt.work.item
         log.warning("%s %s (job %s): parked, and polled rarely", item.id, why, flight.attempt.job_id)

@@ -19,7 +19,7 @@ from batchgen.api import (
     Unavailable,
     Unknown,
 )
-from batchgen.download import fetch
+from batchgen.download import OutputUnfamiliar, fetch
 from batchgen.errors import DescriptorsError, OutsideError
 from batchgen.journal import InlineRecorder, Journal
 from batchgen.journal.rows import FileRow, replace_file
@@ -114,18 +114,21 @@ async def _ask(workshop: Workshop, job_id: str) -> PollAnswer:
     return answer
 
 
-async def _refetch_file(workshop: Workshop, found: Difference, urls: Sequence[str]) -> Difference:
-    if found.row.file.output > len(urls):
-        return replace(found, detail="the provider no longer has it")
-    url = urls[found.row.file.output - 1]
+async def _refetch_file(workshop: Workshop, found: Difference, urls: Sequence[str | None]) -> Difference:
+    url = urls[found.row.file.output - 1] if found.row.file.output <= len(urls) else None
+    if url is None:
+        return replace(found, detail="the provider does not list it")
+    seen = found.row.file.sha256
     for failures in range(1, _TRIES + 1):
         try:
-            await _fetch(workshop, found.row, url)
+            await _fetch(workshop, found.row, url, seen)
         except OutputRefused as error:
             raise OutsideError("the API refuses the key for a download: check API18_KEY") from error
         except OutputMissing:
             return replace(found, detail="the provider no longer has it")
         except OutputError as error:
+            if isinstance(error, OutputUnfamiliar):
+                seen = error.sha256
             if failures == _TRIES:
                 return replace(found, detail=f"the download failed: {error}")
             await workshop.sleep(retry_delay(failures, workshop.random.random(), error.retry_after))
@@ -134,7 +137,7 @@ async def _refetch_file(workshop: Workshop, found: Difference, urls: Sequence[st
     return replace(found, refetched=True)
 
 
-async def _fetch(workshop: Workshop, row: FileRow, url: str) -> None:
+async def _fetch(workshop: Workshop, row: FileRow, url: str, seen: str) -> None:
     journal, folder = workshop.journal, workshop.folder
     record = InlineRecorder(journal)
     place = PurePosixPath(row.file.path).with_suffix("")
@@ -148,9 +151,7 @@ async def _fetch(workshop: Workshop, row: FileRow, url: str) -> None:
 
     kind = workshop.kinds.get(row.model)
     try:
-        file = await fetch(
-            workshop.api, url, folder, stem, row.file.output, kind=kind, make_way=aside, seen=row.file.sha256
-        )
+        file = await fetch(workshop.api, url, folder, stem, row.file.output, kind=kind, make_way=aside, seen=seen)
     except DescriptorsError as error:
         raise OutputError(str(error)) from error  # to be tried again, as what is late
     await record(replace_file, journal.db, row.attempt, file)

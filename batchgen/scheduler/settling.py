@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from batchgen.absence import Absence
 from batchgen.api import Job, JobStatus
+from batchgen.journal import Listing
 from batchgen.records import State
 from batchgen.scheduler.board import Board, Flight, log
 from batchgen.scheduler.fetcher import Fetcher
@@ -22,7 +23,7 @@ class Settler:
     async def settle(self, flight: Flight, job: Job) -> None:
         """A job has ended at the provider: record how, and pass its outputs on."""
         board, journal, item = self._board, self._board.seams.journal, flight.attempt.work.item
-        if job.status is JobStatus.COMPLETED and not job.outputs:
+        if job.status is JobStatus.COMPLETED and not any(job.outputs):
             await self._empty(flight)
             return
         took, certain = self._took(flight, job)
@@ -35,13 +36,65 @@ class Settler:
             self._ended(flight, State.FAILED)
             board.check_failures()
             return
-        await board.record(journal.complete, flight.attempt, job, flight.polls, took_ms, board.seams.utc_now())
+        ordered = board.terms.outputs(item)
+        listing = await board.record(
+            journal.complete, flight.attempt, job, flight.polls, took_ms, board.seams.utc_now(), ordered=ordered
+        )
         if certain:
             board.durations_of(item.model).add(took)
         self._ended(flight, State.READY)
-        left = await board.record(journal.outputs_left, flight.attempt)
+        self._fetch(flight, listing, job)
+        if flight.awaited:
+            flight.empty = Absence()
+            self._ask_for_more(flight)
+
+    def _fetch(self, flight: Flight, listing: Listing, job: Job) -> None:
+        flight.awaited = listing.awaited
         expires = job.expires_at or flight.attempt.expires_at
-        self._fetcher.add(flight.attempt, left, len(job.outputs), expires, reclaimed=flight.reclaimed)
+        self._fetcher.add(flight.attempt, listing, expires, reclaimed=flight.reclaimed)
+
+    def _ask_for_more(self, flight: Flight) -> None:
+        flight.empty = flight.empty.again()
+        wait = flight.empty.next_wait(self._board.terms.settings.poll_max)
+        flight.empty = flight.empty.wait(wait)
+        self._ask_at(flight, self._board.now + wait)
+
+    async def complement(self, flight: Flight, job: Job | None) -> None:
+        """Fewer outputs were listed than ordered: fetch what is listed now, ask again, and in the end do without.
+
+        `job` is None where the provider does not know the job any more.
+        """
+        board, journal, attempt = self._board, self._board.seams.journal, flight.attempt
+        if self._fetcher.has_lost(attempt):
+            self._drop(flight)
+            return
+        if job is not None and any(job.outputs):
+            ordered = board.terms.outputs(attempt.work.item)
+            listing = await board.record(journal.list_more, attempt, job, flight.polls, ordered=ordered)
+            self._fetch(flight, listing, job)
+            if listing.left:
+                flight.empty = Absence()
+        if not flight.awaited:
+            self._drop(flight)
+        elif flight.empty.again().certain:
+            await self._forgo(flight)
+        else:
+            self._ask_for_more(flight)
+
+    async def _forgo(self, flight: Flight) -> None:
+        board, attempt = self._board, flight.attempt
+        ordered = board.terms.outputs(attempt.work.item)
+        reason = f"the provider lists {ordered - flight.awaited} of the {ordered} outputs that were ordered"
+        log.warning("%s: %s (job %s)", attempt.work.item.id, reason, attempt.job_id)
+        done = await board.record(board.seams.journal.forgo, attempt, reason)
+        self._drop(flight)
+        if done:
+            board.moved(attempt.work, State.READY, State.DONE)
+
+    def _drop(self, flight: Flight) -> None:
+        """Nothing more is asked about it."""
+        if flight.parked:
+            self._board.parked -= 1
 
     async def _empty(self, flight: Flight) -> None:
         """The job was completed, and lists nothing: perhaps it only lists it late."""
@@ -60,12 +113,12 @@ class Settler:
         Returns whether that was so.
         """
         board, work = self._board, flight.attempt.work
-        if job.status is JobStatus.COMPLETED and not job.outputs:
+        if job.status is JobStatus.COMPLETED and not any(job.outputs):
             return False
         await board.record(board.seams.journal.reclaim, flight.attempt)
         board.moved(work, State.LOST, State.PROCESSING)
         board.in_flight += 1
-        flight.lost, flight.reclaimed, flight.absence = False, True, Absence()
+        flight.lost, flight.reclaimed, flight.slot, flight.absence = False, True, True, Absence()
         log.info("%s counted as lost, and the provider knows it again (job %s)", work.item.id, job.id)
         return True
 
@@ -100,5 +153,5 @@ class Settler:
         self._board.purse = self._board.purse.free(flight.attempt.work.key)
         if flight.parked:
             self._board.parked -= 1
-        else:
-            self._board.in_flight -= 1
+        self._board.in_flight -= flight.slot
+        flight.parked = flight.slot = False

@@ -36,6 +36,9 @@ class BookedJob:
     """From when on the outputs are listed."""
     forgotten: float
     """From when on the provider does not know the job."""
+    all_from: float = -math.inf
+    """From when on all outputs are listed; before, those of `few`."""
+    few: frozenset[int] = frozenset()
     first_asked: float = math.inf
     end_seen: float = math.inf
     """When a poll was first told of the end."""

@@ -52,6 +52,14 @@ class Fault(StrEnum):
     """Completed, and nothing to show for it."""
     OUTPUTS_LATE = "outputs late"
     """Completed at first without outputs, and with them soon after."""
+    OUTPUTS_ONE_BY_ONE = "outputs one by one"
+    """Completed at first with the first of its outputs, and with all of them half a minute later."""
+    FEWER_OUTPUTS = "fewer outputs"
+    """One output of several is never listed."""
+    FIRST_OUTPUT_MISSING = "first output missing"
+    """The first of several outputs has no address, ever."""
+    MORE_OUTPUTS = "more outputs"
+    """One more than ordered."""
 
     POLL_FAILS = "poll fails"
     """A poll is answered with a 5xx."""
@@ -84,6 +92,7 @@ AT_SUBMISSION = (
 )  # fmt: skip
 AT_JOB = (
     Fault.JOB_FAILS, Fault.JOB_SLOW, Fault.JOB_STUCK, Fault.JOB_FORGOTTEN, Fault.NO_OUTPUTS, Fault.OUTPUTS_LATE,
+    Fault.OUTPUTS_ONE_BY_ONE, Fault.FEWER_OUTPUTS, Fault.FIRST_OUTPUT_MISSING, Fault.MORE_OUTPUTS,
 )  # fmt: skip
 AT_POLL = (Fault.POLL_FAILS, Fault.POLL_UNREACHED, Fault.POLL_LIMITED, Fault.POLL_UNKNOWN, Fault.UNAUTHORIZED)
 AT_FILE = (Fault.FILE_TRUNCATED, Fault.FILE_BROKEN, Fault.FILE_WRONG, Fault.FILE_LIMITED, Fault.UNAUTHORIZED)

@@ -111,14 +111,14 @@ class World:
             witness.board = board
             started = self.clock.seconds
             ending = self._drive(Scheduler(board), fuse, at)
-            counts = journal.counts()
+            counts, fewer = journal.counts(), journal.fewer_outputs()
             self.violations += witness.found
             self.violations += check_books(journal, self.provider.books, self.consented, self.clock.seconds)
             if ending is not None:
                 # A kill may strike between the journal's word on a move and the move itself, which the next run ends.
                 self.violations += check_files(journal, self.folder)
                 self.violations += check_end(board, journal, ending)
-        code = exit_code(ending.stop, counts) if ending is not None else None
+        code = exit_code(ending.stop, counts, missing=fewer) if ending is not None else None
         return Outcome(ending, code, counts, board, self.clock.seconds - started, fuse.steps)
 
     def keep_copies(self) -> None:
@@ -174,6 +174,7 @@ class World:
             endpoints,
             dict.fromkeys(models, "image"),
             lambda item: price_key_of(item.body),
+            lambda item: int(json.loads(item.body).get("num_images", 1)),
         )
 
     def _board(self, journal: Journal, terms: Terms, fuse: Fuse, witness: Witness) -> Board:

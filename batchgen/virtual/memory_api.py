@@ -83,6 +83,18 @@ class Offer:
     """Seconds, in a 429."""
 
 
+def _listing(fault: Fault | None, outputs: int, ends: float) -> tuple[frozenset[int], float]:
+    """Return which outputs are listed at first, and from when on all are."""
+    numbers = range(1, outputs + 1)
+    if outputs > 1 and fault is Fault.OUTPUTS_ONE_BY_ONE:
+        return frozenset({1}), ends + 30.0
+    if outputs > 1 and fault is Fault.FEWER_OUTPUTS:
+        return frozenset(numbers[:-1]), math.inf
+    if outputs > 1 and fault is Fault.FIRST_OUTPUT_MISSING:
+        return frozenset(numbers[1:]), math.inf
+    return frozenset(), -math.inf
+
+
 class Provider:
     """The other side: accepts, charges, works, refunds, forgets. Outlives the runs that speak to it."""
 
@@ -134,6 +146,8 @@ class Provider:
         if self.fate.strikes(Fault.DRIFT, now, body):
             price += price / 10
         shown = {Fault.NO_OUTPUTS: math.inf, Fault.OUTPUTS_LATE: ends + 6.0}.get(fault, ends) if fault else ends
+        outputs = int(request.get("num_images", 1)) + (fault is Fault.MORE_OUTPUTS)
+        few, all_from = _listing(fault, outputs, ends)
         posted = self.offer.posted.get(model, price)
         if self.fate.strikes(Fault.COST_MISSING, now, body):
             posted = None
@@ -143,7 +157,7 @@ class Provider:
             id=f"job{len(self.books.jobs) + 1}", account=account, digest=digest_of(body), model=model,
             key=price_key_of(body), price=price, posted=posted,
             created=now, begins=begins, ends=ends, expires=now + self.offer.retention, fails=fault is Fault.JOB_FAILS,
-            outputs=int(request.get("num_images", 1)), shown=shown,
+            outputs=outputs, shown=shown, few=few, all_from=all_from,
             forgotten=now + took * self.draws.uniform(0.2, 1.1) if fault is Fault.JOB_FORGOTTEN else math.inf,
         )  # fmt: skip
         self.books.enter(job)
@@ -183,8 +197,15 @@ class Provider:
             started_at=at(job.begins) if now >= job.begins else None,
             completed_at=at(job.ends) if ended else None, expires_at=at(job.expires),
             error="the model gave up" if status is JobStatus.FAILED else None,
-            outputs=tuple(f"memory:{job.id}/{n}" for n in range(1, job.outputs + 1)) if listed else (),
+            outputs=self._addresses(job) if listed else (),
         )  # fmt: skip
+
+    def _addresses(self, job: BookedJob) -> tuple[str | None, ...]:
+        """Return the addresses of a job's outputs as they are listed now."""
+        numbers = range(1, job.outputs + 1)
+        listed = numbers if self.clock.seconds >= job.all_from else sorted(job.few)
+        places = range(1, max(listed) + 1)
+        return tuple(f"memory:{job.id}/{n}" if n in listed else None for n in places)
 
     def forget_files(self) -> None:
         """Decide anew what is wrong with each file."""
