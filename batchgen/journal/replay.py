@@ -331,12 +331,14 @@ class Replay:
             (item,),
         ).fetchall()
         for key, purchase in live[1:]:
-            copy = self._db.execute(
+            (copy,) = self._db.execute(
                 "INSERT INTO item (id, digest, model, body, tags, path, source, estimated, inputs, state, attempts)"
                 " SELECT id, digest || '~' || ?2, model, body, tags, path || '~' || ?2, source, estimated, inputs,"
-                " (SELECT state FROM attempt WHERE key = ?3), attempts FROM item WHERE key = ?1",
+                " (SELECT state FROM attempt WHERE key = ?3), attempts FROM item WHERE key = ?1"
+                # The item of a purchase that was parted before, and that the journal has forgotten meanwhile.
+                " ON CONFLICT (id, digest) DO UPDATE SET state = excluded.state RETURNING key",
                 (item, purchase[-8:], key),
-            ).lastrowid
+            ).fetchone()
             self._db.execute("UPDATE attempt SET item = ? WHERE key = ?", (copy, key))
 
     def _derive(self, item: int) -> None:
