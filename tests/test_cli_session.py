@@ -44,10 +44,11 @@ def test_the_providers_own_address_and_this_machine_need_no_word(recorded: str) 
     [FOREIGN, "https://api18.dev.example.net", "https://api18.dev:444", "https://api18.dev/x", "https://8.8.8.8"],
 )
 def test_any_other_address_is_confirmed_or_refused(recorded: str) -> None:
-    for base_url in (None, "https://api18.dev", LOCAL, "https://api18.example.com"):
-        with pytest.raises(UsageError, match="which is not the provider's own address: give --base-url") as refused:
-            address(recorded, base_url)
-        assert f"--base-url {recorded} " in str(refused.value)
+    with pytest.raises(UsageError, match="which is not the provider's own address: give --base-url") as refused:
+        address(recorded)
+    assert f"--base-url {recorded} " in str(refused.value)
+    for other in ("https://api18.dev", LOCAL, "https://api18.example.com"):
+        assert address(recorded, other) == other, "which the run folder then refuses"
     assert address(recorded, recorded) == recorded
     assert address(recorded, f"{recorded}/") == recorded
 
@@ -106,9 +107,9 @@ def test_no_command_sends_the_key_where_a_folder_says(
     result, urls = asked(FOREIGN)
     assert isinstance(result.exception, UsageError), result.exception
     assert not urls
-    result, urls = asked(FOREIGN, BATCHGEN_BASE_URL=LOCAL)
-    assert isinstance(result.exception, UsageError), result.exception
-    assert not urls
+    for elsewhere in (asked(FOREIGN, BATCHGEN_BASE_URL=LOCAL), asked(FOREIGN, "--base-url", "https://api18.dev")):
+        assert isinstance(elsewhere[0].exception, RunFolderError), elsewhere[0].exception
+        assert not elsewhere[1]
     for confirmed in (asked(FOREIGN, "--base-url", FOREIGN), asked(FOREIGN, BATCHGEN_BASE_URL=FOREIGN)):
         assert confirmed[1] == [FOREIGN], confirmed[0].exception
     assert asked(LOCAL)[1] == [LOCAL]

@@ -2,6 +2,7 @@
 
 import logging
 import os
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from bought import Buyer, item, journal_of
 
 from batchgen.errors import RunFolderError, UsageError
 from batchgen.journal import FILE_NAME, SIMULATOR, Binding, Journal
-from batchgen.run.folder import LOG_NAME, _Log, bind, opened
+from batchgen.run.folder import LOG_NAME, _Log, bind, mark, opened
 
 REAL = Binding("https://api18.dev", "aaaaaaaaaaaa")
 OTHER_KEY = Binding("https://api18.dev", "bbbbbbbbbbbb")
@@ -200,6 +201,37 @@ def test_simulated_and_real_money_never_mix(tmp_path: Path, state: str, had: Bin
         with pytest.raises(RunFolderError, match="never mix"):
             try_bind(tmp_path, has, rotated_key=rotated)
     assert facts(tmp_path)["api"] == had.api
+
+
+def try_mark(folder: Path, *, simulated: bool | None) -> str:
+    with closing(Journal(folder)) as journal:
+        mark(journal, simulated=simulated)
+        return journal.facts()["simulated"]
+
+
+LOCAL = Binding("http://127.0.0.1:8018", "aaaaaaaaaaaa")
+
+
+@pytest.mark.parametrize("state", ["pending", "done"])
+def test_what_proves_to_be_a_simulator_marks_the_folder_once_it_is_known(tmp_path: Path, state: str) -> None:
+    folder_of(tmp_path, LOCAL, state)
+    with closing(Journal(tmp_path)) as journal, journal.transaction():
+        journal.note(simulated="")
+    assert try_mark(tmp_path, simulated=None) == ""
+    assert try_mark(tmp_path, simulated=True) == "true"
+    assert try_mark(tmp_path, simulated=None) == "true"
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_one_address_does_not_change_its_nature_once_something_was_bought(tmp_path: Path, *, first: bool) -> None:
+    folder_of(tmp_path, LOCAL, "pending")
+    assert try_mark(tmp_path, simulated=not first)
+    assert try_mark(tmp_path, simulated=first) == str(first).lower(), "nothing was bought yet"
+    with closing(Journal(tmp_path)) as journal, journal.transaction():
+        Buyer(journal).accept("mug")
+    assert try_mark(tmp_path, simulated=first) == str(first).lower()
+    with pytest.raises(RunFolderError, match=r"1 purchase, .*127\.0\.0\.1:8018 now is .*never mix"):
+        try_mark(tmp_path, simulated=not first)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")

@@ -99,7 +99,7 @@ def command(manifest: Path, **options: Any) -> int:
 
 def _run(ready: "Prepared", options: dict[str, Any]) -> "Summary | None":
     """Own the folder, ask, list, and execute; None where the user said no."""
-    from batchgen.cli.session import account_for, route_to, tell_notices
+    from batchgen.cli.session import account_for, mark_if_simulated, route_to, tell_notices
     from batchgen.errors import RunFolderError
     from batchgen.journal import FILE_NAME
     from batchgen.run import Invocation, bind, capped, execute, opened
@@ -139,6 +139,7 @@ def _run(ready: "Prepared", options: dict[str, Any]) -> "Summary | None":
         _announce(ready, plan, settings, quiet=options["quiet"])
         stack.enter_context(registered(register, journal))
         url = stack.enter_context(account.connected(ready.folder))
+        mark_if_simulated(account, journal)
         return execute(
             Invocation(
                 name=ready.name,

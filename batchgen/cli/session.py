@@ -10,12 +10,12 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from batchgen.client import Route, find_route, parse_base_url
+from batchgen.client import Route, find_route, is_simulator, parse_base_url
 from batchgen.client.addresses import is_loopback
 from batchgen.credentials import SIMULATED_KEY, ApiKey, find_key
 from batchgen.errors import DiskError, UsageError
 from batchgen.journal import SIMULATOR, Binding, Journal
-from batchgen.run import Summary, format_summary, simulator, summary_json
+from batchgen.run import Summary, format_summary, mark, simulator, summary_json
 from batchgen.text import printable
 
 DEFAULT_BASE_URL = "https://api18.dev"
@@ -68,7 +68,8 @@ def account_of_run(
     """
     recorded = facts.get("api", DEFAULT_BASE_URL)
     simulated = recorded == SIMULATOR
-    if not (simulated or _is_trusted(_address(recorded))) and _address(base_url or DEFAULT_BASE_URL) != recorded:
+    # Another address that was given is for `bind` to refuse; the key does not go where only the folder says.
+    if not simulated and base_url is None and not _is_trusted(_address(recorded)):
         raise UsageError(
             f"this run folder was bought from at {printable(recorded)}, which is not the provider's own address: give "
             f"--base-url {printable(recorded)} if your key may go there"
@@ -98,6 +99,12 @@ def _is_trusted(address: str) -> bool:
 def _typed(parameter: str) -> bool:
     context = click.get_current_context(silent=True)
     return context is not None and context.get_parameter_source(parameter) is ParameterSource.COMMANDLINE
+
+
+def mark_if_simulated(account: Account, journal: Journal) -> None:
+    """Note in a run folder whether its API is a simulator on this machine. Raises RunFolderError, see `mark`."""
+    if account.base_url is not None:
+        mark(journal, simulated=is_simulator(account.base_url))
 
 
 def tell_notices(journal: Journal) -> None:

@@ -1,6 +1,6 @@
 """The journal of a run folder: the only truth about what was bought."""
 
-from batchgen.journal.binding import SIMULATED, SIMULATOR, Binding, is_simulated, money_mark
+from batchgen.journal.binding import SIMULATED, SIMULATOR, Binding, is_embedded, is_simulated, money_mark
 from batchgen.journal.lock import own, own_journal
 from batchgen.journal.money import spend_of
 from batchgen.journal.outputs import Listing
@@ -28,6 +28,7 @@ __all__ = [
     "Spend",
     "TransitionError",
     "Work",
+    "is_embedded",
     "is_simulated",
     "milliseconds",
     "moment",

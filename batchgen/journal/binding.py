@@ -24,8 +24,16 @@ class Binding:
         return self.api == SIMULATOR
 
 
+def is_embedded(facts: Mapping[str, str]) -> bool:
+    """Return whether a run folder with these facts was bought for at the embedded simulator.
+
+    Whatever asks before money is spent counts all else as real, also what calls itself a simulator.
+    """
+    return facts.get("api") == SIMULATOR
+
+
 def is_simulated(facts: Mapping[str, str]) -> bool:
-    """Return whether the money of a run folder with these facts is pretended."""
+    """Return whether the money of a run folder with these facts is pretended: for marks and sums, see `is_embedded`."""
     return facts.get("api") == SIMULATOR or facts.get(SIMULATED) == "true"
 
 

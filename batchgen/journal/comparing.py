@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
-from batchgen.journal.binding import is_simulated
+from batchgen.journal.binding import is_embedded, is_simulated
 from batchgen.journal.renaming import NOTHING_RENAMED, Renames, match, renames
 from batchgen.journal.reopening import NOTHING_AGAIN, Again, continues, opened
 from batchgen.journal.rows import facts_of
@@ -142,5 +142,5 @@ def compare(
         db.execute("ATTACH ? AS stage", (f"{stage.absolute().as_uri()}?mode=ro" if exists else str(stage),))
         db.create_function("wanted", 2, wanted, deterministic=True)
         if exists:
-            match(db, real=find_renames and not is_simulated(facts_of(db)))
+            match(db, real=find_renames and not is_embedded(facts_of(db)))
         yield Comparison(db, journal=exists)

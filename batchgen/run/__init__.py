@@ -2,7 +2,7 @@
 
 from batchgen.run.consent import capped, reasons_to_ask
 from batchgen.run.execution import Invocation, execute
-from batchgen.run.folder import bind, opened
+from batchgen.run.folder import bind, mark, opened
 from batchgen.run.preparing import Prepared, Request, adopt, parse_states, prepared
 from batchgen.run.simulated import simulator
 from batchgen.run.summary import Summary, format_summary, summary_json
@@ -17,6 +17,7 @@ __all__ = [
     "capped",
     "execute",
     "format_summary",
+    "mark",
     "opened",
     "parse_states",
     "prepared",

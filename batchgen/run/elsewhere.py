@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from batchgen.errors import BatchgenError
-from batchgen.journal import FILE_NAME, Binding, Journal, is_simulated, open_for_reading
+from batchgen.journal import FILE_NAME, Binding, Journal, is_embedded, open_for_reading
 from batchgen.journal.overlap import SAMPLE, extent_of, note_to_buy, overlap, sampled
 from batchgen.journal.rows import facts_of
 from batchgen.locate import is_run
@@ -36,7 +36,7 @@ def known_elsewhere(ready: Prepared, binding: Binding, journal: Journal | None, 
     A run folder that has bought something already is only compared with what the register says of itself. Only folders
     of the same API and account count. Wanted second purchases (`redo_of`) are none of this.
     """
-    if binding.embedded or (journal is not None and is_simulated(journal.facts())):
+    if binding.embedded or (journal is not None and is_embedded(journal.facts())):
         return []
     own = None if journal is None else extent_of(journal.db)
     entries = register.entries(binding.api, binding.account)
@@ -86,7 +86,7 @@ def _run_of(folder: Path, binding: Binding) -> str | None:
     try:
         with closing(open_for_reading(folder / FILE_NAME)) as db:
             facts = facts_of(db)
-            if is_simulated(facts) or (facts.get("api"), facts.get("account")) != (binding.api, binding.account):
+            if is_embedded(facts) or (facts.get("api"), facts.get("account")) != (binding.api, binding.account):
                 return None
             (run_id,) = db.execute("SELECT run_id FROM vouched").fetchone()
             return str(run_id)

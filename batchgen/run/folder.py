@@ -77,6 +77,26 @@ def bind(journal: Journal, name: str, binding: Binding, *, rotated_key: bool) ->
         journal.note(run=facts.get("run", name), api=binding.api, account=binding.account, **{SIMULATED: proved})
 
 
+def mark(journal: Journal, *, simulated: bool | None) -> None:
+    """Note whether the folder's API proved to be a simulator (None: that is not known) before anything is bought.
+
+    Raises RunFolderError where purchases of the other kind are in the folder.
+    """
+    facts = journal.facts()
+    proved = {None: "", True: "true", False: "false"}[simulated]
+    before = facts.get(SIMULATED, "")
+    if not proved or proved == before:
+        return
+    if before and (bought := journal.bought()):
+        kind, what = ("real", "a simulator") if simulated else ("simulated", "no simulator")
+        raise RunFolderError(
+            f"this run folder holds {plural(bought, 'purchase')}, all of them {kind}, and what answers at "
+            f"{printable(facts['api'])} now is {what}; simulated and real purchases never mix: use --run NAME"
+        )
+    with journal.transaction():
+        journal.note(**{SIMULATED: proved})
+
+
 def _refuse_mixing(bound: Binding, binding: Binding, bought: str, *, rotated_key: bool) -> None:
     if bound.embedded != binding.embedded:
         kind, other = ("simulated", "real") if bound.embedded else ("real", "simulated")

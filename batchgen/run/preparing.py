@@ -9,7 +9,7 @@ from typing import Literal
 
 from batchgen.catalog import load_catalog
 from batchgen.errors import UsageError
-from batchgen.journal import FILE_NAME, Journal, is_simulated
+from batchgen.journal import FILE_NAME, Journal, is_embedded
 from batchgen.journal.comparing import Comparison, compare
 from batchgen.journal.reopening import NOTHING_AGAIN, Again
 from batchgen.locate import run_folder, simulated_name
@@ -99,7 +99,7 @@ def adopt(ready: Prepared, journal: Journal) -> int:
 
     Returns how many items that were; none where the money is pretended. Raises DiskError.
     """
-    adopted = 0 if is_simulated(journal.facts()) else journal.adopt(ready.stage)
+    adopted = 0 if is_embedded(journal.facts()) else journal.adopt(ready.stage)
     if adopted:
         finish_moves(ready.folder, journal)
     return adopted

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from batchgen.clock import utc_now
-from batchgen.journal import Journal, is_simulated, milliseconds
+from batchgen.journal import Journal, is_embedded, milliseconds
 from batchgen.journal.overlap import Extent, extent_of
 
 log = logging.getLogger("batchgen")
@@ -98,7 +98,7 @@ class Register:
 
         def write(db: sqlite3.Connection) -> None:
             db.execute("DELETE FROM run WHERE run_id = ?", (extent.run_id,))
-            if is_simulated(facts):
+            if is_embedded(facts):
                 return
             db.execute(
                 "INSERT INTO run VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",

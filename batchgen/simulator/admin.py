@@ -8,6 +8,7 @@ from urllib.parse import parse_qs
 
 from aiohttp import web
 
+from batchgen import __version__
 from batchgen.simulator.answers import Refusal, invalid, iso, json_response
 from batchgen.simulator.books import Account, Books
 from batchgen.simulator.generation import Generation
@@ -29,6 +30,8 @@ class Admin:
         path, _, query = request.raw_path.partition("?")
         wanted = parse_qs(query).get("account", [None])[-1]
         match request.method, path.removeprefix(PREFIX):
+            case "GET", "":
+                return json_response(200, json.dumps({"simulator": "batchgen", "version": __version__}))
             case "GET", "account":
                 return self._totals(wanted, now)
             case "GET", "jobs":
