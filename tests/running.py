@@ -58,10 +58,10 @@ class Simulated:
 
 
 @contextmanager
-def simulator(*options: object) -> Iterator[Simulated]:
-    """A simulator of its own process; ended with the block."""
+def simulator(*options: object, marked: bool = False) -> Iterator[Simulated]:
+    """A simulator of its own process; ended with the block. Unless it is `marked`, its money counts as real."""
     with subprocess.Popen(
-        [COMMAND, "simulate", "--port", "0", "--quiet", *map(str, options)],
+        [COMMAND, "simulate", "--port", "0", "--quiet", *([] if marked else ["--unmarked"]), *map(str, options)],
         env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
         try:

@@ -18,8 +18,13 @@ from batchgen.errors import UsageError
 
 @pytest.fixture(scope="module")
 def api() -> Iterator[Simulated]:
-    with simulator("--speed", 1000, "--media", "tiny") as running:
+    with simulator("--speed", 1000, "--media", "tiny", marked=True) as running:
         yield running
+
+
+def test_a_simulator_may_pass_for_the_real_thing() -> None:
+    with simulator() as unmarked:
+        assert is_simulator(unmarked.url) is False
 
 
 @contextmanager

@@ -28,7 +28,7 @@ def bought(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / "address").write_text(api.url, encoding="utf-8")
         options = ("run", "job.yaml", "--base-url", api.url, *FAST)
         assert batchgen(*options, cwd=folder).returncode == 0
-        process = start(*options, "--run", "killed", "--concurrency", 4, cwd=folder)
+        process = start(*options, "--run", "killed", "--buy-again", "--concurrency", 4, cwd=folder)
         files = folder / "output" / "killed" / "files"
         while not files.exists() or len(list(files.iterdir())) < ITEMS // 2:
             assert process.poll() is None
@@ -235,7 +235,7 @@ def test_a_log_without_its_journal_is_damage(copy: Path, capsys: pytest.CaptureF
     shutil.rmtree(run / "files")
     (run / "journal.sqlite3").unlink()
     (run / "receipts.jsonl").unlink()
-    assert "nothing but its log" in refused(capsys, *run_command(copy, "killed"))
+    assert "nothing but its log" in refused(capsys, *run_command(copy, "killed"), "--buy-again")
 
 
 def test_a_folder_whose_making_was_cut_short_is_begun_anew(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -247,5 +247,7 @@ def test_a_folder_whose_making_was_cut_short_is_begun_anew(copy: Path, capsys: p
     (copy / "output" / "earlier" / ".lock").touch()
     (copy / "output" / "earlier" / "files").symlink_to(larger_disk)
     for name in ("early", "earlier"):
-        assert guarded([str(a) for a in run_command(copy, name)]) == 5  # nobody listens at that address
+        assert (
+            guarded([str(a) for a in (*run_command(copy, name), "--buy-again")]) == 5
+        )  # nobody listens at that address
         assert '"stopped_because": "outage"' in capsys.readouterr().out

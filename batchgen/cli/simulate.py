@@ -41,6 +41,7 @@ _PORT = click.IntRange(0, 65535)
 @click.option("--wait-budget", type=float, default=60.0, help="The provider's seconds that ?wait=true waits.")
 @click.option("--key", "keys", multiple=True, help="An accepted key; repeatable. Without: every well-formed one.")
 @click.option("--media", type=click.Choice(["full", "tiny"]), default="full", help="Draw each output, or one for all.")
+@click.option("--unmarked", is_flag=True, help="Pass for the real API: runs count the money as real.")
 @click.option("--quiet", is_flag=True, help="No help on stderr.")
 @click.option("--until-stdin-closes", is_flag=True, help="End when standard input ends.")
 def command(

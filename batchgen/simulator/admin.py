@@ -20,8 +20,9 @@ _BATCH = 200
 class Admin:
     """Answers below `/_simulator/`."""
 
-    def __init__(self, books: Books, requests: Counter[tuple[str, str]]) -> None:
-        """`requests` counts answers by endpoint and status."""
+    def __init__(self, books: Books, requests: Counter[tuple[str, str]], *, unmarked: bool) -> None:
+        """`requests` counts answers by endpoint and status; `unmarked` says nothing of what this is."""
+        self._unmarked = unmarked
         self._books = books
         self._requests = requests
 
@@ -30,7 +31,7 @@ class Admin:
         path, _, query = request.raw_path.partition("?")
         wanted = parse_qs(query).get("account", [None])[-1]
         match request.method, path.removeprefix(PREFIX):
-            case "GET", "":
+            case "GET", "" if not self._unmarked:
                 return json_response(200, json.dumps({"simulator": "batchgen", "version": __version__}))
             case "GET", "account":
                 return self._totals(wanted, now)

@@ -82,7 +82,7 @@ class Simulator:
             for key in self.settings.keys:
                 self.books.account(account_of(key))
             self._provider.resume(self.books.unfinished())
-            self._admin = Admin(self.books, self.requests)
+            self._admin = Admin(self.books, self.requests, unmarked=self.settings.unmarked)
             studio = Studio(self._catalog, small=self.settings.media == "tiny")
             stack.callback(studio.close)
             self._storage = Storage(self.books, studio, self._faults, self._dice)

@@ -42,6 +42,8 @@ class SimulatorSettings:
     """`full`: every output drawn from its request; `tiny`: the same small file for all of a kind."""
     state: Path | None = None
     """The SQLite file with the books; None keeps them in memory."""
+    unmarked: bool = False
+    """Whether it keeps to itself that it is a simulator, so that a run against it counts its money as real."""
     port: int = 0
     """0: any free one."""
     files_port: int = 0
