@@ -61,11 +61,15 @@ def test_words_that_fit_nothing_are_a_typo(bought: Path) -> None:
 
 
 def test_lost_items_are_bought_again_only_where_asked_for_each_time(bought: Path) -> None:
-    with simulator("--speed", "1000", "--media", "tiny", "--fault", "gone=1") as api:
-        first = run(bought, api)
-        assert summary_of(first)["lost"] == 6
-        assert run(bought, api, "--retry", "lost", "--max-new", "1").returncode == 3
-        assert purchases(api).total() == 7
-        left = run(bought, api, yes=False)
-        assert summary_of(left)["lost"] == 6
-        assert purchases(api).total() == 7
+    two = ("--only", "mug-0", "--only", "mug-1")
+    with simulator("--speed", "1000", "--media", "tiny", "--fault", "lost_answer=1") as api:
+        assert run(bought, api, *two).returncode == 4
+        for item in ("mug-0", "mug-1"):
+            assert batchgen("resolve", "job.yaml", item, "--charged", cwd=bought).returncode == 0
+        assert summary_of(run(bought, api, *two))["lost"] == 2
+        assert purchases(api).total() == 2
+        assert run(bought, api, *two, "--retry", "lost", "--max-new", "1").returncode == 3
+        assert purchases(api).total() == 3
+        left = run(bought, api, *two, yes=False)
+        assert (summary_of(left)["lost"], summary_of(left)["in_doubt"]) == (1, 1)
+        assert purchases(api).total() == 3

@@ -191,7 +191,7 @@ def test_doubts_come_oldest_first_with_what_finds_them_in_a_bill(tmp_path: Path)
         buyer.done("c")
     with closing(open_for_reading(tmp_path / "run" / FILE_NAME)) as db:
         first, second = doubts(db)
-    assert (first.item_id, first.number, first.digest, first.estimated, first.reason) == (
+    assert (first.item_id, first.number, first.digest, first.reserved, first.reason) == (
         "b", 1, item("b", "x").digest, Decimal("4.50"), "reset\x1b",
     )  # fmt: skip
     assert (second.item_id, second.reason) == ("a", "timeout")

@@ -41,7 +41,7 @@ def test_a_second_process_is_refused_and_may_only_look(
             assert accepted >= 4
             for command in (
                 ("run", manifest, "--base-url", api.url, *FAST),
-                ("run", manifest, "--simulate", "--quiet"),
+                ("run", manifest, "--run", "job", "--simulate", "--quiet"),
                 ("collect", run),
                 ("verify", run, "--refetch"),
                 ("resolve", run, "mug-0", "--not-charged"),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from worlds import run_clean, strike, world_of
 
-from batchgen.errors import DiskError
+from batchgen.errors import DiskError, OutsideError
 from batchgen.halting import exit_code
 from batchgen.journal import Journal
 from batchgen.records import State
@@ -44,7 +44,7 @@ def test_every_job_that_a_full_disk_kept_from_the_journal_is_named(
 
     world = world_of(tmp_path, make_items(5), concurrency=5)
     monkeypatch.setattr(Journal, "accept", full)
-    with pytest.raises(DiskError) as caught:
+    with pytest.raises(OutsideError) as caught:
         world.invoke()
     jobs = world.provider.books.jobs
     assert len(jobs) == 5

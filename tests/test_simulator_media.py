@@ -86,7 +86,7 @@ async def test_the_same_seed_gives_the_same_clip_and_none_gives_another() -> Non
 
 
 @pytest.mark.parametrize(
-    "prompt", ["\U0001f3a8" * 2500, "\u202e\x00\n\t", "x" * 2500, "日本語のテキスト", "\u0301" * 40]
+    "prompt", ["\U0001f3a8" * 2500, "\u202e\x01\n\t", "x" * 2500, "日本語のテキスト", "\u0301" * 40]
 )
 async def test_any_prompt_can_be_drawn(prompt: str) -> None:
     async with simulated(media="full") as api:

@@ -48,11 +48,12 @@ def opened(folder: Path, *, create: bool) -> Iterator[Journal]:
         if create and not path.exists():
             refuse_leftovers(folder)
         stack.enter_context(own_journal(path, create=create))
+        stack.enter_context(_logging_to(folder / LOG_NAME))  # also what closing the journal has to say
         journal = stack.enter_context(closing(Journal(folder, create=create, evidence=ledger_evidence(folder))))
         for name in (FILE_NAME, f"{FILE_NAME}-wal", f"{FILE_NAME}-shm", receipts.FILE_NAME, *_LOG_NAMES):
             make_private(folder / name)
         # Damage may show at any query, long after the opening.
-        with sqlite_errors(path), _logging_to(folder / LOG_NAME):
+        with sqlite_errors(path):
             compare_ledger(journal, folder)
             for notice in journal.notices:
                 log.warning("%s", notice)
