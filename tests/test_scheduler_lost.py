@@ -12,6 +12,7 @@ from batchgen.journal import Journal
 from batchgen.records import State
 from batchgen.scheduler import Scheduler
 from batchgen.virtual import Fault, World, make_items
+from batchgen.virtual.checks import consent_to
 
 
 def test_a_job_that_is_unknown_for_seconds_is_not_lost(tmp_path: Path) -> None:
@@ -164,3 +165,15 @@ def test_a_completed_job_without_outputs_is_lost_only_after_minutes(tmp_path: Pa
     ended = [at for at in log.times("poll") if at >= 10.0]
     assert len(ended) >= 5
     assert ended[-1] - ended[0] >= 180
+
+
+def test_jobs_that_take_their_places_again_never_make_more_open_at_a_submission(tmp_path: Path) -> None:
+    # The harness looks at each submission; answers to the questions for lost jobs come while intents are written.
+    for seed in range(6):
+        world = world_of(tmp_path / str(seed), make_items(2), strike(Fault.POLL_UNKNOWN, end=400.0), concurrency=2,
+                         median=5000.0, seed=seed)  # fmt: skip
+        assert run_clean(world).counts == {State.LOST: 2}
+        world.clock.advance(500.0)
+        world.items += make_items(4, name="more")
+        world.consented = consent_to(world.items)
+        run_clean(world, at=[(100.0, Scheduler.interrupt)])

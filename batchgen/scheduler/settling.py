@@ -117,8 +117,10 @@ class Settler:
             return False
         await board.record(board.seams.journal.reclaim, flight.attempt)
         board.moved(work, State.LOST, State.PROCESSING)
-        board.in_flight += 1
-        flight.lost, flight.reclaimed, flight.slot, flight.absence = False, True, True, Absence()
+        flight.lost, flight.reclaimed, flight.absence = False, True, Absence()
+        if job.status is JobStatus.PROCESSING:
+            flight.slot = True
+            board.in_flight += 1
         log.info("%s counted as lost, and the provider knows it again (job %s)", work.item.id, job.id)
         return True
 

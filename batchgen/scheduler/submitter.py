@@ -160,6 +160,11 @@ class Submitter:
         if board.stop is not None:
             await self._release(attempt)
             return
+        if board.in_flight > terms.settings.concurrency:
+            # A job that counted as parked or lost has taken its place again while the intent was written.
+            await self._release(attempt)
+            self._queue.retry(order, board.now)
+            return
         sent = board.now
         answer = await self._answer(work.item, wait=wait)
         try:
