@@ -1,5 +1,6 @@
 """Receipts that are said to a journal with another past: nothing is lost, and nothing doubled."""
 
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -9,8 +10,11 @@ from books import buying, jobs, kept, lines_of, reopened, standing
 from bought import START, Buyer, item, journal_of, list_items
 
 from batchgen.api import Job, JobStatus
+from batchgen.errors import RunFolderError
 from batchgen.journal import FILE_NAME, Journal, receipt_of
+from batchgen.journal.witness import vouch
 from batchgen.receipts import FILE_NAME as RECEIPTS
+from batchgen.receipts import void
 from batchgen.records import State
 from batchgen.run.recovering import recover
 
@@ -160,3 +164,25 @@ def test_an_older_journal_is_bound_anew_and_a_newer_one_is_not_bound_back(moved:
     receipts()
     with closing(Journal(moved)) as journal:
         assert journal.facts()["account"] == "beef"
+
+
+# ---- a file and a log of different times ----------------------------------------------------------------------------
+
+
+def test_an_older_file_under_a_newer_log_is_no_journal(folder: Path) -> None:
+    older = kept(folder, FILE_NAME)
+    with buying(folder) as buyer:
+        buyer.accept("pan")
+    killed = folder.with_name("killed")
+    with closing(Journal(folder)) as journal:
+        with journal.transaction():
+            journal.note(settings="{}")
+            journal.keep_receipt(void("0" * 20))
+            vouch(journal.db, journal.receipts)
+        shutil.copytree(folder, killed)
+    older()
+    shutil.copy(folder / FILE_NAME, killed / FILE_NAME)
+    with pytest.raises(RunFolderError, match=r"one of them is an older copy.*batchgen recover"):
+        Journal(killed)
+    recover(killed)
+    assert jobs(killed) == {"job-mug-1", "job-pan-1"}

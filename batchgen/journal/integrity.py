@@ -21,7 +21,16 @@ def content_fault(db: sqlite3.Connection) -> str | None:
     for table in ("item", "attempt"):
         if db.execute(f"SELECT 1 FROM {table} WHERE state NOT IN ({_STATES}) LIMIT 1").fetchone():
             return f"the table {table} holds a state that does not exist"
+    if any(db.execute(question).fetchone() for question in _MIXED):
+        return "its file and its log are not of the same time: one of them is an older copy"
     return None
+
+
+# An older file under a newer log, or a newer file under an older one, can pass for whole in SQLite's eyes.
+_MIXED = (
+    "SELECT 1 FROM vouched WHERE (attempts, accepted) <> (SELECT COUNT(*), COUNT(job_id) FROM attempt)",
+    "SELECT 1 FROM attempt a LEFT JOIN item i ON i.key = a.item WHERE i.key IS NULL OR i.attempts < a.number LIMIT 1",
+)
 
 
 def value_fault(db: sqlite3.Connection) -> str | None:

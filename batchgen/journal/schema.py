@@ -21,9 +21,21 @@ CREATE TABLE vouched (
   run_id     TEXT NOT NULL,     -- random: tells like-named run folders, and copies of one, apart
   generation INTEGER NOT NULL,
   bytes      INTEGER NOT NULL,
-  sha256     TEXT NOT NULL
+  sha256     TEXT NOT NULL,
+  -- How many attempts there are, and how many with a job: pages of two copies put together show by it (`integrity`).
+  attempts   INTEGER NOT NULL,
+  accepted   INTEGER NOT NULL
 );
-INSERT INTO vouched VALUES (lower(hex(randomblob(8))), 0, 0, '');
+INSERT INTO vouched SELECT lower(hex(randomblob(8))), 0, 0, '', COUNT(*), COUNT(job_id) FROM attempt;
+CREATE TRIGGER attempt_begun AFTER INSERT ON attempt BEGIN
+  UPDATE vouched SET attempts = attempts + 1, accepted = accepted + (NEW.job_id IS NOT NULL);
+END;
+CREATE TRIGGER attempt_accepted AFTER UPDATE OF job_id ON attempt BEGIN
+  UPDATE vouched SET accepted = accepted + (NEW.job_id IS NOT NULL) - (OLD.job_id IS NOT NULL);
+END;
+CREATE TRIGGER attempt_dropped AFTER DELETE ON attempt BEGIN
+  UPDATE vouched SET attempts = attempts - 1, accepted = accepted - (OLD.job_id IS NOT NULL);
+END;
 """
 _MOVES = """
 -- Files on their way to another name, since their purchase was given to another item (`renaming`).
