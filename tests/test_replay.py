@@ -1,5 +1,6 @@
 """Receipts that are said to a journal with another past: nothing is lost, and nothing doubled."""
 
+import hashlib
 import shutil
 import sqlite3
 from contextlib import closing
@@ -11,11 +12,11 @@ from bought import START, Buyer, item, journal_of, list_items
 
 from batchgen.api import Job, JobStatus
 from batchgen.errors import RunFolderError
-from batchgen.journal import FILE_NAME, Journal, receipt_of
+from batchgen.journal import FILE_NAME, Journal, own_journal, receipt_of
 from batchgen.journal.witness import vouch
 from batchgen.receipts import FILE_NAME as RECEIPTS
 from batchgen.receipts import void
-from batchgen.records import State
+from batchgen.records import State, StoredFile
 from batchgen.run.recovering import recover
 
 ITEMS = [item(name, f"A {name}") for name in ("mug", "jug", "pan")]
@@ -128,6 +129,24 @@ def test_what_was_bought_by_an_order_that_cannot_be_read_is_not_bought_again(fol
         assert attempt.account == "f00d"
 
 
+def test_a_job_that_was_lost_once_and_is_done_since_is_done(folder: Path) -> None:
+    (folder / "files").mkdir()
+    with buying(folder) as buyer:
+        (attempt,) = buyer.journal.unsettled(State.PROCESSING)
+        job = Job(str(attempt.job_id), JobStatus.COMPLETED, outputs=("https://api18.dev/1",))
+        buyer.journal.complete(attempt, job, 1, 1, buyer.tick())
+        buyer.journal.lose(attempt, "gone", buyer.tick())
+        buyer.journal.reclaim(attempt)
+    older = kept(folder, FILE_NAME)
+    with buying(folder) as buyer:
+        buyer.journal.complete(attempt, job, 1, 1, buyer.tick())
+        (folder / "files/mug.png").write_bytes(b"mug")
+        buyer.journal.keep(attempt, StoredFile(1, "files/mug.png", 3, hashlib.sha256(b"mug").hexdigest()))
+    older()
+    reopened(folder)
+    assert standing(folder)["mug"] == "done"
+
+
 # ---- what the run folder is bound to --------------------------------------------------------------------------------
 
 
@@ -186,3 +205,32 @@ def test_an_older_file_under_a_newer_log_is_no_journal(folder: Path) -> None:
         Journal(killed)
     recover(killed)
     assert jobs(killed) == {"job-mug-1", "job-pan-1"}
+
+
+def test_a_journal_made_anew_vouches_for_the_receipts_it_was_made_from(folder: Path) -> None:
+    before = (folder / RECEIPTS).read_bytes()
+    recover(folder)
+    assert reopened(folder) == ()
+    assert (folder / RECEIPTS).read_bytes() == before
+
+
+def test_nothing_is_made_anew_under_a_run_whose_lock_file_was_removed(folder: Path) -> None:
+    with (
+        own_journal(folder / FILE_NAME, create=False),
+        pytest.raises(RunFolderError, match="in use by another batchgen"),
+    ):
+        recover(folder)
+    assert not list(folder.glob("*before-recover*"))
+
+
+def test_a_damaged_file_is_kept_where_no_second_name_can_be_given(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    damage(folder, b'{"bound"')
+    damaged = (folder / RECEIPTS).read_bytes()
+    reopened(folder)
+    assert (folder / f"{RECEIPTS}.damaged-1").read_bytes() == damaged

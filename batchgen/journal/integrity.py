@@ -29,7 +29,8 @@ def content_fault(db: sqlite3.Connection) -> str | None:
 # An older file under a newer log, or a newer file under an older one, can pass for whole in SQLite's eyes.
 _MIXED = (
     "SELECT 1 FROM vouched WHERE (attempts, accepted) <> (SELECT COUNT(*), COUNT(job_id) FROM attempt)",
-    "SELECT 1 FROM attempt a LEFT JOIN item i ON i.key = a.item WHERE i.key IS NULL OR i.attempts < a.number LIMIT 1",
+    "SELECT 1 FROM attempt a JOIN item i ON i.key = a.item WHERE i.attempts < a.number LIMIT 1",
+    "PRAGMA foreign_key_check",
 )
 
 

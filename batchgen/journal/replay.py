@@ -63,7 +63,7 @@ class Replay:
         """
         self._settle_files(is_there)
         self._follow_files(is_there)
-        for (item,) in self._db.execute("SELECT item FROM temp.touched").fetchall():
+        for (item,) in self._db.execute("SELECT item FROM temp.touched"):
             self._part_live_ones(item)
             self._derive(item)
         stands = dict(
@@ -303,7 +303,9 @@ class Replay:
             ).fetchall()
             if all(is_there(path, size, sha256) for _, path, size, sha256 in files):
                 self._db.executemany(
-                    "INSERT INTO output (attempt, number, url, path, bytes, sha256) VALUES (?, ?, '', ?, ?, ?)",
+                    "INSERT INTO output (attempt, number, url, path, bytes, sha256) VALUES (?, ?, '', ?, ?, ?)"
+                    # Of a job that was lost once, outputs may be known.
+                    " ON CONFLICT DO UPDATE SET path = excluded.path, bytes = excluded.bytes, sha256 = excluded.sha256",
                     [(attempt, *file) for file in files],
                 )
                 self._db.execute("UPDATE attempt SET state = 'done' WHERE key = ?", (attempt,))

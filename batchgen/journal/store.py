@@ -139,8 +139,8 @@ class Journal(Steps):
         """Whether journal and receipts at their paths are still the files that were opened."""
         try:
             there = self.path.stat()
-        except FileNotFoundError:
-            return False
+        except OSError:
+            return False  # deleted, or not to be reached any more
         return os.path.samestat(there, self._opened) and self.receipts.intact()
 
     # ---- facts about the folder ----

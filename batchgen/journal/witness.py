@@ -45,7 +45,7 @@ def vouched_of(db: sqlite3.Connection) -> Vouched:
 
 def vouch(db: sqlite3.Connection, file: Receipts) -> None:
     """Note how far the receipts go, inside a transaction; all of them are synced."""
-    db.execute("UPDATE vouched SET bytes = ?, sha256 = ?", (file.bytes, file.sha256()))
+    db.execute("UPDATE vouched SET bytes = ?, sha256 = ?", file.extent())
 
 
 def reconcile(db: sqlite3.Connection, folder: Path, evidence: Evidence) -> tuple[Receipts, tuple[str, ...]]:
@@ -131,19 +131,20 @@ def _caught_up(
         replay.take(kind, line)
     found = _Found(standing, replay.finish(is_stored(file.path.parent)), damaged)
     if not fitting or damaged:
-        return _rebuilt(db, file.path, max(head.generation, vouched.generation), evidence, found)
+        return _rebuilt(db, file.path, max(head.generation, vouched.generation), evidence, found, old=file)
     file.sync()
     vouch(db, file)
     return file, _told(found)
 
 
 def _rebuilt(
-    db: sqlite3.Connection, path: Path, generation: int, evidence: Evidence, found: _Found
-) -> tuple[Receipts, tuple[str, ...]]:
-    """Write the receipts anew from the journal, as the next generation."""
+    db: sqlite3.Connection, path: Path, generation: int, evidence: Evidence, found: _Found,
+    *, old: Receipts | None = None,
+) -> tuple[Receipts, tuple[str, ...]]:  # fmt: skip
+    """Write the receipts anew from the journal, as the next generation; `old` is the file that stands there."""
     if found.standing in (Standing.MISSING, Standing.SHORTER):
         evidence(db)
-    kept = _kept_aside(path) if found.damaged else None
+    kept = _kept_aside(old) if old is not None and found.damaged else None
     receipts.replace_with(path, retold(db, vouched_of(db).run_id, generation + 1))
     file = Receipts(path)
     try:
@@ -156,15 +157,12 @@ def _rebuilt(
     return file, _told(found, kept)
 
 
-def _kept_aside(path: Path) -> Path:
-    """Give a file of which some lines cannot be read a second name: it is evidence."""
-    for number in count(1):
-        aside = path.with_name(f"{path.name}.damaged-{number}")
-        if not aside.exists():
-            with disk_errors(aside):
-                aside.hardlink_to(path)
-            return aside
-    raise AssertionError  # for the type checker: the numbers do not end
+def _kept_aside(file: Receipts) -> Path:
+    """Copy a file of which some lines cannot be read: it is evidence."""
+    names = (file.path.with_name(f"{file.path.name}.damaged-{number}") for number in count(1))
+    aside = next(path for path in names if not path.exists())
+    file.copy_to(aside)
+    return aside
 
 
 def _told(found: _Found, kept: Path | None = None) -> tuple[str, ...]:

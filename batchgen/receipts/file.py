@@ -118,16 +118,17 @@ class Receipts:
             self._synced = self.bytes
             return True
 
-    def sha256(self) -> str:
-        """Return the SHA-256 of all bytes so far."""
-        return str(self._digest.copy().hexdigest())
+    def extent(self) -> tuple[int, str]:
+        """Return how many bytes there are, and the SHA-256 of them; another thread may be adding more."""
+        with self._lock:
+            return self.bytes, self._digest.hexdigest()
 
     def intact(self) -> bool:
         """Whether the open file is still the one at its path."""
         try:
             return os.path.samestat(os.fstat(self._file), self.path.stat())
-        except FileNotFoundError:
-            return False
+        except OSError:
+            return False  # deleted, or not to be reached any more
 
     def copy_to(self, path: Path) -> None:
         """Write all lines to a new file, also where this one was deleted meanwhile. Raises DiskError."""

@@ -7,7 +7,7 @@ polled and downloaded all the same.
 
 import shutil
 import sqlite3
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -15,9 +15,10 @@ from pathlib import Path
 from batchgen.clock import utc_now
 from batchgen.errors import RunFolderError
 from batchgen.files import disk_errors, sync_folder
-from batchgen.journal import FILE_NAME, Spend, own, spend_of, sqlite_errors
+from batchgen.journal import FILE_NAME, Spend, own, own_journal, spend_of, sqlite_errors
 from batchgen.journal.replay import UNKNOWN_BODY, Replay, is_stored
 from batchgen.journal.schema import open_database
+from batchgen.journal.witness import vouch
 from batchgen.receipts import FILE_NAME as RECEIPTS
 from batchgen.receipts import Receipts
 from batchgen.records import State
@@ -46,7 +47,9 @@ def recover(folder: Path) -> Recovered:
     """
     if not (folder / RECEIPTS).is_file():
         raise RunFolderError(f"{folder} has no {RECEIPTS} to make a journal from; restore {FILE_NAME} from a backup")
-    with own(folder, utc_now()):
+    with own(folder, utc_now()), ExitStack() as stack:
+        if (folder / FILE_NAME).exists():  # a run may go on whose lock file was removed
+            stack.enter_context(own_journal(folder / FILE_NAME, create=False))
         scratch = folder / ".recover"
         with disk_errors(scratch):
             shutil.rmtree(scratch, ignore_errors=True)
@@ -65,17 +68,20 @@ def recover(folder: Path) -> Recovered:
 def _made(folder: Path, path: Path) -> tuple[dict[State, int], Spend, int]:
     file = Receipts(folder / RECEIPTS)
     with closing(file), sqlite_errors(path), closing(open_database(path, create=True)) as db:
+        file.verify(0)
         lines = file.lines()
         _, kind, head = next(lines, (0, "", {}))
         if kind != "receipts":
             raise RunFolderError(f"{file.path} does not begin as receipts do; restore {FILE_NAME} from a backup")
         db.execute("BEGIN")
-        db.execute("UPDATE vouched SET run_id = ?", (head["run_id"],))
+        db.execute("UPDATE vouched SET run_id = ?, generation = ?", (head["run_id"], head["generation"]))
         replay, unread = Replay(db), 0
         for _, kind, line in lines:
             unread += not kind
             replay.take(kind, line)
         replay.finish(is_stored(folder))
+        if not unread:  # else the next opening keeps the file aside, and writes it anew
+            vouch(db, file)
         db.execute("COMMIT")
         counts = dict(db.execute("SELECT state, COUNT(*) FROM item WHERE state <> 'pending' GROUP BY state"))
         db.execute("PRAGMA journal_mode = DELETE")  # one file, whole, which is then put in place
