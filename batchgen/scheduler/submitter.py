@@ -160,8 +160,7 @@ class Submitter:
         if board.stop is not None:
             await self._release(attempt)
             return
-        if board.in_flight > terms.settings.concurrency:
-            # A job that counted as parked or lost has taken its place again while the intent was written.
+        if self._is_crowded():
             await self._release(attempt)
             self._queue.retry(order, board.now)
             return
@@ -173,6 +172,10 @@ class Submitter:
             if isinstance(answer, Accepted):
                 self._keep_id(attempt, answer)
             raise
+
+    def _is_crowded(self) -> bool:
+        """Whether jobs that counted as parked or lost have taken their places again while an intent was written."""
+        return self._board.in_flight > self._board.terms.settings.concurrency
 
     def _keep_id(self, attempt: Attempt, answer: Accepted) -> None:
         """An acceptance could not be recorded: keep its id wherever that can be done. The journal has the intent."""
