@@ -313,6 +313,23 @@ def test_a_file_that_moved_since_is_followed(folder: Path) -> None:
         assert db.execute("SELECT path FROM output WHERE path IS NOT NULL").fetchall() == [("superseded/pan.png",)]
 
 
+def test_a_file_that_was_downloaded_anew_since_is_the_one_that_counts(folder: Path) -> None:
+    (folder / "files").mkdir()
+    with buying(folder) as buyer:
+        attempt = buyer.ready("pan")
+        buyer.journal.keep(attempt, StoredFile(1, "files/pan.png", 9, "0" * 64))
+    older = kept(folder, FILE_NAME)
+    (folder / "files/pan.png").write_bytes(b"the newest")
+    file = StoredFile(1, "files/pan.png", 10, hashlib.sha256(b"the newest").hexdigest())
+    with closing(Journal(folder)) as journal, journal.transaction():
+        journal.replace_file(attempt.key, file)
+    older()
+    reopened(folder)
+    with closing(sqlite3.connect(folder / FILE_NAME)) as db:
+        (found,) = db.execute("SELECT number, path, bytes, sha256 FROM output WHERE path IS NOT NULL").fetchall()
+    assert StoredFile(*found) == file
+
+
 # ---- receipts that are missing, older, torn, foreign -----------------------------------------------------------------
 
 

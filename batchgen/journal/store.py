@@ -18,6 +18,7 @@ from batchgen.journal.outputs import Listing
 from batchgen.journal.renaming import give_next, match
 from batchgen.journal.reopening import Again, close_others, continues, remember
 from batchgen.journal.replay import UNKNOWN_BODY, UNKNOWN_DIGEST
+from batchgen.journal.rows import replace_file
 from batchgen.journal.schema import FILE_NAME, JournalLockedError, open_database, sqlite_errors
 from batchgen.journal.standing import fewer_outputs_of
 from batchgen.journal.steps import Steps, TransitionError
@@ -284,8 +285,16 @@ class Journal(Steps):
             "UPDATE output SET path = ? WHERE path = ? RETURNING attempt, number, path, bytes, sha256", (new, old)
         ).fetchall()
         for attempt, *file in moved:
-            (purchase,) = self.db.execute("SELECT purchase FROM attempt WHERE key = ?", (attempt,)).fetchone()
-            self.lines.append(receipts.stored(purchase, StoredFile(*file)))
+            self._tell_stored(attempt, StoredFile(*file))
+
+    def replace_file(self, attempt: int, file: StoredFile) -> None:
+        """Record that an output was downloaded after its purchase had ended, see `batchgen.journal.rows`."""
+        replace_file(self.db, attempt, file)
+        self._tell_stored(attempt, file)
+
+    def _tell_stored(self, attempt: int, file: StoredFile) -> None:
+        (purchase,) = self.db.execute("SELECT purchase FROM attempt WHERE key = ?", (attempt,)).fetchone()
+        self.lines.append(receipts.stored(purchase, file))
 
     def knows_job(self, job_id: str) -> bool:
         """Return whether a job belongs to an attempt already."""

@@ -22,7 +22,7 @@ from batchgen.api import (
 from batchgen.download import OutputUnfamiliar, fetch
 from batchgen.errors import DescriptorsError, OutsideError
 from batchgen.journal import InlineRecorder, Journal
-from batchgen.journal.rows import FileRow, replace_file
+from batchgen.journal.rows import FileRow
 from batchgen.retry import retry_delay
 from batchgen.scheduler.superseded import make_way
 from batchgen.text import printable
@@ -154,4 +154,4 @@ async def _fetch(workshop: Workshop, row: FileRow, url: str, seen: str) -> None:
         file = await fetch(workshop.api, url, folder, stem, row.file.output, kind=kind, make_way=aside, seen=seen)
     except DescriptorsError as error:
         raise OutputError(str(error)) from error  # to be tried again, as what is late
-    await record(replace_file, journal.db, row.attempt, file)
+    await record(journal.replace_file, row.attempt, file)
