@@ -8,9 +8,9 @@ import hashlib
 import sqlite3
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
+from batchgen.journal.aftermath import derive, follow_files, part_live_ones, settle_files, touch
 from batchgen.journal.renaming import list_moves
 from batchgen.records import State
 
@@ -21,7 +21,6 @@ UNKNOWN_DIGEST = ""
 _Content = dict[str, Any]
 _ALONE = "known from the receipts alone: the program ended while the request was on its way"
 _BY_HAND = "charged without a known job id, as settled by hand"
-_OPEN = "'submitting', 'processing', 'ready', 'in_doubt'"
 _TABLES = (  # not in one script, which would commit
     "CREATE TEMP TABLE alias (purchase TEXT PRIMARY KEY, attempt INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE TEMP TABLE touched (item INTEGER PRIMARY KEY)",
@@ -61,11 +60,11 @@ class Replay:
 
         `is_there` says whether a file has length and SHA-256.
         """
-        self._settle_files(is_there)
-        self._follow_files(is_there)
+        settle_files(self._db, is_there)
+        follow_files(self._db, is_there)
         for (item,) in self._db.execute("SELECT item FROM temp.touched"):
-            self._part_live_ones(item)
-            self._derive(item)
+            part_live_ones(self._db, item)
+            derive(self._db, item)
         stands = dict(
             self._db.execute(
                 "SELECT state, COUNT(*) FROM item WHERE key IN (SELECT item FROM temp.touched) GROUP BY state"
@@ -86,9 +85,6 @@ class Replay:
             (purchase,),
         ).fetchone()
         return None if row is None else (row[0], row[1], row[2], row[3])
-
-    def _touch(self, item: int) -> None:
-        self._db.execute("INSERT OR IGNORE INTO temp.touched VALUES (?)", (item,))
 
     def _item(self, item_id: str, digest: str, model: str, price: str) -> int:
         """Return the key of an item, made without a body where the journal lacks it."""
@@ -148,7 +144,7 @@ class Replay:
                 f"UPDATE attempt SET {', '.join(f'{name} = ?' for name in told)} WHERE key = ?",
                 (*told.values(), found[0]),
             )
-            self._touch(found[1])
+            touch(self._db, found[1])
         else:
             # An acceptance whose intent cannot be read, or a second one: the money is known, the order is not.
             item = self._presumed(line) if found is None else found[1]
@@ -182,7 +178,7 @@ class Replay:
             (*columns.values(),),
         )
         self._use_number(item, number)
-        self._touch(item)
+        touch(self._db, item)
 
     def _free_number(self, item: int, wanted: int) -> int:
         (taken, last) = self._db.execute(
@@ -204,7 +200,7 @@ class Replay:
     def _drop(self, key: int, item: int) -> None:
         self._db.execute("DELETE FROM temp.alias WHERE attempt = ?", (key,))
         self._db.execute("DELETE FROM attempt WHERE key = ?", (key,))
-        self._touch(item)
+        touch(self._db, item)
 
     def _ended(self, line: _Content) -> None:
         found = self._find(line["ended"])
@@ -235,7 +231,7 @@ class Replay:
             " WHERE key = ?",
             (after, line["at"], line.get("charged"), line.get("refunded"), *words, key),
         )
-        self._touch(item)
+        touch(self._db, item)
 
     def _reopened(self, line: _Content) -> None:
         found = self._find(line["reopened"])
@@ -245,7 +241,7 @@ class Replay:
                 " WHERE key = ?",
                 (found[0],),
             )
-            self._touch(found[1])
+            touch(self._db, found[1])
 
     def _stored(self, line: _Content) -> None:
         found = self._find(line["stored"])
@@ -269,7 +265,7 @@ class Replay:
                 " error_message = ? WHERE key = ?",
                 (line.get("charged", "0"), line["at"], _BY_HAND, key),
             )
-            self._touch(item)
+            touch(self._db, item)
 
     def _renamed(self, line: _Content) -> None:
         found = self._find(line["renamed"])
@@ -285,85 +281,5 @@ class Replay:
         self._use_number(new, number)
         (path,) = self._db.execute("SELECT path FROM item WHERE key = ?", (new,)).fetchone()
         list_moves(self._db, key, path)
-        self._touch(item)
-        self._touch(new)
-
-    # ---- what follows from them ----
-
-    def _settle_files(self, is_there: Callable[[str, int, str], bool]) -> None:
-        """An attempt all of whose files are there is done, without a question to the provider."""
-        whole = self._db.execute(
-            "SELECT f.attempt, a.item FROM temp.finished f JOIN attempt a ON a.key = f.attempt"
-            " WHERE a.state = 'processing' AND f.outputs > 0"
-            " AND f.outputs = (SELECT COUNT(*) FROM temp.kept k WHERE k.attempt = f.attempt)"
-        ).fetchall()
-        for attempt, item in whole:
-            files = self._db.execute(
-                "SELECT number, path, bytes, sha256 FROM temp.kept WHERE attempt = ? ORDER BY number", (attempt,)
-            ).fetchall()
-            if all(is_there(path, size, sha256) for _, path, size, sha256 in files):
-                self._db.executemany(
-                    "INSERT INTO output (attempt, number, url, path, bytes, sha256) VALUES (?, ?, '', ?, ?, ?)"
-                    # Of a job that was lost once, outputs may be known.
-                    " ON CONFLICT DO UPDATE SET path = excluded.path, bytes = excluded.bytes, sha256 = excluded.sha256",
-                    [(attempt, *file) for file in files],
-                )
-                self._db.execute("UPDATE attempt SET state = 'done' WHERE key = ?", (attempt,))
-                self._touch(item)
-
-    def _follow_files(self, is_there: Callable[[str, int, str], bool]) -> None:
-        """A file may have gone to another place, or come anew, since the journal knew of it."""
-        elsewhere = self._db.execute(
-            "SELECT k.path, k.bytes, k.sha256, k.attempt, k.number FROM temp.kept k"
-            " JOIN output o ON o.attempt = k.attempt AND o.number = k.number"
-            " WHERE o.path IS NOT NULL AND (o.path, o.sha256) <> (k.path, k.sha256)"
-        ).fetchall()
-        for path, size, sha256, attempt, number in elsewhere:
-            if is_there(path, size, sha256):
-                self._db.execute(
-                    "UPDATE output SET path = ?, bytes = ?, sha256 = ? WHERE attempt = ? AND number = ?",
-                    (path, size, sha256, attempt, number),
-                )
-                self._db.execute("DELETE FROM move WHERE attempt = ? AND number = ?", (attempt, number))
-
-    def _part_live_ones(self, item: int) -> None:
-        """Of two purchases of one item that both are on their way, each needs an item of its own to be collected."""
-        live = self._db.execute(
-            f"SELECT key, purchase FROM attempt WHERE item = ? AND state IN ({_OPEN}) ORDER BY number DESC",
-            (item,),
-        ).fetchall()
-        for key, purchase in live[1:]:
-            (copy,) = self._db.execute(
-                "INSERT INTO item (id, digest, model, body, tags, path, source, estimated, inputs, state, attempts)"
-                " SELECT id, digest || '~' || ?2, model, body, tags, path || '~' || ?2, source, estimated, inputs,"
-                " (SELECT state FROM attempt WHERE key = ?3), attempts FROM item WHERE key = ?1"
-                # The item of a purchase that was parted before, and that the journal has forgotten meanwhile.
-                " ON CONFLICT (id, digest) DO UPDATE SET state = excluded.state RETURNING key",
-                (item, purchase[-8:], key),
-            ).fetchone()
-            self._db.execute("UPDATE attempt SET item = ? WHERE key = ?", (copy, key))
-
-    def _derive(self, item: int) -> None:
-        """An item stands as its latest attempt does, or as the one that is still open."""
-        self._db.execute(
-            "UPDATE item SET state = COALESCE((SELECT state FROM attempt WHERE item = ?1"
-            f" ORDER BY state IN ({_OPEN}) DESC, number DESC LIMIT 1), 'pending') WHERE key = ?1",
-            (item,),
-        )
-
-
-def is_stored(folder: Path) -> Callable[[str, int, str], bool]:
-    """Return what says whether a file below the run folder has this length and SHA-256."""
-
-    def check(path: str, size: int, sha256: str) -> bool:
-        try:
-            with (folder / path).open("rb") as file:
-                return (
-                    file.seek(0, 2) == size
-                    and file.seek(0) == 0
-                    and hashlib.file_digest(file, "sha256").hexdigest() == sha256
-                )
-        except OSError:
-            return False  # what is not there is fetched again
-
-    return check
+        touch(self._db, item)
+        touch(self._db, new)

@@ -13,7 +13,8 @@ from typing import TypeVar
 from batchgen import receipts
 from batchgen.errors import RunFolderError
 from batchgen.files import disk_errors
-from batchgen.journal.replay import Replay, is_stored
+from batchgen.journal.aftermath import is_stored
+from batchgen.journal.replay import Replay
 from batchgen.receipts import Line, Receipts, Vouched
 from batchgen.records import State, StoredFile
 from batchgen.text import plural

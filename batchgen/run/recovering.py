@@ -16,7 +16,8 @@ from batchgen.clock import utc_now
 from batchgen.errors import RunFolderError
 from batchgen.files import disk_errors, sync_folder
 from batchgen.journal import FILE_NAME, Spend, own, own_journal, spend_of, sqlite_errors
-from batchgen.journal.replay import UNKNOWN_BODY, Replay, is_stored
+from batchgen.journal.aftermath import is_stored
+from batchgen.journal.replay import UNKNOWN_BODY, Replay
 from batchgen.journal.schema import open_database
 from batchgen.journal.witness import vouch
 from batchgen.receipts import FILE_NAME as RECEIPTS
