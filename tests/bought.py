@@ -41,13 +41,17 @@ def item(
     )
 
 
-def list_items(journal: Journal, items: Iterable[Item]) -> None:
+@contextmanager
+def staged(journal: Journal, items: Iterable[Item]) -> Iterator[Path]:
+    """What the manifest asks for now, as `Journal.list_items` and `Journal.adopt` take it."""
     stage = journal.path.parent / "stage.sqlite3"
     with closing(sqlite3.connect(stage)) as db, db:
         db.execute(
             "CREATE TABLE item (position, id TEXT, digest, model, body, tags, path, source, estimated, inputs,"
             " UNIQUE (id, digest))"
         )
+        db.execute("CREATE TABLE skipped (id, digest)")
+        db.execute("CREATE TABLE redo (position)")
         db.executemany(
             "INSERT INTO item VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '[]')",
             (
@@ -55,8 +59,15 @@ def list_items(journal: Journal, items: Iterable[Item]) -> None:
                 for number, i in enumerate(items, 1)
             ),
         )
-    journal.list_items(stage)
-    stage.unlink()
+    try:
+        yield stage
+    finally:
+        stage.unlink()
+
+
+def list_items(journal: Journal, items: Iterable[Item]) -> None:
+    with staged(journal, items) as stage:
+        journal.list_items(stage)
 
 
 @contextmanager

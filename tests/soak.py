@@ -2,7 +2,8 @@
 
 A round buys one manifest from one simulator, while both processes are killed at random moments and older copies of the
 run folder's books are put in place between two starts. When the faults have stopped and a last run has ended by itself,
-`faults_found` compares journal, ledger, files and the simulator's books.
+`faults_found` compares journal, ledger, files and the simulator's books. A story in virtual time follows, and histories
+of the books alone.
 """
 
 import argparse
@@ -19,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 import urllib.request
 from collections import Counter
 from collections.abc import Sequence
@@ -28,7 +30,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from histories import history_of
 from running import COMMAND, FAST, batchgen, environment, start
+from worlds import in_memory
+
+HISTORIES = 6
+"""Of the books alone, in one round."""
 
 FAULTS = (
     "failed", "unavailable", "busy", "lost_answer", "garbled", "truncated", "late_file", "poll_error", "storm",
@@ -338,8 +345,10 @@ def main() -> int:
     until, total, wrong = time.monotonic() + given.seconds, Round(seed), 0
     stories: Counter[str] = Counter()
     struck: Counter[str] = Counter()
+    steps: Counter[str] = Counter()
     while time.monotonic() < until:
         wrong += _real(seed, total) + _virtual(seed, stories, struck)
+        wrong += sum(_history(seed * HISTORIES + number, steps) for number in range(HISTORIES))
         seed += 1
     print(
         f"total of real processes: {total.items} items, {total.invocations} runs, {total.kills} kills,"
@@ -351,6 +360,7 @@ def main() -> int:
         f"total in virtual time: {', '.join(f'{count} {name}' for name, count in stories.items())},"
         f" faults {dict(sorted((+struck).items()))}"
     )
+    print(f"total of the books alone: {steps['histories']} histories, {steps['steps']} steps")
     print(f"rounds that went wrong: {wrong}")
     return 1 if wrong else 0
 
@@ -395,6 +405,18 @@ def _virtual(seed: int, stories: Counter[str], struck: Counter[str]) -> bool:
     stories["hours"] += round(story.hours)
     struck.update({fault.name.lower(): count for fault, count in story.struck.items()})
     return bool(story.violations)
+
+
+def _history(seed: int, steps: Counter[str]) -> bool:
+    with in_memory() as folder, history_of(folder / "run", seed) as history:
+        try:
+            history.play(60)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is told, and the rounds go on
+            print("".join(traceback.format_exception(error)), flush=True)
+            return True
+        finally:
+            steps.update(histories=1, steps=len(history.told) - 1)
+    return False
 
 
 if __name__ == "__main__":
