@@ -30,7 +30,7 @@ PARTS: dict[str, Part] = {
     "waiting": lambda _, tiny: waiting.rows(100 if tiny else 100_000, 10 if tiny else 5000, 0.5 if tiny else 4.0),
     "downloads": lambda folder, tiny: downloads.rows(folder, 2 if tiny else 200),
     "ledger": lambda folder, tiny: ledgers.rows(folder, 50 if tiny else 10_000, 100 if tiny else 1_000_000),
-    "receipts": lambda folder, tiny: receipts.rows(folder, 50 if tiny else 4000, 100 if tiny else 1_000_000),
+    "receipts": lambda folder, tiny: receipts.rows(folder, 50 if tiny else 4000, 100 if tiny else 200_000),
     "overnight": lambda folder, tiny: overnight.rows(folder, 60 if tiny else NIGHT),
 }
 

@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import random
+import re
 import select
 import shutil
 import signal
@@ -134,12 +135,18 @@ class Books:
         return how
 
     def _fitting(self) -> bool:
+        """Whether the journal knows all purchases that the receipts know."""
         try:
             with closing(sqlite3.connect(f"file:{self._run}/journal.sqlite3?mode=ro", uri=True)) as db:
                 generation, size = db.execute("SELECT generation, bytes FROM vouched").fetchone()
             with (self._run / "receipts.jsonl").open("rb") as file:
                 head = json.loads(file.readline())
-                return head["generation"] == generation and file.seek(0, os.SEEK_END) >= size
+                whole = file.seek(0, os.SEEK_END) >= size
+                file.seek(size)
+                news = file.read()
+                return (
+                    head["generation"] == generation and whole and not re.search(rb'"(intent|accepted|settled)"', news)
+                )
         except (sqlite3.Error, OSError, ValueError, KeyError):
             return False  # one of the two is missing, or not whole
 
@@ -208,7 +215,8 @@ def play(seed: int, folder: Path, *, kills: int, items: int, strace: bool) -> Ro
         last = batchgen(*options, cwd=folder, **LENIENT)
         if last.returncode not in (0, 1, 4):
             played.wrong.append(f"the last run ended with {last.returncode}: {last.stdout} {last.stderr}")
-        audit(played, folder / "output" / "job", api)
+        else:
+            audit(played, folder / "output" / "job", api)
     finally:
         api.end(signal.SIGTERM)
     played.struck.update(api.seen)
