@@ -197,7 +197,7 @@ def test_a_run_has_one_entry_wherever_it_is_and_pretended_money_none(tmp_path: P
     assert register.entries(REAL.api, "f00d") == register.entries("https://api18.dev", REAL.account) == []
     with closing(Journal(tmp_path / "two")) as journal:
         with journal.transaction():
-            journal.note(simulated="true")
+            journal.note(api="simulator")
         register.remember(journal)
     assert register.entries(REAL.api, REAL.account) == []
 
