@@ -323,7 +323,8 @@ def faults_found(played: Round, run: Path, jobs: list[dict[str, Any]], books: di
         rows = list(csv.DictReader(lines))
     net = sum((Decimal(row["net_usd"]) for row in rows), Decimal(0))
     doubt = sum((Decimal(row["in_doubt_usd"]) for row in rows), Decimal(0))
-    if not net <= Decimal(books["net"]) <= net + doubt:
+    # What a doubt did cost may be a tenth more than was reserved for it: the fault `drift`.
+    if not net <= Decimal(books["net"]) <= net + doubt * Decimal("1.1"):
         wrong.append(f"the ledger says {net} and {doubt} in doubt, the account {books['net']}")
     if len({(row["item_id"], row["attempt"]) for row in rows}) != len(rows):
         wrong.append("two rows of the ledger are the same attempt")
