@@ -15,6 +15,7 @@ from batchgen.text import printable
 VARIABLE = "BATCHGEN_OUTPUT"
 RUN_MARK = "journal.sqlite3"
 """A folder that holds a file of this name is a run's; `batchgen.journal` writes it."""
+_RECEIPTS = "receipts.jsonl"
 _FOLDER_NAME = "output"
 _SIMULATED = ".simulated"
 _RUN_NAME = re.compile(rf"[a-z0-9][a-z0-9._-]{{0,63}}({re.escape(_SIMULATED)})?")
@@ -89,22 +90,32 @@ def find_run(text: str, option: str | None, environment: Mapping[str, str], name
         name = name_of(path)
         folder = run_folder(path, name, option, environment)
         for known in (folder, folder.with_name(simulated_name(name))):
-            if is_run(known):
+            if _holds_run(known):
                 return known
         raise UsageError(
             f"{printable(text)} has not been run yet: there is no {folder}; start it with batchgen run"
             f"{_suggestion(name, folder.parent)}"
         )
-    if is_run(path):
+    if _holds_run(path):
         return path
     output = output_folder(None, option, environment)
     for name in (text, simulated_name(text)):
-        if _RUN_NAME.fullmatch(name) and is_run(output / name):
+        if _RUN_NAME.fullmatch(name) and _holds_run(output / name):
             return output / name
     if path.is_dir():
         raise RunFolderError(f"{printable(text)} is no run folder: it has no {RUN_MARK}")
     raise UsageError(
         f"there is no run {printable(text)!r}, neither as a path nor in {output}{_suggestion(path.name, output)}"
+    )
+
+
+def _holds_run(folder: Path) -> bool:
+    """Whether a folder is a run's. Raises RunFolderError where only its journal is gone: no other run is meant then."""
+    if is_run(folder) or not (folder / _RECEIPTS).is_file():
+        return is_run(folder)
+    name = printable(str(folder))
+    raise RunFolderError(
+        f"{name} has {_RECEIPTS} and no {RUN_MARK}: `batchgen recover {name} MANIFEST` makes the journal anew"
     )
 
 

@@ -326,11 +326,7 @@ async def test_a_compressed_body_has_no_length() -> None:
         http(200, b"x" * 2_000_000, length=None),
         http(200, gzip.compress(bytes(50 << 20)), "Content-Encoding: gzip"),
     ],
-    ids=[
-        "announced",
-        "not announced",
-        "compressed",
-    ],  # the bytes hold a time
+    ids=["announced", "not announced", "compressed"],  # the compressed bytes hold a time
 )
 async def test_a_file_beyond_the_bound(answer: bytes) -> None:
     async with raw_server(closing(answer)) as server, client(server.url, Limits(output_bytes=1_000_000)) as api:

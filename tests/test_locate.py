@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from batchgen import journal, locate
+from batchgen import journal, locate, receipts
 from batchgen.errors import RunFolderError, UsageError
 from batchgen.locate import find_run, output_folder
 from batchgen.locate import run_folder as folder_of
@@ -149,6 +149,17 @@ def test_a_folder_that_is_none(project: Path) -> None:
         find_run(str(project), None, {}, no_manifest)
 
 
+@pytest.mark.parametrize("how", ["path", "name", "manifest"])
+def test_a_run_whose_journal_is_gone_is_named_and_no_other_one_taken(project: Path, how: str) -> None:
+    run_folder(project / "output" / "spring.simulated")
+    run = project / "output" / "spring"
+    run.mkdir()
+    (run / receipts.FILE_NAME).touch()
+    text = {"path": str(run), "name": "spring", "manifest": str(manifest_in(project))}[how]
+    with pytest.raises(RunFolderError, match=rf"batchgen recover {run} MANIFEST"):
+        find_run(text, str(project / "output"), {}, named("spring"))
+
+
 @pytest.mark.parametrize("text", ["..", "../spring", "a/b", "", "."])
 def test_names_do_not_lead_out_of_the_output_folder(project: Path, text: str) -> None:
     run_folder(project / "spring")
@@ -158,4 +169,5 @@ def test_names_do_not_lead_out_of_the_output_folder(project: Path, text: str) ->
 
 
 def test_the_mark_of_a_run_is_the_journal() -> None:
+    assert locate._RECEIPTS == receipts.FILE_NAME
     assert locate.RUN_MARK == journal.FILE_NAME

@@ -132,6 +132,7 @@ def test_a_lost_journal_is_made_anew(folder: Path, run: Path, buy: Buy, api: Sim
     assert recovered.returncode == 0, recovered.stderr
     assert "6 items bought, or perhaps so" in recovered.stdout
     assert "done                6" in recovered.stdout, "files that fit are done"
+    assert "stood there before" not in recovered.stdout, "none did"
     assert not (run / ".recover").exists()
     last = buy()
     assert last.returncode == 0, last.stderr

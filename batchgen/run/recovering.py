@@ -90,7 +90,7 @@ def _made(folder: Path, path: Path) -> tuple[dict[State, int], Spend, int]:
 
 
 def _moved_aside(folder: Path) -> Path | None:
-    """Give a journal that exists, and what SQLite keeps beside it, another name."""
+    """Give a journal that exists, and what SQLite keeps beside it, another name; return that, if there was one."""
     if not any((folder / f"{FILE_NAME}{suffix}").exists() for suffix in _SUFFIXES):
         return None
     names = (folder / f"{FILE_NAME}.before-recover-{number}" for number in count(1))
@@ -101,7 +101,7 @@ def _moved_aside(folder: Path) -> Path | None:
             if old.exists():
                 old.replace(f"{place}{suffix}")
         sync_folder(folder)
-    return place
+    return place if place.exists() else None
 
 
 def without_request(db: sqlite3.Connection) -> int:

@@ -67,6 +67,8 @@ class Books:
         self.jobs: dict[str, BookedJob] = {}
         self.accepted: Counter[str] = Counter()
         """How often each body was accepted, by its digest."""
+        self.most_open = 0
+        """The most jobs that were open or given up at the same moment, as the runs saw it."""
         self.spread: dict[str, tuple[Decimal, Decimal]] = {}
         """By price key, the least and the most that was charged or named."""
         self.confirmed: set[str] = set()

@@ -121,7 +121,7 @@ def surprise(board: Board, books: Books, estimates: Mapping[str, Decimal]) -> De
     spread = {key: books.spread[key] for key in estimates if key in books.spread}
     dearer = max((most - estimates[key] for key, (_, most) in spread.items()), default=_ZERO)
     changed = max((most - least for least, most in spread.values()), default=_ZERO)
-    return max(_ZERO, dearer) * (1 + board.counts[State.IN_DOUBT]) + changed * board.terms.settings.concurrency
+    return max(_ZERO, dearer) * (1 + board.counts[State.IN_DOUBT]) + changed * books.most_open
 
 
 def check_caps(board: Board, net: Decimal, surprise: Decimal) -> Iterator[str]:

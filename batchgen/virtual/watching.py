@@ -12,6 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 from batchgen.api import Api, Output, PollAnswer, SubmitAnswer
 from batchgen.digest import digest_of
 from batchgen.journal import InlineRecorder, Journal
+from batchgen.records import State
 from batchgen.scheduler import Board
 from batchgen.virtual.books import price_key_of
 from batchgen.virtual.checks import check_caps, surprise
@@ -104,7 +105,8 @@ class Witness:
     def look(self) -> None:
         """Check what must hold at each moment."""
         if self.board is not None:
-            books = self._provider.books
+            books, board = self._provider.books, self.board
+            books.most_open = max(books.most_open, board.in_flight + board.parked + board.counts[State.LOST])
             allowed = surprise(self.board, books, self._estimates)
             self.found += check_caps(self.board, books.net(self._provider.clock.seconds), allowed)
 
