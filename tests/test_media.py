@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from batchgen.media import Damaged, Media, Unfamiliar, inspect, inspect_bytes
+from batchgen.media import Damaged, Media, Unfamiliar, extension_for, inspect, inspect_bytes
 
 # ---- real files ---------------------------------------------------------------------------------------------------
 
@@ -302,10 +302,12 @@ def test_other_kinds_of_ebml_are_not_known() -> None:
         inspect_bytes(film("webm", "libvpx").replace(b"webm", b"mebw", 1))
 
 
-def test_a_bare_codestream_states_no_length() -> None:
-    assert inspect_bytes(b"\xff\x0a" + bytes(60)) == JXL
-    with pytest.raises(Damaged):
-        inspect_bytes(b"\xff\x0a")
+def test_a_bare_codestream_is_kept_by_what_arrives_and_not_by_its_two_bytes() -> None:
+    """A JPEG with one bit wrong begins like one."""
+    for content in (b"\xff\x0a" + bytes(60), b"\xff\x0a" + real("jpeg")[2:]):
+        with pytest.raises(Unfamiliar):
+            inspect_bytes(content)
+    assert extension_for("image/jxl") == "jxl"
 
 
 @pytest.mark.parametrize(

@@ -61,10 +61,6 @@ _FORMATS: tuple[tuple[Callable[[bytes], bool], Callable[[Source], _Check]], ...]
         lambda head: head.startswith(bitmaps.JXL_CONTAINER),
         _always("jxl", "image", bitmaps.check_jxl_container),
     ),
-    (
-        lambda head: head.startswith(bitmaps.JXL_CODESTREAM),
-        _always("jxl", "image", bitmaps.check_jxl_codestream),
-    ),
 )
 
 
@@ -72,7 +68,7 @@ _BY_CONTENT_TYPE = {
     "image/vnd.microsoft.icon": "ico", "image/x-icon": "ico", "image/jp2": "jp2", "image/jpx": "jpx",
     "image/x-exr": "exr", "image/vnd.radiance": "hdr", "image/vnd.adobe.photoshop": "psd", "image/x-tga": "tga",
     "image/ktx2": "ktx2", "image/vnd-ms.dds": "dds", "image/qoi": "qoi", "image/x-portable-pixmap": "ppm",
-    "image/jxr": "jxr", "image/bpg": "bpg",
+    "image/jxr": "jxr", "image/bpg": "bpg", "image/jxl": "jxl",
     "video/x-msvideo": "avi", "video/mpeg": "mpg", "video/mp2t": "ts", "video/x-flv": "flv", "video/ogg": "ogv",
     "video/x-ms-wmv": "wmv", "video/x-ivf": "ivf", "application/mxf": "mxf", "application/zip": "zip",
     "model/gltf-binary": "glb",

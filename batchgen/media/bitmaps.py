@@ -1,8 +1,8 @@
 """BMP, TIFF and JPEG XL: is all there that the headers speak of?
 
-BMP and TIFF files that are cut short are noticed as long as a byte of a picture is missing; of JPEG XL, a container is
-noticed at any byte, while a bare codestream, and a container whose last box goes on to the end of the file, state no
-length: there a cut cannot be told without decoding.
+BMP and TIFF files that are cut short are noticed as long as a byte of a picture is missing; JPEG XL containers at any
+byte, but for one whose last box goes on to the end of the file: there a cut cannot be told without decoding. A bare
+codestream of JPEG XL has two bytes for a mark and states no length, so it counts as a format that is not known.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,6 @@ _BMP_HEADERS = frozenset({12, 16, 40, 52, 56, 64, 108, 124})
 _PLAIN = frozenset({0, 3, 6})
 """Kinds of compression that are none: RGB and bit fields."""
 JXL_CONTAINER = b"\0\0\0\x0cJXL \r\n\x87\n"
-JXL_CODESTREAM = b"\xff\x0a"
 
 
 def check_bmp(source: Source) -> None:
@@ -115,8 +114,3 @@ def check_jxl_container(source: Source) -> None:
         raise Damaged("is cut short: the last part of its picture is missing")
     if not (whole or parts):
         raise Damaged("is cut short or no picture: it has no codestream")
-
-
-def check_jxl_codestream(source: Source) -> None:
-    """All that can be told of a bare codestream is that something follows its mark; raises `Damaged`."""
-    source.need(len(JXL_CODESTREAM) + 10)
