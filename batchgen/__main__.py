@@ -2,8 +2,8 @@
 
 import sys
 
-from batchgen.helptext import HELP
-from batchgen.streams import open_missing
+from batchgen.cli.helptext import HELP
+from batchgen.core.streams import open_missing
 
 
 def main() -> None:

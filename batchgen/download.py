@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from batchgen.api import Api, OutputError
-from batchgen.errors import DiskError
-from batchgen.files import disk_errors, sync_folder
+from batchgen.core.errors import DiskError
+from batchgen.core.files import disk_errors, sync_folder
+from batchgen.core.records import StoredFile
 from batchgen.media import Damaged, Unfamiliar, extension_for, inspect, inspect_file
-from batchgen.records import StoredFile
 
 Offload = Callable[..., Awaitable[Any]]
 """Calls a function with arguments somewhere else than in the event loop, as `asyncio.to_thread` does."""

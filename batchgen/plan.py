@@ -8,12 +8,12 @@ from decimal import Decimal
 from fnmatch import fnmatchcase
 from typing import Any
 
-from batchgen.errors import UsageError
+from batchgen.core.errors import UsageError
+from batchgen.core.records import State
+from batchgen.core.text import plural, usd
 from batchgen.journal import money_mark
-from batchgen.journal.comparing import Group, TagGroup
-from batchgen.journal.renaming import NOTHING_RENAMED, Renames
-from batchgen.records import State
-from batchgen.text import plural, usd
+from batchgen.journal.queries.comparison import Group, TagGroup
+from batchgen.journal.renames import NOTHING_RENAMED, Renames
 
 FORMAT_VERSION = 1
 _IN_FLIGHT = (State.SUBMITTING, State.PROCESSING, State.READY)

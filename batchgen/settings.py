@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any, Literal
 from unicodedata import normalize
 
-from batchgen.errors import UsageError
+from batchgen.core.errors import UsageError
 
 RUN_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 """What a run may be called; it names a folder."""

@@ -86,8 +86,8 @@ class _NoHash:
 
 async def _fetch_all(base: str, files: int, folder: Path) -> None:
     from batchgen.client import HttpApi
+    from batchgen.core.batching import BatchedCalls
     from batchgen.download import fetch
-    from batchgen.grouping import GroupedCalls
     from benchmarks.measure import KEY
 
     async def nothing_there(path: str) -> None:
@@ -96,12 +96,12 @@ async def _fetch_all(base: str, files: int, folder: Path) -> None:
     api = HttpApi(base, KEY)
     numbers = iter(range(files))
 
-    async def work(offload: GroupedCalls) -> None:
+    async def work(offload: BatchedCalls) -> None:
         for number in numbers:
             url = f"{base}/outputs/{number}.mp4"
             await fetch(api, url, folder, str(number), 1, kind="video", make_way=nothing_there, offload=offload)
 
-    async with GroupedCalls("files") as offload:
+    async with BatchedCalls("files") as offload:
         await asyncio.gather(*(work(offload) for _ in range(AT_ONCE)))
     await api.aclose()
 

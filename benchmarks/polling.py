@@ -118,7 +118,7 @@ class Learned:
     """The policy of batchgen."""
 
     def __init__(self) -> None:
-        from batchgen.polling import Durations, first_poll, next_poll
+        from batchgen.policy.polling import Durations, first_poll, next_poll
 
         self._durations = Durations()
         self._first, self._next = first_poll, next_poll

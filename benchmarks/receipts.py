@@ -51,10 +51,11 @@ async def _bought(folder: Path, how: str, count: int, waiting: int) -> dict[str,
     from decimal import Decimal
 
     from batchgen.api import Job, JobStatus
-    from batchgen.digest import canonical_json, digest_of
-    from batchgen.journal import GroupRecorder, Journal, store
+    from batchgen.core.digest import canonical_json, digest_of
+    from batchgen.core.records import Item, StoredFile
+    from batchgen.journal import GroupRecorder, Journal
+    from batchgen.journal import journal as store
     from batchgen.receipts import Receipts
-    from batchgen.records import Item, StoredFile
 
     if how == "without":
         Receipts.append = lambda *_, **__: None  # type: ignore[method-assign]

@@ -27,7 +27,7 @@ def rows(jobs: int, requests: int, seconds: float) -> Iterator[Row]:
     whole = run(part("waiting", "scheduler", jobs, seconds)).json()
     shown = f"{whole['mib']:.0f} MiB, {whole['cpu']:.3f} CPU s/s, {whole['files']} open files"
     yield Row(f"{jobs:,} accepted jobs in the scheduler, none due: all that they hold", shown, against)
-    with serving(hold=8.0) as base:
+    with serving(submission_backoff=8.0) as base:
         open_ = run(part("waiting", "requests", requests, base)).json()
     shown = f"{open_['kib']:.1f} KiB each, {open_['files']:,} files, p99 of the loop {open_['late_ms']:.1f} ms"
     yield Row(f"{requests:,} open requests", shown, "nothing: each needs a socket of its own")
@@ -132,22 +132,24 @@ async def scheduler(count: int, seconds: float) -> dict[str, float]:
     from datetime import UTC, datetime, timedelta
     from typing import Any, cast
 
-    from batchgen.budget import Money, Purse
+    from batchgen.core.records import State
     from batchgen.journal import Attempt, Work
-    from batchgen.polling import Durations
-    from batchgen.records import State
-    from batchgen.scheduler import Board, Terms
-    from batchgen.scheduler.board import Flight
+    from batchgen.policy.budget import BudgetTracker, Money
+    from batchgen.policy.polling import Durations
+    from batchgen.scheduler import RunPolicy, RunState
     from batchgen.scheduler.fetcher import Fetcher
     from batchgen.scheduler.poller import Poller
+    from batchgen.scheduler.run_state import TrackedJob
     from batchgen.settings import Settings
     from batchgen.virtual import make_item
 
-    terms = Terms(Settings(), "account", "tables", {}, {}, lambda item: item.model)
-    board = Board(cast("Any", None), terms, Purse(Money(), None, None), {})  # no seam is used before a job is due
-    poller = Poller(board, Fetcher(board))
+    policy = RunPolicy(Settings(), "account", "tables", {}, {}, lambda item: item.model)
+    run_state = RunState(
+        cast("Any", None), policy, BudgetTracker(Money(), None, None), {}
+    )  # no seam is used before a job is due
+    poller = Poller(run_state, Fetcher(run_state))
     first = make_item("i")
-    board.durations[first.model] = Durations([3600.0] * 10)
+    run_state.durations[first.model] = Durations([3600.0] * 10)
     now, moment = asyncio.get_running_loop().time(), datetime.now(UTC)
     before = _mib()
     for number in range(count):
@@ -156,7 +158,7 @@ async def scheduler(count: int, seconds: float) -> dict[str, float]:
             number, Work(number, item, 1), State.PROCESSING, 1, item.estimated, item.estimated, item.estimated,
             f"job{number:08}", "account", moment, moment + timedelta(days=7), 0,
         )  # fmt: skip
-        poller.add(Flight(attempt, now))
+        poller.add(TrackedJob(attempt, now))
 
     async def poll() -> None:
         while True:

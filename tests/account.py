@@ -7,7 +7,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from batchgen.records import State
+from batchgen.core.records import State
 
 OPEN = (State.SUBMITTING, State.PROCESSING, State.READY, State.IN_DOUBT)
 

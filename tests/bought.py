@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from batchgen.api import Job, JobStatus
-from batchgen.digest import canonical_json, digest_of
+from batchgen.core.digest import canonical_json, digest_of
+from batchgen.core.records import Item, State, StoredFile
 from batchgen.journal import Attempt, Journal, Work
-from batchgen.records import Item, State, StoredFile
 
 START = datetime(2026, 1, 31, 23, 59, 58, 999000, tzinfo=UTC)
 MODEL = "hera-1.0-text-to-image"

@@ -20,11 +20,11 @@ from account import Intent, Known, faults_in, request_of
 from bought import START, item, list_items, staged
 
 from batchgen.api import Job, JobStatus
-from batchgen.errors import RunFolderError
+from batchgen.core.errors import RunFolderError
+from batchgen.core.records import Item, State, StoredFile
 from batchgen.journal import Again, Attempt, Journal
 from batchgen.receipts import FILE_NAME as RECEIPTS
-from batchgen.records import Item, State, StoredFile
-from batchgen.run.recovering import recover
+from batchgen.session.recovery import recover
 
 EXPIRES = datetime(2026, 3, 7, tzinfo=UTC)
 

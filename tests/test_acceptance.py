@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from running import DATA, FAST, ROOT, batchgen, simulator, start, summary_of
 
-from batchgen.clock import utc_now
+from batchgen.core.clock import utc_now
 from batchgen.journal import own
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from batchgen.cli import boundary
 from batchgen.cli.boundary import BUG, guarded
-from batchgen.errors import (
+from batchgen.core.errors import (
     BatchgenError,
     ConsentError,
     DescriptorsError,

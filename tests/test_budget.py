@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchgen.budget import Charge, Money, Prices, Purse
+from batchgen.policy.budget import BudgetTracker, Charge, Money, Prices
 
 PRICES = st.sampled_from([Decimal(p) for p in ("0.056", "0.07", "0.30", "0.96", "4.50", "0")])
 CAPS = st.none() | st.decimals(0, 20, places=3)
@@ -41,7 +41,7 @@ class Open:
 class Run:
     """Walks through the steps of buying, as the submitter does."""
 
-    purse: Purse
+    purse: BudgetTracker
     under_way: list[Open] = field(default_factory=list)
     charged: list[Decimal] = field(default_factory=list)
     refused: set[str | None] = field(default_factory=set)
@@ -96,7 +96,7 @@ def test_reservations_are_exact_and_end_at_nothing(
     budget: Decimal | None,
     ends: list[str],
 ) -> None:
-    run = Run(Purse(Money(), max_cost, budget))
+    run = Run(BudgetTracker(Money(), max_cost, budget))
     for step in steps:
         run.step(*step)
         run.check_reservations()
@@ -112,7 +112,7 @@ def test_reservations_are_exact_and_end_at_nothing(
 def test_where_the_tables_are_right_no_cap_is_ever_passed(
     steps: list[tuple[str, str, Decimal, int, Decimal]], spent: Decimal, max_cost: Decimal, budget: Decimal
 ) -> None:
-    run = Run(Purse(Money(charged=spent), max_cost, budget))
+    run = Run(BudgetTracker(Money(charged=spent), max_cost, budget))
     for kind, model, estimated, pick, _ in steps:
         run.step(kind, model, estimated, pick, Decimal(1))
         assert run.purse.life.committed <= max(max_cost, spent)
@@ -131,31 +131,33 @@ def test_where_the_tables_are_right_no_cap_is_ever_passed(
     ],
 )
 def test_a_cap_may_be_reached_and_not_passed(life: str, invocation: str, price: str, cap: str | None) -> None:
-    purse = Purse(Money(charged=usd(life)), usd("10"), usd("5"), Money(charged=usd(invocation)))
+    purse = BudgetTracker(Money(charged=usd(life)), usd("10"), usd("5"), Money(charged=usd(invocation)))
     assert purse.exceeded(usd(price)) == cap
 
 
 def test_all_that_may_have_been_paid_counts() -> None:
     money = Money(charged=usd("5"), refunded=usd("1"), reserved=usd("2"), in_doubt=usd("0.5"))
     assert money.committed == usd("6.5")
-    assert Purse(money, usd("7"), None).left() == usd("0.5")
-    assert Purse(money, usd("7"), usd("0.3")).left() == usd("0.3")
-    assert Purse(money, usd("6"), None).left() == 0
-    assert Purse(money, None, None).left() is None
+    assert BudgetTracker(money, usd("7"), None).left() == usd("0.5")
+    assert BudgetTracker(money, usd("7"), usd("0.3")).left() == usd("0.3")
+    assert BudgetTracker(money, usd("6"), None).left() == 0
+    assert BudgetTracker(money, None, None).left() is None
 
 
 def test_without_a_cap_everything_fits() -> None:
-    assert Purse(Money(), None, None).exceeded(usd("1000000000")) is None
+    assert BudgetTracker(Money(), None, None).exceeded(usd("1000000000")) is None
 
 
 def test_the_caps_of_an_earlier_life_do_not_bind_the_invocation() -> None:
-    purse = Purse(Money(charged=usd("100")), None, usd("1"))
+    purse = BudgetTracker(Money(charged=usd("100")), None, usd("1"))
     assert purse.exceeded(usd("1")) is None
     assert purse.exceeded(usd("1.01")) == "budget"
 
 
 def test_a_refund_makes_room_where_it_was_paid() -> None:
-    purse = Purse(Money(charged=usd("2")), usd("3"), usd("1")).reserve(1, "m", usd("1")).charge(usd("1"), usd("1"))
+    purse = (
+        BudgetTracker(Money(charged=usd("2")), usd("3"), usd("1")).reserve(1, "m", usd("1")).charge(usd("1"), usd("1"))
+    )
     assert purse.exceeded(usd("0.5")) == "max_cost"
     earlier = purse.refund(Charge(usd("1")), bought_now=False)
     assert earlier.exceeded(usd("0.5")) == "budget"
@@ -165,14 +167,14 @@ def test_a_refund_makes_room_where_it_was_paid() -> None:
 # ---- drift ----------------------------------------------------------------------------------------------------------
 
 
-def charged(purse: Purse, key: str, model: str, estimated: str, amount: str) -> Purse:
+def charged(purse: BudgetTracker, key: str, model: str, estimated: str, amount: str) -> BudgetTracker:
     price = purse.expected(key, model, usd(estimated))
     purse = purse.reserve(1, key, price).charge(price, usd(amount))
     return purse.learn(key, model, usd(estimated), usd(amount))
 
 
 def test_a_price_is_expected_as_it_was_confirmed_last_and_never_below_the_tables() -> None:
-    purse = charged(Purse(Money(), usd("1"), None), "k", "m", "0.10", "0.15")
+    purse = charged(BudgetTracker(Money(), usd("1"), None), "k", "m", "0.10", "0.15")
     assert purse.expected("k", "m", usd("0.10")) == usd("0.15")
     purse = charged(purse, "k", "m", "0.10", "0.30")
     assert purse.expected("k", "m", usd("0.10")) == usd("0.30")
@@ -183,7 +185,7 @@ def test_a_price_is_expected_as_it_was_confirmed_last_and_never_below_the_tables
 
 
 def test_a_model_that_costs_more_than_the_tables_say_is_expected_to_do_so_at_its_other_prices() -> None:
-    purse = charged(Purse(Money(), usd("1"), None), "k", "dear", "0.10", "0.15")
+    purse = charged(BudgetTracker(Money(), usd("1"), None), "k", "dear", "0.10", "0.15")
     assert purse.expected("other", "dear", usd("0.20")) == usd("0.30")
     assert purse.expected("other", "another model", usd("0.20")) == usd("0.20")
     purse = charged(purse, "k", "dear", "0.10", "0.12")
@@ -191,14 +193,14 @@ def test_a_model_that_costs_more_than_the_tables_say_is_expected_to_do_so_at_its
 
 
 def test_a_free_estimate_teaches_nothing_of_other_prices() -> None:
-    purse = charged(Purse(Money(), None, None), "k", "free", "0", "0.50")
+    purse = charged(BudgetTracker(Money(), None, None), "k", "free", "0", "0.50")
     assert purse.expected("k", "free", usd("0")) == usd("0.50")
     assert purse.expected("other", "free", usd("0.10")) == usd("0.10")
     assert purse.life.charged == usd("0.50")
 
 
 def test_with_drift_a_cap_is_passed_by_the_first_surprise_at_most() -> None:
-    purse, cap = Purse(Money(), usd("1"), None), usd("1")
+    purse, cap = BudgetTracker(Money(), usd("1"), None), usd("1")
     while purse.exceeded(purse.expected("k", "m", usd("0.09"))) is None:
         purse = charged(purse, "k", "m", "0.09", "0.13")
     assert usd("0.87") < purse.life.committed <= cap
@@ -215,7 +217,7 @@ def test_another_price_is_expected_in_proportion_or_a_trifle_more(estimated: Dec
 
 
 def test_under_a_cap_one_unconfirmed_price_is_open_at_a_time_and_confirmed_ones_go_on() -> None:
-    purse = Purse(Money(), usd("1"), None).learn("known", "m", usd("0.05"), usd("0.05"))
+    purse = BudgetTracker(Money(), usd("1"), None).learn("known", "m", usd("0.05"), usd("0.05"))
     purse = purse.reserve(1, "new", usd("0.05"))
     assert not purse.may_leave("new")
     assert not purse.may_leave("newer"), "one in the whole run, not one of each"
@@ -224,17 +226,17 @@ def test_under_a_cap_one_unconfirmed_price_is_open_at_a_time_and_confirmed_ones_
 
 
 def test_without_a_cap_nothing_waits() -> None:
-    purse = Purse(Money(), None, None).reserve(1, "new", usd("0.05"))
+    purse = BudgetTracker(Money(), None, None).reserve(1, "new", usd("0.05"))
     assert purse.may_leave("newer")
 
 
 def test_a_budget_is_a_cap_too() -> None:
-    assert not Purse(Money(), None, usd("1")).reserve(1, "new", usd("0.05")).may_leave("new")
+    assert not BudgetTracker(Money(), None, usd("1")).reserve(1, "new", usd("0.05")).may_leave("new")
 
 
 def test_what_confirms_nothing_frees_the_turn_and_what_confirms_opens_the_price() -> None:
     price = usd("0.05")
-    purse = Purse(Money(), usd("1"), None).reserve(1, "new", price)
+    purse = BudgetTracker(Money(), usd("1"), None).reserve(1, "new", price)
     for freed in (purse.release(1, price), purse.doubt(1, price), purse.free(1)):
         assert freed.may_leave("newer")
         assert not freed.reserve(2, "new", price).may_leave("new")
@@ -244,7 +246,7 @@ def test_what_confirms_nothing_frees_the_turn_and_what_confirms_opens_the_price(
 
 
 def test_a_confirmed_price_confirms_all_that_is_open_under_it() -> None:
-    purse = Purse(Money(), usd("1"), None).watch(1, "a").watch(2, "a").watch(3, "b")
+    purse = BudgetTracker(Money(), usd("1"), None).watch(1, "a").watch(2, "a").watch(3, "b")
     assert purse.learn("a", "m", usd("1"), usd("1")).unconfirmed == {3: "b"}
 
 
@@ -261,7 +263,7 @@ def test_of_two_prices_the_larger_counts_and_the_last_one_stands() -> None:
 
 def test_a_corrected_price_counts_in_the_life_and_in_the_invocation_that_bought_it() -> None:
     before, after = Charge(usd("0.20")), Charge(usd("0.05"), usd("0.15"))
-    purse = Purse(Money(charged=usd("0.20")), usd("1"), usd("1"), Money(charged=usd("0.20")))
+    purse = BudgetTracker(Money(charged=usd("0.20")), usd("1"), usd("1"), Money(charged=usd("0.20")))
     now = purse.correct(before, after, bought_now=True)
     assert now.life == now.invocation == Money(charged=usd("0.05"), surplus=usd("0.15"))
     assert now.life.committed == usd("0.20")

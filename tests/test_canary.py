@@ -17,8 +17,8 @@ from running import COMMAND, FAST, environment, simulator
 
 from batchgen.cli.boundary import guarded
 from batchgen.client import HttpApi
-from batchgen.credentials import ApiKey, find_key
-from batchgen.errors import UsageError
+from batchgen.core.credentials import ApiKey, find_key
+from batchgen.core.errors import UsageError
 
 SECRET = "c4N4rYs1ngs2L0ud"  # noqa: S105 - nobody's
 KEY = f"api18_{SECRET}"
@@ -247,7 +247,7 @@ main()
     [
         ("client.http", "module.HttpApi.submit"),
         ("run.execution", "module.HttpApi"),
-        ("cli.session", "module.Account"),
+        ("cli.session", "module.ApiAccount"),
     ],
 )
 def test_a_bug_is_reported_without_it(nest: Nest, module: str, target: str) -> None:

@@ -21,7 +21,7 @@ from batchgen.catalog import (
     price_of,
     request_schema,
 )
-from batchgen.digest import canonical_json
+from batchgen.core.digest import canonical_json
 
 CATALOG = load_catalog()
 MODELS = list(CATALOG.models.values())

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from batchgen.catalog import BodyChecker, Model, load_catalog, price_of, read_catalog
-from batchgen.text import usd
+from batchgen.core.text import usd
 
 CATALOG = load_catalog()
 REFERENCE = Path(__file__).parents[2] / "shared" / "api" / "reference.txt"

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from running import ROOT, batchgen, environment
 
-from batchgen.cli import COMMANDS, commands
 from batchgen.cli.boundary import guarded
-from batchgen.helptext import HELP
+from batchgen.cli.helptext import HELP
+from batchgen.cli.root import COMMANDS, commands
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -8,11 +8,11 @@ import pytest
 from bought import Buyer, item, journal_of
 from click.testing import CliRunner, Result
 
-from batchgen.cli import collect, resolve, verify
+from batchgen.cli.account import account_for, account_of_run
 from batchgen.cli.options import connection_options
-from batchgen.cli.session import account_for, account_of_run
-from batchgen.credentials import ApiKey
-from batchgen.errors import RunFolderError, UsageError
+from batchgen.cli.runs import collect, resolve, verify
+from batchgen.core.credentials import ApiKey
+from batchgen.core.errors import RunFolderError, UsageError
 from batchgen.journal import SIMULATOR
 from batchgen.settings import resolve_settings
 
@@ -88,7 +88,7 @@ def no_api(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         asked.append(url)
         raise Asked
 
-    for place in ("batchgen.client.HttpApi", "batchgen.run.execution.HttpApi"):
+    for place in ("batchgen.client.HttpApi", "batchgen.session.execution.HttpApi"):
         monkeypatch.setattr(place, api)
     return asked
 
@@ -164,6 +164,6 @@ def test_collect_runs_with_the_noted_settings(tmp_path: Path, monkeypatch: pytes
         seen.append(invocation.settings.drain)  # type: ignore[attr-defined]
         raise Seen
 
-    monkeypatch.setattr("batchgen.run.execute", execute)
+    monkeypatch.setattr("batchgen.session.execute", execute)
     CliRunner().invoke(collect.command, [str(folder)], standalone_mode=False)
     assert seen == [12.5]

@@ -13,7 +13,7 @@ from running import FAST, KEY, Simulated, batchgen, simulator, summary_of
 
 from batchgen.cli.boundary import guarded
 from batchgen.client import is_simulator
-from batchgen.errors import UsageError
+from batchgen.core.errors import UsageError
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,7 @@ from batchgen.api import (
 )
 from batchgen.client import HttpApi, Limits, parse_base_url
 from batchgen.client.addresses import Addresses, PublicResolver, is_public
-from batchgen.errors import DiskError, UsageError
+from batchgen.core.errors import DiskError, UsageError
 
 KEY = "api18_canary0123456789"
 QUICK = Limits(connect=0.4, submit_idle=0.4, poll=0.5, output_idle=0.4)

@@ -17,9 +17,9 @@ from rawserver import Peer, Script, answering, http, raw_server, self_signed, tr
 from running import COMMAND, environment
 
 from batchgen.api import Accepted, Found, NotSent, OutputError, Unavailable
-from batchgen.cli import collect, resolve, run, verify
+from batchgen.cli.runs import collect, resolve, run, verify
 from batchgen.client import DIRECT, HttpApi, Limits, Route, find_route
-from batchgen.errors import UsageError
+from batchgen.core.errors import UsageError
 
 KEY = "api18_canary0123456789"
 API, FILES = "https://api.test", "https://files.test"

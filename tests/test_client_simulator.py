@@ -15,7 +15,7 @@ from batchgen.api import (
     Unknown,
 )
 from batchgen.client import HttpApi
-from batchgen.digest import canonical_json
+from batchgen.core.digest import canonical_json
 from batchgen.download import check_file, fetch, stem_of
 
 

@@ -14,7 +14,7 @@ from rawserver import http
 
 from batchgen.api import Accepted, Found
 from batchgen.client import HttpApi, Limits
-from batchgen.client.patience import Patience
+from batchgen.client.timeouts import Patience
 
 _T = TypeVar("_T")
 SHORT = Limits(connect=0.2, submit_idle=0.2, answer=0.2, poll=0.2, output_idle=0.2, slow_window=0.2, slow_bytes=1000)

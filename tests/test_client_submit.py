@@ -30,7 +30,7 @@ from batchgen.api import (
     Unclear,
 )
 from batchgen.client import HttpApi, Limits
-from batchgen.errors import UsageError
+from batchgen.core.errors import UsageError
 
 KEY = "api18_canary0123456789"
 QUICK = Limits(connect=0.4, submit_idle=0.4, answer=0.4, poll=0.6, output_idle=0.4)

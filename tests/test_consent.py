@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from batchgen.errors import UsageError
+from batchgen.core.errors import UsageError
+from batchgen.core.records import State
 from batchgen.plan import Plan
-from batchgen.records import State
-from batchgen.run.consent import capped, reasons_to_ask
-from batchgen.run.preparing import Request, parse_states
+from batchgen.session.consent import capped, reasons_to_ask
+from batchgen.session.prepare import RunRequest, parse_states
 from batchgen.settings import Settings
 
 CAPPED = Settings(max_cost=Decimal(10))
@@ -22,8 +22,8 @@ NOTHING = Plan("spring", {State.DONE: 3, State.LOST: 1}, 0, Decimal(0), {})
 AGAIN = Plan("spring", {State.DONE: 3}, 0, Decimal(0), {"hera": (2, Decimal("0.112"))}, again=2)
 
 
-def request(*, retry: frozenset[State] = frozenset()) -> Request:
-    return Request(Path("m.yaml"), {}, retry=retry)
+def request(*, retry: frozenset[State] = frozenset()) -> RunRequest:
+    return RunRequest(Path("m.yaml"), {}, retry=retry)
 
 
 @pytest.mark.parametrize("settings", [CAPPED, Settings(budget=Decimal(1)), Settings(max_cost=Decimal(0))])

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from batchgen.credentials import VARIABLE, ApiKey, find_key
-from batchgen.errors import UsageError
+from batchgen.core.credentials import VARIABLE, ApiKey, find_key
+from batchgen.core.errors import UsageError
 
 KEY = "api18_abcDEF0123456789"
 OTHER = "api18_ZZZZZZZZZZZZZZZZ"

@@ -16,11 +16,11 @@ from worlds import count, run_clean, world_of
 
 from batchgen.api import NotSent, Unavailable
 from batchgen.client import HttpApi
-from batchgen.descriptors import PLENTY, none_left, shares
+from batchgen.core.descriptors import PLENTY, none_left, shares
+from batchgen.core.errors import DescriptorsError
+from batchgen.core.records import State
 from batchgen.download import fetch
-from batchgen.errors import DescriptorsError
 from batchgen.journal import open_for_reading
-from batchgen.records import State
 from batchgen.scheduler import fetcher
 from batchgen.virtual import make_items
 
@@ -81,7 +81,7 @@ def test_a_run_with_few_descriptors_brings_everything_in(tmp_path: Path) -> None
 
 
 def test_the_soft_limit_is_raised() -> None:
-    code = "from batchgen.descriptors import raise_limit; print(raise_limit())"
+    code = "from batchgen.core.descriptors import raise_limit; print(raise_limit())"
 
     def low() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (40, 70))

@@ -2,8 +2,8 @@
 
 import pytest
 
-from batchgen.digest import canonical_json, digest_of
-from batchgen.manifest.ids import derived_seed, fit, generated_id, shard
+from batchgen.core.digest import canonical_json, digest_of
+from batchgen.manifest.item.ids import derived_seed, fit, generated_id, shard
 
 HERA = {"model": "hera-1.0-text-to-image"}
 

@@ -16,9 +16,9 @@ from rawserver import answering, http, raw_server
 
 from batchgen.api import Api, Output, OutputError, OutputMissing, PollAnswer, SubmitAnswer
 from batchgen.client import HttpApi
+from batchgen.core.errors import DiskError
+from batchgen.core.records import StoredFile
 from batchgen.download import OutputDamaged, OutputUnfamiliar, _write, check_file, fetch, stem_of
-from batchgen.errors import DiskError
-from batchgen.records import StoredFile
 
 
 def picture(kind: str = "PNG") -> bytes:

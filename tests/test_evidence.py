@@ -8,12 +8,12 @@ import pytest
 from books import kept
 from bought import Buyer, item, list_items
 
-from batchgen.errors import RunFolderError
+from batchgen.core.errors import RunFolderError
+from batchgen.core.records import StoredFile
 from batchgen.journal import FILE_NAME, Journal
 from batchgen.ledger import write_ledger
 from batchgen.receipts import FILE_NAME as RECEIPTS
-from batchgen.records import StoredFile
-from batchgen.run.evidence import compare_files, compare_ledger
+from batchgen.session.evidence import compare_files, compare_ledger
 
 ITEMS = [item(name, f"A {name}") for name in ("mug", "jug", "pan")]
 
@@ -72,7 +72,7 @@ def test_a_job_id_that_a_spreadsheet_took_for_a_number_refuses_nobody(run: Path,
 
 
 def test_a_doubt_that_was_settled_refuses_nobody_once_the_journal_is_made_anew(run: Path) -> None:
-    from batchgen.run.recovering import recover
+    from batchgen.session.recovery import recover
 
     with closing(Journal(run)) as journal:
         with journal.transaction():

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from batchgen.errors import DiskError
-from batchgen.files import disk_errors, publish, staged_text
+from batchgen.core.errors import DiskError
+from batchgen.core.files import disk_errors, publish, staged_text
 
 
 def names(folder: Path) -> list[str]:
@@ -92,8 +92,8 @@ def test_any_other_error_stays_what_it_is(tmp_path: Path) -> None:
 _FULL_DISK = """
 import resource, sys
 from pathlib import Path
-from batchgen.errors import DiskError
-from batchgen.files import staged_text
+from batchgen.core.errors import DiskError
+from batchgen.core.files import staged_text
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 try:
     with staged_text(Path(sys.argv[1])) as out:

@@ -11,8 +11,8 @@ from running import batchgen, simulator
 from batchgen.catalog import load_catalog
 from batchgen.cli.boundary import guarded
 from batchgen.journal import Journal
-from batchgen.locate import find_run
-from batchgen.manifest import read_name, stage_manifest
+from batchgen.manifest import load_manifest, read_name
+from batchgen.session.locate import find_run
 from batchgen.settings import RUN_NAME, fit_run_name
 
 MANIFEST = "version: 1\nname: job\nitems:\n  - {id: mug, model: hera-1.0-text-to-image, prompt: A mug}\n"
@@ -63,7 +63,7 @@ def test_the_run_is_named_after_the_file(tmp_path: Path, file: str, name: str) -
     path = tmp_path / file
     assert guarded(["init", str(path)]) == 0
     assert read_name(path) == name
-    assert stage_manifest(path, tmp_path / "stage", load_catalog()).name == name
+    assert load_manifest(path, tmp_path / "stage", load_catalog()).name == name
 
 
 @pytest.mark.parametrize("text", ["a" * 65, "-.-", "a-.", "ä" * 3, "\u0130stanbul", "a/b\\c", "..", ""])

@@ -6,29 +6,16 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent.parent / "batchgen"
 
 FLOORS = {
-    0: ["__init__", "records", "errors", "text", "clock", "digest", "grouping", "helptext", "descriptors"],
-    1: ["files", "streams"],
-    2: [
-        "receipts",
-        "api",
-        "settings",
-        "retry",
-        "budget",
-        "polling",
-        "absence",
-        "queueing",
-        "halting",
-        "media",
-        "credentials",
-        "locate",
-        "echo",
-    ],
-    3: ["catalog", "client", "journal"],
-    4: ["manifest", "plan", "download", "ledger", "progress"],
+    0: ["__init__"],
+    1: ["core"],
+    2: ["api", "settings", "receipts", "media", "policy", "item_table"],
+    3: ["catalog", "client", "journal", "download"],
+    4: ["manifest", "plan", "ledger", "simulator"],
     5: ["scheduler"],
-    6: ["run", "simulator", "virtual"],
-    7: ["cli"],
-    8: ["__main__"],
+    6: ["virtual"],
+    7: ["session"],
+    8: ["cli"],
+    9: ["__main__"],
 }
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 

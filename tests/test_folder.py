@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from bought import Buyer, item, journal_of
 
-from batchgen.errors import RunFolderError, UsageError
+from batchgen.core.errors import RunFolderError, UsageError
 from batchgen.journal import FILE_NAME, SIMULATOR, Binding, Journal
-from batchgen.run.folder import LOG_NAME, _Log, bind, mark, opened
+from batchgen.session.run_folder import LOG_NAME, _Log, bind, mark, opened
 
 REAL = Binding("https://api18.dev", "aaaaaaaaaaaa")
 OTHER_KEY = Binding("https://api18.dev", "bbbbbbbbbbbb")

@@ -11,10 +11,10 @@ from simulated import IMAGE, VIDEO, simulated
 from worlds import count, run_clean, strike, world_of
 
 from batchgen.api import Job, JobStatus
-from batchgen.digest import canonical_json
-from batchgen.echo import differences, foreign
-from batchgen.journal.standing import doubts
-from batchgen.records import State
+from batchgen.core.digest import canonical_json
+from batchgen.core.records import State
+from batchgen.journal.queries.run_status import doubts
+from batchgen.policy.echo import differences, foreign
 from batchgen.virtual import Fault, make_items
 
 ORDER = {"model": "m", "prompt": "A caf\u00e9, at dusk", "seed": 5, "strength": 0.5, "image": "https://a.test/x.png"}

@@ -4,7 +4,7 @@ import pytest
 from histories import history_of
 from worlds import in_memory
 
-from batchgen.journal.replay import Replay
+from batchgen.journal.recovery.replay import Replay
 
 
 @pytest.mark.parametrize("seed", range(25))

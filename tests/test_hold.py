@@ -1,10 +1,10 @@
 """How long submissions hold back when the provider says it is busy."""
 
-from batchgen.scheduler.hold import Hold
+from batchgen.policy.submission_backoff import SubmissionBackoff
 
 
 def test_busy_answers_to_requests_that_left_together_count_once() -> None:
-    hold = Hold()
+    hold = SubmissionBackoff()
     for _ in range(16):
         hold = hold.busy(100.0, 5.0)
     assert (hold.streak, hold.until, hold.since) == (1, 105.0, 100.0)
@@ -15,12 +15,12 @@ def test_busy_answers_to_requests_that_left_together_count_once() -> None:
 
 
 def test_the_longest_wait_holds() -> None:
-    assert Hold().busy(0.0, 30.0).busy(1.0, 2.0).until == 30.0
-    assert Hold().busy(0.0, 30.0).wait(0.0, 60.0).until == 60.0
+    assert SubmissionBackoff().busy(0.0, 30.0).busy(1.0, 2.0).until == 30.0
+    assert SubmissionBackoff().busy(0.0, 30.0).wait(0.0, 60.0).until == 60.0
 
 
 def test_an_answer_ends_the_streak_and_not_the_wait() -> None:
-    hold = Hold().busy(0.0, 30.0).answered()
+    hold = SubmissionBackoff().busy(0.0, 30.0).answered()
     assert (hold.since, hold.streak, hold.until) == (None, 0, 30.0)
     assert hold.gives_up_at(1800.0) is None
-    assert Hold().busy(7.0, 30.0).gives_up_at(1800.0) == 1807.0
+    assert SubmissionBackoff().busy(7.0, 30.0).gives_up_at(1800.0) == 1807.0

@@ -8,19 +8,19 @@ from pathlib import Path
 import pytest
 from bought import MODEL, START, Buyer, item, journal_of
 
+from batchgen.core.records import Item, State
+from batchgen.item_table import open_item_table
 from batchgen.journal import FILE_NAME, Again, open_for_reading
-from batchgen.journal.comparing import Comparison, Group, TagGroup, compare
-from batchgen.journal.standing import counts_of, doubts
-from batchgen.manifest.stage import open_stage
+from batchgen.journal.queries.comparison import Comparison, Group, TagGroup, compare
+from batchgen.journal.queries.run_status import counts_of, doubts
 from batchgen.plan import make_plan
-from batchgen.records import Item, State
 
 PRICE = Decimal("0.056")
 
 
 def staged(folder: Path, items: Iterable[Item]) -> Path:
     path = folder / "stage.sqlite3"
-    with open_stage(path) as stage:
+    with open_item_table(path) as stage:
         for i in items:
             tags = "{" + ", ".join(f'"{k}": "{v}"' for k, v in i.tags) + "}"
             stage.add((i.id, i.digest, i.model, i.body, tags, i.path, i.source, str(i.estimated), 0))

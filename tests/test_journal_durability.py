@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from bought import Buyer, item, journal_of, list_items
 
-from batchgen.errors import DiskError, RunFolderError
+from batchgen.core.errors import DiskError, RunFolderError
+from batchgen.core.records import State
 from batchgen.journal import FILE_NAME, GroupRecorder, Journal, JournalLockedError, open_for_reading
-from batchgen.journal.comparing import compare
+from batchgen.journal.queries.comparison import compare
 from batchgen.journal.schema import VERSION
-from batchgen.records import State
-from batchgen.run.folder import opened
+from batchgen.session.run_folder import opened
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ _FILL_THE_DISK = """
     import asyncio, resource, sys
     from pathlib import Path
     from bought import Buyer
-    from batchgen.errors import DiskError
+    from batchgen.core.errors import DiskError
     from batchgen.journal import GroupRecorder, Journal
 
     async def main():

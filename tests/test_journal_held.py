@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from worlds import count, in_memory, run_clean, world_of
 
-from batchgen.errors import OutsideError
+from batchgen.core.errors import OutsideError
+from batchgen.core.records import State
 from batchgen.journal import FILE_NAME, Journal
 from batchgen.receipts import FILE_NAME as RECEIPTS
-from batchgen.records import State
 from batchgen.virtual import World, make_items
 
 

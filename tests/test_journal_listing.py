@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchgen.api import Job, JobStatus
+from batchgen.core.records import Item, State
 from batchgen.journal import Journal, Spend, milliseconds, moment
 from batchgen.journal.schema import VERSION
-from batchgen.records import Item, State
 
 RED, BLUE, GREEN = item("red"), item("blue"), item("green")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from batchgen.errors import DiskError, RunFolderError
+from batchgen.core.errors import DiskError, RunFolderError
 from batchgen.journal import own
 from batchgen.journal.lock import owner
 

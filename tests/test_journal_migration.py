@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from bought import Buyer, item, journal_of
 
-from batchgen.errors import RunFolderError
+from batchgen.core.errors import RunFolderError
 from batchgen.journal import FILE_NAME, Journal, open_for_reading, schema, spend_of
 
 NEXT = "ALTER TABLE item ADD COLUMN note TEXT NOT NULL DEFAULT 'none';"

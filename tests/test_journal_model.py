@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from batchgen.api import Job, JobStatus
+from batchgen.core.records import Item, State, StoredFile
 from batchgen.journal import Attempt, Journal, Spend
-from batchgen.records import Item, State, StoredFile
 
 S = State
 POOL = {

@@ -12,9 +12,9 @@ from unittest.mock import patch
 import pytest
 from bought import Buyer, item, list_items
 
-from batchgen.errors import DiskError
+from batchgen.core.errors import DiskError
+from batchgen.core.records import State
 from batchgen.journal import GroupRecorder, InlineRecorder, Journal, TransitionError
-from batchgen.records import State
 
 ITEMS = 700
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from bought import START, Buyer, item, list_items
 
-from batchgen.absence import Absence
 from batchgen.api import Job, JobStatus
+from batchgen.core.records import State, StoredFile
 from batchgen.journal import Attempt, Journal, Spend, TransitionError
-from batchgen.journal.money import prices_of
-from batchgen.journal.standing import doubts
-from batchgen.records import State, StoredFile
+from batchgen.journal.queries.run_status import doubts
+from batchgen.journal.spending import prices_of
+from batchgen.policy.absence import Absence
 
 S = State
 NOW = datetime(2026, 2, 1, 0, 1, tzinfo=UTC)

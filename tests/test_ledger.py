@@ -12,11 +12,12 @@ from bought import Buyer, item, journal_of, list_items
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from batchgen.errors import DiskError, RunFolderError
-from batchgen.journal import SIMULATOR, Journal, rows
+from batchgen.core.errors import DiskError, RunFolderError
+from batchgen.core.records import State, StoredFile
+from batchgen.journal import SIMULATOR, Journal
+from batchgen.journal.queries import report_rows as rows
 from batchgen.ledger import COLUMNS, LEDGER_NAME, LedgerTotals, next_write, run_charges, write_ledger
 from batchgen.ledger.cells import prompt_cell, text_cell, unguarded
-from batchgen.records import State, StoredFile
 
 RUN_AT_ONCE = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 
@@ -206,7 +207,7 @@ def test_a_ledger_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, monk
     def full(handle: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("batchgen.files.os.fsync", full)
+    monkeypatch.setattr("batchgen.core.files.os.fsync", full)
     with pytest.raises(DiskError, match="No space left"):
         write_ledger("autumn", tmp_path)
     assert (tmp_path / LEDGER_NAME).read_bytes() == before

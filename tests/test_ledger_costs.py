@@ -13,9 +13,10 @@ import pytest
 from bought import Buyer, item, journal_of
 from click.testing import CliRunner, Result
 
-from batchgen.cli.ledger import command
-from batchgen.credentials import SIMULATED_KEY
-from batchgen.errors import RunFolderError, UsageError
+from batchgen.cli.runs.ledger import command
+from batchgen.core.credentials import SIMULATED_KEY
+from batchgen.core.errors import RunFolderError, UsageError
+from batchgen.core.records import State
 from batchgen.journal import SIMULATOR
 from batchgen.ledger import (
     LEDGER_NAME,
@@ -29,7 +30,6 @@ from batchgen.ledger import (
     write_ledger,
 )
 from batchgen.ledger.costs import ROW_STATES
-from batchgen.records import State
 
 VIDEO = "zeus-1.0-image-to-video"
 

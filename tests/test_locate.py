@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from batchgen import journal, locate, receipts
-from batchgen.errors import RunFolderError, UsageError
-from batchgen.locate import find_run, output_folder
-from batchgen.locate import run_folder as folder_of
+from batchgen import journal, receipts
+from batchgen.core.errors import RunFolderError, UsageError
+from batchgen.session import locate
+from batchgen.session.locate import find_run, output_folder
+from batchgen.session.locate import run_folder as folder_of
 
 
 def no_manifest(path: Path) -> str:

@@ -14,10 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from batchgen.catalog import load_catalog
-from batchgen.errors import DiskError, ManifestError, UsageError
-from batchgen.manifest import Manifest, format_problems, stage_manifest
-from batchgen.manifest.ids import derived_seed
-from batchgen.manifest.problems import KEPT
+from batchgen.core.errors import DiskError, ManifestError, UsageError
+from batchgen.manifest import Manifest, format_problems, load_manifest
+from batchgen.manifest.item.ids import derived_seed
+from batchgen.manifest.yaml.problems import KEPT
 
 CATALOG = load_catalog()
 HERA = "hera-1.0-text-to-image"
@@ -30,7 +30,7 @@ def stage(folder: Path, manifest: Any, **arguments: Any) -> Manifest:
     path = folder / "m.yaml"
     text = manifest if isinstance(manifest, str) else json.dumps({"version": 1, "name": "m", **manifest})
     path.write_text(text, encoding="utf-8")
-    return stage_manifest(path, folder / "stage", CATALOG, **arguments)
+    return load_manifest(path, folder / "stage", CATALOG, **arguments)
 
 
 def rows(folder: Path) -> list[dict[str, Any]]:
@@ -110,7 +110,7 @@ def test_tags_of_the_header_alone_are_columns_too(tmp_path: Path) -> None:
 def test_a_stage_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "m.yaml").write_text(f"version: 1\nname: m\nitems: [{{model: {HERA}, prompt: x}}]\n", encoding="utf-8")
     with pytest.raises(DiskError, match="cannot write"):
-        stage_manifest(tmp_path / "m.yaml", tmp_path / "none" / "stage", CATALOG)
+        load_manifest(tmp_path / "m.yaml", tmp_path / "none" / "stage", CATALOG)
 
 
 def test_money_of_the_run_block_goes_through_no_float(tmp_path: Path) -> None:
@@ -134,9 +134,9 @@ def test_items_may_be_an_alias(tmp_path: Path) -> None:
 
 def test_a_manifest_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"there is no manifest .*none\.yaml; `batchgen init`"):
-        stage_manifest(tmp_path / "none.yaml", tmp_path / "stage", CATALOG)
+        load_manifest(tmp_path / "none.yaml", tmp_path / "stage", CATALOG)
     with pytest.raises(UsageError, match="is a folder; name a manifest"):
-        stage_manifest(tmp_path, tmp_path / "stage", CATALOG)
+        load_manifest(tmp_path, tmp_path / "stage", CATALOG)
 
 
 # ---- defaults ----------------------------------------------------------------------------------------------------
@@ -517,7 +517,7 @@ def test_memory_does_not_grow_with_the_items(tmp_path: Path) -> None:
         path.write_text(text, encoding="utf-8")
         del lines, text
         tracemalloc.start()
-        stage_manifest(path, tmp_path / "stage", CATALOG)
+        load_manifest(path, tmp_path / "stage", CATALOG)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.2 * peaks[0]

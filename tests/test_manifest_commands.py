@@ -8,8 +8,8 @@ import pytest
 
 from batchgen.catalog import load_catalog, schema_files
 from batchgen.cli.boundary import guarded
-from batchgen.cli.validate import _data, _property
-from batchgen.manifest import stage_manifest
+from batchgen.cli.manifests.validate import _data, _property
+from batchgen.manifest import load_manifest
 
 GOOD = "version: 1\nname: m\nitems:\n  - {model: hera-1.0-text-to-image, prompt: x, num_images: 3, repeat: 2}\n"
 BAD = "version: 1\nname: m\nitems:\n  - {model: hera-1.0-text-to-image, prompt: '', num_images: 10}\n"
@@ -146,7 +146,7 @@ def test_a_schema_that_lies_above_is_used(depth: int, tmp_path: Path, monkeypatc
     assert guarded(["init", str(deep.relative_to(tmp_path) / "m.yaml")]) == 0
     assert editor_schema(deep / "m.yaml") == tmp_path / "schemas" / "manifest.schema.json"
     assert not (deep / "manifest.schema.json").exists()
-    assert stage_manifest(deep / "m.yaml", tmp_path / "stage", load_catalog()).items > 3
+    assert load_manifest(deep / "m.yaml", tmp_path / "stage", load_catalog()).items > 3
 
 
 def test_nothing_is_overwritten(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

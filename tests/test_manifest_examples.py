@@ -18,12 +18,12 @@ import pytest
 from jsonschema import Draft7Validator
 
 from batchgen.catalog import BodyChecker, load_catalog, price_of, reproducible
-from batchgen.digest import canonical_json, digest_of
-from batchgen.errors import ManifestError
-from batchgen.manifest import stage_manifest
-from batchgen.manifest.document import Document, PureParser
-from batchgen.manifest.expand import Expander
-from batchgen.manifest.problems import Problems
+from batchgen.core.digest import canonical_json, digest_of
+from batchgen.core.errors import ManifestError
+from batchgen.manifest import load_manifest
+from batchgen.manifest.entry.fast_path import Expander
+from batchgen.manifest.yaml.document import Document, PureParser
+from batchgen.manifest.yaml.problems import Problems
 
 HERE = Path(__file__).parent / "manifests"
 ROOT = HERE.parent.parent
@@ -37,7 +37,7 @@ _EXPECTED = re.compile(r"# expect: (?:(?P<file>[^ :]+):)?(?P<line>\d+):(?P<colum
 
 def staged(manifest: Path, stage: Path) -> list[dict[str, Any]]:
     """The items that a manifest makes, in order."""
-    stage_manifest(manifest, stage, CATALOG)
+    load_manifest(manifest, stage, CATALOG)
     columns = "id, digest, model, body, tags, path, source, estimated"
     with closing(sqlite3.connect(stage)) as db:
         db.row_factory = sqlite3.Row
@@ -94,7 +94,7 @@ def test_what_is_staged_is_consistent(manifest: Path, tmp_path: Path) -> None:
         unseeded[model.id] += not reproducible(model, body)
         assert item["estimated"] == format(price_of(model, body), "f")
         assert list(json.loads(item["tags"])) == sorted(json.loads(item["tags"]))
-    assert dict(stage_manifest(manifest, tmp_path / "stage", CATALOG).unseeded) == +unseeded
+    assert dict(load_manifest(manifest, tmp_path / "stage", CATALOG).unseeded) == +unseeded
 
 
 @pytest.mark.parametrize("manifest", [*VALID, *FOR_USERS], ids=lambda path: path.stem)
@@ -115,7 +115,7 @@ def test_the_schema_admits_it(manifest: Path) -> None:
 @pytest.mark.parametrize("manifest", [*VALID, *FOR_USERS], ids=lambda path: path.stem)
 def test_without_libyaml_it_is_the_same(manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fast = staged(manifest, tmp_path / "fast")
-    monkeypatch.setattr("batchgen.manifest.document.default_parser", lambda: PureParser)
+    monkeypatch.setattr("batchgen.manifest.yaml.document.default_parser", lambda: PureParser)
     assert staged(manifest, tmp_path / "pure") == fast
 
 
@@ -134,7 +134,7 @@ def test_an_invalid_example_is_refused_for_what_it_says(
     shutil.copytree(manifest.parent, tmp_path / "copy")
     monkeypatch.chdir(tmp_path / "copy")
     with pytest.raises(ManifestError) as caught:
-        stage_manifest(Path(manifest.name), tmp_path / "stage", CATALOG)
+        load_manifest(Path(manifest.name), tmp_path / "stage", CATALOG)
     found = [(p.file, p.line, max(p.column, 1), p.message) for p in caught.value.problems]
     expected = expectations(manifest)
     assert expected

@@ -9,18 +9,18 @@ from typing import Any
 import pytest
 
 from batchgen.api import Accepted, Job, JobStatus, NotSent, SubmitAnswer, Unclear
-from batchgen.budget import Charge, Money, Purse
+from batchgen.core.records import State
 from batchgen.journal import FILE_NAME, Attempt, Journal
-from batchgen.journal.replay import Replay
+from batchgen.journal.recovery.replay import Replay
 from batchgen.media import Media
+from batchgen.policy.budget import BudgetTracker, Charge, Money
+from batchgen.policy.retry import AdaptiveLimit
 from batchgen.receipts import FILE_NAME as RECEIPTS
 from batchgen.receipts import Line, Receipts
-from batchgen.records import State
-from batchgen.retry import Pace
-from batchgen.scheduler.board import Flight
 from batchgen.scheduler.poller import Poller
 from batchgen.scheduler.pricing import learn_price
-from batchgen.scheduler.queue import Order
+from batchgen.scheduler.run_state import TrackedJob
+from batchgen.scheduler.submission_queue import Order
 from batchgen.scheduler.submitter import Submitter
 from batchgen.settings import Settings
 from batchgen.virtual import DeadlockError, Fault, Faults, Offer, SpinningError, World, make_items
@@ -80,55 +80,62 @@ def sends_again_after_a_crash(patch: pytest.MonkeyPatch) -> None:
 
 def sends_before_the_intent_is_on_disk(patch: pytest.MonkeyPatch) -> None:
     async def post(self: Submitter, order: Order, price: Decimal, *, wait: bool) -> None:
-        board, terms, work = self._board, self._board.terms, order.work
-        sent = board.now
+        run_state, policy, work = self._run_state, self._run_state.policy, order.work
+        sent = run_state.now
         answer = await self._answer(work.item, wait=wait)
-        attempt = await board.record(
-            board.seams.journal.begin, work, terms.account, terms.tables, board.seams.utc_now(), reserved=price
+        attempt = await run_state.record(
+            run_state.ports.journal.begin,
+            work,
+            policy.account,
+            policy.tables,
+            run_state.ports.utc_now(),
+            reserved=price,
         )
-        board.moved(work, State.PENDING, State.SUBMITTING)
+        run_state.moved(work, State.PENDING, State.SUBMITTING)
         await self._obey(attempt, order, answer, sent)
 
     patch.setattr(Submitter, "_post", post)
 
 
 def forgets_refunds(patch: pytest.MonkeyPatch) -> None:
-    def nothing(self: Purse, charge: Charge, *, bought_now: bool) -> Purse:
+    def nothing(self: BudgetTracker, charge: Charge, *, bought_now: bool) -> BudgetTracker:
         return self
 
-    patch.setattr(Purse, "refund", nothing)
+    patch.setattr(BudgetTracker, "refund", nothing)
 
 
 def counts_refunds_twice(patch: pytest.MonkeyPatch) -> None:
-    refund = Purse.refund
+    refund = BudgetTracker.refund
 
-    def twice(self: Purse, charge: Charge, *, bought_now: bool) -> Purse:
+    def twice(self: BudgetTracker, charge: Charge, *, bought_now: bool) -> BudgetTracker:
         return refund(refund(self, charge, bought_now=bought_now), charge, bought_now=bought_now)
 
-    patch.setattr(Purse, "refund", twice)
+    patch.setattr(BudgetTracker, "refund", twice)
 
 
 def polls_before_the_answer_is_on_disk(patch: pytest.MonkeyPatch) -> None:
     async def accepted(self: Submitter, attempt: Attempt, answer: Accepted, sent: float) -> None:
-        board = self._board
+        run_state = self._run_state
         early = replace(
             attempt, state=State.PROCESSING, charged=attempt.reserved, told=answer.job.cost, job_id=answer.job.id,
-            accepted_at=board.seams.utc_now(), expires_at=answer.job.expires_at,
+            accepted_at=run_state.ports.utc_now(), expires_at=answer.job.expires_at,
         )  # fmt: skip
-        board.purse = board.purse.charge(attempt.reserved, attempt.reserved)
-        learn_price(board, early)
-        board.moved(attempt.work, State.SUBMITTING, State.PROCESSING)
+        run_state.purse = run_state.purse.charge(attempt.reserved, attempt.reserved)
+        learn_price(run_state, early)
+        run_state.moved(attempt.work, State.SUBMITTING, State.PROCESSING)
         assert answer.job.status is JobStatus.PROCESSING
-        flight = Flight(early, sent)
+        tracked = TrackedJob(early, sent)
         settle = self._poller.settle
 
-        async def late(of: Flight, job: Any) -> None:
-            if of.attempt.charged is not None and of.attempt.key == early.key and of is flight:
-                await board.record(board.seams.journal.accept, attempt, answer.job, b"", board.seams.utc_now())
+        async def late(of: TrackedJob, job: Any) -> None:
+            if of.attempt.charged is not None and of.attempt.key == early.key and of is tracked:
+                await run_state.record(
+                    run_state.ports.journal.accept, attempt, answer.job, b"", run_state.ports.utc_now()
+                )
             await settle(of, job)
 
         patch.setattr(self._poller, "settle", late)
-        self._poller.add(flight)
+        self._poller.add(tracked)
 
     patch.setattr(Submitter, "_accepted", accepted)
 
@@ -138,7 +145,7 @@ def caps_without_work_in_flight(patch: pytest.MonkeyPatch) -> None:
 
 
 def ignores_the_concurrency(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Pace, "allowed", property(lambda _: 1000))
+    patch.setattr(AdaptiveLimit, "allowed", property(lambda _: 1000))
     patch.setattr(Submitter, "_is_crowded", lambda _: False)
 
 
@@ -149,9 +156,11 @@ def saves_a_page_of_html(patch: pytest.MonkeyPatch) -> None:
 def takes_a_lost_answer_for_a_refusal(patch: pytest.MonkeyPatch) -> None:
     async def obey(self: Submitter, attempt: Attempt, order: Order, answer: SubmitAnswer, sent: float) -> None:
         if isinstance(answer, Unclear):
-            board = self._board
-            await board.record(board.seams.journal.reject, attempt, "error", answer.reason, board.seams.utc_now())
-            board.purse = board.purse.release(order.work.key, attempt.reserved)
+            run_state = self._run_state
+            await run_state.record(
+                run_state.ports.journal.reject, attempt, "error", answer.reason, run_state.ports.utc_now()
+            )
+            run_state.purse = run_state.purse.release(order.work.key, attempt.reserved)
             self._settled(attempt, State.REJECTED)
         else:
             await original(self, attempt, order, answer, sent)
@@ -161,15 +170,15 @@ def takes_a_lost_answer_for_a_refusal(patch: pytest.MonkeyPatch) -> None:
 
 
 def gives_a_job_up_after_one_unanswered_poll(patch: pytest.MonkeyPatch) -> None:
-    def give_up(self: Poller, flight: Flight, answer: Any) -> None:
-        self._board.in_flight -= 1
+    def give_up(self: Poller, tracked: TrackedJob, answer: Any) -> None:
+        self._run_state.in_flight -= 1
 
     patch.setattr(Poller, "_not_answered", give_up)
 
 
 def asks_for_a_job_only_once(patch: pytest.MonkeyPatch) -> None:
-    def enough(self: Poller, flight: Flight) -> None:
-        self._board.in_flight -= 1
+    def enough(self: Poller, tracked: TrackedJob) -> None:
+        self._run_state.in_flight -= 1
 
     patch.setattr(Poller, "_still_processing", enough)
 
@@ -188,19 +197,19 @@ def tells_the_receipts_no_intent(patch: pytest.MonkeyPatch) -> None:
 
 
 def lets_any_price_leave(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Purse, "may_leave", lambda *_: True)
+    patch.setattr(BudgetTracker, "may_leave", lambda *_: True)
 
 
 def takes_an_acceptance_for_a_confirmation(patch: pytest.MonkeyPatch) -> None:
-    charge = Purse.charge
+    charge = BudgetTracker.charge
 
-    def confirmed(self: Purse, price: Decimal, charged: Decimal) -> Purse:
+    def confirmed(self: BudgetTracker, price: Decimal, charged: Decimal) -> BudgetTracker:
         after = charge(self, price, charged)
         for key in {*after.unconfirmed.values()}:
             after = after.learn(key, MODEL, charged, charged)
         return after
 
-    patch.setattr(Purse, "charge", confirmed)
+    patch.setattr(BudgetTracker, "charge", confirmed)
 
 
 def counts_doubts_with_the_tables_price(patch: pytest.MonkeyPatch) -> None:
@@ -272,7 +281,7 @@ def test_a_run_that_spins_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     start = Poller.start
 
     def now(self: Poller) -> float | None:
-        return None if start(self) is None else self._board.now
+        return None if start(self) is None else self._run_state.now
 
     monkeypatch.setattr(Poller, "start", now)
     with pytest.raises(SpinningError):

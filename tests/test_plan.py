@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchgen.errors import UsageError
-from batchgen.journal.comparing import Group, TagGroup
+from batchgen.core.errors import UsageError
+from batchgen.core.records import State
+from batchgen.journal.queries.comparison import Group, TagGroup
 from batchgen.plan import Plan, Selection, format_plan, make_plan, plan_json
-from batchgen.records import State
 
 HERA, ZEUS = "hera-1.0-text-to-image", "zeus-1.0-image-to-video"
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchgen.polling import Durations, first_poll, next_poll, timeout_of
+from batchgen.policy.polling import Durations, first_poll, next_poll, timeout_of
 
 SECONDS = st.integers(0, 10**7).map(lambda ms: ms / 1000)
 

@@ -18,10 +18,10 @@ import pytest
 from bought import item, list_items
 from running import COMMAND, FAST, KEY, Simulated, batchgen, environment, simulator, summary_of
 
-from batchgen.credentials import ApiKey
-from batchgen.halting import Stop, room_needed
+from batchgen.core.credentials import ApiKey
 from batchgen.journal import Binding
-from batchgen.run import Invocation, bind, execute, opened
+from batchgen.policy.stopping import Stop, room_needed
+from batchgen.session import Invocation, bind, execute, opened
 from batchgen.settings import Settings
 
 MIB = 2**20

@@ -14,7 +14,7 @@ from running import COMMAND, environment
 from test_verify import keep
 
 from batchgen.journal import FILE_NAME, Journal, spend_of
-from batchgen.journal.reading import _connect_to_copy
+from batchgen.journal.readonly import _connect_to_copy
 from batchgen.ledger import write_ledger
 
 # As root, permissions stop nothing unless the capability that passes them over is given away.

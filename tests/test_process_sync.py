@@ -204,7 +204,7 @@ def test_what_a_request_can_cost_is_on_disk_before_its_first_byte_leaves(tmp_pat
 
 
 NORMAL = """
-from batchgen.journal import store
+from batchgen.journal import journal as store
 strict = store.open_database
 def milder(path, *, create):
     database = strict(path, create=create)

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from batchgen.progress import BAR_EVERY, LINE_EVERY, Bar, Lines, Silence, Snapshot, reporter_for
+from batchgen.session.progress import BAR_EVERY, LINE_EVERY, Bar, Lines, Silence, Snapshot, reporter_for
 
 START = Snapshot(items=1500, done=0, in_flight=16, failed=0, in_doubt=0, spent=Decimal(0), left=None)
 

@@ -9,15 +9,15 @@ from worlds import in_memory
 from batchgen.api import read_job
 from batchgen.ledger import CostReport, LedgerTotals
 from batchgen.ledger.costs import Sums
-from batchgen.queueing import Queueing
-from batchgen.run.summary import Summary, format_summary, summary_json
+from batchgen.policy.queue_stats import QueueStats
+from batchgen.session.summary import Summary, format_summary, summary_json
 from batchgen.settings import Settings
 from batchgen.virtual import Duration, Fault, Faults, Offer, World, make_items
 from batchgen.virtual.harness import MODEL
 
 
-def seen(jobs: int, queued: float, worked: float, unseen: float) -> Queueing:
-    found = Queueing()
+def seen(jobs: int, queued: float, worked: float, unseen: float) -> QueueStats:
+    found = QueueStats()
     for _ in range(jobs):
         found = found.ended(queued, worked, unseen)
     return found
@@ -50,7 +50,7 @@ def test_a_run_of_seconds_is_told_nothing() -> None:
 
 
 def test_clocks_that_disagree_count_as_no_time() -> None:
-    assert Queueing().ended(-1.0, -1.0, -1.0) == Queueing(jobs=1)
+    assert QueueStats().ended(-1.0, -1.0, -1.0) == QueueStats(jobs=1)
     assert seen(100, -1.0, -1.0, 1.0).advice(8) is None
 
 

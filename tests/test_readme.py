@@ -6,7 +6,7 @@ from pathlib import Path
 
 from running import ROOT, batchgen
 
-from batchgen.cli import COMMANDS
+from batchgen.cli.root import COMMANDS
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 

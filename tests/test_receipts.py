@@ -15,11 +15,11 @@ from books import buying, jobs, kept, lines_of, reopened, standing
 from bought import Buyer, item, journal_of, list_items
 
 from batchgen.api import Job, JobStatus
-from batchgen.errors import DiskError, RunFolderError
+from batchgen.core.errors import DiskError, RunFolderError
+from batchgen.core.records import State, StoredFile
 from batchgen.journal import FILE_NAME, Journal
 from batchgen.receipts import FILE_NAME as RECEIPTS
 from batchgen.receipts import Line, Receipts, read_line
-from batchgen.records import State, StoredFile
 
 ITEMS = [item(name, f"A {name}") for name in ("mug", "jug", "bowl", "vase", "cup", "pot", "pan")]
 

@@ -12,14 +12,15 @@ import pytest
 from bought import MODEL, Buyer, item, journal_of
 
 from batchgen.cli.boundary import guarded
-from batchgen.credentials import ApiKey
-from batchgen.files import sync_folder
+from batchgen.core.credentials import ApiKey
+from batchgen.core.files import sync_folder
+from batchgen.core.records import Item, State, StoredFile
+from batchgen.item_table import open_item_table
 from batchgen.journal import FILE_NAME, Journal
-from batchgen.journal.comparing import compare
-from batchgen.manifest.stage import open_stage
-from batchgen.records import Item, State, StoredFile
-from batchgen.run import moving, opened
-from batchgen.run.moving import finish_moves
+from batchgen.journal.queries.comparison import compare
+from batchgen.session import file_moves as moving
+from batchgen.session import opened
+from batchgen.session.file_moves import finish_moves
 
 KEY = "api18_Renames000000000"
 NOWHERE = "http://127.0.0.1:9"
@@ -27,7 +28,7 @@ NOWHERE = "http://127.0.0.1:9"
 
 def staged(folder: Path, items: Iterable[Item]) -> Path:
     path = folder / "stage.sqlite3"
-    with open_stage(path) as stage:
+    with open_item_table(path) as stage:
         for i in items:
             stage.add((i.id, i.digest, i.model, i.body, "{}", i.path, i.source, str(i.estimated), 0))
         stage.flush()

@@ -11,13 +11,13 @@ from books import buying, jobs, kept, lines_of, reopened, standing
 from bought import START, Buyer, item, journal_of, list_items
 
 from batchgen.api import Job, JobStatus
-from batchgen.errors import RunFolderError
+from batchgen.core.errors import RunFolderError
+from batchgen.core.records import State, StoredFile
 from batchgen.journal import FILE_NAME, Journal, own_journal, receipt_of
-from batchgen.journal.witness import vouch
+from batchgen.journal.recovery.reconcile import vouch
 from batchgen.receipts import FILE_NAME as RECEIPTS
 from batchgen.receipts import void
-from batchgen.records import State, StoredFile
-from batchgen.run.recovering import recover
+from batchgen.session.recovery import recover
 
 ITEMS = [item(name, f"A {name}") for name in ("mug", "jug", "pan")]
 

@@ -11,8 +11,8 @@ import pytest
 from bought import START, Buyer, item, journal_of
 from running import FAST, Simulated, batchgen, simulator, summary_of
 
-from batchgen.errors import UsageError
-from batchgen.run.resolving import COLUMNS, How, Settlement, export_doubts, import_settlements, match
+from batchgen.core.errors import UsageError
+from batchgen.session.resolution import COLUMNS, How, Settlement, export_doubts, import_settlements, match
 
 MANIFEST = """\
 version: 1

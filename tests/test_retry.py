@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchgen.retry import BASE, CAP, RETRY_AFTER_CAP, Pace, backoff, retry_delay
+from batchgen.policy.retry import BASE, CAP, RETRY_AFTER_CAP, AdaptiveLimit, backoff, retry_delay
 
 DRAWS = st.floats(0, 1, exclude_max=True)
 
@@ -50,7 +50,7 @@ def test_a_crowd_that_was_told_the_same_second_comes_back_spread() -> None:
 
 
 def test_a_crowd_of_busy_answers_halves_the_pace_once() -> None:
-    pace = Pace.full(16)
+    pace = AdaptiveLimit.full(16)
     for now in (10.0, 10.1, 10.9):
         pace = pace.busy(now)
     assert pace.allowed == 8
@@ -58,7 +58,7 @@ def test_a_crowd_of_busy_answers_halves_the_pace_once() -> None:
 
 
 def test_the_pace_recovers_by_half_a_place_for_each_acceptance() -> None:
-    pace = Pace.full(8).busy(0.0)
+    pace = AdaptiveLimit.full(8).busy(0.0)
     for allowed in (4, 5, 5, 6, 6, 7, 7, 8, 8, 8):
         pace = pace.accepted()
         assert pace.allowed == allowed
@@ -66,7 +66,7 @@ def test_the_pace_recovers_by_half_a_place_for_each_acceptance() -> None:
 
 @given(st.integers(1, 1000), st.lists(st.floats(0, 100) | st.none(), max_size=60))
 def test_the_pace_stays_between_one_and_its_ceiling(ceiling: int, events: list[float | None]) -> None:
-    pace = Pace.full(ceiling)
+    pace = AdaptiveLimit.full(ceiling)
     assert pace.allowed == ceiling
     for event in events:
         pace = pace.accepted() if event is None else pace.busy(event)
@@ -75,7 +75,7 @@ def test_the_pace_stays_between_one_and_its_ceiling(ceiling: int, events: list[f
 
 @pytest.mark.parametrize(("ceiling", "one_in", "kept"), [(8, 100, 0.9), (500, 100, 0.9), (500, 1000, 0.95)])
 def test_a_provider_that_is_busy_now_and_then_keeps_no_run_small(ceiling: int, one_in: int, kept: float) -> None:
-    pace, allowed = Pace.full(ceiling), []
+    pace, allowed = AdaptiveLimit.full(ceiling), []
     for number in range(20 * one_in):
         pace = pace.busy(float(number)) if number % one_in == 0 else pace.accepted()
         allowed.append(pace.allowed)
@@ -83,7 +83,7 @@ def test_a_provider_that_is_busy_now_and_then_keeps_no_run_small(ceiling: int, o
 
 
 def test_a_provider_that_is_busy_half_of_the_time_is_left_a_few() -> None:
-    pace = Pace.full(500)
+    pace = AdaptiveLimit.full(500)
     for number in range(100):
         pace = pace.busy(float(number)) if number % 2 else pace.accepted()
     assert pace.allowed == 1

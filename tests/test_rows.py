@@ -15,10 +15,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from batchgen.manifest.lines import RowsError
-from batchgen.manifest.problems import Problems
-from batchgen.manifest.reader import MAX_SCALAR
-from batchgen.manifest.rows import CannotOpenError, open_rows
+from batchgen.manifest.entry.row_lines import RowsError
+from batchgen.manifest.entry.rows_file import CannotOpenError, open_rows
+from batchgen.manifest.yaml.problems import Problems
+from batchgen.manifest.yaml.reader import MAX_SCALAR
 
 FOLDER = Path(__file__).parent.parent
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from worlds import Log, calm, count, run_clean, strike, world_of
 
+from batchgen.core.records import State
 from batchgen.journal import Journal
-from batchgen.records import State
 from batchgen.scheduler import Scheduler
 from batchgen.virtual import Fault, World, make_items
 
@@ -109,7 +109,7 @@ def test_a_parked_job_that_turns_out_to_be_at_work_takes_its_place_again(tmp_pat
         journal.db.execute("UPDATE attempt SET account = 'an older key'")
 
     def look(scheduler: Scheduler) -> None:
-        seen.append(scheduler.board.in_flight)
+        seen.append(scheduler.run_state.in_flight)
 
     world.invoke(before=older_key, at=[(850.0, look), (1100.0, look), (1200.0, Scheduler.interrupt)])
     assert seen == [2, 4]

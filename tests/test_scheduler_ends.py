@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from worlds import run_clean, strike, world_of
 
-from batchgen.records import State
+from batchgen.core.records import State
 from batchgen.scheduler import Scheduler
 from batchgen.virtual import Fault, Outcome, World, make_items
 

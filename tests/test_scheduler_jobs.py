@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from worlds import Log, calm, count, in_memory, run_clean, storm, strike, world_of
 
+from batchgen.core.records import State
 from batchgen.journal import Journal
-from batchgen.records import State
 from batchgen.scheduler import Scheduler
 from batchgen.virtual import OUTAGE, Fault, World, make_item, make_items
 from batchgen.virtual.checks import consent_to
@@ -84,7 +84,7 @@ def test_a_job_that_is_forgotten_is_lost_only_after_it_was_asked_for_repeatedly(
     unknown = [at for at in log.times("poll", job.id) if at >= job.forgotten]
     assert len(unknown) >= 5
     assert 180 < unknown[-1] - unknown[0] < 220
-    assert outcome.board.purse.life.refunded == 0
+    assert outcome.run_state.purse.life.refunded == 0
 
 
 def test_a_slip_of_the_provider_loses_nothing(tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_a_failed_job_is_refunded(tmp_path: Path) -> None:
     world = world_of(tmp_path, make_items(6), strike(Fault.JOB_FAILS, '"i2"'), concurrency=3)
     outcome = run_clean(world)
     assert outcome.counts == {State.DONE: 5, State.FAILED: 1}
-    life = outcome.board.purse.life
+    life = outcome.run_state.purse.life
     assert life.charged - life.refunded == world.provider.books.net(world.clock.seconds)
 
 
@@ -145,8 +145,8 @@ def test_an_output_that_is_gone_makes_the_item_lost_once(tmp_path: Path) -> None
     world = world_of(tmp_path, make_items(4, outputs=3), strike(Fault.FILE_GONE, "job2/"), concurrency=4)
     outcome = run_clean(world)
     assert outcome.counts == {State.DONE: 3, State.LOST: 1}
-    assert outcome.board.waiting_files == 0
-    assert outcome.board.failures == 1
+    assert outcome.run_state.waiting_files == 0
+    assert outcome.run_state.failures == 1
 
 
 def test_other_failures_do_not_count_towards_gone(tmp_path: Path) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from worlds import Log, calm, count, run_clean, strike, world_of
 
-from batchgen.absence import Absence
+from batchgen.core.records import State
 from batchgen.journal import Journal
-from batchgen.records import State
+from batchgen.policy.absence import Absence
 from batchgen.scheduler import Scheduler
 from batchgen.virtual import Fault, World, make_items
 from batchgen.virtual.checks import consent_to
@@ -93,7 +93,7 @@ def test_every_run_asks_again_for_lost_jobs_and_takes_up_what_is_there(
     log = Log(world)
     assert run_clean(world).counts == {State.DONE: 4}
     assert not log.times("submit")
-    assert not run_clean(world).board.failures
+    assert not run_clean(world).run_state.failures
 
 
 @pytest.mark.parametrize("fault", [Fault.POLL_UNKNOWN, Fault.FILE_GONE])

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from worlds import run_clean, strike, world_of
 
-from batchgen.errors import DiskError, OutsideError
-from batchgen.halting import exit_code
+from batchgen.core.errors import DiskError, OutsideError
+from batchgen.core.records import State
 from batchgen.journal import Journal
-from batchgen.records import State
+from batchgen.policy.stopping import exit_code
 from batchgen.scheduler import Scheduler
 from batchgen.virtual import Fault, make_items
 from batchgen.virtual.loop import VirtualClock

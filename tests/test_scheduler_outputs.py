@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from worlds import Log, calm, run_clean, strike, world_of
 
+from batchgen.core.records import State
 from batchgen.journal import Journal
-from batchgen.records import State
 from batchgen.scheduler import Scheduler
 from batchgen.virtual import Fault, World, make_items
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from worlds import FOREVER, Log, calm, count, run_clean, storm, strike, world_of
 
-from batchgen.records import State
+from batchgen.core.records import State
 from batchgen.scheduler import Scheduler
 from batchgen.virtual import OUTAGE, Fault, make_items
 
@@ -104,7 +104,7 @@ def test_the_pace_goes_down_when_the_api_is_busy_and_recovers(tmp_path: Path) ->
     paces: list[float] = []
 
     def look(scheduler: Scheduler) -> None:
-        paces.append(scheduler._submitter._pace.allowed)
+        paces.append(scheduler._submitter._adaptive_limit.allowed)
 
     run_clean(world, at=[(59, look), (91, look), (300, look)])
     assert paces[0] == 16
@@ -184,7 +184,7 @@ def test_a_busy_provider_that_then_finds_the_balance_empty_is_not_given_up_for_b
 def test_busy_answers_that_come_together_are_one_reason_to_wait_longer(tmp_path: Path) -> None:
     world = world_of(tmp_path, make_items(100), strike(Fault.BUSY, start=0, end=0.2), concurrency=32)
     streaks: list[int] = []
-    run_clean(world, at=[(0.25, lambda scheduler: streaks.append(scheduler.board.hold.streak))])
+    run_clean(world, at=[(0.25, lambda scheduler: streaks.append(scheduler.run_state.submission_backoff.streak))])
     assert streaks == [1]
 
 
@@ -194,7 +194,7 @@ def test_max_cost_is_filled_by_refunds_and_never_exceeded(tmp_path: Path) -> Non
     assert (outcome.exit_code, outcome.word) == (3, "max_cost")
     assert count(outcome, State.DONE) == 20
     assert count(outcome, State.FAILED) > 0
-    assert outcome.board.purse.life.committed == Decimal("1.00")
+    assert outcome.run_state.purse.life.committed == Decimal("1.00")
     # The cap is of the run folder's life: another run buys nothing.
     assert run_clean(world).counts == outcome.counts
 
@@ -257,8 +257,8 @@ def test_an_answer_that_never_comes_is_in_doubt_after_an_interrupt(tmp_path: Pat
     outcome = run_clean(world, at=[(1.0, Scheduler.interrupt)])
     assert outcome.exit_code == 130
     assert outcome.counts == {State.IN_DOUBT: 4, State.PENDING: 16}
-    assert outcome.board.in_flight == 0
-    assert outcome.board.purse.life.in_doubt == Decimal("0.20")
+    assert outcome.run_state.in_flight == 0
+    assert outcome.run_state.purse.life.in_doubt == Decimal("0.20")
     assert 15 < outcome.seconds < 18
 
 
@@ -292,7 +292,7 @@ def test_parked_jobs_are_waited_for_as_long_as_drain_and_kept(tmp_path: Path) ->
     assert (outcome.exit_code, outcome.word) == (3, "drain")
     # Its place was free again: the others were done long before.
     assert outcome.counts == {State.DONE: 11, State.PROCESSING: 1}
-    assert outcome.board.in_flight == 0
+    assert outcome.run_state.in_flight == 0
     # Jobs, the time until it was parked, the drain.
     assert 11 * 40 + 600 + 3600 < outcome.seconds < 11 * 90 + 600 + 3600
     parked = [gap for gap in log.gaps("poll", "job4") if gap > 10]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchgen.errors import UsageError
+from batchgen.core.errors import UsageError
 from batchgen.settings import BY_NAME, SETTINGS, Settings, parse_setting, resolve_settings, setting_text
 
 # ---- precedence ----------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from simulated import IMAGE, KEY, LONG, OTHER_KEY, VIDEO, simulated
 
 from batchgen.api import JobStatus, read_error, read_job
 from batchgen.catalog import load_catalog
-from batchgen.errors import UsageError
+from batchgen.core.errors import UsageError
 from batchgen.simulator import SimulatorSettings
 
 PICTURE = "https://example.com/kite.jpg"
@@ -205,7 +205,7 @@ async def test_the_input_is_echoed_as_it_was_sent() -> None:
 
 
 async def test_wait_answers_200_when_the_job_ends_inside_the_budget_and_202_when_not() -> None:
-    from batchgen.clock import utc_now
+    from batchgen.core.clock import utc_now
 
     async with simulated(speed=2000, clock=utc_now) as api:
         for path in ("/v1/generate?wait=true", "/v1/images/generations?wait=true"):

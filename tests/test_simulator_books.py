@@ -10,8 +10,8 @@ import pytest
 from simulated import IMAGE, KEY, LONG, OTHER_KEY, VIDEO, Clock, simulated
 
 from batchgen.catalog import load_catalog, price_of
-from batchgen.digest import canonical_json, digest_of
-from batchgen.errors import UsageError
+from batchgen.core.digest import canonical_json, digest_of
+from batchgen.core.errors import UsageError
 from batchgen.simulator import account_of
 
 

@@ -10,7 +10,7 @@ import pytest
 from simulated import IMAGE, LONG, VIDEO, Caller, simulated
 
 from batchgen.catalog import load_catalog
-from batchgen.errors import UsageError
+from batchgen.core.errors import UsageError
 from batchgen.simulator.faults import ANSWER, BEFORE, FAULTS, FETCH, JOB, POLL, Dice, Faults, parse_faults
 
 

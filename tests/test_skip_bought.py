@@ -9,10 +9,10 @@ import pytest
 from bought import MODEL, Buyer, item, journal_of
 from click.testing import CliRunner
 
-from batchgen.cli.ledger import command
-from batchgen.errors import ManifestError, RunFolderError, UsageError
+from batchgen.cli.runs.ledger import command
+from batchgen.core.errors import ManifestError, RunFolderError, UsageError
 from batchgen.ledger import write_ledger
-from batchgen.run import Request, prepared
+from batchgen.session import RunRequest, prepared
 
 STEPS = ("done", "ready", "accept", "intend", "doubt", "lose", "fail", "reject", "new")
 """What became of one item each: the first six were paid for, or may have been."""
@@ -44,7 +44,7 @@ def earlier(tmp_path: Path) -> Path:
 
 def left(manifest: Path, *ledgers: Path) -> list[str]:
     """The ids that are left to buy."""
-    with prepared(Request(manifest, {}, skip_bought=ledgers)) as ready:
+    with prepared(RunRequest(manifest, {}, skip_bought=ledgers)) as ready:
         with closing(sqlite3.connect(ready.stage)) as db:
             ids = [name for (name,) in db.execute("SELECT id FROM item ORDER BY position")]
         assert ready.skipped_as_bought == len(STEPS) - len(ids)
@@ -96,7 +96,7 @@ def written(folder: Path, *items: str, run: str = "") -> Path:
 
 
 def left_of(manifest: Path, *ledgers: Path, simulate: bool = False) -> list[str]:
-    request = Request(manifest, {}, skip_bought=ledgers, simulate=simulate)
+    request = RunRequest(manifest, {}, skip_bought=ledgers, simulate=simulate)
     with prepared(request) as ready, closing(sqlite3.connect(ready.stage)) as db:
         return [name for (name,) in db.execute("SELECT id FROM item ORDER BY position")]
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchgen.text import plural, printable, stamp, usd
+from batchgen.core.text import plural, printable, stamp, usd
 
 TEXT = st.text(st.characters(), max_size=80)
 

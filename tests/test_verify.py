@@ -11,9 +11,9 @@ import pytest
 from bought import Buyer, item, journal_of
 from click.testing import CliRunner, Result
 
-from batchgen.cli.verify import command
+from batchgen.cli.runs.verify import command
+from batchgen.core.records import StoredFile
 from batchgen.journal import Journal
-from batchgen.records import StoredFile
 
 
 def png(shade: int) -> bytes:
@@ -160,7 +160,7 @@ def test_an_empty_run_is_fine(tmp_path: Path) -> None:
 
 def test_a_bar_is_shown_on_a_terminal_only(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (run / "files" / "jar@2.png").unlink()
-    monkeypatch.setattr("batchgen.cli.verify._on_terminal", lambda: True)
+    monkeypatch.setattr("batchgen.cli.runs.verify._on_terminal", lambda: True)
     shown = verified(run)
     assert "files/jar@2.png is missing\n" in shown.stdout
     assert "4/4" in shown.stderr or "0/4" in shown.stderr

@@ -30,14 +30,14 @@ from batchgen.api import (
     Unavailable,
     Unknown,
 )
-from batchgen.cli.verify import check, command
+from batchgen.cli.runs.verify import check, command
 from batchgen.client import HttpApi
-from batchgen.credentials import SIMULATED_KEY
-from batchgen.errors import OutsideError, RunFolderError, UsageError
+from batchgen.core.credentials import SIMULATED_KEY
+from batchgen.core.errors import OutsideError, RunFolderError, UsageError
+from batchgen.core.records import StoredFile
 from batchgen.journal import SIMULATOR, Journal, own
-from batchgen.records import StoredFile
-from batchgen.run import simulator
-from batchgen.scheduler.refetching import Difference, Workshop, refetch
+from batchgen.scheduler.refetch import Difference, Workshop, refetch
+from batchgen.session import simulator
 
 
 @dataclass

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from worlds import calm, count, in_memory, run_clean, world_of
 
-from batchgen.records import State
+from batchgen.core.records import State
 from batchgen.virtual import Fault, make_items
 from batchgen.virtual.soak import soak
 

@@ -7,8 +7,8 @@ import pytest
 
 from batchgen.catalog import load_catalog
 from batchgen.cli.boundary import guarded
-from batchgen.errors import ManifestError
-from batchgen.manifest import format_warnings, stage_manifest
+from batchgen.core.errors import ManifestError
+from batchgen.manifest import format_warnings, load_manifest
 
 CATALOG = load_catalog()
 HEAD = "version: 1\nname: n\ndefaults: {model: hera-1.0-text-to-image}\n"
@@ -18,10 +18,10 @@ def warnings(folder: Path, items: str, head: str = HEAD) -> list[str]:
     """The warnings of a manifest as `file:line:column: message`; strict, they are its problems."""
     manifest = folder / "m.yaml"
     manifest.write_text(f"{head}items:\n{items}", encoding="utf-8")
-    shown = stage_manifest(manifest, folder / "stage", CATALOG).warnings.shown
+    shown = load_manifest(manifest, folder / "stage", CATALOG).warnings.shown
     if shown:
         with pytest.raises(ManifestError) as refused:
-            stage_manifest(manifest, folder / "stage", CATALOG, strict=True)
+            load_manifest(manifest, folder / "stage", CATALOG, strict=True)
         assert refused.value.problems == shown
     return [f"{Path(p.file).name}:{p.line}:{p.column}: {p.message}" for p in shown]
 
@@ -115,7 +115,7 @@ def test_one_name_in_two_forms_of_unicode_is_one(tmp_path: Path) -> None:
 def test_they_are_bounded(tmp_path: Path) -> None:
     manifest = tmp_path / "m.yaml"
     manifest.write_text(f"{HEAD}items:\n" + "  - prompt: A cup #1\n" * 250, encoding="utf-8")
-    found = stage_manifest(manifest, tmp_path / "stage", CATALOG).warnings
+    found = load_manifest(manifest, tmp_path / "stage", CATALOG).warnings
     assert (len(found.shown), found.more) == (100, 150)
     assert format_warnings(found, 10).splitlines()[-1] == "… and 240 more warnings"
 

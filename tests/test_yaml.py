@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from batchgen.manifest.document import Document, PureParser, default_parser
-from batchgen.manifest.nodes import List, Map
-from batchgen.manifest.problems import BrokenOffError, Problems
-from batchgen.manifest.reader import MAX_SCALAR
-from batchgen.manifest.values import text_of
+from batchgen.manifest.yaml.document import Document, PureParser, default_parser
+from batchgen.manifest.yaml.nodes import List, Map
+from batchgen.manifest.yaml.problems import BrokenOffError, Problems
+from batchgen.manifest.yaml.reader import MAX_SCALAR
+from batchgen.manifest.yaml.scalars import text_of
 
 PARSERS = [pytest.param(default_parser(), id="libyaml"), pytest.param(PureParser, id="pure")]
 both = pytest.mark.parametrize("parser", PARSERS)

@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from batchgen.records import Item, State
+from batchgen.core.records import Item, State
 from batchgen.settings import Settings
 from batchgen.virtual import Duration, Episode, Fault, Faults, Offer, Outcome, World, episodes
 from batchgen.virtual.harness import MODEL

@@ -1,12 +1,12 @@
 """The catalogue: parameter tables as data, and the prices, schemas and checks that come from them."""
 
-from batchgen.catalog.checking import BodyChecker
+from batchgen.catalog.body_checker import BodyChecker
 from batchgen.catalog.manifest_schema import manifest_schema
 from batchgen.catalog.prices import outputs_of, price_key, price_of, reproducible
+from batchgen.catalog.request_schemas import describe, request_schema, shown
 from batchgen.catalog.schema_files import schema_files
-from batchgen.catalog.schemas import describe, request_schema, shown
 from batchgen.catalog.tables import Catalog, Model, Parameter, Price, load_catalog, nearest, read_catalog
-from batchgen.catalog.values import BodyProblem
+from batchgen.catalog.value_checks import BodyProblem
 
 __all__ = [
     "BodyChecker",

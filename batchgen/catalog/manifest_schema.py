@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from batchgen.catalog.schemas import DRAFT, Schema, describe, parameter_schema, shown, value_schema
+from batchgen.catalog.request_schemas import DRAFT, Schema, describe, parameter_schema, shown, value_schema
 from batchgen.catalog.tables import Catalog, Parameter
 from batchgen.settings import SETTINGS, Setting
 

@@ -3,7 +3,7 @@
 import json
 
 from batchgen.catalog.manifest_schema import manifest_schema
-from batchgen.catalog.schemas import Schema, request_schema
+from batchgen.catalog.request_schemas import Schema, request_schema
 from batchgen.catalog.tables import Catalog
 
 

@@ -1,4 +1,4 @@
-"""The one place where errors become messages and exit codes (DESIGN, "Commands")."""
+"""The one place where errors become messages and exit codes."""
 
 import io
 import os
@@ -10,10 +10,10 @@ from typing import Any, cast
 
 import click
 
-from batchgen.cli import commands
-from batchgen.errors import BatchgenError, ManifestError, OutsideError, RunFolderError, UsageError
-from batchgen.streams import Outlet, ending_signals
-from batchgen.text import printable
+from batchgen.cli.root import commands
+from batchgen.core.errors import BatchgenError, ManifestError, OutsideError, RunFolderError, UsageError
+from batchgen.core.streams import Outlet, ending_signals
+from batchgen.core.text import printable
 
 EXIT_CODES: tuple[tuple[type[BatchgenError], int], ...] = ((UsageError, 2), (OutsideError, 5), (RunFolderError, 6))
 BUG = 70
@@ -25,7 +25,7 @@ def main() -> None:
     """Run the program and exit with its code."""
     sys.stdout = cast("Any", Outlet(sys.stdout, matters=True))
     sys.stderr = cast("Any", Outlet(sys.stderr, matters=False))
-    # As Ctrl-C, so that whatever is under way is tidied up (a run handles all of them by itself, see `batchgen.run`).
+    # As Ctrl-C, so that whatever is under way is tidied up (a run handles all of them by itself).
     for number in ending_signals():
         if number is not signal.SIGINT:
             signal.signal(number, signal.default_int_handler)

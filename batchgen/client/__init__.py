@@ -4,6 +4,6 @@ from batchgen.client.addresses import parse_base_url
 from batchgen.client.http import HttpApi
 from batchgen.client.identity import is_simulator
 from batchgen.client.limits import Limits
-from batchgen.client.proxies import DIRECT, Route, find_route
+from batchgen.client.route import DIRECT, Route, find_route
 
 __all__ = ["DIRECT", "HttpApi", "Limits", "Route", "find_route", "is_simulator", "parse_base_url"]

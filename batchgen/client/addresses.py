@@ -11,7 +11,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
 from yarl import URL
 
-from batchgen.errors import UsageError
+from batchgen.core.errors import UsageError
 
 _PLAIN = re.compile(r"[\x21-\x7e]+")
 _LIKE_A_NUMBER = re.compile(r"[0-9]+|0[xX][0-9a-fA-F]*")

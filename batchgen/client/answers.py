@@ -27,7 +27,7 @@ from batchgen.api import (
     read_error,
     read_job,
 )
-from batchgen.text import printable
+from batchgen.core.text import printable
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,14 +34,14 @@ from batchgen.client.answers import (
     submit_answer,
     without_key,
 )
-from batchgen.client.failures import NO_CONNECTION, WIRE_ERRORS, explain
 from batchgen.client.limits import Limits
-from batchgen.client.patience import Patience
-from batchgen.client.proxies import DIRECT, Route
-from batchgen.client.sending import Sending, sending_trace
-from batchgen.clock import UtcNow, utc_now
-from batchgen.errors import UsageError
-from batchgen.text import printable
+from batchgen.client.post_progress import Sending, sending_trace
+from batchgen.client.route import DIRECT, Route
+from batchgen.client.timeouts import Patience
+from batchgen.client.wire_errors import NO_CONNECTION, WIRE_ERRORS, explain
+from batchgen.core.clock import UtcNow, utc_now
+from batchgen.core.errors import UsageError
+from batchgen.core.text import printable
 
 _KEY = re.compile(r"[\x21-\x7e]{1,512}")
 _BUFFER = 512 * 1024

@@ -1,15 +1,15 @@
 """The journal of a run folder: the only truth about what was bought."""
 
+from batchgen.journal.attempts import Attempt, PendingOutput, Spend, Work
 from batchgen.journal.binding import SIMULATED, SIMULATOR, Binding, is_embedded, is_simulated, money_mark
+from batchgen.journal.journal import Journal
 from batchgen.journal.lock import own, own_journal
-from batchgen.journal.money import spend_of
 from batchgen.journal.outputs import Listing
 from batchgen.journal.recorder import GroupRecorder, InlineRecorder, Recorder
 from batchgen.journal.reopening import Again
 from batchgen.journal.schema import FILE_NAME, JournalLockedError, milliseconds, moment, open_for_reading, sqlite_errors
-from batchgen.journal.steps import TransitionError, receipt_of
-from batchgen.journal.store import Journal
-from batchgen.journal.values import Attempt, PendingOutput, Spend, Work
+from batchgen.journal.spending import spend_of
+from batchgen.journal.transitions import TransitionError, receipt_of
 
 __all__ = [
     "FILE_NAME",

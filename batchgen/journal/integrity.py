@@ -4,7 +4,7 @@ import sqlite3
 import struct
 from pathlib import Path
 
-from batchgen.records import State
+from batchgen.core.records import State
 
 _STATES = ", ".join(f"'{state}'" for state in State)
 _MASK = 0xFFFFFFFF

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
-from batchgen.errors import RunFolderError
-from batchgen.files import disk_errors
-from batchgen.text import printable, stamp
+from batchgen.core.errors import RunFolderError
+from batchgen.core.files import disk_errors
+from batchgen.core.text import printable, stamp
 
 _NAME = ".lock"
 

@@ -8,7 +8,7 @@ import sqlite3
 from dataclasses import dataclass, replace
 
 from batchgen.api import Job
-from batchgen.journal.values import Attempt, PendingOutput
+from batchgen.journal.attempts import Attempt, PendingOutput
 
 FEWER_OUTPUTS = "fewer_outputs"
 """The `error_type` of a purchase that ended with fewer outputs than were ordered."""

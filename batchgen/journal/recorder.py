@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, ParamSpec, Protocol, Self, TypeVar
 
-from batchgen.grouping import Grouped, Outcome
+from batchgen.core.batching import BatchWorker, Outcome
+from batchgen.journal.journal import Journal
 from batchgen.journal.schema import JournalLockedError
-from batchgen.journal.store import Journal
 
 log = logging.getLogger("batchgen")
 
@@ -50,7 +50,7 @@ class GroupRecorder:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._writer: Grouped[_Operation, _Batch] = Grouped(self._run_all, self._commit, "journal")
+        self._writer: BatchWorker[_Operation, _Batch] = BatchWorker(self._run_all, self._commit, "journal")
 
     async def __aenter__(self) -> Self:
         # The loop must not stand still for another program; the thread may wait for it.

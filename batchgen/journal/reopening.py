@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from batchgen.records import State
+from batchgen.core.records import State
 
 _FACT = "again"
 

@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from batchgen import receipts
-from batchgen.descriptors import TOO_MANY, none_left
-from batchgen.errors import BatchgenError, DescriptorsError, DiskError, OutsideError, RunFolderError
-from batchgen.files import disk_errors
+from batchgen.core.descriptors import TOO_MANY, none_left
+from batchgen.core.errors import BatchgenError, DescriptorsError, DiskError, OutsideError, RunFolderError
+from batchgen.core.files import disk_errors
 from batchgen.journal.integrity import content_fault, log_fault, value_fault
-from batchgen.journal.reading import connect_for_reading
+from batchgen.journal.readonly import connect_for_reading
 
 VERSION = 2
 FILE_NAME = "journal.sqlite3"

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 
-from batchgen.errors import UsageError
-from batchgen.files import staged_text
+from batchgen.core.errors import UsageError
+from batchgen.core.files import staged_text
+from batchgen.core.records import LIVE, State
 from batchgen.ledger.cells import text_cell, unguarded
 from batchgen.ledger.charges import Charge, file_charges
-from batchgen.records import LIVE, State
 
 COLUMNS = ("run", "item_id", "request_digest")
 _BOUGHT = frozenset({*LIVE, State.DONE, State.IN_DOUBT, State.LOST})

@@ -10,14 +10,14 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
-from batchgen.credentials import SIMULATED_KEY
-from batchgen.errors import UsageError
+from batchgen.core.credentials import SIMULATED_KEY
+from batchgen.core.errors import UsageError
+from batchgen.core.records import State
+from batchgen.core.text import printable
 from batchgen.journal import FILE_NAME, is_simulated, moment, open_for_reading, sqlite_errors
-from batchgen.journal.rows import charge_rows, facts_of
+from batchgen.journal.queries.report_rows import charge_rows, facts_of
 from batchgen.ledger.cells import COLUMNS, EARLIER_COLUMNS, TAG_PREFIX, TRUE, unguarded
 from batchgen.ledger.writer import amounts_of
-from batchgen.records import State
-from batchgen.text import printable
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,10 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from batchgen.errors import UsageError
+from batchgen.core.errors import UsageError
+from batchgen.core.records import State
+from batchgen.core.text import stamp
 from batchgen.ledger.charges import Charge
-from batchgen.records import State
-from batchgen.text import stamp
 
 GroupKey = Callable[[Charge], str | None]
 """Names the group of a charge; None where it belongs to none (no such tag, never sent)."""

@@ -4,9 +4,9 @@ import csv
 import io
 import json
 
+from batchgen.core.text import printable, usd
 from batchgen.ledger.cells import TRUE, text_cell
 from batchgen.ledger.costs import ROW_STATES, CostReport, Sums
-from batchgen.text import printable, usd
 
 _MONEY = ("charged_usd", "refunded_usd", "net_usd", "in_doubt_usd")
 _WIDEST_GROUP = 60

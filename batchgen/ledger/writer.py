@@ -10,13 +10,13 @@ from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
 
-from batchgen.digest import canonical_json
-from batchgen.files import staged_text
+from batchgen.core.digest import canonical_json
+from batchgen.core.files import staged_text
+from batchgen.core.records import State
+from batchgen.core.text import stamp, usd
 from batchgen.journal import FILE_NAME, is_simulated, moment, open_for_reading, sqlite_errors
-from batchgen.journal.rows import LedgerRow, facts_of, ledger_rows, tag_names
+from batchgen.journal.queries.report_rows import LedgerRow, facts_of, ledger_rows, tag_names
 from batchgen.ledger.cells import COLUMNS, TAG_PREFIX, TRUE, prompt_cell, text_cell
-from batchgen.records import State
-from batchgen.text import stamp, usd
 
 LEDGER_NAME = "ledger.csv"
 _ZERO = Decimal(0)

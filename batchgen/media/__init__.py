@@ -8,12 +8,12 @@ from io import FileIO
 from pathlib import Path
 from typing import IO
 
+from batchgen.core.text import printable
 from batchgen.media import bitmaps, heif, webm
 from batchgen.media.images import check_gif, check_jpeg, check_png, check_webp
 from batchgen.media.mp4 import check_mp4
 from batchgen.media.source import Damaged, Source, Unfamiliar
 from batchgen.media.texts import is_text
-from batchgen.text import printable
 
 __all__ = ["Damaged", "Media", "Unfamiliar", "extension_for", "inspect", "inspect_file"]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from batchgen.files import disk_errors, sync_folder
+from batchgen.core.files import disk_errors, sync_folder
 from batchgen.receipts.lines import Line, read_line
 
 FILE_NAME = "receipts.jsonl"

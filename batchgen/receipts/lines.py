@@ -9,7 +9,7 @@ import re
 from decimal import Decimal
 from typing import Any, NamedTuple, TypeGuard
 
-from batchgen.records import State, StoredFile
+from batchgen.core.records import State, StoredFile
 
 FORMAT_VERSION = 1
 _ENCODE = json.JSONEncoder(separators=(",", ":")).encode

@@ -1,6 +1,6 @@
 """The scheduler: submission, polling and fetching over the journal, as one loop."""
 
-from batchgen.scheduler.board import Board, Seams, Terms
 from batchgen.scheduler.loop import Ending, Scheduler
+from batchgen.scheduler.run_state import RunPolicy, RunPorts, RunState
 
-__all__ = ["Board", "Ending", "Scheduler", "Seams", "Terms"]
+__all__ = ["Ending", "RunPolicy", "RunPorts", "RunState", "Scheduler"]

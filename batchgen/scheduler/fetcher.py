@@ -6,17 +6,17 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import count
 
-from batchgen.absence import ALMOST, Absence
 from batchgen.api import OutputError, OutputGone, OutputMissing, OutputRefused
+from batchgen.core.errors import DescriptorsError
+from batchgen.core.records import State
+from batchgen.core.text import printable
 from batchgen.download import OutputUnfamiliar, fetch, stem_of
-from batchgen.errors import DescriptorsError
-from batchgen.halting import Stop
 from batchgen.journal import Attempt, Listing, PendingOutput
-from batchgen.records import State
-from batchgen.retry import RETRY_AFTER_CAP, retry_delay
-from batchgen.scheduler.board import Board, log
+from batchgen.policy.absence import ALMOST, Absence
+from batchgen.policy.retry import RETRY_AFTER_CAP, retry_delay
+from batchgen.policy.stopping import Stop
+from batchgen.scheduler.run_state import RunState, log
 from batchgen.scheduler.superseded import make_way, retire_earlier
-from batchgen.text import printable
 
 _TRIES = 10
 """Downloads of one output per invocation; what is left then stays paid for, and the next run tries again."""
@@ -53,8 +53,8 @@ def _host(job: _Fetch) -> str:
 class Fetcher:
     """Downloads, checks and keeps outputs."""
 
-    def __init__(self, board: Board) -> None:
-        self._board = board
+    def __init__(self, run_state: RunState) -> None:
+        self._run_state = run_state
         self._waiting: list[tuple[datetime, int, _Fetch]] = []
         self._later: list[tuple[float, int, _Fetch]] = []
         self._order = count()
@@ -80,7 +80,7 @@ class Fetcher:
         Of a `reclaimed` job, which counted as lost before, it is no news that an output is gone.
         """
         for output in listing.left:
-            self._board.waiting_files += 1
+            self._run_state.waiting_files += 1
             self._queue(_Fetch(attempt, output, listing.highest, expires or _FOREVER, reclaimed=reclaimed))
 
     def has_lost(self, attempt: Attempt) -> bool:
@@ -89,26 +89,26 @@ class Fetcher:
 
     def start(self) -> float | None:
         """Start what may start now; return the loop time of the next retry."""
-        board = self._board
-        while self._later and self._later[0][0] <= board.now:
+        run_state = self._run_state
+        while self._later and self._later[0][0] <= run_state.now:
             self._queue(heapq.heappop(self._later)[2])
-        shares = board.terms.shares
-        downloads = min(board.terms.settings.downloads, shares.downloads)
+        shares = run_state.policy.shares
+        downloads = min(run_state.policy.settings.downloads, shares.downloads)
         while self._waiting and self._receiving < downloads and self._settling < shares.settling:
             fetch_ = heapq.heappop(self._waiting)[2]
             held = self._held.get(_host(fetch_), 0.0)
-            if board.now < held:
+            if run_state.now < held:
                 heapq.heappush(self._later, (held, next(self._order), fetch_))
                 continue
             self._receiving += 1
-            board.spawn(self._fetch(fetch_))
+            run_state.spawn(self._fetch(fetch_))
         return self._later[0][0] if self._later else None
 
     def _queue(self, fetch_: _Fetch) -> None:
         heapq.heappush(self._waiting, (fetch_.expires, next(self._order), fetch_))
 
     async def _fetch(self, job: _Fetch) -> None:
-        board = self._board
+        run_state = self._run_state
         settling = False
 
         def received() -> None:
@@ -116,12 +116,12 @@ class Fetcher:
             settling = True
             self._receiving -= 1
             self._settling += 1
-            board.wake.set()
+            run_state.wake.set()
 
         try:
             await self._keep(job, received)
         except OutputRefused:
-            board.halt(Stop.KEY, "the API refuses the key for a download: check API18_KEY")
+            run_state.halt(Stop.KEY, "the API refuses the key for a download: check API18_KEY")
         except OutputError as error:
             await self._failed(job, error)
         finally:
@@ -131,43 +131,43 @@ class Fetcher:
                 self._receiving -= 1
 
     async def _keep(self, job: _Fetch, received: Callable[[], None]) -> None:
-        board, seams, item = self._board, self._board.seams, job.attempt.work.item
+        run_state, ports, item = self._run_state, self._run_state.ports, job.attempt.work.item
 
         async def aside(path: str) -> None:
             async with self._moving:
-                await make_way(seams.folder, path, seams.journal, seams.record)
+                await make_way(ports.folder, path, ports.journal, ports.record)
 
         # What was edited while it was under way keeps out of its successor's way.
-        outdated = not job.attempt.work.listed and await board.record(seams.journal.has_successor, job.attempt.work)
+        outdated = not job.attempt.work.listed and await run_state.record(ports.journal.has_successor, job.attempt.work)
         path = f"{item.path}~{item.digest[:8]}" if outdated else item.path
         try:
             if job.attempt.number > 1:
                 async with self._moving:
-                    await retire_earlier(seams.folder, job.attempt, seams.journal, seams.record)
+                    await retire_earlier(ports.folder, job.attempt, ports.journal, ports.record)
             file = await fetch(
-                seams.api, job.output.url, seams.folder, stem_of(path, job.output.number, job.outputs),
-                job.output.number, kind=board.terms.kinds.get(item.model), make_way=aside, offload=seams.offload,
+                ports.api, job.output.url, ports.folder, stem_of(path, job.output.number, job.outputs),
+                job.output.number, kind=run_state.policy.kinds.get(item.model), make_way=aside, offload=ports.offload,
                 received=received, seen=job.seen,
             )  # fmt: skip
         except DescriptorsError as error:
             raise OutputError(str(error)) from error  # to be tried again, as what is late
-        last = await board.record(seams.journal.keep, job.attempt, file)
+        last = await run_state.record(ports.journal.keep, job.attempt, file)
         if outdated:
             await aside(file.path)
-        board.waiting_files -= 1
+        run_state.waiting_files -= 1
         if not file.familiar:
             log.warning("%s: %s is kept as it came, twice the same: its format is not known", item.id, file.path)
         if last:
-            board.moved(job.attempt.work, State.READY, State.DONE)
+            run_state.moved(job.attempt.work, State.READY, State.DONE)
             log.debug("%s is done", item.id)
 
     async def _failed(self, job: _Fetch, error: OutputError) -> None:
-        board, item = self._board, job.attempt.work.item
+        run_state, item = self._run_state, job.attempt.work.item
         job.failures += 1
         if error.retry_after is not None:
-            until = board.now + min(error.retry_after, RETRY_AFTER_CAP)
+            until = run_state.now + min(error.retry_after, RETRY_AFTER_CAP)
             self._held[_host(job)] = max(until, self._held.get(_host(job), until))
-        gone = isinstance(error, OutputGone) or (isinstance(error, OutputMissing) and board.expired(job.expires))
+        gone = isinstance(error, OutputGone) or (isinstance(error, OutputMissing) and run_state.expired(job.expires))
         if gone:
             job.absence = job.absence.again()
         if isinstance(error, OutputUnfamiliar):
@@ -176,24 +176,24 @@ class Fetcher:
         if job.absence.certain:
             await self._lose(job, str(error))
         elif job.failures >= _TRIES:
-            board.waiting_files -= 1
+            run_state.waiting_files -= 1
             self.given_up += 1
         else:
             # Half of the wait is certain: a file that is late needs time, not a lucky draw.
-            draw = 0.5 + board.seams.random.random() / 2
+            draw = 0.5 + run_state.ports.random.random() / 2
             wait = retry_delay(job.failures, draw, error.retry_after, cap=_LONGEST_WAIT)
             job.absence = job.absence.wait(wait if gone else 0.0)
-            heapq.heappush(self._later, (board.now + wait, next(self._order), job))
+            heapq.heappush(self._later, (run_state.now + wait, next(self._order), job))
 
     async def _lose(self, job: _Fetch, reason: str) -> None:
         """One output is gone for good: the item is lost, once, whichever of its outputs says so first."""
-        board = self._board
-        board.waiting_files -= 1
+        run_state = self._run_state
+        run_state.waiting_files -= 1
         if job.attempt.key in self._lost:
             return
         self._lost.add(job.attempt.key)
         message = f"output {job.output.number}: {printable(reason)}"
-        await board.record(board.seams.journal.lose, job.attempt, message, board.seams.utc_now())
-        board.moved(job.attempt.work, State.READY, State.LOST)
+        await run_state.record(run_state.ports.journal.lose, job.attempt, message, run_state.ports.utc_now())
+        run_state.moved(job.attempt.work, State.READY, State.LOST)
         if not job.reclaimed:
-            board.check_failures()
+            run_state.check_failures()

@@ -4,16 +4,16 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from batchgen.errors import BatchgenError, OutsideError
-from batchgen.halting import Stop
-from batchgen.polling import Durations
-from batchgen.records import State
-from batchgen.scheduler.board import Board, Flight, log
+from batchgen.core.errors import BatchgenError, OutsideError
+from batchgen.core.records import State
+from batchgen.core.text import plural
+from batchgen.policy.polling import Durations
+from batchgen.policy.stopping import Stop
 from batchgen.scheduler.fetcher import Fetcher
 from batchgen.scheduler.poller import Poller
+from batchgen.scheduler.run_state import RunState, TrackedJob, log
 from batchgen.scheduler.submitter import Submitter
 from batchgen.scheduler.superseded import restore
-from batchgen.text import plural
 
 _POST_GRACE = 15.0
 """Seconds that a POST under way gets for its answer when the run is told to end: an unread answer is a doubt."""
@@ -38,112 +38,117 @@ class Ending:
 class Scheduler:
     """Runs what the journal lists until every item has reached an end, or a reason to stop."""
 
-    def __init__(self, board: Board) -> None:
-        self.board = board
-        self._fetcher = Fetcher(board)
-        self._poller = Poller(board, self._fetcher)
-        self._submitter = Submitter(board, self._poller)
+    def __init__(self, run_state: RunState) -> None:
+        self.run_state = run_state
+        self._fetcher = Fetcher(run_state)
+        self._poller = Poller(run_state, self._fetcher)
+        self._submitter = Submitter(run_state, self._poller)
         self._drain_until: float | None = None
 
     def interrupt(self) -> None:
         """End soon: submit nothing more, let POSTs under way be answered, record."""
-        self.board.halt(Stop.INTERRUPTED, "interrupted")
+        self.run_state.halt(Stop.INTERRUPTED, "interrupted")
 
     async def run(self) -> Ending:
         """Run to the end. Raises what a part raised: DiskError, RunFolderError, or a bug."""
-        board, loop = self.board, asyncio.get_running_loop()
+        run_state, loop = self.run_state, asyncio.get_running_loop()
         await self._resume()
         while True:
-            board.wake.clear()
+            run_state.wake.clear()
             watched = list(self._watch())
-            if board.winding_down or self._finished():
+            if run_state.winding_down or self._finished():
                 break
             due = [self._submitter.start(), self._poller.start(), self._fetcher.start(), *watched]
             times = [moment for moment in due if moment is not None]
             # A time that has passed already is looked at in the next turn, after the tasks had theirs.
-            timer = loop.call_at(min(times), board.wake.set) if times else None
-            await board.wake.wait()
+            timer = loop.call_at(min(times), run_state.wake.set) if times else None
+            await run_state.wake.wait()
             if timer is not None:
                 timer.cancel()
         await self._wind_down()
-        if board.unrecorded and isinstance(board.error, BatchgenError):
+        if run_state.unrecorded and isinstance(run_state.error, BatchgenError):
             raise OutsideError(
-                f"{board.error}; accepted but not in the journal: {', '.join(board.unrecorded)}; the next start takes"
-                " them over from receipts.jsonl, or they are in doubt and `batchgen resolve` takes these ids"
-            ) from board.error
-        if board.error is not None:
-            raise board.error
+                f"{run_state.error}; accepted but not in the journal: {', '.join(run_state.unrecorded)};"
+                " the next start takes them over from receipts.jsonl, or they are in doubt"
+                " and `batchgen resolve` takes these ids"
+            ) from run_state.error
+        if run_state.error is not None:
+            raise run_state.error
         if self._fetcher.given_up:
-            board.halt(Stop.OUTAGE, f"{plural(self._fetcher.given_up, 'output')} could not be downloaded")
+            run_state.halt(Stop.OUTAGE, f"{plural(self._fetcher.given_up, 'output')} could not be downloaded")
         if self._submitter.left_pending:
             count = plural(self._submitter.left_pending, "item")
-            board.halt(Stop.OUTAGE, f"the API was too busy for {count}, which stay pending")
+            run_state.halt(Stop.OUTAGE, f"the API was too busy for {count}, which stay pending")
         # A provider that was ever too busy says more about its limits than its queue does.
-        advice = board.queueing.advice(board.terms.settings.concurrency) if not board.hold.until else None
-        return Ending(board.stop, board.detail, board.failures, advice, board.clock)
+        advice = (
+            run_state.queue_stats.advice(run_state.policy.settings.concurrency)
+            if not run_state.submission_backoff.until
+            else None
+        )
+        return Ending(run_state.stop, run_state.detail, run_state.failures, advice, run_state.clock)
 
     async def _resume(self) -> None:
         """Take up what earlier invocations left: learned durations, jobs in flight, files to fetch."""
-        board, journal = self.board, self.board.seams.journal
-        await restore(board.seams.folder, journal, board.seams.record)
-        for model, seen in (await board.record(journal.durations)).items():
-            board.durations[model] = Durations(seen)
-        utc, now = board.seams.utc_now(), board.now
-        for attempt in await board.record(lambda: list(journal.unsettled(State.PROCESSING))):
+        run_state, journal = self.run_state, self.run_state.ports.journal
+        await restore(run_state.ports.folder, journal, run_state.ports.record)
+        for model, seen in (await run_state.record(journal.durations)).items():
+            run_state.durations[model] = Durations(seen)
+        utc, now = run_state.ports.utc_now(), run_state.now
+        for attempt in await run_state.record(lambda: list(journal.unsettled(State.PROCESSING))):
             age = (utc - attempt.accepted_at).total_seconds() if attempt.accepted_at else 0.0
-            self._poller.resume(Flight(attempt, now - max(0.0, age), since=now))
-        if board.terms.ask_lost:
-            for attempt in await board.record(lambda: list(journal.lost_jobs())):
-                self._poller.ask_again(Flight(attempt, now, since=now))
-        for attempt, listing in await board.record(lambda: list(journal.ready())):
+            self._poller.resume(TrackedJob(attempt, now - max(0.0, age), since=now))
+        if run_state.policy.ask_lost:
+            for attempt in await run_state.record(lambda: list(journal.lost_jobs())):
+                self._poller.ask_again(TrackedJob(attempt, now, since=now))
+        for attempt, listing in await run_state.record(lambda: list(journal.ready())):
             self._fetcher.add(attempt, listing, attempt.expires_at)
             if listing.awaited:
-                self._poller.complement(Flight(attempt, now, since=now), listing)
+                self._poller.complement(TrackedJob(attempt, now, since=now), listing)
 
     @property
     def _submitted(self) -> bool:
         """Whether nothing more will be submitted."""
-        return self._submitter.idle or self.board.stop is not None
+        return self._submitter.idle or self.run_state.stop is not None
 
     def _finished(self) -> bool:
-        return self._submitted and self._poller.idle and self._fetcher.idle and not self.board.busy
+        return self._submitted and self._poller.idle and self._fetcher.idle and not self.run_state.busy
 
     def _watch(self) -> Iterable[float | None]:
         """Yield the deadlines of an outage, of a busy provider and of the drain, and stop where one has passed."""
-        board, settings = self.board, self.board.terms.settings
-        board.compare_clocks()
+        run_state, settings = self.run_state, self.run_state.policy.settings
+        run_state.compare_clocks()
         asking = not (self._submitted and self._poller.idle)
         # Where only downloads are left, no answer could end an outage any more.
-        gives_up = board.weather.gives_up_at(settings.give_up_after) if asking else None
-        if gives_up is not None and board.now >= gives_up:
-            waited = board.now - (board.weather.troubled_since or 0.0)
-            board.halt(Stop.UNREACHABLE, f"the API could not be reached for {waited:.0f} s: {board.trouble}")
+        gives_up = run_state.api_health.gives_up_at(settings.give_up_after) if asking else None
+        if gives_up is not None and run_state.now >= gives_up:
+            waited = run_state.now - (run_state.api_health.troubled_since or 0.0)
+            run_state.halt(Stop.UNREACHABLE, f"the API could not be reached for {waited:.0f} s: {run_state.trouble}")
         yield gives_up
-        too_busy = board.hold.gives_up_at(settings.give_up_after) if not self._submitted else None
-        if too_busy is not None and board.now >= too_busy:
-            board.halt(Stop.OUTAGE, f"the API was too busy for {settings.give_up_after:.0f} s to take anything up")
+        too_busy = run_state.submission_backoff.gives_up_at(settings.give_up_after) if not self._submitted else None
+        if too_busy is not None and run_state.now >= too_busy:
+            run_state.halt(Stop.OUTAGE, f"the API was too busy for {settings.give_up_after:.0f} s to take anything up")
         yield too_busy
         waiting = self._submitter.posts or not (self._submitted and self._fetcher.idle)
         if waiting or not self._poller.only_parked:
             self._drain_until = None
         elif self._drain_until is None:
-            self._drain_until = board.now + settings.drain
-        elif board.now >= self._drain_until:
-            board.drained = True
-            board.halt(Stop.DRAIN, "only jobs that are far slower than usual are left; they stay paid for")
+            self._drain_until = run_state.now + settings.drain
+        elif run_state.now >= self._drain_until:
+            run_state.drained = True
+            run_state.halt(Stop.DRAIN, "only jobs that are far slower than usual are left; they stay paid for")
         yield self._drain_until
 
     async def _wind_down(self) -> None:
         """End what is under way: answers to POSTs are waited for, the rest is cheap to repeat."""
-        board = self.board
+        run_state = self.run_state
         if posts := set(self._submitter.posts):
             log.info("waiting for the answers to %s", plural(len(posts), "submission"))
             await asyncio.wait(posts, timeout=_POST_GRACE)
             self._submitter.abandon()
             await asyncio.wait(posts)
-        if board.tasks:
-            await asyncio.wait(board.tasks, timeout=_GRACE)
-        leftover = list(board.tasks)
+        if run_state.tasks:
+            await asyncio.wait(run_state.tasks, timeout=_GRACE)
+        leftover = list(run_state.tasks)
         for task in leftover:
             task.cancel()
         await asyncio.gather(*leftover, return_exceptions=True)

@@ -1,17 +1,17 @@
 """Polling: one set of ticks for all jobs, and a task only for a request that is under way."""
 
-from batchgen.absence import Absence
 from batchgen.api import Found, Job, JobStatus, PollAnswer, Unauthorized, Unavailable, Unknown
-from batchgen.halting import Stop
+from batchgen.core.text import printable
 from batchgen.journal import Listing
-from batchgen.polling import first_poll, next_poll, timeout_of
-from batchgen.retry import retry_delay
-from batchgen.scheduler.board import Board, Flight, log
+from batchgen.policy.absence import Absence
+from batchgen.policy.polling import first_poll, next_poll, timeout_of
+from batchgen.policy.retry import retry_delay
+from batchgen.policy.stopping import Stop
 from batchgen.scheduler.fetcher import Fetcher
 from batchgen.scheduler.pricing import hear_price
-from batchgen.scheduler.settling import Settler
+from batchgen.scheduler.run_state import RunState, TrackedJob, log
+from batchgen.scheduler.settler import Settler
 from batchgen.scheduler.ticks import Ticks
-from batchgen.text import printable
 
 _PARKED_INTERVAL = 60.0
 """Seconds between two polls of a parked job."""
@@ -22,10 +22,10 @@ _TRIES_FOR_LOST = 3
 class Poller:
     """Asks how jobs stand, when it is worth it, and settles those that have ended."""
 
-    def __init__(self, board: Board, fetcher: Fetcher) -> None:
-        self._board = board
-        self._settler = Settler(board, fetcher, self._ask_at)
-        self._due: Ticks[Flight] = Ticks()
+    def __init__(self, run_state: RunState, fetcher: Fetcher) -> None:
+        self._run_state = run_state
+        self._settler = Settler(run_state, fetcher, self._ask_at)
+        self._due: Ticks[TrackedJob] = Ticks()
         self._active = 0
 
     @property
@@ -36,170 +36,172 @@ class Poller:
     @property
     def only_parked(self) -> bool:
         """Whether all jobs that are left are parked."""
-        return 0 < self._board.parked == len(self._due) + self._active
+        return 0 < self._run_state.parked == len(self._due) + self._active
 
-    def add(self, flight: Flight) -> None:
+    def add(self, tracked: TrackedJob) -> None:
         """A job was accepted just now."""
-        durations = self._board.durations_of(flight.attempt.work.item.model)
-        self._ask_at(flight, flight.accepted + first_poll(durations, self._board.terms.settings.poll_min))
+        durations = self._run_state.durations_of(tracked.attempt.work.item.model)
+        self._ask_at(tracked, tracked.accepted + first_poll(durations, self._run_state.policy.settings.poll_min))
 
-    def ask_now(self, flight: Flight) -> None:
+    def ask_now(self, tracked: TrackedJob) -> None:
         """A job was accepted just now, and something is to be learned from it at once."""
-        self._ask_at(flight, self._board.now)
+        self._ask_at(tracked, self._run_state.now)
 
-    def resume(self, flight: Flight) -> None:
+    def resume(self, tracked: TrackedJob) -> None:
         """A job of an earlier invocation: ask soon, but not all of them in the same instant."""
-        self._board.in_flight += 1
-        if flight.attempt.price_key:
-            self._board.purse = self._board.purse.watch(flight.attempt.work.key, flight.attempt.price_key)
-        spread = self._board.terms.settings.poll_min * self._board.seams.random.random()
-        self._ask_at(flight, self._board.now + spread)
+        self._run_state.in_flight += 1
+        if tracked.attempt.price_key:
+            self._run_state.purse = self._run_state.purse.watch(tracked.attempt.work.key, tracked.attempt.price_key)
+        spread = self._run_state.policy.settings.poll_min * self._run_state.ports.random.random()
+        self._ask_at(tracked, self._run_state.now + spread)
 
-    def ask_again(self, flight: Flight) -> None:
+    def ask_again(self, tracked: TrackedJob) -> None:
         """A job that counts as lost: ask once whether it is there after all."""
-        flight.lost, flight.slot = True, False
-        self._ask_at(flight, self._board.now)
+        tracked.lost, tracked.slot = True, False
+        self._ask_at(tracked, self._run_state.now)
 
-    def complement(self, flight: Flight, listing: Listing) -> None:
+    def complement(self, tracked: TrackedJob, listing: Listing) -> None:
         """A job of an earlier invocation that is ready and lacks outputs: go on asking for them."""
-        flight.awaited, flight.slot = listing.awaited, False
-        self._ask_at(flight, self._board.now)
+        tracked.awaited, tracked.slot = listing.awaited, False
+        self._ask_at(tracked, self._run_state.now)
 
-    async def settle(self, flight: Flight, job: Job) -> None:
+    async def settle(self, tracked: TrackedJob, job: Job) -> None:
         """A job has ended at the provider: record how, and pass its outputs on."""
-        await self._settler.settle(flight, job)
+        await self._settler.settle(tracked, job)
 
     def start(self) -> float | None:
         """Start the polls that are due; return the loop time of the next one."""
-        now, at_once = self._board.now, self._board.terms.shares.polls
-        while self._active < at_once and (flight := self._due.take(now)) is not None:
+        now, at_once = self._run_state.now, self._run_state.policy.shares.polls
+        while self._active < at_once and (tracked := self._due.take(now)) is not None:
             self._active += 1
-            self._board.spawn(self._ask(flight))
+            self._run_state.spawn(self._ask(tracked))
         return self._due.next() if self._active < at_once else None
 
-    def _ask_at(self, flight: Flight, due: float) -> None:
-        self._due.add(flight, due)
+    def _ask_at(self, tracked: TrackedJob, due: float) -> None:
+        self._due.add(tracked, due)
 
-    async def _ask(self, flight: Flight) -> None:
+    async def _ask(self, tracked: TrackedJob) -> None:
         try:
-            job_id = flight.attempt.job_id
+            job_id = tracked.attempt.job_id
             assert job_id is not None  # noqa: S101 - for the type checker: what was accepted has an id
-            flight.polls += 1
-            flight.asked = self._board.now
-            await self._obey(flight, await self._board.seams.api.poll(job_id))
+            tracked.polls += 1
+            tracked.asked = self._run_state.now
+            await self._obey(tracked, await self._run_state.ports.api.poll(job_id))
         finally:
             self._active -= 1
 
-    async def _obey(self, flight: Flight, answer: PollAnswer) -> None:
-        board = self._board
+    async def _obey(self, tracked: TrackedJob, answer: PollAnswer) -> None:
+        run_state = self._run_state
         if isinstance(answer, Found | Unknown):
-            flight.failures = 0
-            board.weather = board.weather.reached()
+            tracked.failures = 0
+            run_state.api_health = run_state.api_health.reached()
         if isinstance(answer, Found):
-            await self._found(flight, answer.job)
+            await self._found(tracked, answer.job)
         elif isinstance(answer, Unknown):
-            await self._unknown(flight)
+            await self._unknown(tracked)
         elif isinstance(answer, Unauthorized):
-            board.halt(Stop.KEY, f"the API refuses the key ({printable(answer.error_type)}): check API18_KEY")
-            self._ask_at(flight, board.now + board.terms.settings.poll_max)
+            run_state.halt(Stop.KEY, f"the API refuses the key ({printable(answer.error_type)}): check API18_KEY")
+            self._ask_at(tracked, run_state.now + run_state.policy.settings.poll_max)
         else:
-            self._not_answered(flight, answer)
+            self._not_answered(tracked, answer)
 
-    async def _found(self, flight: Flight, job: Job) -> None:
-        board = self._board
-        if flight.awaited:
-            await self._settler.complement(flight, job)
+    async def _found(self, tracked: TrackedJob, job: Job) -> None:
+        run_state = self._run_state
+        if tracked.awaited:
+            await self._settler.complement(tracked, job)
             return
-        if flight.lost and not await self._settler.reclaim(flight, job):
+        if tracked.lost and not await self._settler.reclaim(tracked, job):
             return
-        self._learn_age(flight, job)
-        await hear_price(board, flight, job)
+        self._learn_age(tracked, job)
+        await hear_price(run_state, tracked, job)
         if job.status is not JobStatus.PROCESSING:
-            await self.settle(flight, job)
+            await self.settle(tracked, job)
             return
-        if flight.absence != Absence():
-            flight.absence = Absence()
-            await board.record(board.seams.journal.miss, flight.attempt, flight.absence)
-        flight.empty = Absence()
-        self._still_processing(flight)
+        if tracked.absence != Absence():
+            tracked.absence = Absence()
+            await run_state.record(run_state.ports.journal.miss, tracked.attempt, tracked.absence)
+        tracked.empty = Absence()
+        self._still_processing(tracked)
 
-    async def _unknown(self, flight: Flight) -> None:
-        board = self._board
-        if flight.lost:
+    async def _unknown(self, tracked: TrackedJob) -> None:
+        run_state = self._run_state
+        if tracked.lost:
             return
-        if flight.awaited:
-            await self._settler.complement(flight, None)
+        if tracked.awaited:
+            await self._settler.complement(tracked, None)
             return
-        flight.absence = flight.absence.again()
-        if flight.absence.certain:
-            if flight.attempt.account == board.terms.account or board.expired(flight.attempt.expires_at):
-                await self._settler.lose(flight, "the provider does not know the job any more")
+        tracked.absence = tracked.absence.again()
+        if tracked.absence.certain:
+            if tracked.attempt.account == run_state.policy.account or run_state.expired(tracked.attempt.expires_at):
+                await self._settler.lose(tracked, "the provider does not know the job any more")
                 return
-            self._park(flight, "is unknown to this account, and another one bought it")
-        await board.record(board.seams.journal.miss, flight.attempt, flight.absence)
-        self._park_if_slow(flight)
-        wait = _PARKED_INTERVAL if flight.parked else flight.absence.next_wait(board.terms.settings.poll_max)
-        flight.absence = flight.absence.wait(wait)
-        self._ask_at(flight, board.now + wait)
+            self._park(tracked, "is unknown to this account, and another one bought it")
+        await run_state.record(run_state.ports.journal.miss, tracked.attempt, tracked.absence)
+        self._park_if_slow(tracked)
+        wait = _PARKED_INTERVAL if tracked.parked else tracked.absence.next_wait(run_state.policy.settings.poll_max)
+        tracked.absence = tracked.absence.wait(wait)
+        self._ask_at(tracked, run_state.now + wait)
 
-    def _not_answered(self, flight: Flight, answer: Unavailable) -> None:
-        board = self._board
-        flight.failures += 1
-        board.trouble = printable(answer.reason)
-        weather = board.weather
-        board.weather = weather.failing(board.now) if answer.reached else weather.unreachable(board.now)
-        if flight.lost and flight.failures >= _TRIES_FOR_LOST:
+    def _not_answered(self, tracked: TrackedJob, answer: Unavailable) -> None:
+        run_state = self._run_state
+        tracked.failures += 1
+        run_state.trouble = printable(answer.reason)
+        api_health = run_state.api_health
+        run_state.api_health = (
+            api_health.failing(run_state.now) if answer.reached else api_health.unreachable(run_state.now)
+        )
+        if tracked.lost and tracked.failures >= _TRIES_FOR_LOST:
             return
-        delay = retry_delay(flight.failures, board.seams.random.random(), answer.retry_after)
-        if not flight.lost:
-            self._park_if_slow(flight)
-        least = _PARKED_INTERVAL if flight.parked else board.terms.settings.poll_min
-        self._ask_at(flight, board.now + max(delay, least))
+        delay = retry_delay(tracked.failures, run_state.ports.random.random(), answer.retry_after)
+        if not tracked.lost:
+            self._park_if_slow(tracked)
+        least = _PARKED_INTERVAL if tracked.parked else run_state.policy.settings.poll_min
+        self._ask_at(tracked, run_state.now + max(delay, least))
 
-    def _still_processing(self, flight: Flight) -> None:
-        board, settings = self._board, self._board.terms.settings
-        durations = board.durations_of(flight.attempt.work.item.model)
+    def _still_processing(self, tracked: TrackedJob) -> None:
+        run_state, settings = self._run_state, self._run_state.policy.settings
+        durations = run_state.durations_of(tracked.attempt.work.item.model)
         # From one question to the next: what an answer takes is no reason to learn of the end later.
-        age = flight.asked - flight.accepted
-        if not self._park_if_slow(flight):
-            self._unpark(flight)
+        age = tracked.asked - tracked.accepted
+        if not self._park_if_slow(tracked):
+            self._unpark(tracked)
         wait = next_poll(durations, age, settings.poll_min, settings.poll_max)
-        self._ask_at(flight, flight.asked + (_PARKED_INTERVAL if flight.parked else wait))
+        self._ask_at(tracked, tracked.asked + (_PARKED_INTERVAL if tracked.parked else wait))
 
-    def _learn_age(self, flight: Flight, job: Job) -> None:
+    def _learn_age(self, tracked: TrackedJob, job: Job) -> None:
         """By the provider's clock, a job of an earlier invocation may be known to be older than this invocation."""
-        board, offset = self._board, self._board.seams.api.clock_offset
-        if not flight.bought_now and offset is not None and job.created_at is not None:
-            age = (board.seams.utc_now() + offset - job.created_at).total_seconds()
-            flight.since = min(flight.since, board.now - age)
+        run_state, offset = self._run_state, self._run_state.ports.api.clock_offset
+        if not tracked.bought_now and offset is not None and job.created_at is not None:
+            age = (run_state.ports.utc_now() + offset - job.created_at).total_seconds()
+            tracked.since = min(tracked.since, run_state.now - age)
 
-    def _park_if_slow(self, flight: Flight) -> bool:
+    def _park_if_slow(self, tracked: TrackedJob) -> bool:
         """Park a job for its age, whatever its polls say; return whether it is too old.
 
         Not by our clock, which may be wrong, nor by its expiry: what the provider works on has not expired.
         """
-        durations = self._board.durations_of(flight.attempt.work.item.model)
-        old = self._board.now - flight.since > timeout_of(durations, self._board.terms.settings.job_timeout)
+        durations = self._run_state.durations_of(tracked.attempt.work.item.model)
+        old = self._run_state.now - tracked.since > timeout_of(durations, self._run_state.policy.settings.job_timeout)
         if old:
-            self._park(flight, "is slow")
+            self._park(tracked, "is slow")
         return old
 
-    def _unpark(self, flight: Flight) -> None:
+    def _unpark(self, tracked: TrackedJob) -> None:
         """A parked job turns out to be at work, within its normal time: it takes its place again."""
-        if flight.parked:
-            flight.parked = False
-            self._board.parked -= 1
-            self._board.in_flight += 1
-            flight.slot = True
+        if tracked.parked:
+            tracked.parked = False
+            self._run_state.parked -= 1
+            self._run_state.in_flight += 1
+            tracked.slot = True
 
-    def _park(self, flight: Flight, why: str) -> None:
+    def _park(self, tracked: TrackedJob, why: str) -> None:
         """Free the slot of a job that may take for ever; it is still asked for, rarely."""
-        if flight.parked:
+        if tracked.parked:
             return
-        flight.parked = True
-        self._board.parked += 1
-        self._board.in_flight -= flight.slot
-        flight.slot = False
-        self._board.purse = self._board.purse.free(flight.attempt.work.key)
-        item = flight.attempt.work.item
-        log.warning("%s %s (job %s): parked, and polled rarely", item.id, why, flight.attempt.job_id)
+        tracked.parked = True
+        self._run_state.parked += 1
+        self._run_state.in_flight -= tracked.slot
+        tracked.slot = False
+        self._run_state.purse = self._run_state.purse.free(tracked.attempt.work.key)
+        item = tracked.attempt.work.item
+        log.warning("%s %s (job %s): parked, and polled rarely", item.id, why, tracked.attempt.job_id)

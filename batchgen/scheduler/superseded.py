@@ -3,8 +3,8 @@
 from itertools import count
 from pathlib import Path, PurePosixPath
 
+from batchgen.core.files import disk_errors, publish
 from batchgen.download import stem_of
-from batchgen.files import disk_errors, publish
 from batchgen.journal import Attempt, Journal, Recorder
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from batchgen.catalog import BodyChecker, Catalog, Model
-from batchgen.digest import canonical_json, digest_of
+from batchgen.core.digest import canonical_json, digest_of
 from batchgen.simulator.answers import Refusal, invalid
 from batchgen.simulator.generation import Order
 

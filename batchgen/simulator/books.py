@@ -16,7 +16,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from batchgen.errors import UsageError
+from batchgen.core.errors import UsageError
 from batchgen.simulator.generation import Generation
 
 _APPLICATION = 0x42475349  # "BGSI"

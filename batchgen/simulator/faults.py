@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from types import MappingProxyType
 
-from batchgen.errors import UsageError
+from batchgen.core.errors import UsageError
 
 FAULTS: Mapping[str, str] = MappingProxyType(
     {

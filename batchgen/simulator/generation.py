@@ -30,7 +30,7 @@ class Order:
     text: str
     """The body as it was received."""
     digest: str
-    """Of the body as canonical JSON (`batchgen.digest`)."""
+    """Of the body as canonical JSON (`batchgen.core.digest`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 from batchgen.catalog import Model, reproducible
-from batchgen.errors import UsageError
+from batchgen.core.errors import UsageError
 from batchgen.simulator.generation import Generation, given_or_default
 
 if TYPE_CHECKING:

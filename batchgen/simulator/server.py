@@ -17,8 +17,8 @@ from urllib.parse import parse_qs
 from aiohttp import web
 
 from batchgen.catalog import load_catalog
-from batchgen.clock import UtcNow, utc_now
-from batchgen.errors import UsageError
+from batchgen.core.clock import UtcNow, utc_now
+from batchgen.core.errors import UsageError
 from batchgen.simulator.admin import PREFIX, Admin
 from batchgen.simulator.answers import Refusal, html_response, invalid, job_json, json_response
 from batchgen.simulator.bodies import MAX_BODY, BodyReader, input_urls

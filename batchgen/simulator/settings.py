@@ -7,7 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Literal
 
-from batchgen.errors import UsageError
+from batchgen.core.errors import UsageError
 from batchgen.simulator.faults import check_rates
 
 KEY = re.compile(r"api18_[A-Za-z0-9]{16}")

@@ -17,7 +17,7 @@ class BookedJob:
     id: str
     account: str
     digest: str
-    """Of the body, as in `batchgen.digest`."""
+    """Of the body, as in `batchgen.core.digest`."""
     model: str
     key: str
     """What its price hangs on, see `price_key_of`."""

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 
+from batchgen.core.records import LIVE, Item, State
 from batchgen.download import check_file
 from batchgen.journal import Journal
-from batchgen.journal.rows import file_rows
-from batchgen.records import LIVE, Item, State
-from batchgen.scheduler import Board, Ending
+from batchgen.journal.queries.report_rows import file_rows
+from batchgen.scheduler import Ending, RunState
 from batchgen.virtual.books import BookedJob, Books
 from batchgen.virtual.pictures import foreign, picture
 
@@ -87,32 +87,32 @@ def check_files(journal: Journal, folder: Path) -> Iterator[str]:
     yield from (f"{count} outputs share {path}" for path, count in places.items() if count > 1)
 
 
-def check_end(board: Board, journal: Journal, ending: Ending) -> Iterator[str]:
+def check_end(run_state: RunState, journal: Journal, ending: Ending) -> Iterator[str]:
     """What a run that ended in order believes is what the journal says, and it left nothing undone without a reason."""
-    counts = {state: count for state, count in board.counts.items() if count}
+    counts = {state: count for state, count in run_state.counts.items() if count}
     if counts != journal.counts():
         yield f"the run counts {_words(counts)}, the journal {_words(journal.counts())}"
-    life, spend = board.purse.life, journal.spend()
+    life, spend = run_state.purse.life, journal.spend()
     believed = life.charged, life.refunded, life.in_doubt, life.surplus
     if believed != (spend.charged, spend.refunded, spend.in_doubt, spend.surplus):
         yield f"the run believes in {life}, the journal in {spend}"
-    for money in (life, board.purse.invocation):
+    for money in (life, run_state.purse.invocation):
         if money.reserved:
             yield f"${money.reserved} are still reserved"
-    if board.purse.unconfirmed and State.PROCESSING not in counts:
-        yield f"prices are still to be confirmed: {board.purse.unconfirmed}"
-    if not 0 <= board.in_flight <= counts.get(State.PROCESSING, 0):
-        yield f"{board.in_flight} in flight at the end, with {_words(counts)}"
+    if run_state.purse.unconfirmed and State.PROCESSING not in counts:
+        yield f"prices are still to be confirmed: {run_state.purse.unconfirmed}"
+    if not 0 <= run_state.in_flight <= counts.get(State.PROCESSING, 0):
+        yield f"{run_state.in_flight} in flight at the end, with {_words(counts)}"
     if State.SUBMITTING in counts:
         yield f"a submission is open at the end: {_words(counts)}"
-    undone = {*LIVE, *({State.PENDING} if board.terms.buying else ())} & counts.keys()
+    undone = {*LIVE, *({State.PENDING} if run_state.policy.buying else ())} & counts.keys()
     if ending.stop is None and undone:
         yield f"the run ended for no reason, with {_words(counts)}"
-    if ending.stop is not None and ending.stop.finishes and not board.drained and State.PROCESSING in counts:
+    if ending.stop is not None and ending.stop.finishes and not run_state.drained and State.PROCESSING in counts:
         yield f"paid work was left ({ending.stop.word}), with {_words(counts)}"
 
 
-def surprise(board: Board, books: Books, estimates: Mapping[str, Decimal]) -> Decimal:
+def surprise(run_state: RunState, books: Books, estimates: Mapping[str, Decimal]) -> Decimal:
     """Return by how much a cap may be passed (docs/reliability.md, "What a cap can be passed by"), USD.
 
     One open request, and each in doubt, may cost more than the tables say (`estimates`, by price key); and what is
@@ -121,12 +121,12 @@ def surprise(board: Board, books: Books, estimates: Mapping[str, Decimal]) -> De
     spread = {key: books.spread[key] for key in estimates if key in books.spread}
     dearer = max((most - estimates[key] for key, (_, most) in spread.items()), default=_ZERO)
     changed = max((most - least for least, most in spread.values()), default=_ZERO)
-    return max(_ZERO, dearer) * (1 + board.counts[State.IN_DOUBT]) + changed * books.most_open
+    return max(_ZERO, dearer) * (1 + run_state.counts[State.IN_DOUBT]) + changed * books.most_open
 
 
-def check_caps(board: Board, net: Decimal, surprise: Decimal) -> Iterator[str]:
+def check_caps(run_state: RunState, net: Decimal, surprise: Decimal) -> Iterator[str]:
     """The caps hold at this moment, by the run's own figures and by the books (`net`, USD), but for the `surprise`."""
-    purse, settings = board.purse, board.terms.settings
+    purse, settings = run_state.purse, run_state.policy.settings
     for money, cap in ((purse.life, settings.max_cost), (purse.invocation, settings.budget)):
         if money.reserved < 0:
             yield f"${money.reserved} are reserved"
@@ -136,8 +136,8 @@ def check_caps(board: Board, net: Decimal, surprise: Decimal) -> Iterator[str]:
             yield f"${committed} are committed, and the cap is {cap}, with {surprise} of surprise"
     if settings.max_cost is not None and net > settings.max_cost + surprise:
         yield f"${net} were paid, and the cap is {settings.max_cost}"
-    if board.in_flight < 0:
-        yield f"{board.in_flight} are in flight"
+    if run_state.in_flight < 0:
+        yield f"{run_state.in_flight} are in flight"
 
 
 def consent_to(items: Iterable[Item]) -> Counter[str]:

@@ -11,19 +11,19 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from batchgen.digest import canonical_json, digest_of
-from batchgen.halting import exit_code
+from batchgen.core.digest import canonical_json, digest_of
+from batchgen.core.records import Item, State
 from batchgen.journal import FILE_NAME, Journal
+from batchgen.policy.stopping import exit_code
 from batchgen.receipts import FILE_NAME as RECEIPTS
-from batchgen.records import Item, State
-from batchgen.scheduler import Board, Ending, Scheduler, Seams, Terms
+from batchgen.scheduler import Ending, RunPolicy, RunPorts, RunState, Scheduler
 from batchgen.settings import Settings
 from batchgen.virtual.books import price_key_of
 from batchgen.virtual.checks import ENDED, check_books, check_end, check_files, consent_to, forgotten
 from batchgen.virtual.faults import Faults
 from batchgen.virtual.loop import VirtualClock, VirtualLoop
 from batchgen.virtual.memory_api import MemoryApi, Offer, Provider
-from batchgen.virtual.watching import Fuse, WatchedApi, WatchedRecorder, Witness
+from batchgen.virtual.watching import CrashPoint, PromiseMonitor, WatchedApi, WatchedRecorder
 
 MODEL = "hera-1.0-text-to-image"
 
@@ -47,7 +47,7 @@ class Outcome:
     """None: it was killed."""
     exit_code: int | None
     counts: dict[State, int]
-    board: Board
+    run_state: RunState
     seconds: float
     """Virtual time from start to end."""
     steps: int
@@ -99,27 +99,27 @@ class World:
             with journal.transaction():
                 journal.doubt_interrupted()
                 before(journal)
-            fuse, witness = Fuse(crash_at), Witness(self.provider, journal)
-            terms = self._terms(settings or self.settings, account)
-            terms = replace(
-                terms,
+            fuse, witness = CrashPoint(crash_at), PromiseMonitor(self.provider, journal)
+            policy = self._terms(settings or self.settings, account)
+            policy = replace(
+                policy,
                 buying=buying,
                 wait_for_balance=wait_for_balance,
                 ask_lost=buying if ask_lost is None else ask_lost,
             )
-            board = self._board(journal, terms, fuse, witness)
-            witness.board = board
+            run_state = self._run_state(journal, policy, fuse, witness)
+            witness.run_state = run_state
             started = self.clock.seconds
-            ending = self._drive(Scheduler(board), fuse, at)
+            ending = self._drive(Scheduler(run_state), fuse, at)
             counts, fewer = journal.counts(), journal.fewer_outputs()
             self.violations += witness.found
             self.violations += check_books(journal, self.provider.books, self.consented, self.clock.seconds)
             if ending is not None:
                 # A kill may strike between the journal's word on a move and the move itself, which the next run ends.
                 self.violations += check_files(journal, self.folder)
-                self.violations += check_end(board, journal, ending)
+                self.violations += check_end(run_state, journal, ending)
         code = exit_code(ending.stop, counts, missing=fewer) if ending is not None else None
-        return Outcome(ending, code, counts, board, self.clock.seconds - started, fuse.steps)
+        return Outcome(ending, code, counts, run_state, self.clock.seconds - started, fuse.steps)
 
     def keep_copies(self) -> None:
         """Keep the books as they are now, as a backup does."""
@@ -164,10 +164,10 @@ class World:
         journal.list_items(stage)
         stage.unlink()
 
-    def _terms(self, settings: Settings, account: str) -> Terms:
+    def _terms(self, settings: Settings, account: str) -> RunPolicy:
         models = {item.model for item in self.items}
         endpoints = dict.fromkeys(models, "/v1/images/generations")
-        return Terms(
+        return RunPolicy(
             settings,
             account,
             "virtual",
@@ -177,15 +177,15 @@ class World:
             lambda item: int(json.loads(item.body).get("num_images", 1)),
         )
 
-    def _board(self, journal: Journal, terms: Terms, fuse: Fuse, witness: Witness) -> Board:
-        purse = journal.purse(terms.settings.max_cost, terms.settings.budget)
+    def _run_state(self, journal: Journal, policy: RunPolicy, fuse: CrashPoint, witness: PromiseMonitor) -> RunState:
+        purse = journal.purse(policy.settings.max_cost, policy.settings.budget)
         record = WatchedRecorder(journal, fuse, witness, self.draws)
-        api = WatchedApi(MemoryApi(self.provider, terms.account, self._utc_now), fuse, witness)
-        seams = Seams(api, journal, record, self.folder, self._utc_now, self.draws, _at_once)
-        return Board(seams, terms, purse, journal.counts())
+        api = WatchedApi(MemoryApi(self.provider, policy.account, self._utc_now), fuse, witness)
+        ports = RunPorts(api, journal, record, self.folder, self._utc_now, self.draws, _at_once)
+        return RunState(ports, policy, purse, journal.counts())
 
     def _drive(
-        self, scheduler: Scheduler, fuse: Fuse, at: Sequence[tuple[float, Callable[[Scheduler], None]]]
+        self, scheduler: Scheduler, fuse: CrashPoint, at: Sequence[tuple[float, Callable[[Scheduler], None]]]
     ) -> Ending | None:
         loop = VirtualLoop(self.clock)
         try:

@@ -35,8 +35,8 @@ from batchgen.api import (
     Unclear,
     Unknown,
 )
-from batchgen.clock import UtcNow
-from batchgen.digest import digest_of
+from batchgen.core.clock import UtcNow
+from batchgen.core.digest import digest_of
 from batchgen.virtual.books import BookedJob, Books, price_key_of
 from batchgen.virtual.faults import AT_FILE, AT_FIRST_LOOK, AT_JOB, AT_POLL, AT_SUBMISSION, Fate, Fault, Faults
 from batchgen.virtual.loop import VirtualClock

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
+from batchgen.core.records import State
 from batchgen.journal import FILE_NAME
 from batchgen.receipts import FILE_NAME as RECEIPTS
-from batchgen.records import State
 from batchgen.settings import Settings
 from batchgen.virtual.faults import (
     AT_FILE,

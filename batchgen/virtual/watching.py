@@ -10,10 +10,10 @@ from decimal import Decimal
 from typing import Any, ParamSpec, TypeVar
 
 from batchgen.api import Api, Output, PollAnswer, SubmitAnswer
-from batchgen.digest import digest_of
+from batchgen.core.digest import digest_of
+from batchgen.core.records import State
 from batchgen.journal import InlineRecorder, Journal
-from batchgen.records import State
-from batchgen.scheduler import Board
+from batchgen.scheduler import RunState
 from batchgen.virtual.books import price_key_of
 from batchgen.virtual.checks import check_caps, surprise
 from batchgen.virtual.memory_api import MemoryApi, Provider
@@ -22,7 +22,7 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
-class Fuse:
+class CrashPoint:
     """Ends a run at its n-th step, as a kill would: a step is one side of an await of the API or the recorder."""
 
     def __init__(self, at: int | None) -> None:
@@ -41,7 +41,7 @@ class Fuse:
             await loop.create_future()
 
 
-class Witness:
+class PromiseMonitor:
     """Stands beside a run and writes down every breach of a promise at the moment it happens."""
 
     def __init__(self, provider: Provider, journal: Journal) -> None:
@@ -52,7 +52,7 @@ class Witness:
         """The requests that have left and are not answered, by price key."""
         rows = journal.db.execute("SELECT i.body, a.estimated FROM attempt a JOIN item i ON i.key = a.item")
         self._estimates = {price_key_of(body): Decimal(estimated) for body, estimated in rows}
-        self.board: Board | None = None
+        self.run_state: RunState | None = None
         self.found: list[str] = []
 
     def committed(self, operation: Callable[..., Any], args: Sequence[Any]) -> None:
@@ -72,10 +72,13 @@ class Witness:
             self.found.append(f"the body {digest[:8]} left before its intent was on disk")
         self._intents[digest] -= 1
         self.look()
-        board = self.board
-        if board is not None and board.in_flight > board.terms.settings.concurrency:
-            self.found.append(f"{board.in_flight} in flight at a submission")
-        if board is not None and (board.terms.settings.max_cost, board.terms.settings.budget) != (None, None):
+        run_state = self.run_state
+        if run_state is not None and run_state.in_flight > run_state.policy.settings.concurrency:
+            self.found.append(f"{run_state.in_flight} in flight at a submission")
+        if run_state is not None and (run_state.policy.settings.max_cost, run_state.policy.settings.budget) != (
+            None,
+            None,
+        ):
             self._check_turn(price_key_of(body))
         self._open[price_key_of(body)] += 1
 
@@ -104,17 +107,19 @@ class Witness:
 
     def look(self) -> None:
         """Check what must hold at each moment."""
-        if self.board is not None:
-            books, board = self._provider.books, self.board
-            books.most_open = max(books.most_open, board.in_flight + board.parked + board.counts[State.LOST])
-            allowed = surprise(self.board, books, self._estimates)
-            self.found += check_caps(self.board, books.net(self._provider.clock.seconds), allowed)
+        if self.run_state is not None:
+            books, run_state = self._provider.books, self.run_state
+            books.most_open = max(
+                books.most_open, run_state.in_flight + run_state.parked + run_state.counts[State.LOST]
+            )
+            allowed = surprise(self.run_state, books, self._estimates)
+            self.found += check_caps(self.run_state, books.net(self._provider.clock.seconds), allowed)
 
 
 class WatchedRecorder:
     """Commits at once, as a writer thread's queue would in the same order, and tells its waiter a little later."""
 
-    def __init__(self, journal: Journal, fuse: Fuse, witness: Witness, draws: random.Random) -> None:
+    def __init__(self, journal: Journal, fuse: CrashPoint, witness: PromiseMonitor, draws: random.Random) -> None:
         self._inline = InlineRecorder(journal)
         self._fuse = fuse
         self._witness = witness
@@ -132,7 +137,7 @@ class WatchedRecorder:
 class WatchedApi(Api):
     """A `MemoryApi` with a fuse and a witness at every await."""
 
-    def __init__(self, api: MemoryApi, fuse: Fuse, witness: Witness) -> None:
+    def __init__(self, api: MemoryApi, fuse: CrashPoint, witness: PromiseMonitor) -> None:
         self._api = api
         self._fuse = fuse
         self._witness = witness
@@ -164,7 +169,7 @@ class WatchedApi(Api):
 
 
 class _WatchedOpening:
-    def __init__(self, api: MemoryApi, fuse: Fuse, url: str) -> None:
+    def __init__(self, api: MemoryApi, fuse: CrashPoint, url: str) -> None:
         self._opening = api.open_output(url)
         self._fuse = fuse
 

@@ -1,0 +1,155 @@
+"""Checks request bodies against the tables, many of them and fast, and says in plain words what is wrong.
+
+The verdict is the request schema's. In a batch the prompts differ and the other parameters repeat, so a body is taken
+apart: values of which there is no end (texts, URLs, seeds) are each checked by hand, and the rest is judged by the
+schema once, with stand-ins for those values, and remembered.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any
+
+from batchgen.catalog.request_schemas import request_schema
+from batchgen.catalog.tables import Catalog, Model, Parameter, nearest
+from batchgen.catalog.value_checks import BodyProblem, check_of, is_encodable, is_huge, problem, shown_value, wrong
+
+_REMEMBERED = 4096
+"""Parameter sets kept for a model; a manifest rarely has more, and a memory that is full starts afresh."""
+
+_SCALARS = frozenset({str, int, bool})
+
+
+class BodyChecker:
+    """Checks the bodies of one run. Built once, remembers verdicts; not for several threads at a time."""
+
+    def __init__(self, catalog: Catalog, *, gate: bool = True) -> None:
+        """`gate` lets jsonschema-rs, where installed, wave valid parameters through; the verdicts are the same."""
+        self._catalog = catalog
+        self._checkers = {model.id: _ModelChecker(catalog, model, gate=gate) for model in catalog.models.values()}
+
+    def problems(self, model_id: object, body: Mapping[str, Any]) -> tuple[BodyProblem, ...]:
+        """Return everything that is wrong with `body`, which holds `model` too; empty where it may be sent."""
+        checker = self._checkers.get(model_id) if isinstance(model_id, str) else None
+        return (self._unknown_model(model_id),) if checker is None else checker.problems(body)
+
+    def _unknown_model(self, model_id: object) -> BodyProblem:
+        if not isinstance(model_id, str):
+            return problem("model", f"must be a model's id, not {shown_value(model_id)}")
+        near = self._catalog.suggest_model(model_id)
+        hint = f"did you mean {near}?" if near is not None else "`batchgen models` lists them"
+        return BodyProblem(("model",), f"{shown_value(model_id, quoted=False)} is not a known model; {hint}")
+
+
+class _ModelChecker:
+    """Checks the bodies of one model."""
+
+    def __init__(self, catalog: Catalog, model: Model, *, gate: bool) -> None:
+        self._catalog = catalog
+        self._model = model
+        self._use_gate = gate
+        self._known = frozenset({"model", *(parameter.name for parameter in model.parameters)})
+        checks = {parameter.name: check_of(parameter) for parameter in model.parameters}
+        self._free = {name: check for name, check in checks.items() if check is not None}
+        self._stand_ins = {p.name: _stand_in(p) for p in model.parameters if p.name in self._free}
+        self._verdicts: dict[tuple[Any, ...], tuple[BodyProblem, ...]] = {}
+
+    def problems(self, body: Mapping[str, Any]) -> tuple[BodyProblem, ...]:
+        found: tuple[BodyProblem, ...] = ()
+        key: list[Any] = []
+        plain = True
+        free, known = self._free, self._known
+        for name, value in body.items():
+            check = free.get(name)
+            if check is not None:
+                found += check(value)
+                key.append(name)
+            elif name not in known:
+                key.append(name)
+            else:
+                # With the type, because True == 1 == 1.0.
+                kind = type(value)
+                plain = plain and kind in _SCALARS
+                key.append((name, kind, value))
+        if not plain:
+            return found + self._judge(body)
+        remembered = tuple(key)
+        verdict = self._verdicts.get(remembered)
+        if verdict is None:
+            if len(self._verdicts) >= _REMEMBERED:
+                self._verdicts.clear()
+            verdict = self._verdicts[remembered] = self._judge(body)
+        return found + verdict
+
+    def _judge(self, body: Mapping[str, Any]) -> tuple[BodyProblem, ...]:
+        """Return what is wrong apart from the free values."""
+        probe = {name: self._stand_ins.get(name, _judgeable(value)) for name, value in body.items()}
+        if self._gate is not None and self._known.issuperset(probe) and self._gate(probe):
+            return ()
+        faults = {error.absolute_path[0] for error in self._errors(probe) if error.absolute_path}
+        present = [self._explain(name, body[name]) for name in body if name in faults or name not in self._known]
+        required = ["model", *(parameter.name for parameter in self._model.parameters if parameter.required)]
+        missing = [problem(name, f"is missing; {self._model.id} needs it") for name in required if name not in body]
+        return (*present, *missing)
+
+    def _explain(self, name: str, value: object) -> BodyProblem:
+        parameter = self._model.parameter(name)
+        if parameter is not None:
+            return wrong(parameter, value)
+        if name == "model":
+            return problem(name, f"must be {self._model.id}, not {shown_value(value, quoted=False)}")
+        near = nearest(str(name), (known.name for known in self._model.parameters), cutoff=0.8)
+        takers = self._catalog.models_with(name)
+        if near is not None:
+            hint = f"did you mean `{near}`?"
+        elif takers:
+            hint = f"{_listed(takers)} {'takes' if len(takers) == 1 else 'take'} it"
+        else:
+            hint = f"it takes {_listed([known.name for known in self._model.parameters])}"
+        return problem(name, f"is not a parameter of {self._model.id}; {hint}")
+
+    @cached_property
+    def _gate(self) -> Callable[[Any], bool] | None:
+        if not self._use_gate:
+            return None
+        try:
+            import jsonschema_rs
+        except ImportError:
+            return None
+        # Formats are notes in Draft 7, and the other engine passes over them as well.
+        gate = jsonschema_rs.Draft7Validator(request_schema(self._model), validate_formats=False)
+        accepts: Callable[[Any], bool] = gate.is_valid
+        return accepts
+
+    @cached_property
+    def _errors(self) -> Callable[[Any], Any]:
+        # Imported here because it is heavy, and needed only for what no gate lets pass.
+        from jsonschema import Draft7Validator
+
+        return Draft7Validator(request_schema(self._model)).iter_errors
+
+
+def _judgeable(value: object) -> object:
+    """Return `value`, or None where no parameter admits it and the schema's engine is not to see it.
+
+    Draft 7 takes 5.0 for an integer, but sent as it stands it would be another request than 5. A number of thousands of
+    digits makes jsonschema raise, since it writes each value into its message; half a surrogate pair jsonschema-rs.
+    """
+    if type(value) is str:
+        return value if is_encodable(value) else None
+    return value if type(value) in _SCALARS and not is_huge(value) else None
+
+
+def _stand_in(parameter: Parameter) -> object:
+    """Return a value that is certainly valid, to judge the others with."""
+    match parameter.type:
+        case "integer":
+            return 0
+        case "url":
+            return "https://example.com/"
+        case "urls":
+            return ["https://example.com/"] * (parameter.min_items or 1)
+    return "text"
+
+
+def _listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,0 +1,1 @@
+"""Commands about manifests: one file a command."""

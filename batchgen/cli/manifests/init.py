@@ -1,0 +1,126 @@
+"""`batchgen init`: write a starter manifest."""
+
+import os
+from pathlib import Path
+from string import Template
+
+import click
+
+from batchgen.core.errors import UsageError
+from batchgen.core.files import disk_errors, staged_text
+
+_SCHEMA = "manifest.schema.json"
+
+_STARTER = Template("""\
+# yaml-language-server: $$schema=$schema
+#
+# Check it:        batchgen validate $manifest
+# See the cost:    batchgen plan $manifest
+# Try it for free: batchgen run $manifest --simulate   (pretend money, in output/$name.simulated)
+# Buy:             batchgen run $manifest              (real money, in output/$name)
+#
+# Run it again and only what is still missing is bought. An item that was edited is a new purchase.
+# Prompts and reference pictures must be lawful, and people shown in them must have agreed to it.
+version: 1
+name: $written
+
+run:
+  concurrency: 4                  # jobs at the provider at the same time
+  max_cost: 5.00                  # USD; this run folder never costs more
+
+tags: {project: trial}            # for grouping costs; each is a column of the ledger
+
+defaults:                         # an item's own value wins
+  model: hera-1.0-text-to-image   # `batchgen models` lists the models, their parameters and prices
+
+model_defaults:                   # for one model's items only
+  hera-1.0-text-to-image: {resolution: 1k}
+
+items:
+  # The API's parameters stand beside the item's own keys: id, tags, matrix, seeds, repeat, rows.
+  - id: teapot
+    prompt: A round blue teapot on a wooden table, morning light
+    aspect_ratio: 4:3
+
+  # Every combination of the variables makes an item.
+  - id: kite-$${colour}
+    matrix:
+      colour: [red, yellow]
+    prompt: A $${colour} kite over a wheat field, late sun, wide shot
+
+  # Another model. Two items, tide~1 and tide~2, each with a seed of its own.
+  - id: tide
+    prompt: The tide runs out over rippled sand, seen from above
+    model: centaurus-1.0-text-to-video
+    duration: 2
+    seeds: 2
+
+  # Every row of a file makes an item: .csv, .tsv, .jsonl or .txt. Its columns are variables.
+  # - rows: prompts/products.csv
+  #   id: $${sku}
+  #   prompt: Studio photograph of $${product}, white background
+  #   limit: 100
+""")
+
+
+@click.command("init")
+@click.argument("path", type=click.Path(dir_okay=False, path_type=Path), default=Path("manifest.yaml"))
+def command(path: Path) -> None:
+    """Write a commented starter manifest to PATH (default manifest.yaml); nothing is overwritten.
+
+    The run is named after the file. Its first line tells editors where the schema is: in a folder `schemas` beside or
+    above PATH where there is one, else in manifest.schema.json, which is written beside it.
+    """
+    if path.exists() or path.is_symlink():
+        raise UsageError(f"{path} exists; give another name, or move it away")
+    if not path.parent.is_dir():
+        raise UsageError(f"there is no folder {path.parent}; make it first")
+    name = _name_for(path)
+    schema = _schema_above(path) or _written_schema(path)
+    _write(path, _STARTER.substitute(schema=schema, manifest=path.name, name=name, written=_written_name(name)))
+    click.echo(f"wrote {path}; next: batchgen plan {path}")
+
+
+def _name_for(path: Path) -> str:
+    """Return a name for the run, made of the file's. Raises UsageError where a run of this name exists already."""
+    from batchgen.session.locate import is_run, output_folder, simulated_name
+    from batchgen.settings import fit_run_name
+
+    name = fit_run_name(path.stem) or "starter"
+    output = output_folder(path, None, os.environ)
+    for folder in (output / name, output / simulated_name(name)):
+        if is_run(folder):
+            raise UsageError(
+                f"the run of {path} would be named {name}, and {folder} holds a run already, which it would go on with:"
+                " give another file name"
+            )
+    return name
+
+
+def _written_name(name: str) -> str:
+    """Return a name as YAML: in quotes where it would be read as a number or a word of YAML's own."""
+    return name if name[0].isalpha() and name not in ("true", "false", "null") else f'"{name}"'
+
+
+def _schema_above(path: Path) -> str | None:
+    """Return the way from the manifest to the schema in the nearest folder `schemas`; None where there is none."""
+    for depth, folder in enumerate(path.absolute().parents):
+        if (folder / "schemas" / _SCHEMA).is_file():
+            return f"{'../' * depth or './'}schemas/{_SCHEMA}"
+    return None
+
+
+def _written_schema(path: Path) -> str:
+    """Write the schema beside the manifest, unless one is there, and return the way to it."""
+    from batchgen.catalog import load_catalog, schema_files
+
+    beside = path.with_name(_SCHEMA)
+    if not beside.exists():
+        _write(beside, schema_files(load_catalog())[_SCHEMA])
+        click.echo(f"wrote {beside}, for editors")
+    return f"./{_SCHEMA}"
+
+
+def _write(path: Path, text: str) -> None:
+    with disk_errors(path), staged_text(path) as out:
+        out.write(text)

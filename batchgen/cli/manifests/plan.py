@@ -1,0 +1,67 @@
+"""`batchgen plan`."""
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from batchgen.cli.options import manifest_options, setting_options, tell_warnings
+
+if TYPE_CHECKING:
+    from batchgen.session import PreparedRun
+
+WORK_TO_DO = 10
+
+
+@click.command("plan")
+@manifest_options
+@setting_options("max_new")
+@click.option("--simulate", is_flag=True, help="Compare with what `run --simulate` has bought with pretend money.")
+@click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
+@click.option("--detailed-exitcode", is_flag=True, help="Exit with 10 when there is something to buy, or renamed.")
+def command(manifest: Path, **options: Any) -> int:
+    """Show what a run would buy, and what it would cost.
+
+    Nothing is sent and nothing is written: the manifest is compared with the run folder's journal, also while a run
+    goes on.
+    """
+    from batchgen.plan import format_plan, plan_json
+    from batchgen.session import RunRequest, prepared
+
+    request = RunRequest(
+        manifest=manifest,
+        environment=os.environ,
+        output=options["output"],
+        name=options["name"],
+        simulate=options["simulate"],
+        only=options["only"],
+        strict=options["strict"],
+        flags=options,
+    )
+    with prepared(request) as ready:
+        tell_warnings(ready.manifest)
+        plan = ready.plan()
+        if options["as_json"]:
+            click.echo(json.dumps(plan_json(plan), indent=2))
+        else:
+            click.echo(format_plan(plan, ready.manifest.left_out, ready.manifest.unseeded))
+            if plan.changed:
+                click.echo(f"changed: {', '.join(ready.edited_ids(10))}{', …' if plan.changed > 10 else ''}")
+            limit = ready.settings.max_new
+            if limit is not None and plan.to_buy > limit:
+                click.echo(f"note: max_new lets one run buy {limit:,} of them")
+            if note := _simulated_beside(ready):
+                click.echo(note)
+    return WORK_TO_DO if options["detailed_exitcode"] and (plan.to_buy or plan.renamed.items) else 0
+
+
+def _simulated_beside(ready: "PreparedRun") -> str | None:
+    """Return a hint where nothing was bought for real yet, and somebody may look for what was tried out."""
+    from batchgen.session.locate import is_run, simulated_name
+
+    tried = ready.folder.with_name(simulated_name(ready.name))
+    if is_run(ready.folder) or not is_run(tried):
+        return None
+    return f"note: {tried} was simulated and does not count here; `plan --simulate` compares with it"

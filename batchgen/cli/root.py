@@ -1,0 +1,65 @@
+"""The command line: one file a command, each loaded only when it is called."""
+
+from importlib import import_module
+from typing import NoReturn
+
+import click
+
+from batchgen import __version__
+
+# The first lines of the commands' own texts stand here as well, so that `--help` imports none of them.
+COMMANDS = {
+    "init": "Write a commented starter manifest to PATH (default manifest.yaml); nothing is overwritten.",
+    "models": "Show every model with its price, or one MODEL with all its parameters.",
+    "validate": "Check manifests, offline.",
+    "plan": "Show what a run would buy, and what it would cost.",
+    "run": "Buy what is missing, download it, and write the ledger.",
+    "collect": "Poll and download what is paid for; buy nothing.",
+    "recover": "Make a lost or damaged journal anew from receipts.jsonl, the manifest and the files.",
+    "status": "Show how a run stands, also while it goes on.",
+    "resolve": "Settle items in doubt.",
+    "ledger": "Report costs over runs or ledger files.",
+    "verify": "Check the files of a run against its journal: present, length, SHA-256, container.",
+    "simulate": "Serve the API on this machine, with pretend money and real files, until interrupted.",
+    "schema": "Write the JSON Schemas of manifests and of every model's requests.",
+}
+_ON_MANIFESTS = {"init", "models", "validate", "plan", "schema"}  # the others are about runs, and lie beside each other
+
+
+class _Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        room = "manifests" if cmd_name in _ON_MANIFESTS else "runs"
+        command: click.Command = import_module(f"batchgen.cli.{room}.{cmd_name}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            self._unknown(ctx, args[0])
+        return super().resolve_command(ctx, args)
+
+    def _unknown(self, ctx: click.Context, name: str) -> NoReturn:
+        import difflib
+
+        near = difflib.get_close_matches(name, COMMANDS, 1)
+        hint = f"did you mean `{near[0]}`?" if near else f"the commands are: {', '.join(COMMANDS)}"
+        ctx.fail(f"there is no command {name!r}; {hint}")
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, "-V", "--version", prog_name="batchgen")
+def commands() -> None:
+    """Run YAML manifests of paid image and video jobs against the Api18 API, and never pay twice for one.
+
+    Try it without a key or money: `batchgen init`, then `batchgen run manifest.yaml --simulate`.
+    """

@@ -1,0 +1,1 @@
+"""Commands about runs and their folders: one file a command."""

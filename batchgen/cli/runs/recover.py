@@ -1,0 +1,54 @@
+"""`batchgen recover`."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+@click.command("recover")
+@click.argument("run")
+@click.argument("manifest", type=click.Path(path_type=Path))
+@click.option("--output", metavar="DIR", help="The output folder (BATCHGEN_OUTPUT).")
+def command(run: str, manifest: Path, **options: Any) -> None:
+    """Make a lost or damaged journal anew from receipts.jsonl, the manifest and the files.
+
+    RUN is the run folder, or its name within the output folder. A journal that exists is kept under another name.
+    Nothing is sent and nothing is bought: `batchgen run` or `collect` goes on from there. An answer that is not in the
+    receipts leaves its item in doubt.
+    """
+    from batchgen.cli.account import tell_notices
+    from batchgen.core.text import plural, printable, usd
+    from batchgen.session import RunRequest, opened, prepared
+    from batchgen.session.locate import output_folder
+    from batchgen.session.recovery import recover, without_request
+    from batchgen.settings import RUN_NAME
+
+    folder = Path(run)
+    if not folder.is_dir() and RUN_NAME.fullmatch(run):
+        folder = output_folder(manifest, options["output"], os.environ) / run
+    # The manifest is read first: a mistake in it must not be met with half of the work done.
+    with prepared(RunRequest(manifest, os.environ, output=options["output"])) as ready:
+        recovered = recover(folder)
+        with opened(folder, create=False) as journal:
+            tell_notices(journal)
+            journal.list_items(ready.stage)
+            bodiless, name = without_request(journal.db), journal.facts().get("run", folder.name)
+    counts, spend = recovered.counts, recovered.spend
+    bought = plural(sum(counts.values()), "item")
+    click.echo(f"{name}: the journal was made anew from receipts.jsonl; {bought} bought, or perhaps so")
+    for state, number in sorted(counts.items()):
+        click.echo(f"  {state.value.replace('_', ' '):<10} {number:>10,}")
+    click.echo(f"  net {'$' + usd(spend.charged - spend.refunded):>17}")
+    if spend.in_doubt:
+        click.echo(
+            f"  in doubt {'$' + usd(spend.in_doubt):>12}   `batchgen status` lists them, `batchgen resolve` settles"
+        )
+    if bodiless:
+        click.echo(
+            f"{plural(bodiless, 'purchase')} of items that {printable(str(manifest))} lists no longer, or otherwise:"
+            " kept without the request, and collected like the others"
+        )
+    if recovered.kept is not None:
+        click.echo(f"the journal that stood there before is {recovered.kept}")

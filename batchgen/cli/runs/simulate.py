@@ -1,0 +1,131 @@
+"""`batchgen simulate`: serve a pretended API."""
+
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop, Event
+    from collections.abc import Callable
+
+    from batchgen.simulator import SimulatorSettings
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+def _money(_: click.Context, __: click.Parameter, value: str) -> Decimal:
+    # As text, so that money never passes through a float.
+    digits = value.replace(".", "", 1)
+    if not (digits.isascii() and digits.isdigit()):
+        raise click.BadParameter(f"{value!r} is not an amount in USD, 0 or larger")
+    return Decimal(value)
+
+
+_PORT = click.IntRange(0, 65535)
+
+
+@click.command("simulate", context_settings={"show_default": True})
+@click.option("--port", type=_PORT, default=8018, help="The API's port; 0: any free one.")
+@click.option("--files-port", type=_PORT, default=0, help="The file storage's port; 0: any free one.")
+@click.option("--seed", type=int, default=0, help="Decides every duration, failure and fault.")
+@click.option("--speed", type=float, default=10.0, help="How many times faster than the provider.")
+@click.option("--balance", callback=_money, default="1000", metavar="USD", help="Paid credit of each account.")
+@click.option("--promo", callback=_money, default="0", metavar="USD", help="Promotional credit of each account.")
+@click.option("--state", type=_FILE, help="SQLite file that keeps the books over restarts.")
+@click.option("--fault", "faults", multiple=True, metavar="NAME=RATE", help="Something that goes wrong; repeatable.")
+@click.option("--list-faults", is_flag=True, help="Show the faults there are, and end.")
+@click.option("--capacity", type=click.IntRange(min=1), help="Jobs worked on at the same time; the others queue.")
+@click.option("--retention-days", type=float, default=7.0, help="How long jobs and files are kept.")
+@click.option("--wait-budget", type=float, default=60.0, help="The provider's seconds that ?wait=true waits.")
+@click.option("--key", "keys", multiple=True, help="An accepted key; repeatable. Without: every well-formed one.")
+@click.option("--media", type=click.Choice(["full", "tiny"]), default="full", help="Draw each output, or one for all.")
+@click.option("--unmarked", is_flag=True, help="Pass for the real API: runs count the money as real.")
+@click.option("--quiet", is_flag=True, help="No help on stderr.")
+@click.option("--until-stdin-closes", is_flag=True, help="End when standard input ends.")
+def command(
+    *,
+    list_faults: bool,
+    faults: tuple[str, ...],
+    keys: tuple[str, ...],
+    quiet: bool,
+    until_stdin_closes: bool,
+    **given: Any,
+) -> int:
+    """Serve the API on this machine, with pretend money and real files, until interrupted.
+
+    The first line on standard output is the API's address.
+    """
+    from batchgen.core.descriptors import raise_limit
+    from batchgen.simulator import SimulatorSettings
+    from batchgen.simulator.faults import FAULTS, parse_faults
+
+    if list_faults:
+        for name, meaning in FAULTS.items():
+            click.echo(f"{name:<14} {meaning}")
+        return 0
+    settings = SimulatorSettings(faults=parse_faults(faults), keys=frozenset(keys), **given)
+    import asyncio
+
+    raise_limit()
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_serve(settings, quiet=quiet, until_stdin_closes=until_stdin_closes))
+    return 0
+
+
+async def _serve(settings: "SimulatorSettings", *, quiet: bool, until_stdin_closes: bool) -> None:
+    import asyncio
+
+    from batchgen.core.streams import ending_signals
+    from batchgen.simulator import Simulator
+
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in ending_signals():
+        loop.add_signal_handler(number, stop.set)
+    async with Simulator(settings) as simulator:
+        click.echo(f"listening on {simulator.url}")
+        if not quiet:
+            click.echo(_help(simulator.url, simulator.files_url, settings), err=True)
+        if until_stdin_closes:
+            _watch_stdin(loop, stop)
+        await stop.wait()
+
+
+def _help(url: str, files_url: str, settings: "SimulatorSettings") -> str:
+    key = min(settings.keys, default="api18_0123456789abcdef")
+    books = (
+        f"kept in {settings.state}" if settings.state is not None else "forgotten at the end (--state FILE keeps them)"
+    )
+    return (
+        f"Files are served from {files_url}. Prices are real, the money is pretend; the books are {books}.\n"
+        "To run a manifest against it, in another terminal:\n"
+        f"  export API18_KEY={key}\n"
+        f"  batchgen run MANIFEST --base-url {url}\n"
+        f"Books: {url}/_simulator/account  Jobs: {url}/_simulator/jobs\n"
+        "Ctrl-C ends it."
+    )
+
+
+def _watch_stdin(loop: "AbstractEventLoop", stop: "Event") -> None:
+    """Set `stop` when standard input ends, whatever kind of file it is."""
+    import os
+    import threading
+
+    def read_to_end() -> None:
+        # Not through sys.stdin, whose lock a thread must not hold while the interpreter ends.
+        while os.read(0, 65536):
+            pass
+        loop.call_soon_threadsafe(stop.set)
+
+    threading.Thread(target=read_to_end, name="stdin", daemon=True).start()
+
+
+def _loop_factory() -> "Callable[[], AbstractEventLoop] | None":
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    factory: Callable[[], AbstractEventLoop] = uvloop.new_event_loop
+    return factory

@@ -1,0 +1,47 @@
+"""How far a POST has come: what decides whether it can have been charged."""
+
+from types import SimpleNamespace
+
+import aiohttp
+
+from batchgen.client.timeouts import Limit
+
+
+class Sending:
+    """What is known about one POST on its way out."""
+
+    __slots__ = ("connecting", "headers_left", "limit")
+
+    def __init__(self, limit: Limit) -> None:
+        self.connecting = False
+        """Whether a connection is being made, and is not there."""
+        self.headers_left = False
+        self.limit = limit
+
+
+def sending_trace(idle: float) -> aiohttp.TraceConfig:
+    """Return what keeps the `Sending` of each request up to date, and gives its answer `idle` seconds to begin."""
+
+    async def headers_leave(
+        _: aiohttp.ClientSession, context: SimpleNamespace, __: aiohttp.TraceRequestHeadersSentParams
+    ) -> None:
+        # Called just before the headers are handed to the transport, never after (aiohttp/http_writer.py).
+        sending: Sending = context.trace_request_ctx
+        sending.headers_left = True
+        sending.limit.start(idle)
+
+    async def connecting(
+        _: aiohttp.ClientSession, context: SimpleNamespace, __: aiohttp.TraceConnectionCreateStartParams
+    ) -> None:
+        context.trace_request_ctx.connecting = True
+
+    async def connected(
+        _: aiohttp.ClientSession, context: SimpleNamespace, __: aiohttp.TraceConnectionCreateEndParams
+    ) -> None:
+        context.trace_request_ctx.connecting = False
+
+    trace = aiohttp.TraceConfig()
+    trace.on_connection_create_start.append(connecting)
+    trace.on_connection_create_end.append(connected)
+    trace.on_request_headers_sent.append(headers_leave)
+    return trace

@@ -1,0 +1,43 @@
+"""What goes wrong on the way, as aiohttp says it, and in words."""
+
+import aiohttp
+from aiohttp.http_exceptions import HttpProcessingError
+
+from batchgen.core.descriptors import TOO_MANY, is_lack
+from batchgen.core.text import printable
+
+# What aiohttp raises for a request, an answer or a body; timeouts are OSErrors. ValueError is what a host name that no
+# codec accepts, or a header with control characters, ends in.
+WIRE_ERRORS = (aiohttp.ClientError, HttpProcessingError, OSError, ValueError)
+# Raised by the connector alone, which has no request to send (aiohttp/connector.py): DNS, refused, TLS, timeouts, and
+# a proxy that makes no way.
+NO_CONNECTION = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError)
+
+
+def explain(error: Exception) -> str:
+    """Return what happened, with the operating system's or OpenSSL's own words, and nothing of the request."""
+    name = type(error).__name__
+    what = next((f"{words} ({name})" for kind, words in _IN_WORDS if isinstance(error, kind)), name)
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    details = cause.strerror if isinstance(cause, OSError) else None
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        details = f"HTTP {error.status}"
+    if is_lack(cause):
+        details = TOO_MANY
+    return printable(f"{what}: {details}" if details else what, 200)
+
+
+# The special ones first: each is a kind of a later one.
+_IN_WORDS: tuple[tuple[type[Exception], str], ...] = (
+    (aiohttp.ConnectionTimeoutError, "no connection in time"),
+    (TimeoutError, "nothing came in time"),
+    (aiohttp.ServerDisconnectedError, "the server closed the connection"),
+    (aiohttp.ClientProxyConnectionError, "the proxy cannot be reached"),
+    (aiohttp.ClientHttpProxyError, "the proxy refuses"),
+    (aiohttp.ClientConnectorDNSError, "the name is not known"),
+    (aiohttp.ClientConnectorCertificateError, "the certificate is not trusted"),
+    (aiohttp.ClientSSLError, "no encrypted connection"),
+    (aiohttp.ClientConnectorError, "the connection failed"),
+    (aiohttp.ClientPayloadError, "the answer broke off"),
+    (ConnectionResetError, "the connection was reset"),
+)

@@ -1,0 +1,147 @@
+"""One thread waits for the disk on behalf of many tasks: all that asks meanwhile is served together, in one go.
+
+Waking a thread, and being woken by it, costs more than most of the work, and a sync on disk can serve many at once. So
+what is asked for about the same time goes together, and so does what is asked for while the thread is at work. And
+whatever does not wait for the disk is done in the loop: a thread would only fight with it for the interpreter.
+"""
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, Self, TypeVar
+
+_T = TypeVar("_T")
+_B = TypeVar("_B")
+_GATHER = 0.01
+"""Seconds for which orders gather while they come thick and fast: little beside the seconds that a job takes."""
+_THICK = 0.1
+"""Seconds since the group before: one that comes later than this waits for nobody."""
+_LARGEST_GROUP = 512
+
+Outcome = tuple[Any, BaseException | None]
+"""What came of one order: its result, or what it raised."""
+
+
+class BatchWorker(Generic[_T, _B]):
+    """Serves orders group by group, one group at a time; an async context manager. On leaving, all have been served."""
+
+    def __init__(
+        self, begin: Callable[[Sequence[_T]], _B], finish: Callable[[_B], Sequence[Outcome]], name: str
+    ) -> None:
+        """`begin` prepares a group in the loop; `finish` waits in the thread, which is called `name`, and returns an
+        outcome for each order. Neither may raise."""
+        self._begin = begin
+        self._finish = finish
+        self._groups: queue.SimpleQueue[tuple[list[asyncio.Future[Any]], _B] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._waiting: list[tuple[_T, asyncio.Future[Any]]] = []
+        self._open = False
+        self._under_way = False
+        """Whether a group is with the thread, or will be soon."""
+        self._handed_over = 0.0
+        """The loop time at which the last group went."""
+
+    async def __aenter__(self) -> Self:
+        self._loop = asyncio.get_running_loop()
+        self._thread.start()
+        self._open = True
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._open = False
+        self._groups.put(None)
+        # Not awaited: a cancellation must not leave the thread at work on what is closed next.
+        self._thread.join()
+        while self._waiting:
+            answers, batch = self._next_group()
+            _answer(answers, self._finish(batch))
+
+    async def __call__(self, order: _T) -> Any:
+        """Return the result of an order once it is done, or raise what it raised.
+
+        Raises RuntimeError outside of the context, where nobody would answer.
+        """
+        if not self._open:
+            raise RuntimeError(f"the {self._thread.name} is not open")
+        answer: asyncio.Future[Any] = self._loop.create_future()
+        self._waiting.append((order, answer))
+        if not self._under_way:
+            self._under_way = True
+            self._hand_over_soon()
+        return await answer
+
+    def _hand_over_soon(self) -> None:
+        # Never at once: what else this turn of the loop brings goes along.
+        thick = self._loop.time() - self._handed_over < _THICK
+        self._loop.call_later(_GATHER if thick else 0.0, self._hand_over)
+
+    def _hand_over(self) -> None:
+        if self._open:
+            self._handed_over = self._loop.time()
+            self._groups.put(self._next_group())
+
+    def _next_group(self) -> tuple[list[asyncio.Future[Any]], _B]:
+        group, self._waiting = self._waiting[:_LARGEST_GROUP], self._waiting[_LARGEST_GROUP:]
+        return [answer for _, answer in group], self._begin([order for order, _ in group])
+
+    def _run(self) -> None:
+        while (group := self._groups.get()) is not None:
+            answers, batch = group
+            outcomes = self._finish(batch)
+            self._loop.call_soon_threadsafe(self._finished, answers, outcomes)
+
+    def _finished(self, answers: Sequence[asyncio.Future[Any]], outcomes: Sequence[Outcome]) -> None:
+        _answer(answers, outcomes)
+        self._under_way = bool(self._waiting)
+        if self._waiting:
+            self._hand_over_soon()
+
+
+def _answer(answers: Sequence[asyncio.Future[Any]], outcomes: Sequence[Outcome]) -> None:
+    for answer, (result, error) in zip(answers, outcomes, strict=True):
+        if answer.cancelled():
+            continue
+        if error is not None:
+            answer.set_exception(error)
+        else:
+            answer.set_result(result)
+
+
+class BatchedCalls:
+    """Calls functions in one thread, as `asyncio.to_thread` does in many; an async context manager.
+
+    Equal calls that wait together are made once, so that one sync of a folder serves all the files in it.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._grouped: BatchWorker[tuple[Any, ...], Sequence[tuple[Any, ...]]] = BatchWorker(
+            _as_they_are, _call_all, name
+        )
+
+    async def __aenter__(self) -> Self:
+        await self._grouped.__aenter__()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._grouped.__aexit__()
+
+    async def __call__(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Return what `function(*args)` returns, or raise what it raises. All of these are hashable."""
+        return await self._grouped((function, *args))
+
+
+def _as_they_are(calls: Sequence[tuple[Any, ...]]) -> Sequence[tuple[Any, ...]]:
+    return calls
+
+
+def _call_all(calls: Sequence[tuple[Any, ...]]) -> list[Outcome]:
+    outcomes = {call: _call(*call) for call in dict.fromkeys(calls)}
+    return [outcomes[call] for call in calls]
+
+
+def _call(function: Callable[..., Any], *args: Any) -> Outcome:
+    try:
+        return function(*args), None
+    except Exception as error:  # noqa: BLE001 - raised again where the result is awaited
+        return None, error

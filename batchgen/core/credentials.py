@@ -1,0 +1,95 @@
+"""The API key: where it is found, and a wrapper that shows it nowhere.
+
+It comes from the variable `API18_KEY`, from a file, or from the line of that name in a `.env`, looked for beside the
+manifest first and in the working directory second. No flag or manifest holds one: those end up in shell histories and
+in git.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from batchgen.core.errors import UsageError
+
+VARIABLE = "API18_KEY"
+_KEY = re.compile(r"api18_[A-Za-z0-9]{16}")
+_LINE = re.compile(rf"\s*(?:export\s+)?{VARIABLE}\s*=\s*(.*?)\s*(?:\s#.*)?")
+
+
+class ApiKey:
+    """A key that prints as stars wherever it lands; `reveal` is called by the HTTP client alone."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """Return the key itself."""
+        return self._text
+
+    @property
+    def fingerprint(self) -> str:
+        """Twelve hex digits that tell accounts apart and give nothing away."""
+        return hashlib.sha256(b"batchgen account\n" + self._text.encode()).hexdigest()[:12]
+
+    def __repr__(self) -> str:
+        return "ApiKey(***)"
+
+    __str__ = __repr__
+
+    def __reduce__(self) -> str:
+        raise TypeError("a key is not copied")
+
+
+SIMULATED_KEY = ApiKey("api18_Simulated0000000")
+"""The key of the embedded simulator: what was bought under it was bought with pretended money."""
+
+
+def find_key(manifest_folder: Path | None, key_file: Path | None, environment: Mapping[str, str]) -> ApiKey:
+    """Return the key. A file that was named wins over the environment, and that over `.env`.
+
+    Raises UsageError where there is none, or where it does not have the form of a key (API reference, section 2).
+    """
+    if key_file is not None:
+        try:
+            return _checked(key_file.read_text(encoding="utf-8").strip(), str(key_file))
+        except (OSError, UnicodeDecodeError) as error:
+            # Cut off from its cause, which holds the file's bytes.
+            raise UsageError(
+                f"cannot read the key from {key_file}: {getattr(error, 'strerror', 'not UTF-8')}"
+            ) from None
+    if environment.get(VARIABLE):
+        return _checked(environment[VARIABLE].strip(), VARIABLE)
+    for folder in dict.fromkeys(f for f in (manifest_folder, Path()) if f is not None):
+        found = _from_dotenv(folder / ".env")
+        if found:
+            return _checked(found, str(folder / ".env"))
+    raise UsageError(
+        f"no API key: set {VARIABLE}, write {VARIABLE}=… into .env beside the manifest, or name a file with "
+        "--api-key-file; `--simulate` needs none"
+    )
+
+
+def _from_dotenv(path: Path) -> str | None:
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (FileNotFoundError, IsADirectoryError):
+        return None  # a folder of this name is somebody's virtual environment
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read {path}: {getattr(error, 'strerror', 'not UTF-8')}") from None
+    found = None
+    for line in lines:
+        if match := _LINE.fullmatch(line):
+            value = match[1]
+            found = value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"" else value
+    return found
+
+
+def _checked(text: str, where: str) -> ApiKey:
+    if not _KEY.fullmatch(text):
+        raise UsageError(
+            f"{where} holds no API key: a key is `api18_` and 16 letters or digits, {len(text)} characters were found"
+        )
+    return ApiKey(text)

@@ -1,0 +1,127 @@
+"""The values that the journal hands out, and how they are read from its rows."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from batchgen.core.records import Input, Item, State
+from batchgen.journal.schema import moment
+from batchgen.policy.absence import NEVER, Absence
+from batchgen.policy.budget import Charge
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """An item with its place in the journal."""
+
+    key: int
+    item: Item
+    attempts: int
+    listed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One purchase under way or past: what polling and fetching need to know."""
+
+    key: int
+    work: Work
+    state: State
+    number: int
+    estimated: Decimal
+    """USD, from the parameter tables."""
+    reserved: Decimal
+    """USD that it was expected to cost when it was sent; counts until it is known whether it was charged."""
+    charged: Decimal | None
+    job_id: str | None
+    account: str
+    accepted_at: datetime | None
+    expires_at: datetime | None
+    polls: int
+    purchase: str = ""
+    """Under this name the receipts know it."""
+    price_key: str = ""
+    """What its price hangs on (`batchgen.policy.budget.Prices`); empty in what an older version bought."""
+    told: Decimal | None = None
+    """The price that the API named last, USD."""
+    surplus: Decimal = Decimal(0)
+    """By how much it named more earlier."""
+    absence: Absence = NEVER
+    """The answers so far that said that its job is not known."""
+
+    @property
+    def charge(self) -> Charge:
+        """What an accepted attempt cost."""
+        return Charge(self.charged or Decimal(0), self.surplus)
+
+
+@dataclass(frozen=True, slots=True)
+class PendingOutput:
+    """An output that is not on disk yet."""
+
+    number: int
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Superseded:
+    """A file that was moved aside."""
+
+    path: str
+    """Where it is, relative to the run folder."""
+    item_path: str
+    """Where its item's files belong, as in `Item.path`."""
+    output: int
+    outputs: int
+    """How many its job has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spend:
+    """What the run folder has cost since it began, in USD."""
+
+    charged: Decimal = Decimal(0)
+    refunded: Decimal = Decimal(0)
+    in_doubt: Decimal = Decimal(0)
+    """What these requests were expected to cost."""
+    surplus: Decimal = Decimal(0)
+    """What counts beyond the charges: by how much the API named more for jobs before it named what stands."""
+
+
+WORK_COLUMNS = (
+    "i.key, i.id, i.model, i.body, i.digest, i.tags, i.path, i.source, i.estimated, i.inputs, i.attempts, i.listed"
+)
+ATTEMPT_COLUMNS = (
+    "a.key, a.state, a.number, a.estimated, a.reserved, a.charged, a.job_id, a.account, a.accepted_at, a.expires_at,"
+    " a.polls, a.purchase, a.price_key, a.told, a.surplus, a.misses, a.missed_ms, " + WORK_COLUMNS
+)
+
+
+def read_work(row: Sequence[object]) -> Work:
+    """Return the work in a row of `WORK_COLUMNS`."""
+    key, id_, model, body, digest, tags, path, source, estimated, inputs, attempts, listed = row
+    item = Item(
+        id=str(id_), model=str(model), body=str(body), digest=str(digest),
+        tags=tuple(json.loads(str(tags)).items()), path=str(path), source=str(source),
+        estimated=Decimal(str(estimated)), inputs=tuple(Input(*i) for i in json.loads(str(inputs))),
+    )  # fmt: skip
+    return Work(int(str(key)), item, int(str(attempts)), listed is not None)
+
+
+def read_attempt(row: Sequence[object]) -> Attempt:
+    """Return the attempt in a row of `ATTEMPT_COLUMNS`."""
+    key, state, number, estimated, reserved, charged, job_id, account, accepted_at, expires_at = row[:10]
+    polls, purchase, price_key, told, surplus, misses, missed_ms = row[10:17]
+
+    def at(value: object) -> datetime | None:
+        return moment(int(str(value))) if value is not None else None
+
+    return Attempt(
+        int(str(key)), read_work(row[17:]), State(str(state)), int(str(number)), Decimal(str(estimated)),
+        Decimal(str(reserved)), Decimal(str(charged)) if charged is not None else None,
+        None if job_id is None else str(job_id), str(account), at(accepted_at), at(expires_at), int(str(polls)),
+        str(purchase), str(price_key), Decimal(str(told)) if told is not None else None, Decimal(str(surplus)),
+        Absence(int(str(misses)), int(str(missed_ms)) / 1000),
+    )  # fmt: skip

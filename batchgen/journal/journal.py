@@ -1,0 +1,388 @@
+"""The journal: every step of every purchase, in SQLite, and told to the receipts before each commit.
+
+Its methods do not commit: `transaction()` does, and a `Recorder` wraps it around them.
+"""
+
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
+
+from batchgen import receipts
+from batchgen.core.errors import BatchgenError, RunFolderError
+from batchgen.core.records import State, StoredFile
+from batchgen.journal.attempts import (
+    ATTEMPT_COLUMNS,
+    WORK_COLUMNS,
+    Attempt,
+    Spend,
+    Superseded,
+    Work,
+    read_attempt,
+    read_work,
+)
+from batchgen.journal.outputs import Listing
+from batchgen.journal.queries.report_rows import replace_file
+from batchgen.journal.queries.run_status import fewer_outputs_of
+from batchgen.journal.recovery.reconcile import Evidence, no_evidence, reconcile, vouch
+from batchgen.journal.recovery.replay import UNKNOWN_BODY, UNKNOWN_DIGEST
+from batchgen.journal.renames import give_next, match
+from batchgen.journal.reopening import Again, close_others, continues, remember
+from batchgen.journal.schema import FILE_NAME, JournalLockedError, open_database, sqlite_errors
+from batchgen.journal.spending import prices_of, spend_of
+from batchgen.journal.transitions import TransitionError, Transitions
+from batchgen.policy.budget import BudgetTracker, Money
+
+log = logging.getLogger("batchgen")
+
+
+class Journal(Transitions):
+    """An open journal with its receipts; the caller owns the run folder. Not for two threads at the same time."""
+
+    def __init__(self, folder: Path, *, create: bool = False, evidence: Evidence = no_evidence) -> None:
+        """Open both and reconcile them, see `batchgen.journal.recovery.reconcile`. Raises RunFolderError, DiskError."""
+        self.path = folder / FILE_NAME
+        self.lines = []
+        self.db = open_database(self.path, create=create)
+        try:
+            with sqlite_errors(self.path):
+                self.receipts, self.notices = reconcile(self.db, folder, evidence)
+        except JournalLockedError as error:
+            self.db.close()
+            raise RunFolderError(str(error)) from error  # nothing was bought yet
+        except BaseException:
+            self.db.close()
+            raise
+        self._opened = self.path.stat()
+        self.select(lambda *_: True)
+
+    def close(self) -> None:
+        """Close both; SQLite folds the log back into the file."""
+        try:
+            self.roll_back()
+            if self.receipts.sync():
+                with self.transaction():
+                    vouch(self.db, self.receipts)
+        except BatchgenError as error:
+            # The next opening reads what the journal could not vouch for.
+            log.warning("the journal could not vouch for its receipts at the end: %s", error)
+        finally:
+            self.receipts.close()
+            with sqlite_errors(self.path):
+                self.db.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Commit what the block does, durably, or nothing of it. Raises DiskError when the commit fails."""
+        self.begin_transaction()
+        try:
+            with sqlite_errors(self.path):
+                yield
+            self.commit()
+        except BaseException:
+            self.roll_back()
+            raise
+
+    def wait_for_locks(self, seconds: float) -> None:
+        """Wait so long for another program that writes; five seconds at first."""
+        self.db.execute(f"PRAGMA busy_timeout = {round(seconds * 1000)}")
+
+    def begin_transaction(self) -> None:
+        """Begin what `commit` or `roll_back` ends. Raises DiskError."""
+        with sqlite_errors(self.path):
+            self.db.execute("BEGIN IMMEDIATE")
+
+    def commit(self) -> None:
+        """Make all since `begin_transaction` durable, the receipts first: what the journal knows, they know.
+
+        Raises DiskError; then it is to be rolled back.
+        """
+        lines, self.lines = self.lines, []
+        synced = any(line.synced for line in lines)
+        with sqlite_errors(self.path):
+            try:
+                if lines:
+                    self.receipts.append(lines, sync=synced)
+                if synced:
+                    vouch(self.db, self.receipts)
+                self.db.execute("COMMIT")
+            except BaseException:
+                self._void(lines)
+                raise
+
+    def _void(self, lines: Sequence[receipts.Line]) -> None:
+        """Take intents back whose commit has failed: nothing is sent for them."""
+        voids = [receipts.void(line.intent) for line in lines if line.intent]
+        if not voids:
+            return
+        try:
+            self.receipts.append(voids, sync=False)
+        except BatchgenError as error:
+            log.warning("%d intents stand in the receipts although nothing was sent: %s", len(voids), error)
+
+    def roll_back(self) -> None:
+        """Undo all since `begin_transaction`. SQLite itself has done so after some errors, such as a full disk."""
+        self.lines = []
+        if self.db.in_transaction:
+            with sqlite_errors(self.path):
+                self.db.execute("ROLLBACK")
+
+    def keep_receipt(self, line: receipts.Line) -> None:
+        """Write a line to the receipts at once, and sync it: where the journal cannot be written, it is not lost.
+
+        Raises DiskError.
+        """
+        self.receipts.append([line], sync=True)
+
+    def intact(self) -> bool:
+        """Whether journal and receipts at their paths are still the files that were opened."""
+        try:
+            there = self.path.stat()
+        except OSError:
+            return False  # deleted, or not to be reached any more
+        return os.path.samestat(there, self._opened) and self.receipts.intact()
+
+    # ---- facts about the folder ----
+
+    def facts(self) -> dict[str, str]:
+        """Return what the folder is bound to: `api`, `account`, `run`, …"""
+        return dict(self.db.execute("SELECT name, value FROM meta"))
+
+    def note(self, **facts: str) -> None:
+        """Write or replace facts about the folder."""
+        self.db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", facts.items())
+        if "api" in facts:
+            known = self.facts()
+            self.lines.append(receipts.bound(known.get("run", ""), known["api"], known.get("account", "")))
+
+    # ---- listing ----
+
+    def list_items(self, stage: Path) -> None:
+        """Make the items staged in another database the listed ones; not inside a transaction, it makes its own.
+
+        What is there already keeps its state. What was never bought and is listed no longer is forgotten. A run that
+        asks for the same items again writes nothing.
+        """
+        with self._attached(stage), self.transaction():
+            self.db.execute("CREATE UNIQUE INDEX IF NOT EXISTS stage.item_identity ON item (id, digest)")
+            self.db.execute(_IDENTIFY)
+            self.db.execute(_UNLIST)
+            self.db.execute(_LIST)
+            self.db.execute(_FORGET)
+        with sqlite_errors(self.path):
+            # Into the file itself: a copy of the file alone, or one that has lost its log, then knows the items.
+            self.db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+    def adopt(self, stage: Path) -> int:
+        """Give purchases to the staged items that ask for them under another id; return how many items that were.
+
+        To be called before `list_items`, outside of a transaction. Where it ends early, the rest is found again; files
+        whose names change with it are on their way then, see `batchgen.journal.renames`.
+        """
+        count = 0
+        with self._attached(stage):
+            match(self.db, real=True)
+            while True:
+                with self.transaction():
+                    given = give_next(self.db, self.lines)
+                if not given:
+                    return count
+                count += given
+
+    @contextmanager
+    def _attached(self, stage: Path) -> Iterator[None]:
+        with sqlite_errors(self.path):
+            self.db.execute("ATTACH ? AS stage", (str(stage),))
+            try:
+                yield
+            finally:
+                self.db.execute("DETACH stage")
+
+    def bought(self) -> int:
+        """Return how many purchases were charged, or may have been; also those that were refunded since."""
+        (count,) = self.db.execute("SELECT COUNT(*) FROM attempt WHERE state <> ?", (State.REJECTED,)).fetchone()
+        return int(count)
+
+    def select(self, wanted: Callable[[str, str], bool]) -> None:
+        """Narrow what `pending`, `reopen` and `counts` see to the items for which `wanted(id, tags as JSON)` holds."""
+        self.db.create_function("wanted", 2, wanted, deterministic=True)
+
+    def pending(self, after: int, count: int) -> list[tuple[int, Work]]:
+        """Return up to `count` listed pending items behind position `after`, each with its position."""
+        rows = self.db.execute(
+            f"SELECT i.listed, {WORK_COLUMNS} FROM item i"
+            " WHERE i.state = 'pending' AND i.listed > ? AND wanted(i.id, i.tags) ORDER BY i.listed LIMIT ?",
+            (after, count),
+        )
+        return [(row[0], read_work(row[1:])) for row in rows]
+
+    def reopen(self, states: Sequence[State], matches: Callable[[str], bool]) -> int:
+        """Make listed items in these states pending again, so that they are bought anew; return how many.
+
+        Raises TransitionError for a state in which an item has not come to an end.
+        """
+        if not _ENDS.issuperset(states):
+            raise TransitionError(f"only items that have ended are bought anew, not {', '.join(states)}")
+        self.db.create_function("matches", 1, matches, deterministic=True)
+        marks = ", ".join("?" * len(states))
+        return self.db.execute(
+            f"UPDATE item SET state = 'pending' WHERE state IN ({marks}) AND listed IS NOT NULL"
+            " AND wanted(id, tags) AND matches(id)",
+            states,
+        ).rowcount
+
+    def buy_anew(self, retry: Sequence[State], again: Again) -> None:
+        """Open the items that have ended in a `retry` state and the good ones that `again` means, and no others.
+
+        See `batchgen.journal.reopening`; inside a transaction.
+        """
+        goes_on = continues(self.db, again)
+        close_others(self.db, retry, again)
+        if retry:
+            self.reopen(retry, lambda _: True)
+        if again.globs and not goes_on:
+            self.reopen([State.DONE], again.wanted)
+            remember(self.db, again)
+
+    # ---- superseded files ----
+
+    def owner_of(self, path: str) -> tuple[int, int] | None:
+        """Return attempt key and output number of the file that the journal has at `path`."""
+        row = self.db.execute("SELECT attempt, number FROM output WHERE path = ?", (path,)).fetchone()
+        return (row[0], row[1]) if row else None
+
+    def earlier_files(self, attempt: Attempt) -> list[str]:
+        """Return the files below `files/` of earlier attempts under the same id."""
+        rows = self.db.execute(
+            "SELECT o.path FROM item i JOIN attempt a ON a.item = i.key JOIN output o ON o.attempt = a.key"
+            " WHERE i.id = ? AND a.number < ? AND o.path >= 'files/' AND o.path < 'files0' ORDER BY o.path",
+            (attempt.work.item.id, attempt.number),
+        )
+        return [path for (path,) in rows]
+
+    def files_to_restore(self) -> list[Superseded]:
+        """Return the files below `superseded/` that belong to what is asked for now, and was bought last so."""
+        rows = self.db.execute(
+            "SELECT o.path, i.path, o.number, (SELECT MAX(x.number) FROM output x WHERE x.attempt = a.key)"
+            " FROM output o JOIN attempt a ON a.key = o.attempt JOIN item i ON i.key = a.item"
+            " WHERE o.path >= 'superseded/' AND o.path < 'superseded0' AND i.listed IS NOT NULL AND i.state = 'done'"
+            " AND a.number = (SELECT MAX(b.number) FROM attempt b WHERE b.item = i.key AND b.state = 'done')"
+        )
+        return [Superseded(*row) for row in rows]
+
+    def has_successor(self, work: Work) -> bool:
+        """Return whether the manifest asks for another request under the same id."""
+        row = self.db.execute(
+            "SELECT 1 FROM item WHERE id = ? AND key <> ? AND listed IS NOT NULL", (work.item.id, work.key)
+        ).fetchone()
+        return row is not None
+
+    def move_file(self, old: str, new: str) -> None:
+        """A file of an earlier purchase goes to another place, relative to the run folder."""
+        moved = self.db.execute(
+            "UPDATE output SET path = ? WHERE path = ? RETURNING attempt, number, path, bytes, sha256", (new, old)
+        ).fetchall()
+        for attempt, *file in moved:
+            self._tell_stored(attempt, StoredFile(*file))
+
+    def replace_file(self, attempt: int, file: StoredFile) -> None:
+        """Record that an output was downloaded after its purchase had ended, see `queries.report_rows`."""
+        replace_file(self.db, attempt, file)
+        self._tell_stored(attempt, file)
+
+    def _tell_stored(self, attempt: int, file: StoredFile) -> None:
+        (purchase,) = self.db.execute("SELECT purchase FROM attempt WHERE key = ?", (attempt,)).fetchone()
+        self.lines.append(receipts.stored(purchase, file))
+
+    def knows_job(self, job_id: str) -> bool:
+        """Return whether a job belongs to an attempt already."""
+        return self.db.execute("SELECT 1 FROM attempt WHERE job_id = ? LIMIT 1", (job_id,)).fetchone() is not None
+
+    # ---- what a resume starts from ----
+
+    def unsettled(self, state: State) -> Iterator[Attempt]:
+        """Yield the attempts in `state` of items in the same state, oldest first."""
+        for row in self.db.execute(
+            f"SELECT {ATTEMPT_COLUMNS} FROM item i JOIN attempt a ON a.item = i.key AND a.state = i.state"
+            " WHERE i.state = ? ORDER BY a.key",
+            (state,),
+        ):
+            yield read_attempt(row)
+
+    def lost_jobs(self) -> Iterator[Attempt]:
+        """Yield the attempts whose jobs the provider may know after all, oldest first: of lost items, the last one."""
+        for row in self.db.execute(
+            f"SELECT {ATTEMPT_COLUMNS} FROM attempt a JOIN item i ON i.key = a.item AND i.attempts = a.number"
+            " WHERE a.state = 'lost' AND i.state = 'lost' AND a.job_id IS NOT NULL"
+            " AND (i.listed IS NULL OR wanted(i.id, i.tags)) ORDER BY a.key"
+        ):
+            yield read_attempt(row)
+
+    def ready(self) -> Iterator[tuple[Attempt, Listing]]:
+        """Yield ready attempts, oldest first, and how their outputs stand."""
+        for attempt in list(self.unsettled(State.READY)):
+            yield attempt, self.listing(attempt)
+
+    def fewer_outputs(self) -> int:
+        """Return how many asked-for items are done with fewer outputs than were ordered."""
+        return fewer_outputs_of(self.db, "wanted(i.id, i.tags)")
+
+    def counts(self) -> dict[State, int]:
+        """Return how many asked-for items are in each state, with those that are listed no longer but not settled."""
+        rows = self.db.execute(
+            "SELECT state, COUNT(*) FROM item WHERE (listed IS NOT NULL AND wanted(id, tags))"
+            " OR state IN ('submitting', 'processing', 'ready', 'in_doubt') GROUP BY state"
+        )
+        return {State(state): count for state, count in rows}
+
+    def spend(self) -> Spend:
+        """Return what was charged, refunded and is in doubt over the life of the folder."""
+        return spend_of(self.db)
+
+    def purse(self, max_cost: Decimal | None, budget: Decimal | None) -> BudgetTracker:
+        """Return the purse that an invocation starts with, below these caps (USD; None: no cap)."""
+        spend = self.spend()
+        life = Money(spend.charged, spend.refunded, in_doubt=spend.in_doubt, surplus=spend.surplus)
+        return BudgetTracker(life, max_cost, budget, prices=prices_of(self.db))
+
+    def durations(self, most: int = 500) -> dict[str, list[float]]:
+        """Return the seconds that the latest jobs of each model took, at most `most` jobs in all, oldest first."""
+        learned: dict[str, list[float]] = {}
+        rows = self.db.execute(
+            "SELECT i.model, a.took_ms FROM attempt a JOIN item i ON i.key = a.item WHERE a.took_ms IS NOT NULL"
+            " AND a.state IN ('ready', 'done') ORDER BY a.key DESC LIMIT ?",
+            (most,),
+        ).fetchall()
+        for model, took in reversed(rows):
+            learned.setdefault(model, []).append(took / 1000)
+        return learned
+
+
+_ENDS = frozenset({State.DONE, State.FAILED, State.REJECTED, State.LOST, State.SKIPPED})
+
+_IDENTIFY = f"""
+UPDATE item SET digest = s.digest, model = s.model FROM stage.item s
+WHERE item.digest = '{UNKNOWN_DIGEST}' AND s.id = item.id
+  AND NOT EXISTS (SELECT 1 FROM item o WHERE o.id = s.id AND o.digest = s.digest)
+"""
+_UNLIST = """
+UPDATE item SET listed = NULL WHERE listed IS NOT NULL AND NOT EXISTS
+  (SELECT 1 FROM stage.item s WHERE s.id = item.id AND s.digest = item.digest)
+"""
+_LIST = f"""
+INSERT INTO item (id, digest, model, body, tags, path, source, estimated, inputs, listed)
+SELECT s.id, s.digest, s.model, s.body, s.tags, s.path, s.source, s.estimated, s.inputs, s.position
+FROM stage.item s WHERE true ORDER BY s.position
+ON CONFLICT (id, digest) DO UPDATE SET
+  listed = excluded.listed, tags = excluded.tags, path = excluded.path, source = excluded.source,
+  estimated = excluded.estimated, body = iif(body = '{UNKNOWN_BODY}', excluded.body, body),
+  inputs = iif(body = '{UNKNOWN_BODY}', excluded.inputs, inputs)
+WHERE (listed, tags, path, source, estimated)
+  IS NOT (excluded.listed, excluded.tags, excluded.path, excluded.source, excluded.estimated)
+"""
+_FORGET = """
+DELETE FROM item WHERE listed IS NULL AND state = 'pending' AND NOT EXISTS
+  (SELECT 1 FROM attempt a WHERE a.item = item.key)
+"""

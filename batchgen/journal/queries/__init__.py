@@ -1,0 +1,1 @@
+"""Questions to a journal, for those who read it beside a run."""

@@ -1,0 +1,146 @@
+"""What a manifest asks for, beside what the journal says was bought: read-only, also while a run goes on."""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+from batchgen.core.records import State
+from batchgen.journal.binding import is_embedded, is_simulated
+from batchgen.journal.queries.report_rows import facts_of
+from batchgen.journal.renames import NOTHING_RENAMED, Renames, match, renames
+from batchgen.journal.reopening import NOTHING_AGAIN, Again, continues, opened
+from batchgen.journal.schema import open_for_reading, refuse_leftovers, sqlite_errors
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """So many asked-for items that stand alike."""
+
+    state: State
+    edited: bool
+    """Another request was bought under the same id before, and this one is to be bought as well."""
+    model: str
+    estimated: Decimal
+    """USD for one item."""
+    items: int
+    again: bool = False
+    """On disk already, and to be bought anew all the same."""
+    renamed: bool = False
+    """Bought already under another id; see `batchgen.journal.renames`."""
+
+
+@dataclass(frozen=True, slots=True)
+class TagGroup:
+    """So many items with one value of a tag that would be bought, at one price each."""
+
+    name: str
+    value: str
+    estimated: Decimal
+    items: int
+
+
+class Comparison:
+    """A staged manifest beside a journal (None: a folder that does not exist yet)."""
+
+    def __init__(self, db: sqlite3.Connection, *, journal: bool) -> None:
+        self._db = db
+        self._journal = journal
+
+    def groups(self, again: Again = NOTHING_AGAIN) -> list[Group]:
+        """Return how the items stand, those that are alike counted together; `again` marks good ones to buy anew."""
+        self._db.create_function("again", 1, again.wanted, deterministic=True)
+        # Where an earlier invocation of the same words left some unbought, only these are bought.
+        left = "opened = 'done' AND " if self._journal and continues(self._db, again) else ""
+        rows = self._db.execute(
+            f"WITH {self._standing} SELECT state, state = 'pending' AND edited, {left} state = 'done' AND again(id),"
+            " renamed, model, estimated, COUNT(*) FROM standing WHERE wanted(id, tags) GROUP BY 1, 2, 3, 4, 5, 6"
+        )
+        return [
+            Group(State(state), bool(edited), model, Decimal(estimated), items, bool(anew), bool(renamed))
+            for state, edited, anew, renamed, model, estimated, items in rows
+        ]
+
+    def tags(self) -> list[TagGroup]:
+        """Return what would be bought by tag."""
+        rows = self._db.execute(
+            f"WITH {self._standing} SELECT t.key, t.value, i.estimated, COUNT(*) FROM standing i, json_each(i.tags) t"
+            " WHERE wanted(i.id, i.tags) AND i.state = 'pending' AND NOT i.renamed GROUP BY 1, 2, 3"
+        )
+        return [TagGroup(row[0], row[1], Decimal(row[2]), row[3]) for row in rows]
+
+    def renames(self) -> Renames:
+        """Return what was bought already under ids that are listed no longer, or now have another request."""
+        return renames(self._db) if self._journal else NOTHING_RENAMED
+
+    def simulated(self) -> bool:
+        """Return whether what was bought so far was bought with pretended money."""
+        return self._journal and is_simulated(facts_of(self._db))
+
+    def edited_ids(self, most: int) -> list[str]:
+        """Return the first ids that were bought before with another request."""
+        rows = self._db.execute(
+            f"WITH {self._standing} SELECT id FROM standing WHERE wanted(id, tags) AND state = 'pending' AND edited"
+            " ORDER BY position LIMIT ?",
+            (most,),
+        )
+        return [row[0] for row in rows]
+
+    def unlisted(self) -> int:
+        """Return how many items were bought, or may have been, that the manifest asks for under no id."""
+        if not self._journal:
+            return 0
+        (count,) = self._db.execute(
+            "SELECT COUNT(*) FROM temp.unlisted WHERE key NOT IN (SELECT item FROM temp.rename)"
+        ).fetchone()
+        return int(count)
+
+    @property
+    def _standing(self) -> str:
+        return _STANDING if self._journal else _NEW
+
+
+_EDITED = (
+    # Attempts and not items say so: one that was bought and then reopened is pending.
+    "EXISTS (SELECT 1 FROM item o JOIN attempt a ON a.item = o.key WHERE o.id = s.id AND o.digest <> s.digest"
+    " AND a.state IN ('submitting', 'processing', 'ready', 'done', 'in_doubt', 'lost'))"
+)
+# What was opened to be bought anew and was not counts as it stood: each invocation must be told again.
+_STANDING = f"""
+standing AS (
+  SELECT s.id, s.tags, s.model, s.estimated, s.position, COALESCE({opened("j")}, j.state, 'pending') AS state,
+    {opened("j")} AS opened, s.position IN (SELECT position FROM temp.rename) AS renamed,
+    {_EDITED} AND s.position NOT IN (SELECT position FROM temp.rename) AS edited
+  FROM stage.item s LEFT JOIN item j ON j.id = s.id AND j.digest = s.digest
+)
+"""
+_NEW = """
+standing AS (
+  SELECT id, tags, model, estimated, position, 'pending' AS state, NULL AS opened, 0 AS renamed, 0 AS edited
+  FROM stage.item
+)
+"""
+
+
+@contextmanager
+def compare(
+    stage: Path, journal: Path, wanted: Callable[[str, str], bool], *, find_renames: bool = True
+) -> Iterator[Comparison]:
+    """Open a staged manifest beside the journal at `journal`, which may not exist, seeing only the `wanted` items.
+
+    Without `find_renames`, what was bought under another id is new like anything else. Raises RunFolderError for a
+    damaged journal.
+    """
+    exists = journal.exists()
+    if not exists:
+        refuse_leftovers(journal.parent)
+    with sqlite_errors(journal), closing(open_for_reading(journal) if exists else sqlite3.connect(":memory:")) as db:
+        if db.in_transaction:
+            db.execute("COMMIT")
+        db.execute("ATTACH ? AS stage", (f"{stage.absolute().as_uri()}?mode=ro" if exists else str(stage),))
+        db.create_function("wanted", 2, wanted, deterministic=True)
+        if exists:
+            match(db, real=find_renames and not is_embedded(facts_of(db)))
+        yield Comparison(db, journal=exists)

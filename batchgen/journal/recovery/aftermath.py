@@ -1,0 +1,98 @@
+"""What follows for items and files once receipts were said to a journal: see `batchgen.journal.recovery.replay`.
+
+Its temporary tables: `touched` items, `finished` attempts, and the files that were `kept` of them.
+"""
+
+import hashlib
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+_OPEN = "'submitting', 'processing', 'ready', 'in_doubt'"
+
+
+def touch(db: sqlite3.Connection, item: int) -> None:
+    """An attempt of this item has changed."""
+    db.execute("INSERT OR IGNORE INTO temp.touched VALUES (?)", (item,))
+
+
+def settle_files(db: sqlite3.Connection, is_there: Callable[[str, int, str], bool]) -> None:
+    """An attempt all of whose files are there is done, without a question to the provider."""
+    whole = db.execute(
+        "SELECT f.attempt, a.item FROM temp.finished f JOIN attempt a ON a.key = f.attempt"
+        " WHERE a.state = 'processing' AND f.outputs > 0"
+        " AND f.outputs = (SELECT COUNT(*) FROM temp.kept k WHERE k.attempt = f.attempt)"
+    ).fetchall()
+    for attempt, item in whole:
+        files = db.execute(
+            "SELECT number, path, bytes, sha256 FROM temp.kept WHERE attempt = ? ORDER BY number", (attempt,)
+        ).fetchall()
+        if all(is_there(path, size, sha256) for _, path, size, sha256 in files):
+            db.executemany(
+                "INSERT INTO output (attempt, number, url, path, bytes, sha256) VALUES (?, ?, '', ?, ?, ?)"
+                # Of a job that was lost once, outputs may be known.
+                " ON CONFLICT DO UPDATE SET path = excluded.path, bytes = excluded.bytes, sha256 = excluded.sha256",
+                [(attempt, *file) for file in files],
+            )
+            db.execute("UPDATE attempt SET state = 'done' WHERE key = ?", (attempt,))
+            touch(db, item)
+
+
+def follow_files(db: sqlite3.Connection, is_there: Callable[[str, int, str], bool]) -> None:
+    """A file may have gone to another place, or come anew, since the journal knew of it."""
+    elsewhere = db.execute(
+        "SELECT k.path, k.bytes, k.sha256, k.attempt, k.number FROM temp.kept k"
+        " JOIN output o ON o.attempt = k.attempt AND o.number = k.number"
+        " WHERE o.path IS NOT NULL AND (o.path, o.sha256) <> (k.path, k.sha256)"
+    ).fetchall()
+    for path, size, sha256, attempt, number in elsewhere:
+        if is_there(path, size, sha256):
+            db.execute(
+                "UPDATE output SET path = ?, bytes = ?, sha256 = ? WHERE attempt = ? AND number = ?",
+                (path, size, sha256, attempt, number),
+            )
+            db.execute("DELETE FROM move WHERE attempt = ? AND number = ?", (attempt, number))
+
+
+def part_live_ones(db: sqlite3.Connection, item: int) -> None:
+    """Of two purchases of one item that both are on their way, each needs an item of its own to be collected."""
+    live = db.execute(
+        f"SELECT key, purchase FROM attempt WHERE item = ? AND state IN ({_OPEN}) ORDER BY number DESC",
+        (item,),
+    ).fetchall()
+    for key, purchase in live[1:]:
+        (copy,) = db.execute(
+            "INSERT INTO item (id, digest, model, body, tags, path, source, estimated, inputs, state, attempts)"
+            " SELECT id, digest || '~' || ?2, model, body, tags, path || '~' || ?2, source, estimated, inputs,"
+            " (SELECT state FROM attempt WHERE key = ?3), attempts FROM item WHERE key = ?1"
+            # The item of a purchase that was parted before, and that the journal has forgotten meanwhile.
+            " ON CONFLICT (id, digest) DO UPDATE SET state = excluded.state RETURNING key",
+            (item, purchase[-8:], key),
+        ).fetchone()
+        db.execute("UPDATE attempt SET item = ? WHERE key = ?", (copy, key))
+
+
+def derive(db: sqlite3.Connection, item: int) -> None:
+    """An item stands as its latest attempt does, or as the one that is still open."""
+    db.execute(
+        "UPDATE item SET state = COALESCE((SELECT state FROM attempt WHERE item = ?1"
+        f" ORDER BY state IN ({_OPEN}) DESC, number DESC LIMIT 1), 'pending') WHERE key = ?1",
+        (item,),
+    )
+
+
+def is_stored(folder: Path) -> Callable[[str, int, str], bool]:
+    """Return what says whether a file below the run folder has this length and SHA-256."""
+
+    def check(path: str, size: int, sha256: str) -> bool:
+        try:
+            with (folder / path).open("rb") as file:
+                return (
+                    file.seek(0, 2) == size
+                    and file.seek(0) == 0
+                    and hashlib.file_digest(file, "sha256").hexdigest() == sha256
+                )
+        except OSError:
+            return False  # what is not there is fetched again
+
+    return check

@@ -1,0 +1,238 @@
+"""The journal and its second witness: compared whenever a run folder is opened, so that neither is believed alone."""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from enum import Enum
+from itertools import count
+from pathlib import Path
+from typing import TypeVar
+
+from batchgen import receipts
+from batchgen.core.errors import RunFolderError
+from batchgen.core.files import disk_errors
+from batchgen.core.records import State, StoredFile
+from batchgen.core.text import plural
+from batchgen.journal.recovery.aftermath import is_stored
+from batchgen.journal.recovery.replay import Replay
+from batchgen.receipts import Line, Receipts, Vouched
+
+Evidence = Callable[[sqlite3.Connection], None]
+"""Raises RunFolderError where something else in the run folder knows of purchases that this journal lacks."""
+
+
+def no_evidence(_: sqlite3.Connection) -> None:
+    """Look at nothing else."""
+
+
+class Standing(Enum):
+    """How the receipts stand to what the journal vouches for."""
+
+    FITTING = "fitting"
+    NEW = "new"
+    """Neither of them was ever there."""
+    MISSING = "missing"
+    SHORTER = "shorter"
+    OTHER = "other"
+    """Longer than the journal knows, or written anew since: the journal is older, or its last commit was cut short."""
+
+
+def vouched_of(db: sqlite3.Connection) -> Vouched:
+    """Return what the journal says of its receipts."""
+    return Vouched(*db.execute("SELECT run_id, generation, bytes, sha256 FROM vouched").fetchone())
+
+
+def vouch(db: sqlite3.Connection, file: Receipts) -> None:
+    """Note how far the receipts go, inside a transaction; all of them are synced."""
+    db.execute("UPDATE vouched SET bytes = ?, sha256 = ?", file.extent())
+
+
+def reconcile(db: sqlite3.Connection, folder: Path, evidence: Evidence) -> tuple[Receipts, tuple[str, ...]]:
+    """Open the receipts of a run folder and bring journal and receipts to the same knowledge.
+
+    What the receipts know and the journal does not is taken over: an acceptance under its job id, an intent without an
+    answer as in doubt. Receipts that are missing, shorter or of another generation are written anew from both, once
+    `evidence` has nothing against it. Returns the open file, and a sentence for the user on everything unusual.
+    Raises RunFolderError, DiskError.
+    """
+    path, vouched = folder / receipts.FILE_NAME, vouched_of(db)
+    with disk_errors(path):
+        there = path.exists() and path.stat().st_size > 0
+    if not there:
+        standing = Standing.MISSING if vouched.generation else Standing.NEW
+        return _in_transaction(db, lambda: _rebuilt(db, path, vouched.generation, evidence, _Found(standing)))
+    file = Receipts(path)
+    try:
+        standing, head = _standing(file, vouched)
+        if standing is Standing.FITTING and file.bytes == vouched.bytes:
+            return file, ()
+        told = _in_transaction(db, lambda: _caught_up(db, file, vouched, standing, head=head, evidence=evidence))
+    except BaseException:
+        file.close()
+        raise
+    if told[0] is not file:
+        file.close()
+    return told
+
+
+_T = TypeVar("_T")
+
+
+def _in_transaction(db: sqlite3.Connection, work: Callable[[], _T]) -> _T:
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        done = work()
+        db.execute("COMMIT")
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
+    return done
+
+
+def _standing(file: Receipts, vouched: Vouched) -> tuple[Standing, Vouched]:
+    """Return how the receipts stand, and whose they are and of which generation (as vouched, where they do not say)."""
+    sha256 = file.verify(vouched.bytes)
+    _, kind, line = next(file.lines(), (0, "", {}))
+    if kind == "receipts" and line["receipts"] > receipts.FORMAT_VERSION:
+        raise RunFolderError(f"{file.path} was written by a newer batchgen; use that one")
+    head = replace(vouched, run_id=line["run_id"], generation=line["generation"]) if kind == "receipts" else vouched
+    if vouched.generation and head.run_id != vouched.run_id:
+        raise RunFolderError(
+            f"{file.path} belongs to another run folder than the journal beside it; put the two that belong together in"
+            " place, or move the one that is foreign away"
+        )
+    if kind == "receipts" and (head.generation, sha256) == (vouched.generation, vouched.sha256):
+        return Standing.FITTING, head
+    return Standing.SHORTER if file.bytes < vouched.bytes else Standing.OTHER, head
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What came of reading receipts."""
+
+    standing: Standing
+    taken: Counter[str] = field(default_factory=Counter)
+    """How the items stand of which they knew more than the journal."""
+    damaged: int = 0
+    """Lines that cannot be read."""
+
+
+def _caught_up(
+    db: sqlite3.Connection, file: Receipts, vouched: Vouched, standing: Standing, *, head: Vouched, evidence: Evidence
+) -> tuple[Receipts, tuple[str, ...]]:  # fmt: skip
+    """Say the lines to the journal that it does not vouch for; where that does not do, write all of them anew."""
+    fitting = standing is Standing.FITTING
+    # A journal that knew no receipts is the older one, and takes the name that they give to the run.
+    db.execute("UPDATE vouched SET run_id = ?", (head.run_id,))
+    replay, damaged = Replay(db, newer=fitting), 0
+    for _, kind, line in file.lines(vouched.bytes if fitting else 0):
+        damaged += not kind
+        replay.take(kind, line)
+    found = _Found(standing, replay.finish(is_stored(file.path.parent)), damaged)
+    if not fitting or damaged:
+        return _rebuilt(db, file.path, max(head.generation, vouched.generation), evidence, found, old=file)
+    file.sync()
+    vouch(db, file)
+    return file, _told(found)
+
+
+def _rebuilt(
+    db: sqlite3.Connection, path: Path, generation: int, evidence: Evidence, found: _Found,
+    *, old: Receipts | None = None,
+) -> tuple[Receipts, tuple[str, ...]]:  # fmt: skip
+    """Write the receipts anew from the journal, as the next generation; `old` is the file that stands there."""
+    if found.standing in (Standing.MISSING, Standing.SHORTER):
+        evidence(db)
+    kept = _kept_aside(old) if old is not None and found.damaged else None
+    receipts.replace_with(path, retold(db, vouched_of(db).run_id, generation + 1))
+    file = Receipts(path)
+    try:
+        file.verify(0)
+        db.execute("UPDATE vouched SET generation = ?", (generation + 1,))
+        vouch(db, file)
+    except BaseException:
+        file.close()
+        raise
+    return file, _told(found, kept)
+
+
+def _kept_aside(file: Receipts) -> Path:
+    """Copy a file of which some lines cannot be read: it is evidence."""
+    names = (file.path.with_name(f"{file.path.name}.damaged-{number}") for number in count(1))
+    aside = next(path for path in names if not path.exists())
+    file.copy_to(aside)
+    return aside
+
+
+def _told(found: _Found, kept: Path | None = None) -> tuple[str, ...]:
+    name, told = receipts.FILE_NAME, []
+    if found.taken:
+        stand = ", ".join(f"{number:,} {state.replace('_', ' ')}" for state, number in sorted(found.taken.items()))
+        told.append(
+            f"{name} knew more than the journal of {plural(found.taken.total(), 'item')}, and nothing of it is bought"
+            f" again: taken over, they stand as {stand} now"
+        )
+    if kept is not None:
+        told.append(f"{plural(found.damaged, 'line')} of {name} could not be read; the file was kept as {kept.name}")
+    if found.standing is Standing.MISSING:
+        told.append(f"{name} was missing; it was written anew from the journal")
+    elif found.standing is Standing.SHORTER:
+        told.append(f"{name} was shorter than the journal says, an older copy maybe; it was written anew")
+    return tuple(told)
+
+
+# ---- the journal as receipts --------------------------------------------------------------------------------------
+
+
+def retold(db: sqlite3.Connection, run_id: str, generation: int) -> Iterator[Line]:
+    """Yield what the journal knows as lines of receipts."""
+    yield receipts.header(run_id, generation)
+    facts = dict(db.execute("SELECT name, value FROM meta"))
+    if "api" in facts:
+        yield receipts.bound(facts.get("run", ""), facts["api"], facts.get("account", ""))
+    for row in db.execute(_ATTEMPTS):
+        yield from _attempt_retold(db, *row)
+
+
+_ATTEMPTS = """
+SELECT a.key, a.purchase, i.id, i.digest, a.number, i.model, a.estimated, a.reserved, a.account, a.tables,
+  a.submitted_at, a.state, a.job_id, a.charged, a.refunded, a.accepted_at, a.expires_at, a.completed_at
+FROM attempt a JOIN item i ON i.key = a.item ORDER BY a.key
+"""
+
+
+def _attempt_retold(  # noqa: PLR0917 - a row
+    db: sqlite3.Connection, key: int, purchase: str, item: str, digest: str, number: int, model: str, estimated: str,
+    reserved: str, account: str, tables: str, submitted: int, state: str, job: str | None, charged: str | None,
+    refunded: str | None, accepted: int | None, expires: int | None, completed: int | None,
+) -> Iterator[Line]:  # fmt: skip
+    def money(text: str | None) -> Decimal | None:
+        return None if text is None else Decimal(text)
+
+    yield receipts.intent(
+        purchase, item=item, digest=digest, attempt=number, model=model, price=Decimal(estimated),
+        reserved=Decimal(reserved), account=account, tables=tables, at=submitted,
+    )  # fmt: skip
+    end = completed or accepted or submitted
+    if job is None:
+        if state == State.LOST:
+            yield receipts.settled(purchase, "charged", end, charged=money(charged))
+        elif state == State.REJECTED:
+            yield receipts.ended(purchase, State.REJECTED, end)
+        return
+    yield receipts.accepted(
+        purchase, item=item, attempt=number, job=job, charged=Decimal(charged or estimated), expires=expires,
+        at=accepted or submitted,
+    )  # fmt: skip
+    if state in (State.FAILED, State.LOST):
+        yield receipts.ended(purchase, State(state), end, charged=money(charged), refunded=money(refunded))
+    elif state in (State.READY, State.DONE):
+        outputs = db.execute(
+            "SELECT number, path, bytes, sha256 FROM output WHERE attempt = ? ORDER BY number", (key,)
+        ).fetchall()
+        yield receipts.ended(purchase, State.READY, end, charged=money(charged), outputs=len(outputs))
+        for output in outputs:
+            if output[1] is not None:
+                yield receipts.stored(purchase, StoredFile(*output))

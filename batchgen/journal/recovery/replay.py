@@ -1,0 +1,285 @@
+"""What the receipts say, said to a journal that may know less: each line is taken over unless it is known already.
+
+Lines are matched by purchase, attempt and job id, and one job id is never two charges. Nothing that the journal knows
+is undone but an intent of which the receipts know that it was not charged. Memory does not grow with the lines.
+"""
+
+import hashlib
+import sqlite3
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from batchgen.core.records import State
+from batchgen.journal.recovery.aftermath import derive, follow_files, part_live_ones, settle_files, touch
+from batchgen.journal.renames import list_moves
+
+UNKNOWN_BODY = "{}"
+"""The body of an item of which only the receipts know; a manifest that lists it brings the real one."""
+UNKNOWN_DIGEST = ""
+"""The digest of an item of which not even that is known; the next manifest that lists its id brings it."""
+_Content = dict[str, Any]
+_ALONE = "known from the receipts alone: the program ended while the request was on its way"
+_BY_HAND = "charged without a known job id, as settled by hand"
+_TABLES = (  # not in one script, which would commit
+    "CREATE TEMP TABLE alias (purchase TEXT PRIMARY KEY, attempt INTEGER NOT NULL) WITHOUT ROWID",
+    "CREATE TEMP TABLE touched (item INTEGER PRIMARY KEY)",
+    "CREATE TEMP TABLE finished (attempt INTEGER PRIMARY KEY, outputs INTEGER NOT NULL)",
+    "CREATE TEMP TABLE kept (attempt INTEGER, number INTEGER, path, bytes, sha256, PRIMARY KEY (attempt, number))",
+)
+
+
+class Replay:
+    """Takes lines in their order, inside a transaction of the caller; `finish` ends it."""
+
+    def __init__(self, db: sqlite3.Connection, *, newer: bool = False) -> None:
+        """`newer` says that all lines to come are newer than the journal."""
+        self._db = db
+        self._newer = newer
+        for statement in _TABLES:
+            db.execute(statement)
+        self._kinds: dict[str, Callable[[_Content], None]] = {
+            "bound": self._bound,
+            "intent": self._intent,
+            "accepted": self._accepted,
+            "void": self._void,
+            "ended": self._ended,
+            "reopened": self._reopened,
+            "stored": self._stored,
+            "settled": self._settled,
+            "renamed": self._renamed,
+        }
+
+    def take(self, kind: str, line: _Content) -> None:
+        """Take over what one line says."""
+        if kind in self._kinds:
+            self._kinds[kind](line)
+
+    def finish(self, is_there: Callable[[str, int, str], bool]) -> Counter[str]:
+        """Give items whose attempts have changed their states, and return how many of these stand how.
+
+        `is_there` says whether a file has length and SHA-256.
+        """
+        settle_files(self._db, is_there)
+        follow_files(self._db, is_there)
+        for (item,) in self._db.execute("SELECT item FROM temp.touched"):
+            part_live_ones(self._db, item)
+            derive(self._db, item)
+        stands = dict(
+            self._db.execute(
+                "SELECT state, COUNT(*) FROM item WHERE key IN (SELECT item FROM temp.touched) GROUP BY state"
+            )
+        )
+        for table in ("alias", "touched", "finished", "kept"):
+            self._db.execute(f"DROP TABLE temp.{table}")
+        return Counter(stands)
+
+    # ---- finding ----
+
+    def _find(self, purchase: str) -> tuple[int, int, str, str | None] | None:
+        """Return key, item, state and job id of the attempt that a purchase is, or None."""
+        row = self._db.execute(
+            "SELECT key, item, state, job_id FROM attempt WHERE purchase = ?1"
+            " UNION ALL SELECT a.key, a.item, a.state, a.job_id FROM temp.alias t JOIN attempt a ON a.key = t.attempt"
+            " WHERE t.purchase = ?1",
+            (purchase,),
+        ).fetchone()
+        return None if row is None else (row[0], row[1], row[2], row[3])
+
+    def _item(self, item_id: str, digest: str, model: str, price: str) -> int:
+        """Return the key of an item, made without a body where the journal lacks it."""
+        self._db.execute(
+            "INSERT INTO item (id, digest, model, body, tags, path, source, estimated, inputs)"
+            f" VALUES (?, ?, ?, '{UNKNOWN_BODY}', '{{}}', ?, 'receipts.jsonl', ?, '[]') ON CONFLICT DO NOTHING",
+            (item_id, digest, model, item_id, price),
+        )
+        (key,) = self._db.execute("SELECT key FROM item WHERE id = ? AND digest = ?", (item_id, digest)).fetchone()
+        return int(key)
+
+    # ---- the lines ----
+
+    def _bound(self, line: _Content) -> None:
+        """What the journal is bound to stands until a line says the same: what follows on that one is newer."""
+        bound = {"run": line["bound"], "api": line["api"], "account": line["account"]}
+        known = dict(self._db.execute("SELECT name, value FROM meta WHERE name IN ('run', 'api', 'account')"))
+        if self._newer or "api" not in known:
+            self._db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", bound.items())
+            self._newer = True
+        elif known == bound:
+            self._newer = True
+
+    def _intent(self, line: _Content) -> None:
+        if self._find(line["intent"]) is not None:
+            return
+        twin = self._db.execute(
+            "SELECT a.key FROM attempt a JOIN item i ON i.key = a.item"
+            " WHERE i.id = ? AND i.digest = ? AND a.number = ? AND a.submitted_at = ?",
+            (line["item"], line["digest"], line["attempt"], line["at"]),
+        ).fetchone()
+        if twin is not None:  # an older program's journal, brought forward, calls its purchases otherwise
+            self._alias(line["intent"], twin[0])
+            return
+        item = self._item(line["item"], line["digest"], line["model"], line["price"])
+        self._insert(
+            item, line["intent"], number=line["attempt"], state=State.IN_DOUBT, estimated=line["price"],
+            reserved=line["reserved"], account=line["account"], tables=line["tables"], submitted_at=line["at"],
+            error_type="in_doubt", error_message=_ALONE,
+        )  # fmt: skip
+
+    def _accepted(self, line: _Content) -> None:
+        purchase, job = line["accepted"], line["job"]
+        found = self._find(purchase)
+        holder = self._db.execute("SELECT key FROM attempt WHERE job_id = ?", (job,)).fetchone()
+        if holder is not None:
+            # Where another attempt has it, one job was named in the answers to two orders, and what this one became is
+            # not known: in doubt.
+            if found is None:
+                self._alias(purchase, holder[0])
+            return
+        told = {"job_id": job, "charged": line["charged"], "accepted_at": line["at"], "expires_at": line.get("expires")}
+        if found is not None and found[3] is None:
+            # Whether the answer named a price is not known: no price counts as told, and none as confirmed.
+            told |= {"state": State.PROCESSING, "error_type": None, "error_message": None}
+            self._db.execute(
+                f"UPDATE attempt SET {', '.join(f'{name} = ?' for name in told)} WHERE key = ?",
+                (*told.values(), found[0]),
+            )
+            touch(self._db, found[1])
+        else:
+            # An acceptance whose intent cannot be read, or a second one: the money is known, the order is not.
+            item = self._presumed(line) if found is None else found[1]
+            name = purchase if found is None else hashlib.sha256(job.encode()).hexdigest()[:20]
+            self._insert(
+                item, name, number=line["attempt"], state=State.PROCESSING, estimated=line["charged"],
+                reserved=line["charged"], account=self._account(), tables="", submitted_at=line["at"], **told,
+            )  # fmt: skip
+
+    def _presumed(self, line: _Content) -> int:
+        """Return the item that something was bought for whose order cannot be read: the one that has its id now.
+
+        Where the id was edited meanwhile, its output is of the earlier request; else it would be paid for twice.
+        """
+        row = self._db.execute("SELECT key FROM item WHERE id = ? ORDER BY listed IS NULL", (line["item"],)).fetchone()
+        return int(row[0]) if row else self._item(line["item"], UNKNOWN_DIGEST, "", line["charged"])
+
+    def _account(self) -> str:
+        row = self._db.execute("SELECT value FROM meta WHERE name = 'account'").fetchone()
+        return str(row[0]) if row else ""
+
+    def _alias(self, purchase: str, attempt: int) -> None:
+        self._db.execute("INSERT OR REPLACE INTO temp.alias VALUES (?, ?)", (purchase, attempt))
+
+    def _insert(self, item: int, purchase: str, *, number: int, **columns: object) -> None:
+        """Make an attempt, under another number where this one names another purchase of the same id."""
+        number = self._free_number(item, number)
+        columns |= {"item": item, "purchase": purchase, "number": number}
+        self._db.execute(
+            f"INSERT INTO attempt ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})",
+            (*columns.values(),),
+        )
+        self._use_number(item, number)
+        touch(self._db, item)
+
+    def _free_number(self, item: int, wanted: int) -> int:
+        (taken, last) = self._db.execute(
+            "SELECT EXISTS (SELECT 1 FROM item o JOIN attempt a ON a.item = o.key WHERE o.id = i.id AND a.number = ?),"
+            " (SELECT MAX(attempts) FROM item o WHERE o.id = i.id) FROM item i WHERE i.key = ?",
+            (wanted, item),
+        ).fetchone()
+        return int(last) + 1 if taken else wanted
+
+    def _use_number(self, item: int, number: int) -> None:
+        """A number stays used, whatever becomes of its attempt: (id, number) names one purchase for good."""
+        self._db.execute("UPDATE item SET attempts = MAX(attempts, ?) WHERE key = ?", (number, item))
+
+    def _void(self, line: _Content) -> None:
+        found = self._find(line["void"])
+        if found is not None and found[2] in (State.SUBMITTING, State.IN_DOUBT) and found[3] is None:
+            self._drop(found[0], found[1])
+
+    def _drop(self, key: int, item: int) -> None:
+        self._db.execute("DELETE FROM temp.alias WHERE attempt = ?", (key,))
+        self._db.execute("DELETE FROM attempt WHERE key = ?", (key,))
+        touch(self._db, item)
+
+    def _ended(self, line: _Content) -> None:
+        found = self._find(line["ended"])
+        if found is None:
+            return
+        key, item, state, job = found
+        after = line["state"]
+        if after == State.REJECTED and job is None and state in (State.SUBMITTING, State.IN_DOUBT):
+            words = ("rejected", "refused for good, as the receipts say")
+        elif state != State.PROCESSING:
+            return
+        elif after == State.READY:
+            self._db.execute("INSERT OR REPLACE INTO temp.finished VALUES (?, ?)", (key, line.get("outputs", 0)))
+            # A poll may have named another price than the answer to the POST did.
+            self._db.execute(
+                "UPDATE attempt SET charged = COALESCE(?, charged) WHERE key = ?", (line.get("charged"), key)
+            )
+            return
+        elif after == State.FAILED:
+            words = ("generation_failed", "failed at the provider, as the receipts say")
+        elif after == State.LOST:
+            words = ("lost", "lost, as the receipts say")
+        else:
+            return
+        self._db.execute(
+            "UPDATE attempt SET state = ?, completed_at = ?, charged = COALESCE(?, charged), refunded = ?,"
+            " refunded_at = CASE WHEN ?4 IS NULL THEN NULL ELSE ?2 END, error_type = ?, error_message = ?"
+            " WHERE key = ?",
+            (after, line["at"], line.get("charged"), line.get("refunded"), *words, key),
+        )
+        touch(self._db, item)
+
+    def _reopened(self, line: _Content) -> None:
+        found = self._find(line["reopened"])
+        if found is not None and found[2] == State.LOST and found[3] is not None:
+            self._db.execute(
+                "UPDATE attempt SET state = 'processing', completed_at = NULL, error_type = NULL, error_message = NULL"
+                " WHERE key = ?",
+                (found[0],),
+            )
+            touch(self._db, found[1])
+
+    def _stored(self, line: _Content) -> None:
+        found = self._find(line["stored"])
+        if found is not None:
+            self._db.execute(
+                "INSERT OR REPLACE INTO temp.kept VALUES (?, ?, ?, ?, ?)",
+                (found[0], line["output"], line["path"], line["bytes"], line["sha256"]),
+            )
+
+    def _settled(self, line: _Content) -> None:
+        purchase, how = line["settled"], line["how"]
+        found = self._find(purchase)
+        if found is None or found[2] not in (State.SUBMITTING, State.IN_DOUBT) or found[3] is not None:
+            return
+        key, item = found[:2]
+        if how == "not_charged":
+            self._drop(key, item)
+        elif how == "charged":
+            self._db.execute(
+                "UPDATE attempt SET state = 'lost', charged = ?, completed_at = ?, error_type = 'lost',"
+                " error_message = ? WHERE key = ?",
+                (line.get("charged", "0"), line["at"], _BY_HAND, key),
+            )
+            touch(self._db, item)
+
+    def _renamed(self, line: _Content) -> None:
+        found = self._find(line["renamed"])
+        if found is None:
+            return
+        key, item = found[:2]
+        row = self._db.execute("SELECT id, digest, model, estimated FROM item WHERE key = ?", (item,)).fetchone()
+        if row[0] == line["item"]:
+            return
+        new = self._item(line["item"], row[1], row[2], row[3])
+        number = self._free_number(new, line["attempt"])
+        self._db.execute("UPDATE attempt SET item = ?, number = ? WHERE key = ?", (new, number, key))
+        self._use_number(new, number)
+        (path,) = self._db.execute("SELECT path FROM item WHERE key = ?", (new,)).fetchone()
+        list_moves(self._db, key, path)
+        touch(self._db, item)
+        touch(self._db, new)

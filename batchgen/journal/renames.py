@@ -1,0 +1,197 @@
+"""Purchases that the manifest asks for under another id: found, and given to the item that asks for them now.
+
+A rename is a new or edited item whose request was bought under an id that is listed no longer, or now has another
+request. Without a word it would be bought once more. Matching is one to one: what is furthest on first, then the
+lowest id. What cost nothing (failed, rejected) is no purchase; a doubt is carried along.
+"""
+
+import re
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import PurePosixPath
+
+from batchgen import receipts
+from batchgen.core.records import StoredFile
+from batchgen.journal.reopening import opened
+
+_BATCH = 5_000
+"""Purchases that one commit gives to other items: what the receipts are told of it is held in memory."""
+_WAITING = "files/.renamed-"
+"""How the names begin under which files wait; no item's path has a part that begins with a dot."""
+_TAIL = re.compile(r"(@\d+)?(\.[A-Za-z0-9]+)?$")
+"""What follows the path of an item in the name of a file: the number of the output, and the extension."""
+
+
+@dataclass(frozen=True, slots=True)
+class Renames:
+    """Purchases that would be made a second time under another id."""
+
+    items: int = 0
+    cost: Decimal = Decimal(0)
+    """What buying them again would cost, USD."""
+    examples: tuple[tuple[str, str], ...] = ()
+    """The first of them: the id it was bought under, and the one it has now."""
+
+
+NOTHING_RENAMED = Renames()
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A file on its way. Paths are relative to the run folder."""
+
+    attempt: int
+    number: int
+    path: str
+    """Where the journal has it."""
+    target: str
+
+    @property
+    def waiting(self) -> str:
+        """Where it waits until all others have left their places: two may change names with each other."""
+        return f"{_WAITING}{self.attempt}-{self.number}{PurePosixPath(self.path).suffix}"
+
+
+def match(db: sqlite3.Connection, *, real: bool) -> None:
+    """Make the temporary tables `unlisted` and `rename` for the journal `db`, with a `stage` attached.
+
+    `unlisted` holds what was bought and is asked for no longer under that id; `rename` the item that each of these
+    belongs to now, where there is one. Pretended money (not `real`) is spent again without a question: then there is
+    none. Uses the SQL function `wanted`.
+    """
+    for name in ("unlisted", "rename"):
+        db.execute(f"DROP TABLE IF EXISTS temp.{name}")
+    db.execute(_UNLISTED)
+    db.execute("CREATE TEMP TABLE rename (position INTEGER PRIMARY KEY, item INTEGER NOT NULL)")
+    if real and db.execute("SELECT 1 FROM temp.unlisted LIMIT 1").fetchone():
+        db.execute(_RENAMES)
+
+
+def renames(db: sqlite3.Connection, examples: int = 3) -> Renames:
+    """Return what `match` has found."""
+    prices = db.execute(
+        "SELECT s.estimated, COUNT(*) FROM temp.rename r JOIN stage.item s USING (position) GROUP BY 1"
+    ).fetchall()
+    shown = db.execute(
+        "SELECT i.id, s.id FROM temp.rename r JOIN stage.item s USING (position) JOIN item i ON i.key = r.item"
+        " ORDER BY position LIMIT ?",
+        (examples,),
+    ).fetchall()
+    cost = sum((Decimal(price) * count for price, count in prices), Decimal(0))
+    return Renames(sum(count for _, count in prices), cost, tuple(shown))
+
+
+_UNLISTED = f"""
+CREATE TEMP TABLE unlisted AS
+SELECT j.key, j.id, j.digest,
+  CASE COALESCE({opened("j")}, j.state) WHEN 'done' THEN 1 WHEN 'ready' THEN 2 WHEN 'processing' THEN 3
+    WHEN 'submitting' THEN 4 WHEN 'in_doubt' THEN 4 WHEN 'lost' THEN 5 END AS rank
+FROM item j
+WHERE (j.state IN ('submitting', 'processing', 'ready', 'done', 'in_doubt', 'lost')
+    OR (j.state = 'pending' AND j.attempts > 0)) AND rank IS NOT NULL
+  AND NOT EXISTS (SELECT 1 FROM stage.item s WHERE s.id = j.id AND s.digest = j.digest)
+  AND NOT EXISTS (SELECT 1 FROM stage.skipped s WHERE s.id = j.id AND s.digest = j.digest)
+"""
+_RENAMES = f"""
+INSERT INTO temp.rename (position, item)
+SELECT s.position, o.key
+FROM (
+  SELECT n.position, n.digest, row_number() OVER (PARTITION BY n.digest ORDER BY n.id) AS turn
+  FROM stage.item n LEFT JOIN item j ON j.id = n.id AND j.digest = n.digest
+  WHERE n.digest IN (SELECT digest FROM temp.unlisted) AND COALESCE({opened("j")}, j.state, 'pending') = 'pending'
+    AND NOT EXISTS (SELECT 1 FROM stage.redo d WHERE d.position = n.position) AND wanted(n.id, n.tags)
+) s JOIN (
+  SELECT u.key, u.digest, row_number() OVER (PARTITION BY u.digest ORDER BY u.rank, u.id) AS turn FROM temp.unlisted u
+) o ON o.digest = s.digest AND o.turn = s.turn
+"""
+
+
+# ---- giving purchases to other items ------------------------------------------------------------------------------
+
+
+def give_next(db: sqlite3.Connection, lines: list[receipts.Line]) -> int:
+    """Give the next purchases of `rename` to their new items, inside a transaction; return how many items they are.
+
+    `lines` is what the receipts will be told. Attempts keep their numbers, or go on behind those that the new id has
+    already: (id, number) names one purchase in the ledger. Their files are listed in `move`.
+    """
+    batch = db.execute(
+        "SELECT r.position, r.item, s.id, s.path FROM temp.rename r JOIN stage.item s USING (position)"
+        " ORDER BY position LIMIT ?",
+        (_BATCH,),
+    ).fetchall()
+    for position, item, new_id, path in batch:
+        (offset,) = db.execute(
+            # Of the namesakes, those count that keep the name; and those that never were bought, of what they used up.
+            "SELECT COALESCE(MAX(o.attempts), 0) FROM item o WHERE o.id = ? AND o.key <> ?"
+            " AND o.key NOT IN (SELECT item FROM temp.rename)",
+            (new_id, item),
+        ).fetchone()
+        db.execute(
+            "DELETE FROM item WHERE id = ? AND digest = (SELECT digest FROM item WHERE key = ?) AND key <> ?2",
+            (new_id, item),
+        )
+        db.execute(
+            "UPDATE item SET id = ?, path = ?, attempts = attempts + ? WHERE key = ?", (new_id, path, offset, item)
+        )
+        # From the last one down, so that no two have the same number in between.
+        attempts = db.execute(
+            "SELECT key, number, purchase FROM attempt WHERE item = ? ORDER BY number DESC", (item,)
+        ).fetchall()
+        for attempt, number, purchase in attempts:
+            db.execute("UPDATE attempt SET number = ? WHERE key = ?", (number + offset, attempt))
+            lines.append(receipts.renamed(purchase, new_id, number + offset))
+            list_moves(db, attempt, path)
+        db.execute("DELETE FROM temp.rename WHERE position = ?", (position,))
+    return len(batch)
+
+
+def list_moves(db: sqlite3.Connection, attempt: int, path: str) -> None:
+    """Note where the files of an attempt below `files/` belong now; those that were moved aside stay."""
+    outputs = db.execute(
+        "SELECT number, path FROM output WHERE attempt = ? AND path >= 'files/' AND path < 'files0'", (attempt,)
+    ).fetchall()
+    for number, old in outputs:
+        tail = _TAIL.search(PurePosixPath(old).name)
+        target = f"files/{path}{tail[0] if tail else ''}"
+        if target != old:
+            db.execute("INSERT OR REPLACE INTO move VALUES (?, ?, ?)", (attempt, number, target))
+
+
+# ---- files on their way -------------------------------------------------------------------------------------------
+
+
+def moves(db: sqlite3.Connection, *, waiting: bool, most: int) -> list[Move]:
+    """Return files on their way that wait under a name in between, or that have not left their old place yet."""
+    rows = db.execute(
+        "SELECT m.attempt, m.number, o.path, m.target FROM move m JOIN output o"
+        f" ON o.attempt = m.attempt AND o.number = m.number WHERE (o.path GLOB '{_WAITING}*') = ? LIMIT ?",
+        (waiting, most),
+    )
+    return [Move(*row) for row in rows]
+
+
+def wait_with(db: sqlite3.Connection, moved: Iterable[Move]) -> None:
+    """These files wait now, each as `Move.waiting`."""
+    db.executemany(
+        "UPDATE output SET path = ? WHERE attempt = ? AND number = ?", [(m.waiting, m.attempt, m.number) for m in moved]
+    )
+
+
+def arrive(db: sqlite3.Connection, move: Move, lines: list[receipts.Line]) -> None:
+    """A file is where it belongs; the receipts are told its new place."""
+    db.execute("UPDATE output SET path = ? WHERE attempt = ? AND number = ?", (move.target, move.attempt, move.number))
+    stored = db.execute(
+        "SELECT a.purchase, o.number, o.path, o.bytes, o.sha256 FROM output o JOIN attempt a ON a.key = o.attempt"
+        " WHERE o.attempt = ? AND o.number = ?",
+        (move.attempt, move.number),
+    ).fetchone()
+    lines.append(receipts.stored(stored[0], StoredFile(*stored[1:])))
+    forget(db, move)
+
+
+def forget(db: sqlite3.Connection, move: Move) -> None:
+    """A file is not on its way any more."""
+    db.execute("DELETE FROM move WHERE attempt = ? AND number = ?", (move.attempt, move.number))

@@ -1,0 +1,357 @@
+"""The steps of a purchase: the transitions between the states.
+
+Each names the states that it leads from, so that a wrong one is an error and never a silent overwrite. They do not
+commit: see `Journal.transaction`.
+"""
+
+import sqlite3
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+
+from batchgen import receipts
+from batchgen.api import Job
+from batchgen.core.records import State, StoredFile
+from batchgen.journal.attempts import Attempt, Work
+from batchgen.journal.outputs import FEWER_OUTPUTS, Listing, Outputs
+from batchgen.journal.schema import milliseconds
+from batchgen.policy.absence import Absence
+from batchgen.policy.echo import foreign
+
+LARGEST_ANSWER = 64 * 1024
+"""Bytes of an answer that are kept."""
+
+
+NEW_PURCHASE = "printf('%011x', {at}) || substr(lower(hex(randomblob(5))), 1, 9)"
+"""SQL for the name of a purchase: random, behind its time (milliseconds), so that an index of them grows at its end."""
+
+
+UNKNOWN_FORMAT = "unknown_format"
+"""The `error_type` of a purchase with a file that could be checked by nothing but its arriving twice the same."""
+
+
+class TransitionError(Exception):
+    """A step that the states do not allow: a bug, and the journal is as it was before."""
+
+
+class Transitions(Outputs):
+    """What can happen to an item that is being bought."""
+
+    db: sqlite3.Connection
+    lines: list[receipts.Line]
+    """What the receipts are to be told before the commit of it."""
+
+    def begin(
+        self, work: Work, account: str, tables: str, now: datetime, *,
+        reserved: Decimal | None = None, price_key: str = "",
+    ) -> Attempt:  # fmt: skip
+        """Record the intent to buy: after the commit, and not before, the POST may leave.
+
+        `reserved` is what it is expected to cost (USD; None: what the tables say), and counts until its answer is
+        known; for `price_key` see `batchgen.policy.budget.Prices`.
+        """
+        expected = work.item.estimated if reserved is None else reserved
+        self._move(work.key, State.PENDING, State.SUBMITTING)
+        (number,) = self.db.execute(
+            # Numbers run on under an id, whatever was edited: (id, number) names one purchase in the ledger.
+            "UPDATE item SET attempts = 1 + (SELECT MAX(o.attempts) FROM item o WHERE o.id = item.id)"
+            " WHERE key = ? RETURNING attempts",
+            (work.key,),
+        ).fetchone()
+        estimated, at = work.item.estimated, milliseconds(now)
+        key, purchase = self.db.execute(
+            "INSERT INTO attempt (item, number, estimated, account, tables, submitted_at, purchase, reserved,"
+            f" price_key) VALUES (?, ?, ?, ?, ?, ?, {NEW_PURCHASE.format(at='?6')}, ?, ?) RETURNING key, purchase",
+            (
+                work.key,
+                number,
+                receipts.plain(estimated),
+                account,
+                tables,
+                at,
+                receipts.plain(expected),
+                price_key,
+            ),
+        ).fetchone()
+        item = work.item
+        self.lines.append(
+            receipts.intent(
+                purchase, item=item.id, digest=item.digest, attempt=number, model=item.model, price=item.estimated,
+                reserved=expected, account=account, tables=tables, at=at,
+            )
+        )  # fmt: skip
+        return Attempt(
+            key, work, State.SUBMITTING, number, estimated, expected, None, None, account, None, None, 0, purchase,
+            price_key,
+        )  # fmt: skip
+
+    def release(self, attempt: Attempt) -> None:
+        """Certainly not charged, and worth another try: back to pending. The number stays used."""
+        self._drop(attempt, State.SUBMITTING)
+        self.lines.append(receipts.void(attempt.purchase))
+
+    def accept(self, attempt: Attempt, job: Job, raw: bytes, now: datetime) -> Attempt:
+        """The API accepted and charged it: id, cost and expiry, with the answer's bytes.
+
+        Where the answer names no price, the charge is the expected one until a poll names it.
+        """
+        told = job.told(None)
+        charged = attempt.reserved if told is None else told
+        self._step(
+            attempt,
+            (State.SUBMITTING, State.IN_DOUBT),
+            State.PROCESSING,
+            job_id=job.id,
+            charged=receipts.plain(charged),
+            told=None if told is None else receipts.plain(told),
+            confirmed=told is not None,
+            accepted_at=milliseconds(now),
+            expires_at=milliseconds(job.expires_at) if job.expires_at else None,
+            error_type=None,
+            error_message=None,
+            **({"answer": raw[:LARGEST_ANSWER]} if raw else {}),
+        )
+        self.lines.append(receipt_of(attempt, job, now))
+        return replace(
+            attempt, state=State.PROCESSING, charged=charged, told=told, job_id=job.id, accepted_at=now,
+            expires_at=job.expires_at, polls=0,
+        )  # fmt: skip
+
+    def take_up(self, attempt: Attempt, job: Job, raw: bytes, now: datetime) -> Attempt | str:
+        """A POST was answered with a job: accept it, or return the evidence that it is another's: in doubt then.
+
+        To be decided here, where it is recorded: two answers that name one job may arrive at the same time.
+        """
+        reason = self._evidence(attempt, job)
+        if reason is None:
+            return self.accept(attempt, job, raw, now)
+        # The job's id stands in the reason, and not where the ids of the account's own jobs stand.
+        self.doubt(attempt, reason, raw)
+        return reason
+
+    def _evidence(self, attempt: Attempt, job: Job) -> str | None:
+        holder = self.db.execute(
+            "SELECT i.id FROM attempt a JOIN item i ON i.key = a.item WHERE a.job_id = ? AND a.key <> ? LIMIT 1",
+            (job.id, attempt.key),
+        ).fetchone()
+        named = f"the answer names job {job.id}"
+        if holder is not None:
+            return f"{named}, which is {holder[0]}'s"
+        why = foreign(attempt.work.item.body, job.model, job.input)
+        return None if why is None else f"{named}, which was not ordered here: {why}"
+
+    def confirm_price(self, attempt: Attempt, told: Decimal | None) -> Attempt:
+        """A poll has said what a job costs, or (None) has named no price and no other one than was expected."""
+        charge = attempt.charge if told is None else attempt.charge.corrected(told, first=attempt.told is None)
+        self._step(
+            attempt,
+            (State.PROCESSING,),
+            State.PROCESSING,
+            charged=receipts.plain(charge.charged),
+            surplus=receipts.plain(charge.surplus),
+            told=None if told is None else receipts.plain(told),
+            confirmed=True,
+        )
+        return replace(attempt, charged=charge.charged, surplus=charge.surplus, told=told)
+
+    def reject(self, attempt: Attempt, error_type: str, message: str, now: datetime) -> None:
+        """Refused for good, not charged."""
+        self._step(
+            attempt,
+            (State.SUBMITTING,),
+            State.REJECTED,
+            completed_at=milliseconds(now),
+            error_type=error_type,
+            error_message=message,
+        )
+        self.lines.append(receipts.ended(attempt.purchase, State.REJECTED, milliseconds(now)))
+
+    def doubt(self, attempt: Attempt, reason: str, raw: bytes = b"") -> None:
+        """May have been charged: never sent again by itself."""
+        self._step(
+            attempt,
+            (State.SUBMITTING,),
+            State.IN_DOUBT,
+            error_type="in_doubt",
+            error_message=reason,
+            answer=raw[:LARGEST_ANSWER],
+        )
+
+    def withdraw(self, attempt: Attempt, now: datetime) -> None:
+        """Somebody looked it up: an attempt in doubt was not charged. Back to pending."""
+        self._drop(attempt, State.IN_DOUBT)
+        self.lines.append(receipts.settled(attempt.purchase, "not_charged", milliseconds(now)))
+
+    def write_off(self, attempt: Attempt, now: datetime) -> None:
+        """Somebody looked it up: an attempt in doubt was charged what was reserved, and its job cannot be found."""
+        self._step(
+            attempt,
+            (State.IN_DOUBT,),
+            State.LOST,
+            charged=receipts.plain(attempt.reserved),
+            completed_at=milliseconds(now),
+            error_type="lost",
+            error_message="charged without a known job id, as settled by hand",
+        )
+        self.lines.append(receipts.settled(attempt.purchase, "charged", milliseconds(now), charged=attempt.reserved))
+
+    def doubt_interrupted(self) -> int:
+        """After a crash: every intent without an answer may have been charged. Return how many there are."""
+        self.db.execute(
+            "UPDATE attempt SET state = 'in_doubt', error_type = 'in_doubt', error_message ="
+            " 'the program ended while the request was on its way' WHERE state = 'submitting' AND item IN"
+            " (SELECT key FROM item WHERE state = 'submitting')"
+        )
+        return self.db.execute("UPDATE item SET state = 'in_doubt' WHERE state = 'submitting'").rowcount
+
+    def complete(
+        self, attempt: Attempt, job: Job, polls: int, took_ms: int, now: datetime, *, ordered: int = 1
+    ) -> Listing:
+        """Done at the provider: the outputs to fetch are known, or those of them that it lists so far."""
+        self._step(attempt, (State.PROCESSING,), State.READY, polls=polls, **_ending(job, took_ms, now))
+        self._put_outputs(attempt, job, ordered)
+        (outputs,) = self.db.execute("SELECT COUNT(*) FROM output WHERE attempt = ?", (attempt.key,)).fetchone()
+        self._tell_end(attempt, State.READY, now, outputs=outputs)
+        return self.listing(attempt)
+
+    def list_more(self, attempt: Attempt, job: Job, polls: int, *, ordered: int) -> Listing:
+        """The provider was asked for outputs that it had not listed; return what is to be fetched beyond that."""
+        self._step(attempt, (State.READY,), State.READY, polls=polls)
+        return self._put_outputs(attempt, job, ordered)
+
+    def forgo(self, attempt: Attempt, reason: str) -> bool:
+        """Fewer outputs than were ordered is all that comes; return whether the others are on disk: then it is done."""
+        self._step(attempt, (State.READY,), State.READY, error_type=FEWER_OUTPUTS, error_message=reason)
+        return self._finish(attempt)
+
+    def fail(self, attempt: Attempt, job: Job, polls: int, took_ms: int, now: datetime) -> None:
+        """Failed at the provider, which refunds what it charged (API reference, section 4).
+
+        The refund is the charge as it was told last before: what the failed job calls its cost may be what is left.
+        """
+        refunded = attempt.charge.charged
+        self._step(
+            attempt, (State.PROCESSING,), State.FAILED, polls=polls, refunded=receipts.plain(refunded),
+            refunded_at=milliseconds(now), error_type="generation_failed",
+            error_message=job.error or "the provider gave no reason", **_ending(job, took_ms, now),
+        )  # fmt: skip
+        self._tell_end(attempt, State.FAILED, now, refunded=refunded)
+
+    def lose(self, attempt: Attempt, reason: str, now: datetime, *, polls: int | None = None) -> None:
+        """Charged, and nothing to show for it."""
+        self._step(
+            attempt,
+            (State.PROCESSING, State.READY),
+            State.LOST,
+            completed_at=milliseconds(now),
+            error_type="lost",
+            error_message=reason,
+            **({} if polls is None else {"polls": polls}),
+        )
+        self._tell_end(attempt, State.LOST, now)
+
+    def miss(self, attempt: Attempt, absence: Absence) -> None:
+        """The provider says that it does not know the job (or, with an empty `absence`, that it does)."""
+        missed_ms = round(absence.seconds * 1000)
+        self._step(attempt, (State.PROCESSING,), State.PROCESSING, misses=absence.answers, missed_ms=missed_ms)
+
+    def reclaim(self, attempt: Attempt) -> None:
+        """A lost job is known to the provider after all. Only of an item that was not opened to be bought anew."""
+        latest = "SELECT 1 FROM item WHERE key = ? AND attempts = ?"
+        if attempt.job_id is None or not self.db.execute(latest, (attempt.work.key, attempt.number)).fetchone():
+            raise TransitionError(f"attempt {attempt.key} cannot be taken up again")
+        self._step(
+            attempt, (State.LOST,), State.PROCESSING, completed_at=None, error_type=None, error_message=None,
+            misses=0, missed_ms=0,
+        )  # fmt: skip
+        self.lines.append(receipts.reopened(attempt.purchase))
+
+    def keep(self, attempt: Attempt, file: StoredFile) -> bool:
+        """A file is on disk; return whether it was the last one, which makes the item done.
+
+        Also the other files of an item that is lost since one of its outputs is gone.
+        """
+        kept = self.db.execute(
+            "UPDATE output SET path = ?, bytes = ?, sha256 = ? WHERE attempt = ? AND number = ? AND path IS NULL",
+            (file.path, file.bytes, file.sha256, attempt.key, file.output),
+        )
+        if kept.rowcount != 1:
+            raise TransitionError(f"attempt {attempt.key} waits for no output {file.output}")
+        self.lines.append(receipts.stored(attempt.purchase, file))
+        if not file.familiar:
+            self.db.execute(
+                "UPDATE attempt SET error_type = COALESCE(error_type, ?), error_message = COALESCE(error_message, ?)"
+                " WHERE key = ?",
+                (UNKNOWN_FORMAT, f"{file.path} is of no format that is known here", attempt.key),
+            )
+        return self._finish(attempt)
+
+    # ---- inside ----
+
+    def _finish(self, attempt: Attempt) -> bool:
+        if self.outputs_left(attempt) or self.outputs_awaited(attempt):
+            return False
+        self._step(attempt, (State.READY,), State.DONE)
+        return True
+
+    def _tell_end(
+        self,
+        attempt: Attempt,
+        state: State,
+        now: datetime,
+        *,
+        refunded: Decimal | None = None,
+        outputs: int | None = None,
+    ) -> None:
+        self.lines.append(
+            receipts.ended(
+                attempt.purchase, state, milliseconds(now), charged=attempt.charged, refunded=refunded, outputs=outputs
+            )
+        )
+
+    def _move(self, item: int, before: State, after: State) -> None:
+        moved = self.db.execute("UPDATE item SET state = ? WHERE key = ? AND state = ?", (after, item, before))
+        if moved.rowcount != 1:
+            raise TransitionError(f"item {item} is not {before} and cannot become {after}")
+
+    def _drop(self, attempt: Attempt, before: State) -> None:
+        dropped = self.db.execute("DELETE FROM attempt WHERE key = ? AND state = ?", (attempt.key, before))
+        if dropped.rowcount != 1:
+            raise TransitionError(f"attempt {attempt.key} is not {before} and cannot be dropped")
+        self._move(attempt.work.key, before, State.PENDING)
+
+    def _step(self, attempt: Attempt, before: tuple[State, ...], after: State, **columns: object) -> None:
+        settled = self.db.execute(
+            f"UPDATE attempt SET state = ?{''.join(f', {name} = ?' for name in columns)}"
+            f" WHERE key = ? AND state IN ({', '.join('?' * len(before))}) RETURNING item",
+            (after, *columns.values(), attempt.key, *before),
+        ).fetchone()
+        if settled is None:
+            raise TransitionError(f"attempt {attempt.key} cannot become {after}")
+        moved = self.db.execute(
+            f"UPDATE item SET state = ? WHERE key = ? AND state IN ({', '.join('?' * len(before))})",
+            (after, settled[0], *before),
+        )
+        if moved.rowcount != 1:
+            raise TransitionError(f"item {settled[0]} cannot become {after}")
+
+
+def receipt_of(attempt: Attempt, job: Job, now: datetime) -> receipts.Line:
+    """Return the line that says that an attempt was accepted as this job."""
+    told = job.told(None)
+    return receipts.accepted(
+        attempt.purchase, item=attempt.work.item.id, attempt=attempt.number, job=job.id,
+        charged=attempt.reserved if told is None else told,
+        expires=milliseconds(job.expires_at) if job.expires_at else None, at=milliseconds(now),
+    )  # fmt: skip
+
+
+def _ending(job: Job, took_ms: int, now: datetime) -> dict[str, object]:
+    columns: dict[str, object] = {
+        "completed_at": milliseconds(job.completed_at or now),
+        "took_ms": took_ms,
+        "inference_ms": job.inference_ms,
+    }
+    if job.expires_at:
+        columns["expires_at"] = milliseconds(job.expires_at)
+    return columns

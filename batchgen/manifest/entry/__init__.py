@@ -1,0 +1,1 @@
+"""From an entry of `items` to requests: header, rows, templates, matrices, seeds."""

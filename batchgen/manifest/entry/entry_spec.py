@@ -1,0 +1,318 @@
+"""Takes one entry of `items` apart: what it multiplies by, and the templates of its id, tags, model and parameters."""
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Any, Literal, NamedTuple
+
+from batchgen.catalog import nearest
+from batchgen.core.text import printable
+from batchgen.manifest.entry.header import check_tags
+from batchgen.manifest.entry.template import composed, names_in
+from batchgen.manifest.item.ids import ID, ID_RULE
+from batchgen.manifest.yaml.nodes import List, Map
+from batchgen.manifest.yaml.problems import Mark, Problems
+from batchgen.manifest.yaml.scalars import text_of, whole
+from batchgen.settings import RUN_NAME
+
+EXPANDING = frozenset({"matrix", "exclude", "seeds", "repeat", "rows", "limit", "params", "redo_of"})
+OWN = EXPANDING | {"id", "tags"}
+_ITEM_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,149}")
+"""An id with what `seeds`, `repeat` or equal twins put behind it."""
+MAX_ITEMS = 10_000_000
+"""Items of one manifest; a slip in a matrix should not fill the disk."""
+
+
+Origin = Literal["item", "tags", "model_defaults", "defaults"]
+
+
+@dataclass(frozen=True, slots=True)
+class LocatedValue:
+    """A value as it stands in the manifest."""
+
+    value: Any
+    key_mark: Mark
+    mark: Mark
+    origin: Origin = "item"
+    """The part of the manifest that it stands in; `tags` are those of the header."""
+
+    def problem(self, message: str) -> str:
+        """Return a message on this value of a request, with what to do where it is a default of all models."""
+        hint = "; `model_defaults` holds what only some models take" if self.origin == "defaults" else ""
+        return f"{message}{hint}"
+
+
+class RedoOf(NamedTuple):
+    """The purchase that an item is wanted again for: a run's name, and an item's id in it."""
+
+    run: str
+    item: str
+
+
+@dataclass(slots=True)
+class EntrySpec:
+    """An entry of `items`, checked as far as it can be without its rows and its model."""
+
+    mark: Mark
+    id: LocatedValue | None = None
+    id_refused: bool = False
+    """Its items are only checked; that no good id can be made is noted."""
+    tags: dict[str, LocatedValue] = field(default_factory=dict)
+    params: dict[str, LocatedValue] = field(default_factory=dict)
+    """With `model`, where the entry has one."""
+    matrix: dict[str, List] = field(default_factory=dict)
+    matrix_marks: dict[str, Mark] = field(default_factory=dict)
+    exclude: list[Map] = field(default_factory=list)
+    seeds: int | list[int] | None = None
+    seeds_mark: Mark | None = None
+    repeat: int | None = None
+    rows: LocatedValue | None = None
+    limit: int | None = None
+    redo_of: RedoOf | None = None
+    copies_refused: bool = False
+    """A fault of `seeds` or `repeat`, which is noted, leaves open what stands behind the ids."""
+    broken: bool = False
+    """A fault of `rows`, `matrix` or `params`, which is noted, leaves open which variables and parameters there are."""
+
+    @property
+    def multiplies(self) -> bool:
+        """Whether it makes several items by rows or matrix."""
+        return self.rows is not None or math.prod(map(len, self.matrix.values())) > 1
+
+    def combinations(self) -> Iterator[dict[str, Any]]:
+        """Yield each combination of the matrix that is not excluded; one empty combination where there is no matrix."""
+        for values in product(*self.matrix.values()):
+            combination = dict(zip(self.matrix, values, strict=True))
+            if not any(_matches(entry, combination) for entry in self.exclude):
+                yield combination
+
+    def copies(self) -> Iterator[tuple[str, int | None]]:
+        """Yield what is put behind the id of each copy, and its seed: None where it is derived or there is none."""
+        if isinstance(self.seeds, list):
+            for seed in self.seeds:
+                yield f"~{seed}", seed
+        elif (count := self.seeds or self.repeat) is not None:
+            for n in range(1, count + 1):
+                yield f"~{n}", None
+        else:
+            yield "", None
+
+
+def _matches(entry: Mapping[str, Any], combination: Mapping[str, Any]) -> bool:
+    return all(_same(combination[composed(name)], value) for name, value in entry.items())
+
+
+def _same(one: Any, other: Any) -> bool:
+    # True == 1 in Python, but not in a manifest.
+    return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
+
+
+def read_entry_spec(item: Map, problems: Problems) -> EntrySpec:
+    """Return an entry of `items` taken apart; what is wrong is noted and left out."""
+    entry_spec = EntrySpec(item.mark)
+    for key, value in item.items():
+        written = LocatedValue(value, item.key_mark(key), item.value_mark(key))
+        if key not in OWN:
+            entry_spec.params[key] = written
+        elif value is not None:
+            before = problems.noted
+            _READERS[key](entry_spec, written, problems)
+            entry_spec.broken |= problems.noted > before and key in ("rows", "matrix", "params")
+            entry_spec.copies_refused |= problems.noted > before and key in ("seeds", "repeat")
+    if not entry_spec.broken:
+        _check_exclude(entry_spec, problems)
+    _check_together(item, entry_spec, problems)
+    return entry_spec
+
+
+def _read_id(entry_spec: EntrySpec, written: LocatedValue, problems: Problems) -> None:
+    value = written.value
+    entry_spec.id = written
+    if not isinstance(value, str):
+        entry_spec.id_refused = True
+        problems.at(written.mark, f"`id` must be a text; put it in quotes{_as_text(value)}")
+    elif "${" not in value and not ID.fullmatch(value):
+        entry_spec.id_refused = True
+        problems.at(written.mark, f"`{printable(value, 60)}` {ID_RULE}")
+
+
+def _as_text(value: Any) -> str:
+    return "" if isinstance(value, dict | list) else f': "{printable(text_of(value), 60)}"'
+
+
+def _read_tags(entry_spec: EntrySpec, written: LocatedValue, problems: Problems) -> None:
+    tags = written.value
+    if not isinstance(tags, Map):
+        problems.at(written.mark, "`tags` must be a map, as in {client: harbour-cafe}")
+        return
+    check_tags(tags, problems)
+    entry_spec.tags = {
+        name: LocatedValue(value, tags.key_mark(name), tags.value_mark(name)) for name, value in tags.items()
+    }
+
+
+def _read_params(entry_spec: EntrySpec, written: LocatedValue, problems: Problems) -> None:
+    params = written.value
+    if not isinstance(params, Map):
+        problems.at(written.mark, "`params` must be a map of parameters")
+        return
+    for name, value in params.items():
+        entry_spec.params[name] = LocatedValue(value, params.key_mark(name), params.value_mark(name))
+
+
+def _read_matrix(entry_spec: EntrySpec, written: LocatedValue, problems: Problems) -> None:
+    matrix = written.value
+    if not isinstance(matrix, Map) or not matrix:
+        problems.at(written.mark, "`matrix` must be a map of variables, each with a list of values")
+        return
+    for written_name, values in matrix.items():
+        mark, key_mark = matrix.value_mark(written_name), matrix.key_mark(written_name)
+        name = composed(written_name)
+        shown = printable(name, 60)
+        if name in entry_spec.matrix:
+            problems.at(key_mark, f"two variables are named `{shown}`")
+        elif not name or name != name.strip() or set(name) & set("{}") or name.startswith(("tags.", "items.")):
+            problems.at(key_mark, f"`{shown}` is no name for a variable")
+        elif not isinstance(values, List) or not values:
+            problems.at(mark, f"`{shown}` must be a list of at least one value")
+        elif (odd := _first_odd(values)) is not None:
+            problems.at(values.mark(odd), f"a value of `{shown}` must be a text, a number, true or false")
+        else:
+            entry_spec.matrix[name], entry_spec.matrix_marks[name] = values, key_mark
+    if math.prod(map(len, entry_spec.matrix.values())) > MAX_ITEMS:
+        problems.at(written.mark, f"this matrix makes more than {MAX_ITEMS:,} items")
+
+
+def _first_odd(values: List) -> int | None:
+    return next((n for n, value in enumerate(values) if value is None or isinstance(value, dict | list)), None)
+
+
+def _read_exclude(entry_spec: EntrySpec, written: LocatedValue, problems: Problems) -> None:
+    if not isinstance(written.value, List):
+        problems.at(written.mark, "`exclude` must be a list of maps, as in [{colour: red}]")
+        return
+    for n, entry in enumerate(written.value):
+        if isinstance(entry, Map) and entry:
+            entry_spec.exclude.append(entry)
+        else:
+            problems.at(written.value.mark(n), "an entry of `exclude` is a map of variables and values")
+
+
+def _check_exclude(entry_spec: EntrySpec, problems: Problems) -> None:
+    """Refuse an exclusion that can never match, since what it was to keep out would be bought."""
+    entry_spec.exclude = [entry for entry in entry_spec.exclude if _can_match(entry, entry_spec, problems)]
+
+
+def _can_match(entry: Map, entry_spec: EntrySpec, problems: Problems) -> bool:
+    before = problems.noted
+    for written, value in entry.items():
+        name = composed(written)
+        if name not in entry_spec.matrix:
+            near = nearest(name, entry_spec.matrix)
+            hint = f"did you mean `{near}`?" if near else "it is no variable of the matrix"
+            problems.at(entry.key_mark(written), f"`{printable(name, 60)}` excludes nothing; {hint}")
+        elif not any(_same(known, value) for known in entry_spec.matrix[name]):
+            problems.at(entry.value_mark(written), f"this value excludes nothing: `{name}` never has it")
+    return problems.noted == before and entry_spec.matrix.keys() >= set(map(composed, entry))
+
+
+def _read_seeds(entry_spec: EntrySpec, written: LocatedValue, problems: Problems) -> None:
+    seeds = written.value
+    entry_spec.seeds_mark = written.key_mark
+    if isinstance(seeds, List):
+        numbers = [number for seed in seeds if (number := whole(seed)) is not None]
+        if not numbers or len(numbers) < len(seeds):
+            problems.at(written.mark, "`seeds` must be a number of items, or a list of whole numbers")
+        elif (twice := _first_repeated(numbers)) is not None:
+            problems.at(seeds.mark(twice), f"the seed {numbers[twice]} is in this list already")
+        else:
+            entry_spec.seeds = numbers
+    else:
+        entry_spec.seeds = _count("seeds", written, problems)
+
+
+def _first_repeated(values: Sequence[Any]) -> int | None:
+    seen: set[Any] = set()
+    for n, value in enumerate(values):
+        if value in seen:
+            return n
+        seen.add(value)
+    return None
+
+
+def _read_repeat(entry_spec: EntrySpec, written: LocatedValue, problems: Problems) -> None:
+    entry_spec.repeat = _count("repeat", written, problems)
+
+
+def _read_limit(entry_spec: EntrySpec, written: LocatedValue, problems: Problems) -> None:
+    entry_spec.limit = _count("limit", written, problems)
+
+
+def _count(key: str, written: LocatedValue, problems: Problems) -> int | None:
+    number = whole(written.value)
+    if number is not None and 1 <= number <= MAX_ITEMS:
+        return number
+    problems.at(written.mark, f"`{key}` must be a whole number from 1 to {MAX_ITEMS:,}")
+    return None
+
+
+def _read_redo_of(entry_spec: EntrySpec, written: LocatedValue, problems: Problems) -> None:
+    value = written.value
+    if not isinstance(value, Map) or set(value) != set(RedoOf._fields):
+        problems.at(written.mark, "`redo_of` names a purchase that is wanted once more, as in {run: spring, item: mug}")
+        return
+    for name, form in (("run", RUN_NAME), ("item", _ITEM_NAME)):
+        if not isinstance(value[name], str) or not form.fullmatch(value[name]):
+            problems.at(value.value_mark(name), f"`redo_of` must name the {name} as it was bought, without variables")
+            return
+    entry_spec.redo_of = RedoOf(value["run"], value["item"])
+
+
+def _read_rows(entry_spec: EntrySpec, written: LocatedValue, problems: Problems) -> None:
+    if isinstance(written.value, str) and written.value:
+        entry_spec.rows = written
+    else:
+        problems.at(written.mark, "`rows` must be the path of a file, relative to the manifest")
+
+
+_READERS = {
+    "id": _read_id,
+    "tags": _read_tags,
+    "params": _read_params,
+    "matrix": _read_matrix,
+    "exclude": _read_exclude,
+    "seeds": _read_seeds,
+    "repeat": _read_repeat,
+    "limit": _read_limit,
+    "rows": _read_rows,
+    "redo_of": _read_redo_of,
+}
+
+
+def _check_together(item: Map, entry_spec: EntrySpec, problems: Problems) -> None:
+    """Note what the keys of an entry say against each other."""
+    if item.get("seeds") is not None and item.get("repeat") is not None:
+        problems.at(item.key_mark("repeat"), "`seeds` and `repeat` exclude each other; take one of them")
+        entry_spec.copies_refused = True
+    if entry_spec.seeds_mark is not None and entry_spec.params.get("seed") is not None:
+        problems.at(entry_spec.params["seed"].key_mark, "`seed` and `seeds` exclude each other; take one of them")
+    if item.get("exclude") is not None and item.get("matrix") is None:
+        problems.at(item.key_mark("exclude"), "`exclude` needs a `matrix`")
+    if item.get("limit") is not None and item.get("rows") is None:
+        problems.at(item.key_mark("limit"), "`limit` needs `rows`")
+    for name in item.get("params") or ():
+        if isinstance(item["params"], Map) and name in item and name not in OWN:
+            problems.at(
+                item["params"].key_mark(name), f"`{printable(name, 60)}` stands in the item as well; remove one"
+            )
+    if entry_spec.id is not None and isinstance(entry_spec.id.value, str) and entry_spec.multiplies:
+        _check_id_varies(entry_spec, entry_spec.id.value, entry_spec.id.mark, problems)
+
+
+def _check_id_varies(entry_spec: EntrySpec, item_id: str, mark: Mark, problems: Problems) -> None:
+    if not names_in(item_id):
+        example = f"{printable(item_id, 60)}-${{{next(iter(entry_spec.matrix), 'row')}}}"
+        problems.at(mark, f"all items made here would have the same id; put a variable in it, as in `{example}`")
+        entry_spec.id_refused = True

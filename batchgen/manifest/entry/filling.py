@@ -1,0 +1,146 @@
+"""Makes parameter values out of what a manifest says and the variables of an item."""
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from batchgen.catalog import nearest
+from batchgen.core.text import printable
+from batchgen.manifest.entry.entry_spec import LocatedValue
+from batchgen.manifest.entry.template import Template, Variables, has_variables, parse_template, suspicion
+from batchgen.manifest.yaml.problems import Mark, Problems
+from batchgen.manifest.yaml.scalars import fitting
+
+Maker = Callable[[Variables], Any]
+"""Returns a value from the variables. Raises FillError, or KeyError for a variable that the row lacks."""
+
+
+class _Absent:
+    """The value of an empty cell: the parameter is left to the defaults."""
+
+
+class _Noted:
+    """Stands for a value that cannot be made; the problem is noted, and needs no other."""
+
+
+ABSENT = _Absent()
+NOTED = _Noted()
+TAG = "tag"
+"""The kind of a value that is no parameter but a tag."""
+_INTEGER = re.compile(r"[-+]?[0-9]{1,18}")
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The variables that a text may name."""
+
+    names: frozenset[str]
+    cells: frozenset[str] = frozenset()
+    """Those that are cells of a table: text that takes the type of its parameter."""
+    of_row: frozenset[str] = frozenset()
+    """Those that differ from row to row."""
+    open: bool = False
+    """Whether a row may have further ones, which show only when it is read (.jsonl)."""
+    hints: tuple[tuple[str, str], ...] = ()
+    """Names that mean something, but not here, and why."""
+
+    def with_names(self, names: Iterable[str], hints: Iterable[tuple[str, str]] = ()) -> "Scope":
+        """Return this scope with further names and hints."""
+        return Scope(self.names | set(names), self.cells, self.of_row, self.open, (*self.hints, *hints))
+
+    def varies(self, name: str) -> bool:
+        """Return whether a variable comes from the row."""
+        return name in self.of_row or (self.open and name not in self.names)
+
+    def check(self, template: Template, mark: Mark, problems: Problems, what: str = "") -> bool:
+        """Return whether every variable of `template` is known; note those that are not."""
+        unknown = [name for name in template.names if not self._knows(name)]
+        for name in unknown:
+            problems.at(mark, f"`${{{printable(name, 60)}}}` {self._reason(name)}{what}")
+        return not unknown
+
+    def _knows(self, name: str) -> bool:
+        if name in self.names:
+            return True
+        return self.open and bool(name) and not name.startswith(("tags.", "items."))
+
+    def _reason(self, name: str) -> str:
+        if name.startswith("items."):
+            return "makes a chain of items, which is not supported yet"
+        if name in dict(self.hints):
+            return dict(self.hints)[name]
+        near = nearest(name, self.names)
+        if near is not None:
+            return f"is unknown here; did you mean `${{{near}}}`?"
+        known = ", ".join(f"${{{known}}}" for known in sorted(self.names)[:20])
+        return f"is unknown here; known are {known}" if known else "is unknown: this item has no variables"
+
+
+def value_maker(
+    written: LocatedValue, kind: str | None, scope: Scope, problems: Problems, what: str
+) -> tuple[Maker | None, Any]:
+    """Return what makes a value of type `kind` (None: no such parameter), or (None, value) where it is a constant.
+
+    Unknown variables are noted, with `what` behind the message, and make the value NOTED.
+    """
+    value, mark = written.value, written.mark
+    if kind == TAG and isinstance(value, dict | list):
+        # Whoever read the tags noted it.
+        return None, NOTED
+    # A tag is text in the end, and keeps the spelling of a number.
+    plain = _as_it_is if kind == TAG else partial(fitting, kind=kind)
+    if type(value) is str and (meant := suspicion(value, scope.names)) is not None:
+        problems.warn(mark, meant)
+    if not has_variables(value):
+        return None, plain(value)
+    if isinstance(value, list):
+        entry_kind = "url" if kind == "urls" else kind
+        entries = [replace(written, value=entry) for entry in value]
+        return _list_maker([value_maker(entry, entry_kind, scope, problems, what) for entry in entries])
+    template = parse_template(value)
+    if not template.names:
+        return None, template.fill({})
+    if not scope.check(template, mark, problems, what):
+        return None, NOTED
+    name = template.single
+    if name is None:
+        return template.fill, None
+    if name in scope.cells:
+        return _cell_maker(name, kind), None
+    return (lambda variables: plain(variables[name])), None
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _cell_maker(name: str, kind: str | None) -> Maker:
+    def make(variables: Variables) -> Any:
+        text: str = variables[name]
+        if not text or text.isspace():
+            return ABSENT
+        match kind:
+            case "integer" if _INTEGER.fullmatch(text.strip()):
+                return int(text)
+            case "boolean" if text.strip().lower() in ("true", "false"):
+                return text.strip().lower() == "true"
+            case "urls":
+                return [part.strip() for part in text.split("|") if part.strip()]
+        return text
+
+    return make
+
+
+def _list_maker(makers: list[tuple[Maker | None, Any]]) -> tuple[Maker | None, Any]:
+    if any(constant is NOTED for _, constant in makers):
+        return None, NOTED
+    if all(maker is None for maker, _ in makers):
+        return None, [constant for _, constant in makers]
+
+    def make(variables: Variables) -> Any:
+        made = [constant if maker is None else maker(variables) for maker, constant in makers]
+        return [entry for entry in made if entry is not ABSENT] or ABSENT
+
+    return make, None

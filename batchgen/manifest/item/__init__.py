@@ -1,0 +1,1 @@
+"""From a request to an item: checked, named, priced, given a digest and a path."""

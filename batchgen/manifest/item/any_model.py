@@ -1,0 +1,49 @@
+"""Judges requests whose model is unknown, so that one wrong model hides no other problem."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from batchgen.catalog import BodyProblem, Catalog, Model
+from batchgen.core.text import printable
+from batchgen.manifest.entry.header import unknown_parameter
+
+
+class AnyModel:
+    """All models of the tables taken together."""
+
+    def __init__(self, catalog: Catalog, check: Callable[[str, Mapping[str, Any]], tuple[BodyProblem, ...]]) -> None:
+        """`check` (model, body) returns what is wrong with a body of a model that is known."""
+        self._check = check
+        self._models = tuple(catalog.models.values())
+        self._parameters = {parameter.name: parameter for model in self._models for parameter in model.parameters}
+
+    def model(self, model_id: str) -> Model:
+        """Return what stands in for a model that the tables lack: it takes every parameter that there is."""
+        return replace(self._models[0], id=model_id, parameters=tuple(self._parameters.values()), outputs=None)
+
+    def problems(self, body: Mapping[str, Any]) -> list[BodyProblem]:
+        """Return what is wrong with `body` whichever model it is for; the model itself is passed over."""
+        found: list[BodyProblem] = []
+        for name, value in body.items():
+            if name in self._parameters:
+                found += self._agreed(name, value)
+            elif name != "model":
+                found.append(BodyProblem((name,), unknown_parameter(name, self._parameters)))
+        for name in self._parameters.keys() - body.keys():
+            if all((known := model.parameter(name)) is not None and known.required for model in self._models):
+                found.append(BodyProblem((name,), f"`{printable(name, 60)}` is missing; every model needs it"))
+        return found
+
+    def _agreed(self, name: str, value: Any) -> tuple[BodyProblem, ...]:
+        """Return what all models that take the parameter say of its value, where they say the same."""
+        verdicts = {
+            tuple(
+                problem
+                for problem in self._check(model.id, {"model": model.id, name: value})
+                if problem.path[0] == name
+            )
+            for model in self._models
+            if model.parameter(name) is not None
+        }
+        return verdicts.pop() if len(verdicts) == 1 else ()

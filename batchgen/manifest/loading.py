@@ -1,0 +1,188 @@
+"""Stages a whole manifest: one pass over it, a second one where `items` stands before what it depends on."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from batchgen.catalog import Catalog
+from batchgen.core.errors import UsageError
+from batchgen.item_table import ItemTable, open_item_table
+from batchgen.manifest.entry.fast_path import Expander
+from batchgen.manifest.entry.header import Entry, Header, bought_files, read_header
+from batchgen.manifest.item.builder import ItemBuilder
+from batchgen.manifest.item.duplicates import note_clashes
+from batchgen.manifest.item.paths import PathError, PathTemplate, read_path
+from batchgen.manifest.yaml.comments import free_texts, warn_of_cuts
+from batchgen.manifest.yaml.document import Document
+from batchgen.manifest.yaml.nodes import Map
+from batchgen.manifest.yaml.problems import NO_WARNINGS, BrokenOffError, Mark, Problems, Warnings
+
+_ITEMS = "items"
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A manifest that was staged without a fault."""
+
+    name: str
+    description: str
+    settings: Mapping[str, Any]
+    """The `run` block in the types of `batchgen.settings`."""
+    items: int
+    tag_names: tuple[str, ...]
+    """All tags of all items, sorted."""
+    left_out: tuple[tuple[str, str, int], ...]
+    """Parameter, model, items: defaults that were left out because the model has no such parameter."""
+    unseeded: tuple[tuple[str, int], ...]
+    """Model, items: requests that cannot be reproduced, for want of a seed or because the model takes none."""
+    source: Path
+    bought: tuple[Path, ...] = ()
+    """Books that show what was bought elsewhere: the files of `run.bought`."""
+    warnings: Warnings = NO_WARNINGS
+
+
+def load_manifest(
+    path: Path, database: Path, catalog: Catalog, *, path_template: str | None = None, strict: bool = False
+) -> Manifest:
+    """Read the manifest `path`, stage its items in the fresh SQLite file `database`, and return what it says besides.
+
+    `path_template` stands in for `run.path`; `strict` makes problems of warnings. The table `item` then holds position
+    (from 1), id, digest, model, body, tags, path, source, estimated and inputs of every item.
+
+    Raises UsageError where the manifest cannot be opened or `path_template` is no path template, and ManifestError with
+    every problem of the manifest; the stage is of no use then.
+    """
+    problems = Problems(path, strict=strict)
+    template = _given_path(path_template)
+    try:
+        # A pipe cannot be read twice, and a device never ends.
+        if path.exists() and not path.is_file():
+            raise UsageError(f"{path} is {'a folder' if path.is_dir() else 'no file'}; name a manifest")
+        with open_item_table(database) as stage:
+            staging = _Staging(path, catalog, problems, stage, template)
+            # What broke it off is noted as a problem like the others.
+            with suppress(BrokenOffError):
+                staging.read()
+            staging.settle()
+            staging.warn()
+            if len(problems):
+                raise problems.error()
+            return staging.manifest()
+    except FileNotFoundError as error:
+        raise UsageError(f"there is no manifest {path}; `batchgen init` writes one to start from") from error
+    except (PermissionError, IsADirectoryError) as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _given_path(text: str | None) -> PathTemplate | None:
+    try:
+        return None if text is None else read_path(text)
+    except PathError as error:
+        raise UsageError(f"the path template {text!r} cannot be used: {error}") from error
+
+
+class _Staging:
+    """One manifest on its way into the stage."""
+
+    def __init__(
+        self, path: Path, catalog: Catalog, problems: Problems, stage: ItemTable, template: PathTemplate | None
+    ) -> None:
+        self._path = path
+        self._catalog = catalog
+        self._problems = problems
+        self._stage = stage
+        self._template = template
+        self._may_be_cut = False
+
+    def read(self) -> None:
+        """Expand all items. Raises BrokenOffError where the manifest cannot be read to its end."""
+        entries: dict[str, Entry] = {}
+        if self._pass(entries, known=False):
+            # Something that the items depend on stood behind them: all of it is known now, so once more.
+            self._problems.clear()
+            self._stage.clear()
+            self._pass(entries, known=True)
+
+    def _pass(self, entries: dict[str, Entry], *, known: bool) -> bool:
+        """Read the manifest once; return whether a top-level key stands behind `items`, unless all were `known`."""
+        behind, items = False, False
+        with self._path.open("rb") as file:
+            document = Document(self._path, file, self._problems)
+            for key, key_mark, value, mark in document.entries(_ITEMS):
+                if key == _ITEMS:
+                    self._begin(entries)
+                    self._expand(value, mark)
+                    items = True
+                elif not known:
+                    entries[key] = Entry(value, key_mark, mark)
+                    behind = behind or items
+        self._may_be_cut = document.has_hashes
+        if not items:
+            self._begin(entries)
+            self._problems.at(None, "`items` is missing; it lists what to buy")
+        return behind
+
+    def _begin(self, entries: Mapping[str, Entry]) -> None:
+        self.header: Header = read_header(entries, self._catalog, self._problems)
+        self._bought = bought_files(self.header, self._path.parent, self._problems)
+        self._builder = ItemBuilder(self._catalog, self._template or self.header.path, self._stage)
+        self._expander = Expander(self.header, self._catalog, self._problems, self._builder, self._path)
+
+    def _expand(self, items: Any, mark: Mark) -> None:
+        if isinstance(items, dict) or not hasattr(items, "__iter__") or isinstance(items, str):
+            self._problems.at(mark, "`items` must be a list, each entry begun with `- `")
+            return
+        count = 0
+        for item, item_mark in items if isinstance(items, Iterator) else _marked(items):
+            count += 1
+            self._expander.add(item, item_mark)
+        if not count:
+            self._problems.at(mark, "`items` is empty; there is nothing to buy")
+
+    def settle(self) -> None:
+        """Settle twins, and note ids and paths that several items want."""
+        self._stage.flush()
+        if self._stage.count and hasattr(self, "_intake"):
+            path = self._template or self.header.path
+            if self._stage.generated:
+                self._stage.number_twins(path.path)
+            note_clashes(self._stage, self._path, self._problems, paths=not path.unique)
+
+    def warn(self) -> None:
+        """Warn of texts that a YAML comment cuts."""
+        if self._may_be_cut:
+            warn_of_cuts(self._path, free_texts(self._catalog), self._problems)
+
+    def manifest(self) -> Manifest:
+        """Return what is known of the manifest, which has no fault."""
+        header, builder = self.header, self._builder
+        left_out = [
+            (name, model_id, count)
+            for name in (header.defaults or {})
+            for model_id, count in sorted(builder.by_model.items())
+            if name != "model" and self._lacks(model_id, name)
+        ]
+        return Manifest(
+            name=header.name,
+            description=header.description,
+            settings=header.settings,
+            items=self._stage.count,
+            tag_names=tuple(sorted(builder.tag_names)),
+            left_out=tuple(left_out),
+            unseeded=tuple(sorted(builder.unseeded.items())),
+            source=self._path,
+            bought=self._bought,
+            warnings=self._problems.warnings(),
+        )
+
+    def _lacks(self, model_id: str, parameter: str) -> bool:
+        model = self._catalog.model(model_id)
+        return model is not None and model.parameter(parameter) is None
+
+
+def _marked(items: Any) -> Iterator[tuple[Any, Mark]]:
+    """Yield the entries of a list that was built as a whole, because an alias stands for it."""
+    for n, item in enumerate(items):
+        yield item, item.mark if isinstance(item, Map) else items.mark(n)

@@ -1,0 +1,1 @@
+"""Decisions, as pure functions and frozen values: money, retries, polling, when to stop."""

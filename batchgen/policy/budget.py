@@ -1,0 +1,198 @@
+"""The money that is spent, promised, or may have been spent; and whether one more job fits below the caps."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from decimal import ROUND_CEILING, Decimal
+
+_ZERO = Decimal(0)
+_PRECISION = Decimal("0.000001")
+"""USD. Reservations are added and taken away a million times: they must stay exact."""
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """USD, changed by copy. Everything that may have been paid counts until it is known that it was not."""
+
+    charged: Decimal = _ZERO
+    """The prices that the API named last, as in the ledger."""
+    refunded: Decimal = _ZERO
+    reserved: Decimal = _ZERO
+    """Expected prices of requests on their way."""
+    in_doubt: Decimal = _ZERO
+    """Expected prices of requests that had no clear answer."""
+    surplus: Decimal = _ZERO
+    """By how much the API named more for jobs, earlier, than it named last: of two prices the larger counts."""
+
+    @property
+    def committed(self) -> Decimal:
+        """What counts against a cap: charged + surplus + reserved + in doubt − refunded."""
+        return self.charged + self.surplus + self.reserved + self.in_doubt - self.refunded
+
+    def reserve(self, price: Decimal) -> "Money":
+        """A request is about to leave."""
+        return replace(self, reserved=self.reserved + price)
+
+    def release(self, reserved: Decimal) -> "Money":
+        """It was certainly not charged."""
+        return replace(self, reserved=self.reserved - reserved)
+
+    def charge(self, reserved: Decimal, charged: Decimal) -> "Money":
+        """It was accepted at this price."""
+        return replace(self, reserved=self.reserved - reserved, charged=self.charged + charged)
+
+    def doubt(self, reserved: Decimal) -> "Money":
+        """It may have been charged, with what it was expected to cost."""
+        return replace(self, reserved=self.reserved - reserved, in_doubt=self.in_doubt + reserved)
+
+    def correct(self, before: "Charge", after: "Charge") -> "Money":
+        """The API names another price for a job than it did, or the first one."""
+        return replace(
+            self,
+            charged=self.charged + after.charged - before.charged,
+            surplus=self.surplus + after.surplus - before.surplus,
+        )
+
+    def refund(self, charge: "Charge") -> "Money":
+        """The provider gave a charge back: nothing of it counts any more."""
+        return replace(self, refunded=self.refunded + charge.charged, surplus=self.surplus - charge.surplus)
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What one job cost, USD."""
+
+    charged: Decimal
+    """The price that the API named last; where it named none, the expected one."""
+    surplus: Decimal = _ZERO
+    """By how much it named more earlier: that counts against the caps beside the charge, until it is refunded."""
+
+    @property
+    def counted(self) -> Decimal:
+        """The largest price that the API named."""
+        return self.charged + self.surplus
+
+    def corrected(self, told: Decimal, *, first: bool) -> "Charge":
+        """Return the charge once the API has named this price, for the first time or after others."""
+        return Charge(told, _ZERO if first else max(_ZERO, self.counted - told))
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """What the provider's answers say of its prices, beside the tables. USD.
+
+    A price key names what is priced: a model and the values of the parameters that its price hangs on.
+    """
+
+    confirmed: Mapping[str, Decimal] = field(default_factory=dict)
+    """By price key, what the latest purchase that an answer has confirmed counts with."""
+    surcharges: Mapping[str, Decimal] = field(default_factory=dict)
+    """By model, the largest ratio of charge to estimate seen: what its other prices must be expected to be, too."""
+
+    def expected(self, key: str, model: str, estimated: Decimal) -> Decimal:
+        """Return what a job is reserved with: the larger of the price confirmed last and the tables'.
+
+        Where none was confirmed yet, a model that charged more than the tables say is expected to do so again.
+        """
+        if (confirmed := self.confirmed.get(key)) is not None:
+            return max(confirmed, estimated)
+        ratio = self.surcharges.get(model)
+        return estimated if ratio is None else (estimated * ratio).quantize(_PRECISION, ROUND_CEILING)
+
+    def learn(self, key: str, model: str, estimated: Decimal, price: Decimal) -> "Prices":
+        """An answer confirms this price."""
+        after = self if self.confirmed.get(key) == price else replace(self, confirmed={**self.confirmed, key: price})
+        if price <= estimated or not estimated:
+            return after
+        ratio = max(price / estimated, self.surcharges.get(model, _ZERO))
+        return replace(after, surcharges={**self.surcharges, model: ratio})
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetTracker:
+    """The money of a run folder's life and of this invocation, with their caps (None: no cap).
+
+    Under a cap only one request may be open whose price no answer has confirmed yet: where it turns out dearer than
+    expected, the cap is passed by that one surprise and not by as many as there are places in flight.
+    """
+
+    life: Money
+    max_cost: Decimal | None
+    budget: Decimal | None
+    invocation: Money = Money()
+    prices: Prices = Prices()
+    unconfirmed: Mapping[int, str] = field(default_factory=dict)
+    """The price keys of open requests and jobs whose price is not confirmed, by item (its key in the journal)."""
+
+    def expected(self, key: str, model: str, estimated: Decimal) -> Decimal:
+        """See `Prices.expected`."""
+        return self.prices.expected(key, model, estimated)
+
+    def unproven(self, key: str) -> bool:
+        """Whether there is a cap, and no answer has confirmed this price yet."""
+        return (self.max_cost is not None or self.budget is not None) and key not in self.prices.confirmed
+
+    def may_leave(self, key: str) -> bool:
+        """Whether a request with this price key may leave now, beside those that are open; the caps apart."""
+        return not self.unconfirmed or not self.unproven(key)
+
+    def exceeded(self, price: Decimal) -> str | None:
+        """Return the name of the cap that one more job of this expected price would break, or None when it fits."""
+        if self.max_cost is not None and self.life.committed + price > self.max_cost:
+            return "max_cost"
+        if self.budget is not None and self.invocation.committed + price > self.budget:
+            return "budget"
+        return None
+
+    def left(self) -> Decimal | None:
+        """Return what may still be committed, or None without any cap."""
+        rooms = []
+        if self.max_cost is not None:
+            rooms.append(self.max_cost - self.life.committed)
+        if self.budget is not None:
+            rooms.append(self.budget - self.invocation.committed)
+        return max(_ZERO, min(rooms)) if rooms else None
+
+    def watch(self, item: int, key: str) -> "BudgetTracker":
+        """A request or job is open: where its price is not confirmed, no other such one may leave beside it."""
+        return replace(self, unconfirmed={**self.unconfirmed, item: key}) if self.unproven(key) else self
+
+    def free(self, item: int) -> "BudgetTracker":
+        """It is open no longer, or nothing can be learned from it soon: the next one may leave."""
+        if item not in self.unconfirmed:
+            return self
+        return replace(self, unconfirmed={other: key for other, key in self.unconfirmed.items() if other != item})
+
+    def reserve(self, item: int, key: str, price: Decimal) -> "BudgetTracker":
+        """See `Money.reserve` and `watch`; `price` as returned by `expected`."""
+        reserved = replace(self, life=self.life.reserve(price), invocation=self.invocation.reserve(price))
+        return reserved.watch(item, key)
+
+    def release(self, item: int, price: Decimal) -> "BudgetTracker":
+        """See `Money.release`."""
+        released = replace(self, life=self.life.release(price), invocation=self.invocation.release(price))
+        return released.free(item)
+
+    def doubt(self, item: int, price: Decimal) -> "BudgetTracker":
+        """See `Money.doubt`. It confirms nothing, and what it is counted with is what was reserved."""
+        doubted = replace(self, life=self.life.doubt(price), invocation=self.invocation.doubt(price))
+        return doubted.free(item)
+
+    def charge(self, price: Decimal, charged: Decimal) -> "BudgetTracker":
+        """See `Money.charge`. Where the answer named no price, it is still to be confirmed."""
+        return replace(self, life=self.life.charge(price, charged), invocation=self.invocation.charge(price, charged))
+
+    def learn(self, key: str, model: str, estimated: Decimal, price: Decimal) -> "BudgetTracker":
+        """An answer confirms the price: see `Prices.learn`. All that is open under its key is confirmed with it."""
+        prices = self.prices.learn(key, model, estimated, price)
+        open_still = {item: other for item, other in self.unconfirmed.items() if other != key}
+        return replace(self, prices=prices, unconfirmed=open_still)
+
+    def correct(self, before: Charge, after: Charge, *, bought_now: bool) -> "BudgetTracker":
+        """See `Money.correct`; a job of an earlier invocation is no matter of this one's budget."""
+        invocation = self.invocation.correct(before, after) if bought_now else self.invocation
+        return replace(self, life=self.life.correct(before, after), invocation=invocation)
+
+    def refund(self, charge: Charge, *, bought_now: bool) -> "BudgetTracker":
+        """A refund; it makes room in the budget only for what was bought in this invocation."""
+        invocation = self.invocation.refund(charge) if bought_now else self.invocation
+        return replace(self, life=self.life.refund(charge), invocation=invocation)

@@ -1,0 +1,53 @@
+"""Whether the provider queues jobs, and how many in flight would keep it busy: a value changed by copy."""
+
+import math
+from dataclasses import dataclass, replace
+
+_TELLING_JOBS = 30
+_TELLING_SECONDS = 60.0
+"""A run that took less would gain nothing from a better number."""
+_AT_ONCE = 0.02
+"""Jobs that queue for less than this share of their work find a free machine."""
+_MARGIN = 1.05
+"""More in flight than the mean asks for, since neither work nor lag is even (measured: `benchmarks/polling.py`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueStats:
+    """Where the time of jobs went, in seconds, summed over those of which the provider told."""
+
+    jobs: int = 0
+    queued: float = 0.0
+    """Between acceptance and the start of the work."""
+    worked: float = 0.0
+    unseen: float = 0.0
+    """Between the end and the answer that told of it: its place in flight was taken, and nobody worked."""
+
+    def ended(self, queued: float, worked: float, unseen: float) -> "QueueStats":
+        """One more job has ended."""
+        return replace(
+            self,
+            jobs=self.jobs + 1,
+            queued=self.queued + max(0.0, queued),
+            worked=self.worked + max(0.0, worked),
+            unseen=self.unseen + max(0.0, unseen),
+        )
+
+    def advice(self, concurrency: int) -> str | None:
+        """Return one sentence where another `concurrency` than this one would have been better, or None.
+
+        By Little's law: of those in flight, as many are worked on at a time as work is of their time.
+        """
+        whole = self.queued + self.worked + self.unseen
+        if self.jobs < max(_TELLING_JOBS, 3 * concurrency) or whole < _TELLING_SECONDS * concurrency or not self.worked:
+            return None
+        if self.queued <= _AT_ONCE * self.worked:
+            return f"the provider began every job at once: a higher concurrency than {concurrency} would be done sooner"
+        machines = concurrency * self.worked / whole
+        enough = math.ceil(machines * (1 + self.unseen / self.worked) * _MARGIN)
+        if enough >= concurrency:
+            return None
+        return (
+            f"the provider works on about {machines:.0f} jobs at a time: a concurrency of {enough} keeps it as busy"
+            f" as {concurrency} did"
+        )

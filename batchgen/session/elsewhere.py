@@ -1,0 +1,124 @@
+"""Purchases of this manifest that are in another run folder: where a name was changed, an output folder moved, or an
+older copy of a folder put back, everything would be bought once more. So somebody has to say that it may.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from batchgen.core.errors import BatchgenError
+from batchgen.core.text import plural, printable, usd
+from batchgen.journal import FILE_NAME, Binding, Journal, is_embedded, open_for_reading
+from batchgen.journal.queries.overlap import SAMPLE, extent_of, note_to_buy, overlap, sampled
+from batchgen.journal.queries.report_rows import facts_of
+from batchgen.session.locate import is_run
+from batchgen.session.prepare import PreparedRun
+from batchgen.session.register import Entry, Register
+
+log = logging.getLogger("batchgen")
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Where purchases of what is to be bought are known, as one sentence, and what `--skip-bought` would be given."""
+
+    sentence: str
+    path: Path | None
+    """None: nobody knows where they are now."""
+    items: int
+
+
+def known_elsewhere(ready: PreparedRun, binding: Binding, journal: Journal | None, register: Register) -> list[Known]:
+    """Return where purchases of what a run would buy are known, the most first; none for pretended money.
+
+    A run folder that has bought something already is only compared with what the register says of itself. Only folders
+    of the same API and account count. Wanted second purchases (`redo_of`) are none of this.
+    """
+    if binding.embedded or (journal is not None and is_embedded(journal.facts())):
+        return []
+    own = None if journal is None else extent_of(journal.db)
+    entries = register.entries(binding.api, binding.account)
+    skipped = note_to_buy(ready.stage, None if journal is None else journal.path, ready.selection.wanted)
+    known: list[Known] = []
+    if own is not None:
+        known += [
+            _shorter(ready, entry, own.purchases, skipped)
+            for entry in entries
+            if entry.extent.run_id == own.run_id and entry.extent.purchases > own.purchases
+        ]
+    if own is None or not own.purchases:
+        known += _in_other_folders(ready, binding, entries, None if own is None else own.run_id)
+    return sorted((k for k in known if k.items), key=lambda k: -k.items)
+
+
+def _in_other_folders(ready: PreparedRun, binding: Binding, entries: list[Entry], own: str | None) -> Iterator[Known]:
+    """Yield what the folders beside this one and those of the register know, and what those knew that are gone."""
+    here = ready.folder.resolve()
+    found: set[str] = set()
+    for folder in _folders(here, entries):
+        run_id = _run_of(folder, binding)
+        if run_id is None or run_id in found:
+            continue
+        found.add(run_id)
+        shared = overlap(ready.stage, folder / FILE_NAME)
+        yield Known(
+            f"{plural(shared.items, 'item')} of {ready.name}, ${usd(shared.cost)} in all, were bought already in"
+            f" {printable(str(folder), 300)}",
+            folder,
+            shared.items,
+        )
+    for entry in entries:
+        if entry.extent.run_id not in found and entry.extent.run_id != own:
+            yield _gone(ready, entry)
+
+
+def _folders(here: Path, entries: list[Entry]) -> Iterator[Path]:
+    beside = sorted(here.parent.iterdir()) if here.parent.is_dir() else []
+    for folder in dict.fromkeys([*beside, *(entry.folder for entry in entries)]):
+        if folder != here and is_run(folder):
+            yield folder
+
+
+def _run_of(folder: Path, binding: Binding) -> str | None:
+    """Return a run folder's id; None where its money is another account's or none, or its journal cannot be read."""
+    try:
+        with closing(open_for_reading(folder / FILE_NAME)) as db:
+            facts = facts_of(db)
+            if is_embedded(facts) or (facts.get("api"), facts.get("account")) != (binding.api, binding.account):
+                return None
+            (run_id,) = db.execute("SELECT run_id FROM vouched").fetchone()
+            return str(run_id)
+    except (BatchgenError, OSError) as error:
+        log.info("%s was not compared with what is to be bought: %s", folder, error)
+        return None
+
+
+def _gone(ready: PreparedRun, entry: Entry) -> Known:
+    """What the register knows of a run that is not where it was; a sample of its purchases tells whether it matters."""
+    shared = sampled(ready.stage, entry.extent.sample)
+    complete = len(entry.extent.sample) < SAMPLE
+    count = plural(shared.items, "item") if complete else f"{shared.items:,} or more items"
+    return Known(
+        f"{count} of {ready.name} were bought already by the run {printable(entry.name, 100)}"
+        f" ({plural(entry.extent.purchases, 'purchase')} for ${usd(entry.net)}), which was in"
+        f" {printable(str(entry.folder), 300)} and is there no longer",
+        None,
+        shared.items,
+    )
+
+
+def _shorter(ready: PreparedRun, entry: Entry, purchases: int, skipped: int) -> Known:
+    """An older copy of a run folder: how many purchases it lacks is known, which ones is not."""
+    missing = entry.extent.purchases - purchases - skipped
+    complete = len(entry.extent.sample) < SAMPLE
+    if complete and not sampled(ready.stage, entry.extent.sample).items:
+        missing = 0
+    return Known(
+        f"this run folder lacks {plural(missing, 'purchase')} that were made in it: there were"
+        f" {plural(entry.extent.purchases, 'purchase')} for ${usd(entry.net)} in"
+        f" {printable(str(entry.folder), 300)}, and {purchases:,} are left, so it is an older copy",
+        None,
+        max(missing, 0),
+    )

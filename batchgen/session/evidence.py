@@ -1,0 +1,155 @@
+"""Third witnesses: the ledger and the files of a run folder, which may know of purchases that its books lack.
+
+Journal and receipts can both be older copies. What then stands in the ledger or below `files/` was paid for, and a run
+that believed its books would buy it again.
+"""
+
+import logging
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path, PurePosixPath
+
+from batchgen.core.errors import RunFolderError, UsageError
+from batchgen.core.files import disk_errors
+from batchgen.core.records import LIVE, State
+from batchgen.core.text import plural, printable
+from batchgen.journal import Journal
+from batchgen.ledger import LEDGER_NAME, Charge, file_charges
+
+log = logging.getLogger("batchgen")
+
+_NOTED = "ledger"
+_BOUGHT = frozenset({*LIVE, State.DONE, State.FAILED, State.LOST, State.IN_DOUBT}) - {State.SUBMITTING}
+_SHOWN = 3
+_ADVICE = (
+    "journal.sqlite3 and receipts.jsonl are older copies, it seems. Nothing was bought: put the newest ones of both in"
+    " place, and run again"
+)
+
+
+def ledger_evidence(folder: Path, run: str | None = None) -> Callable[[sqlite3.Connection], None]:
+    """Return what raises RunFolderError where the ledger in `folder` knows of purchases that a journal lacks.
+
+    Only rows of `run` count, where it is given. A ledger that cannot be read, edited by hand maybe, is no evidence.
+    """
+
+    def check(db: sqlite3.Connection) -> None:
+        path = folder / LEDGER_NAME
+        if not path.exists():
+            return
+        unknown, count = [], 0
+        try:
+            for charge in file_charges(path):
+                if run in (None, charge.run) and not _is_known(db, charge):
+                    count += 1
+                    unknown += [charge] if count <= _SHOWN else []
+        except UsageError as error:
+            log.warning("the ledger was not compared with the journal: %s", error)
+            return
+        if count:
+            named = ", ".join(
+                f"{c.item_id} #{c.attempt}" + (f" as job {c.job_id}" if c.job_id else "") for c in unknown
+            )
+            raise RunFolderError(
+                f"{path} knows of {plural(count, 'purchase')} that the journal lacks ({printable(named)}"
+                f"{', …' if count > _SHOWN else ''}): {_ADVICE}. To go on without them, move {LEDGER_NAME} away"
+                " and give it to --skip-bought"
+            )
+
+    return check
+
+
+def _is_known(db: sqlite3.Connection, charge: Charge) -> bool:
+    if charge.state not in _BOUGHT or not charge.attempt:
+        return True
+    if charge.job_id:
+        # A spreadsheet may have taken its id for a number; what has this attempt already is not bought again.
+        known = db.execute(
+            "SELECT 1 FROM attempt WHERE job_id = ? UNION ALL SELECT 1 FROM item i JOIN attempt a ON a.item = i.key"
+            " WHERE i.id = ? AND i.digest = ? AND a.number = ? AND a.job_id IS NOT NULL LIMIT 1",
+            (charge.job_id, charge.item_id, charge.digest, charge.attempt),
+        ).fetchone()
+        return known is not None
+    # An attempt that was settled as not charged is gone; its number stays used. By digest, which has no index, only
+    # what has another id by now.
+    for query, value in ((_USED_BY_ID, charge.item_id), (_USED_BY_DIGEST, charge.digest)):
+        (used,) = db.execute(query, (value,)).fetchone()
+        if used is not None and used >= charge.attempt:
+            return True
+    return False
+
+
+_USED_BY_ID = "SELECT MAX(attempts) FROM item WHERE id = ?"
+_USED_BY_DIGEST = "SELECT MAX(attempts) FROM item WHERE digest = ?"
+
+
+def compare_ledger(journal: Journal, folder: Path) -> None:
+    """Compare the ledger with the journal, unless it is the very file that was written from it last.
+
+    Raises RunFolderError where it knows more.
+    """
+    facts = journal.facts()
+    if facts.get(_NOTED, "") != _mark(folder / LEDGER_NAME):
+        ledger_evidence(folder, facts.get("run"))(journal.db)
+
+
+def note_ledger(journal: Journal, folder: Path) -> None:
+    """Remember the ledger as it is on disk now, written from this journal; inside a transaction."""
+    journal.note(**{_NOTED: _mark(folder / LEDGER_NAME)})
+
+
+def _mark(path: Path) -> str:
+    try:
+        found = path.stat()
+    except OSError:
+        return ""
+    return f"{found.st_size}:{found.st_mtime_ns}"
+
+
+def compare_files(journal: Journal, folder: Path) -> None:
+    """Look for files of items that would be bought now although their files are there already.
+
+    Raises RunFolderError where there are any, DiskError. Files that no item is called after are nobody's business, nor
+    are those beside files that were delivered under the same id: captions, copies in other formats.
+    """
+    db = journal.db
+    if db.execute("SELECT 1 FROM item WHERE state = 'pending' AND listed IS NOT NULL LIMIT 1").fetchone() is None:
+        return
+    with journal.transaction():
+        db.execute("CREATE TEMP TABLE seen (path TEXT, stem TEXT, PRIMARY KEY (path, stem)) WITHOUT ROWID")
+        db.executemany("INSERT OR IGNORE INTO temp.seen VALUES (?, ?)", _stems(folder / "files"))
+        db.execute("DELETE FROM temp.seen WHERE path IN (SELECT path FROM main.output WHERE path IS NOT NULL)")
+        db.execute("CREATE INDEX temp.seen_stem ON seen (stem)")
+        rows = db.execute(
+            "SELECT i.id, s.path FROM main.item i CROSS JOIN temp.seen s ON s.stem = i.path"
+            " WHERE i.state = 'pending' AND i.listed IS NOT NULL AND NOT EXISTS (SELECT 1 FROM main.item d"
+            " JOIN main.attempt a ON a.item = d.key JOIN main.output o ON o.attempt = a.key"
+            " WHERE d.id = i.id AND o.path IS NOT NULL) ORDER BY 2"
+        )
+        # A link is nothing that was downloaded.
+        found = list(islice(((item, path) for item, path in rows if not (folder / path).is_symlink()), _SHOWN))
+        rows.close()
+        db.execute("DROP TABLE temp.seen")
+    if found:
+        named = ", ".join(f"{path} of {item}" for item, path in found)
+        raise RunFolderError(
+            f"{folder} holds files of items that its journal would buy ({printable(named)}): {_ADVICE}. Files that come"
+            " from elsewhere must not stand there under these names"
+        )
+
+
+def _stems(files: Path) -> Iterator[tuple[str, str]]:
+    """Yield each file below `files/`, relative to the run folder, with the item's path that would give it its name."""
+    with disk_errors(files):
+        for folder, _, names in os.walk(files):
+            below = PurePosixPath("files", Path(folder).relative_to(files).as_posix())
+            for name in names:
+                if not name.endswith(".part") and name.isprintable():
+                    path = below / name
+                    stem = PurePosixPath(*path.with_suffix("").parts[1:])
+                    yield str(path), str(stem)
+                    bare, at, number = str(stem).rpartition("@")
+                    if at and number.isdecimal():
+                        yield str(path), bare

@@ -1,0 +1,135 @@
+"""From a manifest to a plan: nothing here writes to a run folder."""
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from batchgen.catalog import load_catalog
+from batchgen.core.errors import UsageError
+from batchgen.core.records import State
+from batchgen.journal import FILE_NAME, Journal, is_embedded
+from batchgen.journal.queries.comparison import Comparison, compare
+from batchgen.journal.reopening import NOTHING_AGAIN, Again
+from batchgen.manifest import Manifest, load_manifest
+from batchgen.plan import Plan, Selection, make_plan
+from batchgen.session.bought import skip_bought
+from batchgen.session.file_moves import finish_moves
+from batchgen.session.locate import run_folder, simulated_name
+from batchgen.settings import BY_NAME, RUN_NAME, Settings, resolve_settings
+
+Renaming = Literal["adopt", "buy"]
+_RETRYABLE = (State.FAILED, State.REJECTED, State.LOST)
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What `plan` and `run` are asked for, beside the manifest itself."""
+
+    manifest: Path
+    environment: Mapping[str, str]
+    output: str | None = None
+    name: str | None = None
+    simulate: bool = False
+    """Whether it is about the pretended purchases of `--simulate`, which have a run folder of their own."""
+    only: tuple[str, ...] = ()
+    strict: bool = False
+    """Whether warnings refuse the manifest."""
+    flags: Mapping[str, str | None] | None = None
+    retry: frozenset[State] = frozenset()
+    again: Again = NOTHING_AGAIN
+    skip_bought: tuple[Path, ...] = ()
+    renamed: Renaming | None = None
+    """What is to become of purchases that are asked for under another id; None: to be asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedRun:
+    """A manifest that was read, checked and staged, with the settings in force."""
+
+    request: RunRequest
+    manifest: Manifest
+    stage: Path
+    name: str
+    folder: Path
+    settings: Settings
+    selection: Selection
+    skipped_as_bought: int
+
+    def plan(self) -> Plan:
+        """Return how the manifest stands against its run folder.
+
+        Raises RunFolderError, and UsageError where `--only` or `--again` fits nothing: a typo is no finished night.
+        """
+        request = self.request
+        with self._compared() as comparison:
+            plan = make_plan(
+                self.name,
+                comparison.groups(request.again),
+                comparison.tags(),
+                request.retry,
+                unlisted=comparison.unlisted(),
+                renamed=comparison.renames(),
+                simulated=comparison.simulated(),
+            )
+        if request.only and not plan.items:
+            raise UsageError(f"--only {' '.join(request.only)}: nothing in {request.manifest} fits")
+        if request.again.globs and not plan.again:
+            raise UsageError(f"--again {' '.join(request.again.globs)}: no item on disk fits")
+        return plan
+
+    def edited_ids(self, most: int) -> list[str]:
+        """Return the first ids that were bought before with another request."""
+        with self._compared() as comparison:
+            return comparison.edited_ids(most)
+
+    def _compared(self) -> AbstractContextManager[Comparison]:
+        return compare(
+            self.stage,
+            self.folder / FILE_NAME,
+            self.selection.wanted,
+            find_renames=self.request.renamed != "buy",
+        )
+
+
+def adopt(ready: PreparedRun, journal: Journal) -> int:
+    """Give purchases to the items that ask for them under another id, and their files the new names.
+
+    Returns how many items that were; none where the money is pretended. Raises DiskError.
+    """
+    adopted = 0 if is_embedded(journal.facts()) else journal.adopt(ready.stage)
+    if adopted:
+        finish_moves(ready.folder, journal)
+    return adopted
+
+
+def parse_states(text: str) -> frozenset[State]:
+    """Return the states of `--retry failed,lost`; raises UsageError."""
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    allowed = ", ".join(_RETRYABLE)
+    for word in words:
+        if word not in _RETRYABLE:
+            raise UsageError(f"--retry {word}: the states that can be retried are {allowed}")
+    return frozenset(State(word) for word in words)
+
+
+@contextmanager
+def prepared(request: RunRequest) -> Iterator[PreparedRun]:
+    """Read, check and stage a manifest in a scratch folder that goes with the block.
+
+    Raises ManifestError with every problem, UsageError, DiskError.
+    """
+    selection = Selection.parse(request.only)
+    if request.name is not None and not RUN_NAME.fullmatch(request.name):
+        raise UsageError(f"--run {request.name!r}: a run's name is made of a-z, 0-9, '.', '_' and '-', 64 at most")
+    with tempfile.TemporaryDirectory(prefix="batchgen-", ignore_cleanup_errors=True) as scratch:
+        stage = Path(scratch) / "stage.sqlite3"
+        template = request.environment.get(BY_NAME["path"].variable) or None
+        manifest = load_manifest(request.manifest, stage, load_catalog(), path_template=template, strict=request.strict)
+        settings = resolve_settings(request.flags or {}, request.environment, manifest.settings)
+        name = request.name or (simulated_name(manifest.name) if request.simulate else manifest.name)
+        folder = run_folder(request.manifest, name, request.output, request.environment)
+        skipped = skip_bought(stage, request.skip_bought, manifest.bought, simulated=request.simulate)
+        yield PreparedRun(request, manifest, stage, name, folder, settings, selection, skipped)

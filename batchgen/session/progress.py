@@ -1,0 +1,143 @@
+"""Progress on stderr: a bar where a terminal can draw it, else a plain line every 30 s."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import IO, Any, Protocol
+
+from batchgen.core.text import usd
+
+LINE_EVERY = 30.0
+BAR_EVERY = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """How a run stands at one moment."""
+
+    items: int
+    """What this run is to bring to an end, with what is there already."""
+    done: int
+    in_flight: int
+    failed: int
+    """Failed, rejected and lost."""
+    in_doubt: int
+    spent: Decimal
+    """USD, net, since the run folder began."""
+    left: Decimal | None
+    """USD below the caps; None without a cap."""
+
+
+class Reporter(Protocol):
+    """Shows snapshots to a person."""
+
+    every: float
+    """Seconds between two updates."""
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Show how it stands."""
+        ...
+
+    def close(self) -> None:
+        """Leave the screen tidy."""
+        ...
+
+
+class Silence:
+    """Shows nothing."""
+
+    every = LINE_EVERY
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Show nothing."""
+
+    def close(self) -> None:
+        """Nothing to tidy."""
+
+
+class Lines:
+    """One plain line now and then, for logs."""
+
+    every = LINE_EVERY
+
+    def __init__(self, out: IO[str], elapsed: Callable[[], float]) -> None:
+        self._out = out
+        self._elapsed = elapsed
+        self._first: int | None = None
+        self._last: tuple[Snapshot, float] | None = None
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Write one line; none where it would repeat the one that was just written."""
+        ended = snapshot.done + snapshot.failed + snapshot.in_doubt
+        if self._first is None:
+            self._first = ended
+        seconds = self._elapsed()
+        if self._last is not None and self._last[0] == snapshot and seconds - self._last[1] < self.every / 2:
+            return
+        self._last = snapshot, seconds
+        eta = ""
+        if self._first < ended < snapshot.items:
+            rest = (snapshot.items - ended) * seconds / (ended - self._first)
+            eta = f", about {_span(rest)} to go"
+        print(
+            f"{_span(seconds)}: {snapshot.done:,} of {snapshot.items:,} done, {_numbers(snapshot)}{eta}", file=self._out
+        )
+
+    def close(self) -> None:
+        """Nothing to tidy."""
+
+
+class Bar:
+    """A tqdm bar."""
+
+    every = BAR_EVERY
+
+    def __init__(self, out: IO[str]) -> None:
+        from tqdm import tqdm
+
+        self._bar: Any = tqdm(
+            file=out,
+            unit="item",
+            dynamic_ncols=True,
+            smoothing=0.05,
+            bar_format="{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}]{postfix}",
+        )
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Draw the bar anew."""
+        ended = snapshot.done + snapshot.failed + snapshot.in_doubt
+        if self._bar.total is None:
+            self._bar.total = snapshot.items
+            self._bar.initial = self._bar.n = ended
+        self._bar.total = max(snapshot.items, 1)
+        self._bar.update(ended - self._bar.n)
+        self._bar.set_postfix_str(_numbers(snapshot))
+
+    def close(self) -> None:
+        """Leave the last state of the bar on the screen."""
+        self._bar.close()
+
+
+def reporter_for(out: IO[str], *, quiet: bool, elapsed: Callable[[], float]) -> Reporter:
+    """Return the reporter that fits where `out` leads to."""
+    if quiet:
+        return Silence()
+    return Bar(out) if out.isatty() else Lines(out, elapsed)
+
+
+def _numbers(snapshot: Snapshot) -> str:
+    parts = [f"{snapshot.in_flight:,} in flight"]
+    if snapshot.failed:
+        parts.append(f"{snapshot.failed:,} failed")
+    if snapshot.in_doubt:
+        parts.append(f"{snapshot.in_doubt:,} in doubt")
+    parts.append(f"${usd(snapshot.spent)} spent")
+    if snapshot.left is not None:
+        parts.append(f"${usd(snapshot.left)} left")
+    return ", ".join(parts)
+
+
+def _span(seconds: float) -> str:
+    whole = int(seconds)
+    hours, minutes = whole // 3600, whole % 3600 // 60
+    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"

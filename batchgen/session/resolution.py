@@ -1,0 +1,174 @@
+"""Settling what is in doubt: by a job id that the API confirms, or by the word of somebody who looked it up.
+
+Everything is checked before anything is written, so that a list of settlements is taken as a whole or not at all.
+"""
+
+import csv
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+from batchgen.api import Api, Found, Job, Unauthorized, Unknown
+from batchgen.core.errors import OutsideError, UsageError
+from batchgen.core.files import staged_text
+from batchgen.core.records import State
+from batchgen.core.text import printable, stamp, usd
+from batchgen.journal import Attempt, Journal
+from batchgen.journal.queries.run_status import doubts
+from batchgen.ledger.cells import text_cell
+
+
+class How(StrEnum):
+    """How a doubt is settled."""
+
+    JOB = "job"
+    """It became this job: adopt it, poll it, fetch its files."""
+    NOT_CHARGED = "not_charged"
+    """It never was: the item is pending again."""
+    CHARGED = "charged"
+    """It was paid for, and nothing can be found: lost money."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """One decision about one item in doubt."""
+
+    item_id: str
+    how: How
+    job_id: str = ""
+    digest: str = ""
+    """Tells an edited item's attempts apart; empty where there is one only."""
+    where: str = ""
+    """`FILE:LINE: ` of an import, for messages."""
+
+
+COLUMNS = ("item_id", "attempt", "request_digest", "model", "submitted_at", "in_doubt_usd", "reason", "how", "job_id")
+
+
+def export_doubts(journal: Journal, path: Path) -> int:
+    """Write what is in doubt to a CSV file whose columns `how` and `job_id` are to be filled in; return the rows.
+
+    Raises UsageError where the file exists: it may be filled in already.
+    """
+    if os.path.lexists(path):
+        raise UsageError(f"{path} exists already, and may be filled in; move it away, or export to another file")
+    rows = 0
+    with staged_text(path) as out:
+        writer = csv.writer(out)
+        writer.writerow(COLUMNS)
+        for doubt in doubts(journal.db):
+            rows += 1
+            when, price = stamp(doubt.submitted_at), usd(doubt.reserved)
+            cells = (doubt.item_id, doubt.number, doubt.digest, doubt.model, when, price, text_cell(doubt.reason))
+            writer.writerow((*cells, "", ""))
+    return rows
+
+
+def import_settlements(path: Path) -> list[Settlement]:
+    """Read a file as written by `export_doubts`; rows whose `how` is empty are left as they are. Raises UsageError."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as lines:
+            return list(_settlements(path, csv.DictReader(lines)))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _settlements(path: Path, reader: "csv.DictReader[str]") -> Iterator[Settlement]:
+    missing = {"item_id", "request_digest", "how", "job_id"} - set(reader.fieldnames or ())
+    if missing:
+        raise UsageError(f"{path} lacks the columns {', '.join(sorted(missing))}; `--export` writes such a file")
+    for row in reader:
+        where = f"{path}:{reader.line_num}: "
+        word = (row["how"] or "").strip().replace("-", "_")  # as the flags are spelled
+        if not word:
+            continue
+        if word not in tuple(How):
+            raise UsageError(f"{where}how is {printable(word, 40)!r}; it is {', '.join(How)} or empty")
+        job_id = (row["job_id"] or "").strip()
+        if (word == How.JOB) != bool(job_id):
+            raise UsageError(f"{where}a job_id goes with how = job, and with nothing else")
+        yield Settlement(
+            (row["item_id"] or "").strip(), How(word), job_id, (row["request_digest"] or "").strip(), where
+        )
+
+
+def match(journal: Journal, settlements: Iterable[Settlement]) -> list[tuple[Settlement, Attempt]]:
+    """Return each settlement with its attempt.
+
+    Raises UsageError for one that fits none, or several, and for a job that two of them name.
+    """
+    by_id: dict[str, list[Attempt]] = {}
+    for attempt in journal.unsettled(State.IN_DOUBT):
+        by_id.setdefault(attempt.work.item.id, []).append(attempt)
+    matched: list[tuple[Settlement, Attempt]] = []
+    taken: set[int] = set()
+    adopted: dict[str, str] = {}
+    for settlement in settlements:
+        fitting = [a for a in by_id.get(settlement.item_id, ()) if settlement.digest in ("", a.work.item.digest)]
+        name = f"{settlement.where}{printable(settlement.item_id, 120)}"
+        if not fitting:
+            raise UsageError(f"{name} is not in doubt; `batchgen status` lists what is")
+        if len(fitting) > 1:
+            raise UsageError(f"{name} is in doubt under several requests; settle them with --export and --import")
+        if fitting[0].key in taken:
+            raise UsageError(f"{name} is settled twice")
+        taken.add(fitting[0].key)
+        if settlement.job_id in adopted:
+            job, other = printable(settlement.job_id, 100), printable(adopted[settlement.job_id], 120)
+            raise UsageError(f"{name}: job {job} is adopted by {other} in this list already; a job is one item's")
+        if settlement.job_id:
+            adopted[settlement.job_id] = settlement.item_id
+        matched.append((settlement, fitting[0]))
+    return matched
+
+
+async def confirm(api: Api, journal: Journal, settlement: Settlement, attempt: Attempt) -> Job:
+    """Return the job that `settlement` names, once the API says that it is this item's.
+
+    Raises UsageError where it is another's, OutsideError where the API gives no answer.
+    """
+    name = f"{settlement.where}{attempt.work.item.id}"
+    if journal.knows_job(settlement.job_id):
+        raise UsageError(f"{name}: job {printable(settlement.job_id, 100)} belongs to another item already")
+    answer = await api.poll(settlement.job_id)
+    if isinstance(answer, Found):
+        if fault := mismatch(attempt, answer.job):
+            raise UsageError(f"{name}: job {answer.job.id} is not this item's: {fault}")
+        return answer.job
+    if isinstance(answer, Unknown):
+        raise UsageError(f"{name}: the API does not know job {printable(settlement.job_id, 100)} under this key")
+    if isinstance(answer, Unauthorized):
+        raise OutsideError(f"the API refuses the key ({printable(answer.error_type)}): check API18_KEY")
+    raise OutsideError(f"{name}: the API gave no answer: {printable(answer.reason)}")
+
+
+def mismatch(attempt: Attempt, job: Job) -> str | None:
+    """Return why `job` cannot be what `attempt` bought, or None. The echo may hold more than was sent: its defaults."""
+    item = attempt.work.item
+    if job.model != item.model:
+        return f"its model is {printable(job.model or 'unknown', 100)}, not {item.model}"
+    if job.input is None:
+        return "the API does not show its input"
+    for name, value in json.loads(item.body).items():
+        if name == "model" and name not in job.input:
+            continue
+        echoed = job.input.get(name)
+        if type(echoed) is not type(value) or echoed != value:
+            return f"its {name} is another"
+    return None
+
+
+def settle(journal: Journal, decided: Sequence[tuple[Settlement, Attempt, Job | None]], now: datetime) -> None:
+    """Write all settlements, in one transaction."""
+    with journal.transaction():
+        for settlement, attempt, job in decided:
+            if job is not None:
+                journal.accept(attempt, job, b"", job.created_at or now)
+            elif settlement.how is How.CHARGED:
+                journal.write_off(attempt, now)
+            else:
+                journal.withdraw(attempt, now)

@@ -1,0 +1,160 @@
+"""A run folder: owned by one process, and bound to the API and the account that it began with."""
+
+import logging
+import logging.handlers
+import os
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
+from io import TextIOWrapper
+from pathlib import Path
+
+from batchgen import receipts
+from batchgen.core.clock import utc_now
+from batchgen.core.errors import RunFolderError, UsageError
+from batchgen.core.files import disk_errors, make_private, open_private
+from batchgen.core.text import plural, printable
+from batchgen.journal import FILE_NAME, SIMULATED, Binding, Journal, own, own_journal, sqlite_errors
+from batchgen.journal.schema import refuse_leftovers
+from batchgen.session.evidence import compare_ledger, ledger_evidence
+from batchgen.session.file_moves import finish_moves
+
+log = logging.getLogger("batchgen")
+
+LOG_NAME = "batchgen.log"
+_LOG_BYTES = 10_000_000
+_LOG_COPIES = 5
+_LOG_NAMES = (LOG_NAME, *(f"{LOG_NAME}.{number}" for number in range(1, _LOG_COPIES + 1)))
+
+
+@contextmanager
+def opened(folder: Path, *, create: bool) -> Iterator[Journal]:
+    """Own a run folder and open its journal and its log while the block runs.
+
+    `create` makes what is missing. Raises RunFolderError, DiskError, UsageError where a file is in the folder's way.
+    """
+    if create:
+        with disk_errors(folder):
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except (FileExistsError, NotADirectoryError) as error:
+                raise UsageError(
+                    f"{folder} cannot be a run folder: a file is in its way; use another --output"
+                ) from error
+    elif not folder.is_dir():
+        raise RunFolderError(f"there is no run folder {folder}")
+    path = folder / FILE_NAME
+    with own(folder, utc_now()), ExitStack() as stack:
+        if create and not path.exists():
+            refuse_leftovers(folder)
+        stack.enter_context(own_journal(path, create=create))
+        stack.enter_context(_logging_to(folder / LOG_NAME))  # also what closing the journal has to say
+        journal = stack.enter_context(closing(Journal(folder, create=create, evidence=ledger_evidence(folder))))
+        for name in (FILE_NAME, f"{FILE_NAME}-wal", f"{FILE_NAME}-shm", receipts.FILE_NAME, *_LOG_NAMES):
+            make_private(folder / name)
+        # Damage may show at any query, long after the opening.
+        with sqlite_errors(path):
+            compare_ledger(journal, folder)
+            for notice in journal.notices:
+                log.warning("%s", notice)
+            finish_moves(folder, journal)
+            yield journal
+
+
+def bind(journal: Journal, name: str, binding: Binding, *, rotated_key: bool) -> None:
+    """Bind a new folder, or check that a bound one fits: another API or account is taken while nothing was bought.
+
+    Nothing is asked of the API for this. Raises RunFolderError where money would mix.
+    """
+    facts = journal.facts()
+    bound = Binding(facts["api"], facts["account"]) if "api" in facts else None
+    if bound == binding:
+        return
+    if bound is not None and (bought := journal.bought()):
+        _refuse_mixing(bound, binding, plural(bought, "purchase"), rotated_key=rotated_key)
+    # What another address proved to be says nothing of this one.
+    proved = facts.get(SIMULATED, "") if bound is not None and bound.api == binding.api else ""
+    with journal.transaction():
+        journal.note(run=facts.get("run", name), api=binding.api, account=binding.account, **{SIMULATED: proved})
+
+
+def mark(journal: Journal, *, simulated: bool | None) -> None:
+    """Note whether the folder's API proved to be a simulator (None: that is not known) before anything is bought.
+
+    Raises RunFolderError where purchases of the other kind are in the folder.
+    """
+    facts = journal.facts()
+    proved = {None: "", True: "true", False: "false"}[simulated]
+    before = facts.get(SIMULATED, "")
+    if not proved or proved == before:
+        return
+    if before and (bought := journal.bought()):
+        kind, what = ("real", "a simulator") if simulated else ("simulated", "no simulator")
+        raise RunFolderError(
+            f"this run folder holds {plural(bought, 'purchase')}, all of them {kind}, and what answers at "
+            f"{printable(facts['api'])} now is {what}; simulated and real purchases never mix: use --run NAME"
+        )
+    with journal.transaction():
+        journal.note(**{SIMULATED: proved})
+
+
+def _refuse_mixing(bound: Binding, binding: Binding, bought: str, *, rotated_key: bool) -> None:
+    if bound.embedded != binding.embedded:
+        kind, other = ("simulated", "real") if bound.embedded else ("real", "simulated")
+        raise RunFolderError(
+            f"this run folder holds {bought}, all of them {kind}, and {other} ones never mix with them; use --run NAME"
+        )
+    if bound.api != binding.api:
+        raise RunFolderError(
+            f"this run folder holds {bought} made at {printable(bound.api)}, not at {binding.api}; "
+            f"use --base-url {printable(bound.api)}, or another --run NAME"
+        )
+    if not rotated_key:
+        raise RunFolderError(
+            f"this run folder holds {bought} of another account (fingerprint {printable(bound.account, 40)}, not "
+            f"{binding.account}); use that key, --rotated-key if the account only has a new key, or another --run NAME"
+        )
+
+
+@contextmanager
+def _logging_to(path: Path) -> Iterator[None]:
+    log = logging.getLogger("batchgen")
+    handler = _Log(path)
+    log.addHandler(handler)
+    level = log.level
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
+        log.removeHandler(handler)
+        handler.close()
+
+
+class _Log(logging.handlers.RotatingFileHandler):
+    """One line a record, in UTC, without control characters; a log that cannot be written does not end a run."""
+
+    def __init__(self, path: Path) -> None:
+        with disk_errors(path):
+            super().__init__(path, maxBytes=_LOG_BYTES, backupCount=_LOG_COPIES, encoding="utf-8", errors="replace")
+        formatter = logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%SZ")
+        formatter.converter = time.gmtime
+        self.setFormatter(formatter)
+
+    def _open(self) -> TextIOWrapper:
+        return open(self.baseFilename, "a", encoding=self.encoding, errors=self.errors, opener=open_private)
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record), 4000)
+
+    def shouldRollover(self, record: logging.LogRecord) -> bool:  # noqa: ARG002, N802 - logging's name and argument
+        """Judge by the file alone: logging would format each record once more to learn its length."""
+        return self.stream is not None and os.fstat(self.stream.fileno()).st_size >= _LOG_BYTES
+
+    def close(self) -> None:
+        """Close it. A full disk took no more lines, and takes those no better that wait in the buffer now."""
+        with suppress(OSError):
+            super().close()
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Keep going: what the log says stands in the journal as well."""
