@@ -15,8 +15,8 @@ help:
 	@echo "make clean  remove the environment and the quickstart's output"
 
 # What a release of a dependency can break: reading, schemas, HTTP, the command line, media, and the whole put together.
-TESTS ?= $(wildcard $(addprefix tests/test_, yaml.py rows*.py manifest*.py schema_*.py catalog_*.py dependencies.py \
-  cli.py cli_*.py boundary.py progress.py client_*.py api_reading.py download.py media*.py simulator_*.py acceptance.py))
+TESTS ?= tests/test_dependencies.py $(wildcard $(addprefix tests/, unit/manifest unit/catalog unit/cli unit/media client simulator \
+  process/test_acceptance.py process/test_identity.py process/test_proxy.py process/test_simulate.py))
 
 # A process for each core; the tests of a file share what it sets up once.
 PARALLEL := --numprocesses auto --dist loadfile

@@ -31,9 +31,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from histories import history_of
-from running import COMMAND, FAST, batchgen, environment, start
-from worlds import in_memory
+from support.histories import history_of
+from support.running import COMMAND, FAST, batchgen, environment, start
+from support.worlds import in_memory
 
 HISTORIES = 6
 """Of the books alone, in one round."""

@@ -3,7 +3,7 @@
 import re
 import tomllib
 
-from running import ROOT
+from support.running import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 STUBS = "types-"

@@ -3,9 +3,9 @@
 import re
 
 import pytest
-from running import ROOT
+from support.running import ROOT
 
-NAMED = re.findall(r"`(tests/\w+\.py)(?:::(\w+))?`", (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8"))
+NAMED = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8"))
 
 
 def test_promises_name_tests() -> None:

@@ -4,7 +4,7 @@ import re
 import shlex
 from pathlib import Path
 
-from running import ROOT, batchgen
+from support.running import ROOT, batchgen
 
 from batchgen.cli.root import COMMANDS
 

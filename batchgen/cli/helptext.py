@@ -1,6 +1,6 @@
 """What `batchgen --help` says, kept as it is shown: to make it anew takes four times as long as Python itself to start.
 
-`tests/test_cli.py` holds it to what the command line would make of its commands at 80 columns.
+`tests/unit/cli/test_root.py` holds it to what the command line would make of its commands at 80 columns.
 """
 
 HELP = """\

@@ -1,7 +1,7 @@
 """The identity of a request: canonical JSON and its digest.
 
 A release that changes either makes all finished work look new, and it would be paid for again:
-`tests/test_digest.py` holds golden vectors.
+`tests/unit/core/test_digest.py` holds golden vectors.
 """
 
 import hashlib

@@ -1,5 +1,5 @@
 """Ids, and what is derived from them. A change here renames items, and what is renamed is bought again:
-`tests/test_digest.py` holds golden vectors for all of it.
+`tests/unit/core/test_digest.py` holds golden vectors for all of it.
 """
 
 import hashlib

@@ -1,0 +1,117 @@
+"""Journals of other versions: older ones are led forward and lose nothing, newer ones are left alone."""
+
+import sqlite3
+from contextlib import closing
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from support.bought import Buyer, item, journal_of
+
+from batchgen.core.errors import RunFolderError
+from batchgen.journal import FILE_NAME, Journal, open_for_reading, schema, spend_of
+
+NEXT = "ALTER TABLE item ADD COLUMN note TEXT NOT NULL DEFAULT 'none';"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A run folder of the present version with one purchase in it."""
+    with journal_of(tmp_path, [item("mug")]) as journal:
+        Buyer(journal).accept("mug")
+    return tmp_path
+
+
+@pytest.fixture
+def next_version(folder: Path, monkeypatch: pytest.MonkeyPatch) -> int:
+    """From here on, the program's version is one further than that of the folder."""
+    monkeypatch.setitem(schema.MIGRATIONS, schema.VERSION, NEXT)
+    monkeypatch.setattr(schema, "VERSION", schema.VERSION + 1)
+    return schema.VERSION
+
+
+def version_of(folder: Path) -> int:
+    with closing(sqlite3.connect(folder / FILE_NAME)) as db:
+        return int(db.execute("PRAGMA user_version").fetchone()[0])
+
+
+def test_an_older_journal_is_led_forward_and_keeps_its_purchases(folder: Path, next_version: int) -> None:
+    with closing(Journal(folder)) as journal:
+        assert journal.db.execute("SELECT id, state, note FROM item").fetchall() == [("mug", "processing", "none")]
+        assert journal.spend().charged == Decimal("0.056")
+    assert version_of(folder) == next_version
+    with closing(open_for_reading(folder / FILE_NAME)) as db:
+        assert spend_of(db).charged == Decimal("0.056")
+
+
+def test_a_reader_leaves_an_older_journal_alone_and_says_what_to_do(folder: Path, next_version: int) -> None:
+    with pytest.raises(RunFolderError, match="`batchgen run` or `collect` brings it forward"):
+        open_for_reading(folder / FILE_NAME)
+    assert version_of(folder) == next_version - 1
+
+
+def test_a_step_that_fails_leaves_the_journal_as_it_was(
+    folder: Path, next_version: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(schema.MIGRATIONS, next_version - 1, NEXT + "INSERT INTO nowhere VALUES (1);")
+    with pytest.raises(sqlite3.OperationalError):
+        Journal(folder)
+    assert version_of(folder) == next_version - 1
+    monkeypatch.setitem(schema.MIGRATIONS, next_version - 1, NEXT)
+    Journal(folder).close()
+    assert version_of(folder) == next_version
+
+
+def test_every_version_has_its_way_forward() -> None:
+    assert set(schema.MIGRATIONS) == set(range(1, schema.VERSION))
+
+
+# ---- from version 1 ----------------------------------------------------------------------------------------------
+
+FIRST = Path(__file__).parent / "journals" / "version-1.sql"
+BOUGHT_FIRST = """
+INSERT INTO meta VALUES ('run', 'spring'), ('api', 'https://api18.dev'), ('account', 'f00d');
+INSERT INTO item (id, digest, model, body, tags, path, source, estimated, inputs, state, attempts, listed) VALUES
+  ('mug', 'd1', 'hera-1.0-text-to-image', '{"prompt":"A mug"}', '{}', 'mug', 'm.yaml:3', '0.056', '[]', 'done', 1, 1),
+  ('jug', 'd2', 'hera-1.0-text-to-image', '{}', '{}', 'jug', 'm.yaml:4', '0.056', '[]', 'in_doubt', 1, 2);
+INSERT INTO attempt (item, number, state, estimated, charged, job_id, account, tables, submitted_at) VALUES
+  (1, 1, 'done', '0.056', '0.07', 'job-1', 'f00d', '1', 1769903999000),
+  (2, 1, 'in_doubt', '0.056', NULL, NULL, 'f00d', '1', 1769903999000);
+INSERT INTO output VALUES (1, 1, 'https://api18.dev/v1/files/job-1', 'files/mug.png', 3, 'abc');
+PRAGMA user_version = 1;
+"""
+
+
+@pytest.fixture
+def first_version(tmp_path: Path) -> Path:
+    """A run folder as the first version wrote it."""
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as db:
+        db.executescript(FIRST.read_text(encoding="utf-8") + BOUGHT_FIRST)
+    return tmp_path
+
+
+def test_a_journal_of_version_1_keeps_its_money(first_version: Path) -> None:
+    with closing(Journal(first_version)) as journal:
+        spend = journal.spend()
+        assert (spend.charged, spend.in_doubt) == (Decimal("0.07"), Decimal("0.056"))
+        assert journal.facts()["run"] == "spring"
+        rows = journal.db.execute("SELECT purchase, reserved FROM attempt ORDER BY key").fetchall()
+    assert [reserved for _, reserved in rows] == ["0.056", "0.056"]
+    assert len({purchase for purchase, _ in rows}) == 2
+    assert all(len(purchase) == 20 for purchase, _ in rows)
+
+
+def test_what_is_led_forward_has_the_tables_of_what_is_made_new(
+    first_version: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    def columns(folder: Path) -> dict[str, set[tuple[str, str, int]]]:
+        with closing(Journal(folder, create=True)) as journal:
+            tables = [name for (name,) in journal.db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+            return {t: {(c[1], c[2], c[3]) for c in journal.db.execute(f"PRAGMA table_info({t})")} for t in tables} | {
+                "indexes": {
+                    (name, "", 0)
+                    for (name,) in journal.db.execute("SELECT name FROM sqlite_master WHERE type = 'index'")
+                }
+            }
+
+    assert columns(first_version) == columns(tmp_path_factory.mktemp("new"))
