@@ -144,7 +144,7 @@ class _Staging:
     def settle(self) -> None:
         """Settle twins, and note ids and paths that several items want."""
         self._stage.flush()
-        if self._stage.count and hasattr(self, "_intake"):
+        if self._stage.count and hasattr(self, "_builder"):
             path = self._template or self.header.path
             if self._stage.generated:
                 self._stage.number_twins(path.path)

@@ -246,8 +246,8 @@ main()
     ("module", "target"),
     [
         ("client.http", "module.HttpApi.submit"),
-        ("run.execution", "module.HttpApi"),
-        ("cli.session", "module.ApiAccount"),
+        ("session.execution", "module.HttpApi"),
+        ("cli.account", "module.ApiAccount"),
     ],
 )
 def test_a_bug_is_reported_without_it(nest: Nest, module: str, target: str) -> None:

@@ -39,7 +39,7 @@ def simulate(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
 def ask(url: str, body: Any = None, key: str = KEY) -> Any:
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
     data = None if body is None else json.dumps(body).encode()
-    with urllib.request.urlopen(urllib.request.RunRequest(url, data, headers), timeout=10) as answer:  # noqa: S310 - loopback
+    with urllib.request.urlopen(urllib.request.Request(url, data, headers), timeout=10) as answer:  # noqa: S310 - loopback
         return json.loads(answer.read())
 
 
