@@ -17,6 +17,8 @@ FLOORS = {
     8: ["cli"],
     9: ["__main__"],
 }
+INSIDE_MANIFEST = ["yaml", "template", "item", "entry", "manifest_name", "comment_cuts", "loading", "__init__"]
+"""The rooms of `manifest/`, the lowest first."""
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 
 
@@ -57,6 +59,20 @@ def test_imports_point_down() -> None:
             other = parts[1] if len(parts) > 1 and parts[1] in FLOOR_OF else "__init__"
             if other != own and FLOOR_OF[other] >= FLOOR_OF[own]:
                 upward.append(f"{path.relative_to(PACKAGE.parent)}:{line} imports {name}")
+    assert not upward
+
+
+def test_imports_point_down_inside_the_manifest() -> None:
+    folder = PACKAGE / "manifest"
+    upward = []
+    for path in sorted(folder.rglob("*.py")):
+        own = path.relative_to(folder).parts[0].removesuffix(".py")
+        assert own in INSIDE_MANIFEST
+        for line, name in imports_of(path):
+            room = name.removeprefix("batchgen.manifest.").split(".")[0]
+            inside = name.startswith("batchgen.manifest.") and room != own
+            if inside and INSIDE_MANIFEST.index(room) >= INSIDE_MANIFEST.index(own):
+                upward.append(f"{path.relative_to(folder)}:{line} imports {name}")
     assert not upward
 
 

@@ -1,4 +1,4 @@
-"""Stages a whole manifest: one pass over it, a second one where `items` stands before what it depends on."""
+"""Loads a manifest into an item table: in one pass, or in two where `items` comes before what it depends on."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -9,12 +9,15 @@ from typing import Any
 from batchgen.catalog import Catalog
 from batchgen.core.errors import UsageError
 from batchgen.item_table import ItemTable, open_item_table
-from batchgen.manifest.entry.fast_path import Expander
-from batchgen.manifest.entry.header import Entry, Header, bought_files, read_header
+from batchgen.manifest.comment_cuts import free_texts, warn_of_cuts
+from batchgen.manifest.entry.compiled_entry import ManifestContext
+from batchgen.manifest.entry.entry_spec import read_entry_spec
+from batchgen.manifest.entry.expansion import Expansion
+from batchgen.manifest.entry.fast_path import FastPath
+from batchgen.manifest.entry.header import Header, TopLevelValue, bought_files, read_header
 from batchgen.manifest.item.builder import ItemBuilder
 from batchgen.manifest.item.duplicates import note_clashes
 from batchgen.manifest.item.paths import PathError, PathTemplate, read_path
-from batchgen.manifest.yaml.comments import free_texts, warn_of_cuts
 from batchgen.manifest.yaml.document import Document
 from batchgen.manifest.yaml.nodes import Map
 from batchgen.manifest.yaml.problems import NO_WARNINGS, BrokenOffError, Mark, Problems, Warnings
@@ -24,7 +27,7 @@ _ITEMS = "items"
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A manifest that was staged without a fault."""
+    """What a manifest without problems says, apart from its items, which are in the item table."""
 
     name: str
     description: str
@@ -46,13 +49,12 @@ class Manifest:
 def load_manifest(
     path: Path, database: Path, catalog: Catalog, *, path_template: str | None = None, strict: bool = False
 ) -> Manifest:
-    """Read the manifest `path`, stage its items in the fresh SQLite file `database`, and return what it says besides.
+    """Read the manifest `path`, put its items into a new item table in the SQLite file `database`, and return the rest.
 
-    `path_template` stands in for `run.path`; `strict` makes problems of warnings. The table `item` then holds position
-    (from 1), id, digest, model, body, tags, path, source, estimated and inputs of every item.
+    `path_template` replaces `run.path`; with `strict`, warnings are problems.
 
-    Raises UsageError where the manifest cannot be opened or `path_template` is no path template, and ManifestError with
-    every problem of the manifest; the stage is of no use then.
+    Raises UsageError where the manifest cannot be opened or `path_template` is not a path template, and ManifestError
+    with every problem of the manifest; the item table is of no use then.
     """
     problems = Problems(path, strict=strict)
     template = _given_path(path_template)
@@ -60,16 +62,16 @@ def load_manifest(
         # A pipe cannot be read twice, and a device never ends.
         if path.exists() and not path.is_file():
             raise UsageError(f"{path} is {'a folder' if path.is_dir() else 'no file'}; name a manifest")
-        with open_item_table(database) as stage:
-            staging = _Staging(path, catalog, problems, stage, template)
+        with open_item_table(database) as table:
+            loading = _Loading(path, catalog, problems, table, template)
             # What broke it off is noted as a problem like the others.
             with suppress(BrokenOffError):
-                staging.read()
-            staging.settle()
-            staging.warn()
+                loading.read()
+            loading.settle()
+            loading.warn()
             if len(problems):
                 raise problems.error()
-            return staging.manifest()
+            return loading.manifest()
     except FileNotFoundError as error:
         raise UsageError(f"there is no manifest {path}; `batchgen init` writes one to start from") from error
     except (PermissionError, IsADirectoryError) as error:
@@ -83,29 +85,29 @@ def _given_path(text: str | None) -> PathTemplate | None:
         raise UsageError(f"the path template {text!r} cannot be used: {error}") from error
 
 
-class _Staging:
-    """One manifest on its way into the stage."""
+class _Loading:
+    """One manifest on its way into the item table."""
 
     def __init__(
-        self, path: Path, catalog: Catalog, problems: Problems, stage: ItemTable, template: PathTemplate | None
+        self, path: Path, catalog: Catalog, problems: Problems, table: ItemTable, template: PathTemplate | None
     ) -> None:
         self._path = path
         self._catalog = catalog
         self._problems = problems
-        self._stage = stage
+        self._table = table
         self._template = template
         self._may_be_cut = False
 
     def read(self) -> None:
         """Expand all items. Raises BrokenOffError where the manifest cannot be read to its end."""
-        entries: dict[str, Entry] = {}
+        entries: dict[str, TopLevelValue] = {}
         if self._pass(entries, known=False):
             # Something that the items depend on stood behind them: all of it is known now, so once more.
             self._problems.clear()
-            self._stage.clear()
+            self._table.clear()
             self._pass(entries, known=True)
 
-    def _pass(self, entries: dict[str, Entry], *, known: bool) -> bool:
+    def _pass(self, entries: dict[str, TopLevelValue], *, known: bool) -> bool:
         """Read the manifest once; return whether a top-level key stands behind `items`, unless all were `known`."""
         behind, items = False, False
         with self._path.open("rb") as file:
@@ -116,7 +118,7 @@ class _Staging:
                     self._expand(value, mark)
                     items = True
                 elif not known:
-                    entries[key] = Entry(value, key_mark, mark)
+                    entries[key] = TopLevelValue(value, key_mark, mark)
                     behind = behind or items
         self._may_be_cut = document.has_hashes
         if not items:
@@ -124,11 +126,14 @@ class _Staging:
             self._problems.at(None, "`items` is missing; it lists what to buy")
         return behind
 
-    def _begin(self, entries: Mapping[str, Entry]) -> None:
+    def _begin(self, entries: Mapping[str, TopLevelValue]) -> None:
         self.header: Header = read_header(entries, self._catalog, self._problems)
         self._bought = bought_files(self.header, self._path.parent, self._problems)
-        self._builder = ItemBuilder(self._catalog, self._template or self.header.path, self._stage)
-        self._expander = Expander(self.header, self._catalog, self._problems, self._builder, self._path)
+        self._builder = ItemBuilder(self._catalog, self._template or self.header.path, self._table)
+        tags: Mapping[str, Any] = self.header.tags or {}
+        self._builder.tag_names.update(name for name, value in tags.items() if value is not None)
+        self._context = ManifestContext(self.header, self._catalog, self._problems, self._builder, self._path)
+        self._fast_path = FastPath(self._context)
 
     def _expand(self, items: Any, mark: Mark) -> None:
         if isinstance(items, dict) or not hasattr(items, "__iter__") or isinstance(items, str):
@@ -137,18 +142,25 @@ class _Staging:
         count = 0
         for item, item_mark in items if isinstance(items, Iterator) else _marked(items):
             count += 1
-            self._expander.add(item, item_mark)
+            self._entry(item, item_mark)
         if not count:
             self._problems.at(mark, "`items` is empty; there is nothing to buy")
 
+    def _entry(self, entry: Any, mark: Mark) -> None:
+        """Build the items of one entry. Raises BrokenOffError past the bound on items."""
+        if type(entry) is not Map:
+            self._problems.at(mark, "an item is a map, as in `- prompt: A striped deck chair`")
+        elif not self._fast_path.add(entry):
+            Expansion(self._context, read_entry_spec(entry, self._problems)).run()
+
     def settle(self) -> None:
         """Settle twins, and note ids and paths that several items want."""
-        self._stage.flush()
-        if self._stage.count and hasattr(self, "_builder"):
+        self._table.flush()
+        if self._table.count and hasattr(self, "_builder"):
             path = self._template or self.header.path
-            if self._stage.generated:
-                self._stage.number_twins(path.path)
-            note_clashes(self._stage, self._path, self._problems, paths=not path.unique)
+            if self._table.generated:
+                self._table.number_twins(path.path)
+            note_clashes(self._table, self._path, self._problems, paths=not path.unique)
 
     def warn(self) -> None:
         """Warn of texts that a YAML comment cuts."""
@@ -168,7 +180,7 @@ class _Staging:
             name=header.name,
             description=header.description,
             settings=header.settings,
-            items=self._stage.count,
+            items=self._table.count,
             tag_names=tuple(sorted(builder.tag_names)),
             left_out=tuple(left_out),
             unseeded=tuple(sorted(builder.unseeded.items())),

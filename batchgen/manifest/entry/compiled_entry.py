@@ -10,24 +10,25 @@ from typing import Any
 from batchgen.catalog import Catalog, Model
 from batchgen.core.text import printable
 from batchgen.manifest.entry.entry_spec import EntrySpec, LocatedValue, Origin
-from batchgen.manifest.entry.filling import NOTED, TAG, Maker, Scope, value_maker
 from batchgen.manifest.entry.header import Header
 from batchgen.manifest.entry.rows_file import Rows
-from batchgen.manifest.entry.template import Template, names_in, parse_template
-from batchgen.manifest.item.builder import MAX_TAGS, ItemBuilder
+from batchgen.manifest.entry.value_makers import INVALID, TAG, Maker, VariableScope, value_maker
+from batchgen.manifest.item.builder import ItemBuilder
+from batchgen.manifest.item.request import MAX_TAGS
+from batchgen.manifest.template import Template, names_in, parse_template
 from batchgen.manifest.yaml.nodes import Map
 from batchgen.manifest.yaml.problems import Mark, Problems
 
 
 @dataclass(frozen=True, slots=True)
-class Shared:
+class ModelDefaults:
     """What the header says of one model: for each parameter its defaults, those of the model itself first."""
 
     model: Model
     layers: Mapping[str, tuple[LocatedValue, ...]]
 
 
-class Context:
+class ManifestContext:
     """What all entries of a manifest have in common."""
 
     def __init__(
@@ -38,7 +39,7 @@ class Context:
         self.problems = problems
         self.builder = builder
         self.manifest = manifest
-        self._shared: dict[str, Shared] = {}
+        self._shared: dict[str, ModelDefaults] = {}
 
     def unknown_model(self, model_id: object) -> Model:
         """Return what stands in for a model that the tables lack, so that the rest of its items can be judged."""
@@ -46,7 +47,7 @@ class Context:
         known = isinstance(model_id, str) and model_id in self.header.model_defaults
         return self.builder.any_model.model(str(model_id) if known else "")
 
-    def shared(self, model: Model) -> Shared:
+    def shared(self, model: Model) -> ModelDefaults:
         """Return the defaults of one model."""
         known = self._shared.get(model.id)
         if known is None:
@@ -56,7 +57,7 @@ class Context:
                 for name, written in given.items():
                     if model.parameter(name) is not None:
                         layers[name] = (*layers.get(name, ()), written)
-            known = self._shared[model.id] = Shared(model, layers)
+            known = self._shared[model.id] = ModelDefaults(model, layers)
         return known
 
     def note_tags(self, names: Iterable[str], mark: Mark) -> None:
@@ -70,7 +71,7 @@ class Context:
 
 
 @dataclass(frozen=True, slots=True)
-class Slot:
+class EntryValue:
     """One value of the items to come: a constant, or what makes it."""
 
     written: LocatedValue
@@ -83,25 +84,25 @@ class Slot:
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class ModelEntry:
     """What an entry asks of one model."""
 
     model: Model
     constants: Mapping[str, Any]
-    made: tuple[tuple[str, tuple[Slot, ...]], ...]
+    made: tuple[tuple[str, tuple[EntryValue, ...]], ...]
     """Parameters that are made for each item: each with its layers, of which the first that is there counts."""
-    slots: Mapping[str, Slot]
+    values: Mapping[str, EntryValue]
     """The foremost layer of every parameter."""
 
 
-class Compiled:
+class CompiledEntry:
     """An entry of `items`, ready to be expanded. Problems of its templates are noted."""
 
-    def __init__(self, context: Context, entry_spec: EntrySpec, rows: Rows | None) -> None:
+    def __init__(self, context: ManifestContext, entry_spec: EntrySpec, rows: Rows | None) -> None:
         self._context = context
         self._entry_spec = entry_spec
         self._problems = context.problems
-        self._prepared: dict[str, Prepared] = {}
+        self._prepared: dict[str, ModelEntry] = {}
         scope = self._variables(rows)
         self._check_matrix_is_used()
         tags = {
@@ -113,56 +114,56 @@ class Compiled:
         late = {name for name, written in tags.items() if "id" in names_in(written.value) and "id" not in scope.names}
         no_id = [("id", "needs an `id`, and this item has none")] if entry_spec.id is None else []
         with_id = scope.with_names(() if no_id else ("id",), no_id)
-        made = {name: self._slot(written, TAG, with_id) for name, written in tags.items()}
-        self.early_tags = {name: slot for name, slot in made.items() if name not in late}
+        made = {name: self._entry_value(written, TAG, with_id) for name, written in tags.items()}
+        self.early_tags = {name: value for name, value in made.items() if name not in late}
         """Tags that the id may name."""
-        self.late_tags = {name: slot for name, slot in made.items() if name in late}
+        self.late_tags = {name: value for name, value in made.items() if name in late}
         """Tags that name the id."""
         self.id = self._id_template(scope, self.early_tags, late)
         """None where there is no id, or one that was refused."""
         self.id_of_row = self.id is not None and any(map(scope.varies, self.id.names))
         self._scope = with_id.with_names(f"tags.{name}" for name in tags)
-        self.model = self._model_slot()
+        self.model = self._model_value()
         """None where there is no model; the problem is noted."""
 
-    def prepare(self, model: Model) -> Prepared:
+    def prepare(self, model: Model) -> ModelEntry:
         """Return what the entry asks of a model: its own parameters, the model's defaults, the general ones."""
         known = self._prepared.get(model.id)
         if known is None:
             known = self._prepared[model.id] = self._prepare(model)
         return known
 
-    def _prepare(self, model: Model) -> Prepared:
+    def _prepare(self, model: Model) -> ModelEntry:
         shared = self._context.shared(model).layers
         constants: dict[str, Any] = {"model": model.id}
-        made: list[tuple[str, tuple[Slot, ...]]] = []
-        slots: dict[str, Slot] = {}
+        made: list[tuple[str, tuple[EntryValue, ...]]] = []
+        values: dict[str, EntryValue] = {}
         own = {name: (written,) for name, written in self._entry_spec.params.items() if name != "model"}
         for name in {**own, **shared}:
             parameter = model.parameter(name)
             kind = parameter.type if parameter is not None else None
             layers = tuple(
-                self._slot(written, kind, self._scope) for written in (*own.get(name, ()), *shared.get(name, ()))
+                self._entry_value(written, kind, self._scope) for written in (*own.get(name, ()), *shared.get(name, ()))
             )
-            slots[name] = layers[0]
+            values[name] = layers[0]
             if layers[0].maker is not None:
                 made.append((name, layers))
-            elif layers[0].constant is not None and layers[0].constant is not NOTED:
+            elif layers[0].constant is not None and layers[0].constant is not INVALID:
                 constants[name] = layers[0].constant
-        return Prepared(model, constants, tuple(made), slots)
+        return ModelEntry(model, constants, tuple(made), values)
 
-    def _variables(self, rows: Rows | None) -> Scope:
+    def _variables(self, rows: Rows | None) -> VariableScope:
         """Return the variables of rows and matrix."""
         matrix = self._entry_spec.matrix
         if rows is None:
-            return Scope(frozenset(matrix), open=self._entry_spec.broken)
+            return VariableScope(frozenset(matrix), open=self._entry_spec.broken)
         columns = frozenset(rows.columns or ())
         for name in sorted(columns & matrix.keys()):
             message = f"`{printable(name, 60)}` is a column of the rows already; give the variable another name"
             self._problems.at(self._entry_spec.matrix_marks[name], message)
         of_row = columns | {"row"}
         cells = columns - matrix.keys() if rows.cells else frozenset[str]()
-        return Scope(of_row | matrix.keys(), cells=cells, of_row=of_row, open=rows.columns is None)
+        return VariableScope(of_row | matrix.keys(), cells=cells, of_row=of_row, open=rows.columns is None)
 
     def _check_matrix_is_used(self) -> None:
         """Refuse a variable that nothing names: it would buy the same request once for each of its values."""
@@ -181,7 +182,7 @@ class Compiled:
                     mark, f"the variable `{shown}` is used nowhere; write `${{{shown}}}` where it belongs"
                 )
 
-    def _id_template(self, scope: Scope, early: Iterable[str], late: Iterable[str]) -> Template | None:
+    def _id_template(self, scope: VariableScope, early: Iterable[str], late: Iterable[str]) -> Template | None:
         written = self._entry_spec.id
         if written is None or self._entry_spec.id_refused:
             return None
@@ -191,7 +192,7 @@ class Compiled:
         known = scope.with_names((f"tags.{name}" for name in early), hints)
         return template if known.check(template, written.mark, self._problems) else None
 
-    def _model_slot(self) -> Slot | None:
+    def _model_value(self) -> EntryValue | None:
         written = self._entry_spec.params.get("model") or written_of(self._context.header.defaults, "defaults").get(
             "model"
         )
@@ -199,9 +200,9 @@ class Compiled:
             if not (self._context.header.defaults_refused or self._entry_spec.broken):
                 self._problems.at(self._entry_spec.mark, "this item has no model; set `model` here or in `defaults`")
             return None
-        return self._slot(written, "string", self._scope)
+        return self._entry_value(written, "string", self._scope)
 
-    def _slot(self, written: LocatedValue, kind: str | None, scope: Scope) -> Slot:
+    def _entry_value(self, written: LocatedValue, kind: str | None, scope: VariableScope) -> EntryValue:
         what = "" if written.origin == "item" else f" (for the item on line {self._entry_spec.mark.line + 1})"
         maker, constant = value_maker(written, kind, scope, self._problems, what)
         of_row = maker is not None and any(map(scope.varies, names_in(written.value)))
@@ -210,7 +211,7 @@ class Compiled:
             template = parse_template(written.value)
             if template.single is None:
                 gaps = tuple(name for name in template.names if name != "row" and scope.varies(name))
-        return Slot(written, maker, constant, of_row, gaps)
+        return EntryValue(written, maker, constant, of_row, gaps)
 
 
 def written_of(values: Map | None, origin: Origin) -> dict[str, LocatedValue]:

@@ -5,13 +5,14 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from batchgen.catalog import nearest
 from batchgen.core.text import printable
 from batchgen.manifest.entry.header import check_tags
-from batchgen.manifest.entry.template import composed, names_in
 from batchgen.manifest.item.ids import ID, ID_RULE
+from batchgen.manifest.item.request import MAX_ITEMS, RedoOf
+from batchgen.manifest.template import composed, names_in
 from batchgen.manifest.yaml.nodes import List, Map
 from batchgen.manifest.yaml.problems import Mark, Problems
 from batchgen.manifest.yaml.scalars import text_of, whole
@@ -21,10 +22,6 @@ EXPANDING = frozenset({"matrix", "exclude", "seeds", "repeat", "rows", "limit", 
 OWN = EXPANDING | {"id", "tags"}
 _ITEM_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,149}")
 """An id with what `seeds`, `repeat` or equal twins put behind it."""
-MAX_ITEMS = 10_000_000
-"""Items of one manifest; a slip in a matrix should not fill the disk."""
-
-
 Origin = Literal["item", "tags", "model_defaults", "defaults"]
 
 
@@ -42,13 +39,6 @@ class LocatedValue:
         """Return a message on this value of a request, with what to do where it is a default of all models."""
         hint = "; `model_defaults` holds what only some models take" if self.origin == "defaults" else ""
         return f"{message}{hint}"
-
-
-class RedoOf(NamedTuple):
-    """The purchase that an item is wanted again for: a run's name, and an item's id in it."""
-
-    run: str
-    item: str
 
 
 @dataclass(slots=True)

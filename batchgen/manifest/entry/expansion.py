@@ -12,14 +12,15 @@ from typing import Any
 
 from batchgen.catalog import BodyProblem, Model
 from batchgen.core.text import printable
-from batchgen.manifest.entry.compiled_entry import Compiled, Context, Prepared, Slot
+from batchgen.manifest.entry.compiled_entry import CompiledEntry, EntryValue, ManifestContext, ModelEntry
 from batchgen.manifest.entry.entry_spec import EntrySpec
-from batchgen.manifest.entry.filling import ABSENT, NOTED
 from batchgen.manifest.entry.row_lines import RowsError
 from batchgen.manifest.entry.rows_file import CannotOpenError, Rows, open_rows
-from batchgen.manifest.entry.template import FillError, Variables
-from batchgen.manifest.item.builder import ItemRequest, Tags
+from batchgen.manifest.entry.value_makers import INVALID, UNSET
+from batchgen.manifest.item.builder import TOO_MANY_ITEMS
 from batchgen.manifest.item.ids import ID, ID_RULE, fit
+from batchgen.manifest.item.request import ItemRequest, Tags
+from batchgen.manifest.template import FillError, Variables
 from batchgen.manifest.yaml.nodes import List
 from batchgen.manifest.yaml.problems import BrokenOffError, Mark
 from batchgen.manifest.yaml.scalars import text_of
@@ -50,7 +51,7 @@ class _BadItemError(Exception):
 class Expansion:
     """One entry of `items` on its way to requests."""
 
-    def __init__(self, context: Context, entry_spec: EntrySpec) -> None:
+    def __init__(self, context: ManifestContext, entry_spec: EntrySpec) -> None:
         self._context = context
         self._problems = context.problems
         self._entry_spec = entry_spec
@@ -66,7 +67,7 @@ class Expansion:
         if self._entry_spec.broken:
             self._judge_alone()
         elif written is None:
-            self._compiled = Compiled(self._context, self._entry_spec, None)
+            self._compiled = CompiledEntry(self._context, self._entry_spec, None)
             self._expand({}, self._source)
         else:
             self._read_rows(self._context.manifest.parent / written.value, written.mark)
@@ -74,13 +75,13 @@ class Expansion:
     def _judge_alone(self) -> None:
         """Note what is wrong with an entry apart from its variables, which are not known."""
         self._entry_spec.broken = True
-        self._compiled = Compiled(self._context, self._entry_spec, None)
+        self._compiled = CompiledEntry(self._context, self._entry_spec, None)
         self._one({}, self._source)
 
     def _read_rows(self, path: Path, mark: Mark) -> None:
         try:
             with open_rows(path, self._problems) as rows:
-                self._compiled = Compiled(self._context, self._entry_spec, rows)
+                self._compiled = CompiledEntry(self._context, self._entry_spec, rows)
                 self._expand_rows(rows, path, mark)
         except CannotOpenError as error:
             self._problems.at(mark, str(error))
@@ -126,42 +127,43 @@ class Expansion:
             self._unmade.add("id")
         self._add_tags(compiled.late_tags, tags, variables)
         model = self._model(variables)
-        prepared = compiled.prepare(model)
-        body = self._body(prepared, variables)
+        model_entry = compiled.prepare(model)
+        body = self._body(model_entry, variables)
         self._context.note_tags(tags, entry_spec.mark)
         request = ItemRequest(item_id, model, body, Tags.of(tags), source, combination, entry_spec.redo_of)
-        place = _Place(self, prepared)
         if entry_spec.seeds is not None and model.seed is None:
             message = f"{model.id} takes no seed; `repeat` buys the same request several times"
             self._problems.at(entry_spec.seeds_mark, message)
-            builder.refuse(request, entry_spec.copies(), place)
+            problems: Iterable[BodyProblem] = builder.refuse(request, entry_spec.copies())
         elif self._unmade or entry_spec.broken or entry_spec.copies_refused:
-            builder.refuse(request, () if entry_spec.copies_refused else entry_spec.copies(), place)
+            problems = builder.refuse(request, () if entry_spec.copies_refused else entry_spec.copies())
         elif entry_spec.seeds is None and entry_spec.repeat is None:
-            builder.take(request, place)
+            problems = builder.add(request)
         else:
-            builder.take_copies(request, entry_spec.copies(), place, seeds=entry_spec.seeds is not None)
+            problems = builder.add_copies(request, entry_spec.copies(), seeds=entry_spec.seeds is not None)
+        for problem in problems:
+            self._note_problem(problem, model_entry)
 
-    def _add_tags(self, slots: Mapping[str, Slot], tags: dict[str, str], variables: dict[str, Any]) -> None:
-        for name, slot in slots.items():
+    def _add_tags(self, values: Mapping[str, EntryValue], tags: dict[str, str], variables: dict[str, Any]) -> None:
+        for name, entry_value in values.items():
             try:
-                value = self._value((slot,), variables)
-                text = text_of(None if value is ABSENT else value)
+                value = self._value((entry_value,), variables)
+                text = text_of(None if value is UNSET else value)
                 text.encode()
             except _BadItemError:
                 self._unmade.add(f"tags.{name}")
                 continue
             except (TypeError, UnicodeEncodeError) as error:
                 reason = "holds half of a surrogate pair" if isinstance(error, UnicodeError) else f"cannot be {error}"
-                self._note(slot, f"the tag `{name}` {reason}")
+                self._note(entry_value, f"the tag `{name}` {reason}")
                 self._unmade.add(f"tags.{name}")
                 continue
-            if slot.maker is not None and "\0" in text:
-                self._note(slot, f"the tag `{name}` holds the character U+0000")
+            if entry_value.maker is not None and "\0" in text:
+                self._note(entry_value, f"the tag `{name}` holds the character U+0000")
                 self._unmade.add(f"tags.{name}")
                 continue
             variables[f"tags.{name}"] = text
-            if value is not None and value is not ABSENT:
+            if value is not None and value is not UNSET:
                 tags[name] = text
 
     def _make_id(self, variables: Variables) -> str | None:
@@ -169,119 +171,111 @@ class Expansion:
         written, template = self._entry_spec.id, self._compiled.id
         if written is None or template is None:
             return None
-        slot = Slot(written, None, None, self._compiled.id_of_row)
+        entry_value = EntryValue(written, None, None, self._compiled.id_of_row)
         try:
             made = template.fill(variables, fit, "an id")
         except (FillError, KeyError) as error:
-            self._note_unmade(slot, error)
+            self._note_unmade(entry_value, error)
             return None
         if not ID.fullmatch(made):
-            self._note(slot, f"`{printable(made, 120)}` {ID_RULE}")
+            self._note(entry_value, f"`{printable(made, 120)}` {ID_RULE}")
             return None
         return made
 
     def _model(self, variables: Variables) -> Model:
         """Return the model, or what stands in for one that is not known; why is noted."""
-        slot, model_id = self._compiled.model, None
-        if slot is not None:
+        entry_value, model_id = self._compiled.model, None
+        if entry_value is not None:
             try:
-                model_id = self._value((slot,), variables)
+                model_id = self._value((entry_value,), variables)
                 model = self._context.catalog.model(model_id)
                 if model is not None:
                     return model
-                fault = "this item has no model" if model_id is ABSENT else self._context.builder.model_fault(model_id)
-                self._note(slot, fault)
+                fault = "this item has no model" if model_id is UNSET else self._context.builder.model_fault(model_id)
+                self._note(entry_value, fault)
             except _BadItemError:
                 model_id = None
         self._unmade.add("model")
         return self._context.unknown_model(model_id)
 
-    def _body(self, prepared: Prepared, variables: Variables) -> dict[str, Any]:
+    def _body(self, model_entry: ModelEntry, variables: Variables) -> dict[str, Any]:
         """Return the body without what cannot be made, which is noted."""
-        body = dict(prepared.constants)
-        for name, layers in prepared.made:
+        body = dict(model_entry.constants)
+        for name, layers in model_entry.made:
             try:
                 value = self._value(layers, variables)
             except _BadItemError:
                 self._unmade.add(name)
                 continue
-            if value is not ABSENT and value is not None:
+            if value is not UNSET and value is not None:
                 body[name] = value
         return body
 
-    def _value(self, layers: Iterable[Slot], variables: Variables) -> Any:
+    def _value(self, layers: Iterable[EntryValue], variables: Variables) -> Any:
         """Return the first value that is there. Raises _BadItemError."""
-        for slot in layers:
-            if slot.constant is NOTED:
+        for entry_value in layers:
+            if entry_value.constant is INVALID:
                 raise _BadItemError
-            if slot.maker is None:
-                return slot.constant
+            if entry_value.maker is None:
+                return entry_value.constant
             try:
-                value = slot.maker(variables)
+                value = entry_value.maker(variables)
             except (FillError, KeyError) as error:
-                self._note_unmade(slot, error)
+                self._note_unmade(entry_value, error)
                 raise _BadItemError from error
-            if slot.gaps:
-                self._warn_of_gaps(slot, variables, value)
-            if value is not ABSENT:
+            if entry_value.gaps:
+                self._warn_of_gaps(entry_value, variables, value)
+            if value is not UNSET:
                 return value
-        return ABSENT
+        return UNSET
 
-    def _warn_of_gaps(self, slot: Slot, variables: Variables, value: Any) -> None:
-        for name in slot.gaps:
+    def _warn_of_gaps(self, entry_value: EntryValue, variables: Variables, value: Any) -> None:
+        for name in entry_value.gaps:
             put_in = variables[name]
             if self._row is not None and (put_in is None or (type(put_in) is str and not put_in.strip())):
                 left = printable(value, 60)
                 message = f'`${{{printable(name, 60)}}}` is empty in this row, which leaves "{left}"'
                 self._problems.warn_in_file(*self._row, message)
 
-    def _note_unmade(self, slot: Slot, error: FillError | KeyError) -> None:
+    def _note_unmade(self, entry_value: EntryValue, error: FillError | KeyError) -> None:
         """Note why a value cannot be made, but not that it needs another one that cannot."""
         if isinstance(error, FillError) or not (self._entry_spec.broken or error.args[0] in self._unmade):
-            self._note(slot, _reason(error))
+            self._note(entry_value, _reason(error))
 
-    def note_in_body(self, problem: BodyProblem, prepared: Prepared) -> None:
-        """Note a problem of a body where the parameter is written; of one that is missing, where the item is."""
+    def _note_problem(self, problem: BodyProblem, model_entry: ModelEntry) -> None:
+        """Note a problem where the parameter is written; of one that is missing, where the item is.
+
+        Raises BrokenOffError where nothing more is to be read.
+        """
+        if not problem.path:
+            self._note_of_item(problem.message)
+            if problem is TOO_MANY_ITEMS:
+                raise BrokenOffError(problem.message)
+            return
         name = str(problem.path[0])
-        slot = prepared.slots.get(name)
-        if slot is None:
+        entry_value = model_entry.values.get(name)
+        if entry_value is None:
             # What is missing may stand in the part that cannot be read.
             if not self._entry_spec.broken:
                 self._problems.at(self._entry_spec.mark, problem.message)
-        elif slot.constant is NOTED or name in self._unmade:
+        elif entry_value.constant is INVALID or name in self._unmade:
             return
-        elif slot.of_row or prepared.model.parameter(name) is None:
-            self._note(slot, problem.message, key=True)
-        elif len(problem.path) > 1 and isinstance(slot.written.value, List):
-            self._problems.at(slot.written.value.mark(int(problem.path[1])), problem.message)
+        elif entry_value.of_row or model_entry.model.parameter(name) is None:
+            self._note(entry_value, problem.message, key=True)
+        elif len(problem.path) > 1 and isinstance(entry_value.written.value, List):
+            self._problems.at(entry_value.written.value.mark(int(problem.path[1])), problem.message)
         else:
-            self._note(slot, slot.written.problem(problem.message))
+            self._note(entry_value, entry_value.written.problem(problem.message))
 
-    def note_of_item(self, message: str) -> BrokenOffError:
-        """Note a problem of the item's row, or of its entry where it has no row; return what ends the reading."""
+    def _note_of_item(self, message: str) -> None:
+        """Note a problem of the item as a whole, at its row, or at its entry where it has no row."""
         if self._row is None:
-            return self._problems.broken_off(self._entry_spec.mark, message)
-        self._problems.in_file(*self._row, message)
-        return BrokenOffError(message)
+            self._problems.at(self._entry_spec.mark, message)
+        else:
+            self._problems.in_file(*self._row, message)
 
-    def _note(self, slot: Slot, message: str, *, key: bool = False) -> None:
-        if slot.of_row and self._row is not None:
+    def _note(self, entry_value: EntryValue, message: str, *, key: bool = False) -> None:
+        if entry_value.of_row and self._row is not None:
             self._problems.in_file(*self._row, message)
         else:
-            self._problems.at(slot.written.key_mark if key else slot.written.mark, message)
-
-
-class _Place:
-    """The places of the item at hand."""
-
-    def __init__(self, expansion: Expansion, prepared: Prepared) -> None:
-        self._expansion = expansion
-        self._prepared = prepared
-
-    def of_body(self, problem: BodyProblem) -> None:
-        """Note a problem where the parameter is written; of one that is missing, where the item is."""
-        self._expansion.note_in_body(problem, self._prepared)
-
-    def of_item(self, message: str) -> BrokenOffError:
-        """Note a problem of the item's row, or of its entry."""
-        return self._expansion.note_of_item(message)
+            self._problems.at(entry_value.written.key_mark if key else entry_value.written.mark, message)

@@ -1,76 +1,41 @@
-"""Expands the entries of `items` into requests: the plain ones at once, all others by way of a blueprint."""
+"""The fast path of expansion: entries of `items` that are written out, without variables and copies.
+
+`expansion`, which takes all other entries, would make the same items of these, only more slowly.
+"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from batchgen.catalog import BodyProblem, Catalog
-from batchgen.manifest.entry.compiled_entry import Context, Shared
-from batchgen.manifest.entry.entry_spec import EXPANDING, read_entry_spec
-from batchgen.manifest.entry.expansion import Expansion
-from batchgen.manifest.entry.header import Header, tag_fault
-from batchgen.manifest.entry.template import has_variables, may_have_variables
-from batchgen.manifest.item.builder import ItemBuilder, ItemRequest, Tags
+from batchgen.catalog import BodyProblem
+from batchgen.manifest.entry.compiled_entry import ManifestContext, ModelDefaults
+from batchgen.manifest.entry.entry_spec import EXPANDING
+from batchgen.manifest.entry.header import tag_fault
+from batchgen.manifest.item.builder import TOO_MANY_ITEMS
 from batchgen.manifest.item.ids import ID
+from batchgen.manifest.item.request import ItemRequest, Tags
+from batchgen.manifest.template import has_variables, may_have_variables
 from batchgen.manifest.yaml.nodes import List, Map
-from batchgen.manifest.yaml.problems import BrokenOffError, Mark, Problems
 from batchgen.manifest.yaml.scalars import fitting, plain_value, text_of
 
 
-@dataclass(slots=True)
-class _PlainPlace:
-    """The places of an item that is written out in the manifest."""
+class FastPath:
+    """Takes the entries of `items` that are written out; all but the rarest manifests are full of them."""
 
-    item: Map
-    shared: Shared
-    problems: Problems
-
-    def of_body(self, problem: BodyProblem) -> None:
-        name = str(problem.path[0])
-        message = problem.message
-        if name in self.item.events:
-            if self.shared.model.parameter(name) is None and name != "model":
-                mark = self.item.key_mark(name)
-            elif len(problem.path) > 1 and isinstance(self.item[name], List):
-                mark = self.item[name].mark(problem.path[1])
-            else:
-                mark = self.item.value_mark(name)
-        elif name in self.shared.layers:
-            written = self.shared.layers[name][0]
-            mark, message = written.mark, written.problem(message)
-        else:
-            mark = self.item.mark
-        self.problems.at(mark, message)
-
-    def of_item(self, message: str) -> BrokenOffError:
-        return self.problems.broken_off(self.item.mark, message)
-
-
-class Expander:
-    """Takes the entries of `items` one by one."""
-
-    def __init__(
-        self, header: Header, catalog: Catalog, problems: Problems, builder: ItemBuilder, manifest: Path
-    ) -> None:
-        self._context = Context(header, catalog, problems, builder, manifest)
-        self._problems = problems
-        self._builder = builder
-        self._source = f"{manifest.name}:"
+    def __init__(self, context: ManifestContext) -> None:
+        self._context = context
+        self._problems = context.problems
+        self._builder = context.builder
+        self._source = f"{context.manifest.name}:"
+        header = context.header
         self._default_model = header.defaults.get("model") if header.defaults is not None else None
-        self._constant: dict[str, tuple[Shared, dict[str, Any]]] = {}
+        self._constant: dict[str, tuple[ModelDefaults, dict[str, Any]]] = {}
         self._tags = self._constant_tags(header.tags or {})
-        builder.tag_names.update(name for name, value in (header.tags or {}).items() if value is not None)
 
-    def add(self, item: Any, mark: Mark) -> None:
-        """Expand, check and stage one entry. Raises BrokenOffError past the bound on items."""
-        if type(item) is not Map:
-            self._problems.at(mark, "an item is a map, as in `- prompt: A striped deck chair`")
-        elif not self._add_plain(item):
-            Expansion(self._context, read_entry_spec(item, self._problems)).run()
+    def add(self, item: Map) -> bool:
+        """Build an item without variables or anything to multiply by; False where the entry is not of this kind.
 
-    def _add_plain(self, item: Map) -> bool:
-        """Stage an item without variables or anything to multiply by; False where it is not of this kind."""
+        Raises BrokenOffError past the bound on items.
+        """
         known = self._constants_of(item.get("model", self._default_model))
         if known is None or not EXPANDING.isdisjoint(item):
             return False
@@ -93,10 +58,32 @@ class Expander:
         body.pop("tags", None)
         body["model"] = shared.model.id
         request = ItemRequest(item_id, shared.model, body, tags, f"{self._source}{item.mark.line + 1}")
-        self._builder.take(request, _PlainPlace(item, shared, self._problems))
+        for problem in self._builder.add(request):
+            self._note(problem, item, shared)
         return True
 
-    def _constants_of(self, model_id: Any) -> tuple[Shared, dict[str, Any]] | None:
+    def _note(self, problem: BodyProblem, item: Map, shared: ModelDefaults) -> None:
+        """Note a problem where the parameter is written; of one that is missing, where the item is."""
+        if problem is TOO_MANY_ITEMS:
+            raise self._problems.broken_off(item.mark, problem.message)
+        name, message = str(problem.path[0]) if problem.path else None, problem.message
+        if name is None:
+            mark = item.mark
+        elif name in item.events:
+            if shared.model.parameter(name) is None and name != "model":
+                mark = item.key_mark(name)
+            elif len(problem.path) > 1 and isinstance(item[name], List):
+                mark = item[name].mark(int(problem.path[1]))
+            else:
+                mark = item.value_mark(name)
+        elif name in shared.layers:
+            written = shared.layers[name][0]
+            mark, message = written.mark, written.problem(message)
+        else:
+            mark = item.mark
+        self._problems.at(mark, message)
+
+    def _constants_of(self, model_id: Any) -> tuple[ModelDefaults, dict[str, Any]] | None:
         """Return the defaults of a model; None where there is no such model, or one of them is built from variables."""
         if type(model_id) is not str:
             return None

@@ -1,7 +1,7 @@
 """The manifest's own keys, all but `items`: checked, with their places kept for the problems of the items."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -9,8 +9,9 @@ from typing import Any
 
 from batchgen.catalog import BodyChecker, Catalog, nearest
 from batchgen.core.text import printable
-from batchgen.manifest.entry.template import has_variables
+from batchgen.manifest.item.any_model import unknown_parameter
 from batchgen.manifest.item.paths import DEFAULT_PATH, PathError, PathTemplate, read_path
+from batchgen.manifest.template import has_variables
 from batchgen.manifest.yaml.nodes import List, Map
 from batchgen.manifest.yaml.problems import Mark, Problems
 from batchgen.manifest.yaml.scalars import whole
@@ -22,7 +23,7 @@ _TAG_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class TopLevelValue:
     """A top-level key's value, and where both stand."""
 
     value: Any
@@ -48,7 +49,7 @@ class Header:
     """Patterns of the files that show what was bought elsewhere, with their places."""
 
 
-def read_header(entries: Mapping[str, Entry], catalog: Catalog, problems: Problems) -> Header:
+def read_header(entries: Mapping[str, TopLevelValue], catalog: Catalog, problems: Problems) -> Header:
     """Return the header in the top-level entries; everything that is wrong with it is noted."""
     for key in entries.keys() - set(KEYS):
         near = nearest(key, KEYS)
@@ -99,7 +100,7 @@ def _is_tag_name(name: str) -> bool:
     return _TAG_NAME.fullmatch(name) is not None
 
 
-def _map(entries: Mapping[str, Entry], key: str, problems: Problems) -> Map | None:
+def _map(entries: Mapping[str, TopLevelValue], key: str, problems: Problems) -> Map | None:
     entry = entries.get(key)
     if entry is None or entry.value is None:
         return None
@@ -109,14 +110,14 @@ def _map(entries: Mapping[str, Entry], key: str, problems: Problems) -> Map | No
     return None
 
 
-def _check_version(entry: Entry | None, problems: Problems) -> None:
+def _check_version(entry: TopLevelValue | None, problems: Problems) -> None:
     if entry is None:
         problems.at(None, "`version` is missing; begin with `version: 1`")
     elif whole(entry.value) != 1:
         problems.at(entry.mark, "`version` must be 1, the only version of manifests that there is")
 
 
-def _name(entry: Entry | None, problems: Problems) -> str:
+def _name(entry: TopLevelValue | None, problems: Problems) -> str:
     if entry is None:
         problems.at(None, "`name` is missing; it names the run folder, as in `name: autumn-menu`")
     elif isinstance(entry.value, str) and RUN_NAME.fullmatch(entry.value):
@@ -128,7 +129,7 @@ def _name(entry: Entry | None, problems: Problems) -> str:
     return ""
 
 
-def _description(entry: Entry | None, problems: Problems) -> str:
+def _description(entry: TopLevelValue | None, problems: Problems) -> str:
     if entry is None or entry.value is None:
         return ""
     if not isinstance(entry.value, str):
@@ -199,13 +200,6 @@ def _defaults(defaults: Map | None, catalog: Catalog, problems: Problems) -> Map
     if model_id is not None and not has_variables(model_id) and catalog.model(model_id) is None:
         problems.at(defaults.value_mark("model"), BodyChecker(catalog).problems(model_id, {})[0].message)
     return defaults
-
-
-def unknown_parameter(name: str, known: Iterable[str]) -> str:
-    """Return what is wrong with a parameter that is none of the `known` ones of all models."""
-    near = nearest(name, known)
-    hint = f"did you mean `{near}`?" if near else "`batchgen models` lists what they take"
-    return f"`{printable(name, 60)}` is a parameter of no model; {hint}"
 
 
 def _model_defaults(given: Map | None, catalog: Catalog, problems: Problems) -> dict[str, Map]:

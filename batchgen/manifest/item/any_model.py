@@ -1,12 +1,11 @@
 """Judges requests whose model is unknown, so that one wrong model hides no other problem."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from batchgen.catalog import BodyProblem, Catalog, Model
+from batchgen.catalog import BodyProblem, Catalog, Model, nearest
 from batchgen.core.text import printable
-from batchgen.manifest.entry.header import unknown_parameter
 
 
 class AnyModel:
@@ -47,3 +46,10 @@ class AnyModel:
             if model.parameter(name) is not None
         }
         return verdicts.pop() if len(verdicts) == 1 else ()
+
+
+def unknown_parameter(name: str, known: Iterable[str]) -> str:
+    """Return what is wrong with a parameter that is none of the `known` ones of all models."""
+    near = nearest(name, known)
+    hint = f"did you mean `{near}`?" if near else "`batchgen models` lists what they take"
+    return f"`{printable(name, 60)}` is a parameter of no model; {hint}"

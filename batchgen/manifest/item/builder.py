@@ -1,66 +1,24 @@
-"""Takes finished requests in: checks them against the tables, gives them id, digest, price and path, stages them."""
+"""Makes items of requests: checks them against the catalogue, gives them id, digest, price and path, and adds them to
+the item table.
 
-from collections.abc import Iterable, Mapping
-from json.encoder import encode_basestring as _quoted
-from typing import Any, NamedTuple, Protocol
+What is wrong with a request is returned, for the caller to show where it is written.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from batchgen.catalog import BodyChecker, BodyProblem, Catalog, Model, price_of
 from batchgen.core.digest import canonical_json, digest_of
 from batchgen.item_table import ItemTable
-from batchgen.manifest.entry.entry_spec import MAX_ITEMS, RedoOf
 from batchgen.manifest.item.any_model import AnyModel
 from batchgen.manifest.item.ids import derived_seed, generated_id
 from batchgen.manifest.item.paths import PathError, PathTemplate
-from batchgen.manifest.yaml.problems import BrokenOffError
+from batchgen.manifest.item.request import MAX_ITEMS, ItemRequest
 
-MAX_TAGS = 256
-"""Different tags in one manifest; each is a column of the ledger."""
-_TOO_MANY = f"a manifest may have {MAX_ITEMS:,} items, and this one has more"
-
-
-class Tags(NamedTuple):
-    """The tags of an item, and the JSON object that is staged."""
-
-    values: Mapping[str, str]
-    text: str
-
-    @classmethod
-    def of(cls, values: Mapping[str, str]) -> "Tags":
-        """Return the tags with their JSON, sorted by name."""
-        # Written out, because texts are all there is, and setting up an encoder takes longer than the work.
-        entries = [f"{_quoted(name)}:{_quoted(values[name])}" for name in sorted(values)]
-        return cls(values, f"{{{','.join(entries)}}}")
-
-
-class Place(Protocol):
-    """Where an item comes from: it knows the places that problems belong to."""
-
-    def of_body(self, problem: BodyProblem) -> None:
-        """Note a problem of one parameter, at the place it was written."""
-        ...
-
-    def of_item(self, message: str) -> BrokenOffError:
-        """Note a problem of the item as a whole, and return what ends the reading where it must end."""
-        ...
-
-
-class ItemRequest(NamedTuple):
-    """A request with all variables replaced."""
-
-    id: str | None
-    """None: to be made of prompt and digest."""
-    model: Model
-    body: dict[str, Any]
-    tags: Tags
-    source: str
-    variables: str = ""
-    """The values of the matrix that it is made by, for messages."""
-    redo_of: RedoOf | None = None
-    """What it is a wanted second purchase of."""
-
-
-PLAIN = (("", None),)
-"""The copies of a request that is bought once: what stands behind the id, and the seed."""
+TOO_MANY_ITEMS = BodyProblem((), f"a manifest may have {MAX_ITEMS:,} items, and this one has more")
+"""Nothing more is to be read after this problem."""
+_ONE_COPY = (("", None),)
+"""The copies of a request that is bought once: what comes after the id, and the seed."""
 
 
 class _Tally:
@@ -80,16 +38,16 @@ class _Tally:
 
 
 class ItemBuilder:
-    """Everything that a manifest asks for, one request after the other."""
+    """Builds the items of one manifest, one request after the other."""
 
-    def __init__(self, catalog: Catalog, path: PathTemplate, stage: ItemTable) -> None:
+    def __init__(self, catalog: Catalog, path: PathTemplate, table: ItemTable) -> None:
         self._check = BodyChecker(catalog).problems
         self._known = catalog.models
         self.any_model = AnyModel(catalog, self._check)
         self._path = path
         # The template that everyone has needs no filling.
         self._path_is_id = path.template.parts == ("", "id", "")
-        self._stage = stage
+        self._table = table
         self._tallies: dict[str, _Tally] = {}
         self.tag_names: set[str] = set()
 
@@ -103,31 +61,29 @@ class ItemBuilder:
         """Items of each model that cannot be reproduced, where there are any."""
         return {model_id: tally.unseeded for model_id, tally in self._tallies.items() if tally.unseeded}
 
-    def take(self, request: ItemRequest, place: Place) -> None:
-        """Check and stage one request. Raises BrokenOffError past the bound on items."""
+    def add(self, request: ItemRequest) -> Iterable[BodyProblem]:
+        """Add the item of a request to the table, and return what is wrong with it; an empty path means the whole item.
+
+        As with the other methods that return problems, the work is done once they have been iterated over.
+        """
         problems = self._check(request.model.id, request.body)
         if problems:
-            self._refuse(problems, request, PLAIN, place)
-            return
+            return self._refused(problems, request, _ONE_COPY)
         canonical = canonical_json(request.body)
         digest = digest_of(canonical)
         item_id = request.id if request.id is not None else generated_id(request.body.get("prompt"), digest)
-        self._put(request, (item_id, digest, canonical), request.body, place)
+        return self._add(request, (item_id, digest, canonical), request.body)
 
-    def model_fault(self, model_id: object) -> str:
-        """Return what is wrong with the id of a model that the tables lack."""
-        return self._check(model_id, {})[0].message
+    def add_copies(
+        self, request: ItemRequest, copies: Iterable[tuple[str, int | None]], *, seeds: bool
+    ) -> Iterator[BodyProblem]:
+        """Add the copies that `seeds` or `repeat` make of one request; with `seeds`, each has its own seed.
 
-    def take_copies(
-        self, request: ItemRequest, copies: Iterable[tuple[str, int | None]], place: Place, *, seeds: bool
-    ) -> None:
-        """Check and stage the copies that `seeds` or `repeat` make of one request; `seeds`: each has a seed of its own.
-
-        A copy is what stands behind the id, and its seed, None where it is derived. Raises BrokenOffError.
+        A copy is what comes after the id, and its seed, None where it is derived.
         """
         problems = self._check(request.model.id, {**request.body, "seed": 0} if seeds else request.body)
         if problems:
-            self._refuse(problems, request, copies, place)
+            yield from self._refused(problems, request, copies)
             return
         plain = canonical_json(request.body)
         digest = digest_of(plain)
@@ -136,46 +92,40 @@ class ItemBuilder:
             body = request.body
             if seeds:
                 body = {**body, "seed": derived_seed(f"{base}{suffix}") if seed is None else seed}
-                for problem in self._check(request.model.id, body):
-                    place.of_body(problem)
+                yield from self._check(request.model.id, body)
             canonical = canonical_json(body) if seeds else plain
             identity = (f"{base}{suffix}", digest_of(canonical) if seeds else digest, canonical)
-            self._put(request, identity, body, place, copy=1)
+            yield from self._add(request, identity, body, copy=1)
 
-    def refuse(self, request: ItemRequest, copies: Iterable[tuple[str, int | None]], place: Place) -> None:
-        """Note what else is wrong with a request that has a fault, and stage its ids, for clashes with others.
+    def refuse(self, request: ItemRequest, copies: Iterable[tuple[str, int | None]]) -> Iterator[BodyProblem]:
+        """Return what else is wrong with a request that has a fault, and keep its ids, which may clash with others.
 
-        Of an unknown model that is noted which all models would refuse. Raises BrokenOffError past the bound on items.
+        For an unknown model these are the problems that every model has with the request.
         """
         known = request.model.id in self._known
         problems = self._check(request.model.id, request.body) if known else self.any_model.problems(request.body)
-        self._refuse(problems, request, copies, place)
+        return self._refused(problems, request, copies)
 
-    def _refuse(
-        self,
-        problems: Iterable[BodyProblem],
-        request: ItemRequest,
-        copies: Iterable[tuple[str, int | None]],
-        place: Place,
-    ) -> None:
-        for problem in problems:
-            place.of_body(problem)
-        if request.id is not None:
-            for suffix, _ in copies:
-                self._stage.claim(f"{request.id}{suffix}", request.source, request.variables)
-                if self._stage.count > MAX_ITEMS:
-                    raise place.of_item(_TOO_MANY)
+    def model_fault(self, model_id: object) -> str:
+        """Return what is wrong with the id of a model that is not in the catalogue."""
+        return self._check(model_id, {})[0].message
 
-    def _put(
-        self,
-        request: ItemRequest,
-        identity: tuple[str, str, str],
-        body: Mapping[str, Any],
-        place: Place,
-        *,
-        copy: int = 0,
-    ) -> None:
-        """Stage one copy of a request: `identity` is its id, its digest and the canonical form of `body`."""
+    def _refused(
+        self, problems: Iterable[BodyProblem], request: ItemRequest, copies: Iterable[tuple[str, int | None]]
+    ) -> Iterator[BodyProblem]:
+        yield from problems
+        if request.id is None:
+            return
+        for suffix, _ in copies:
+            self._table.claim(f"{request.id}{suffix}", request.source, request.variables)
+            if self._table.count > MAX_ITEMS:
+                yield TOO_MANY_ITEMS
+                return
+
+    def _add(
+        self, request: ItemRequest, identity: tuple[str, str, str], body: Mapping[str, Any], *, copy: int = 0
+    ) -> tuple[BodyProblem, ...]:
+        """Add one copy of a request: `identity` is its id, its digest and the canonical form of `body`."""
         item_id, digest, canonical = identity
         model = request.model
         if self._path_is_id:
@@ -184,8 +134,7 @@ class ItemBuilder:
             try:
                 path = self._path.path(item_id, model.id, request.tags.values)
             except PathError as error:
-                place.of_item(str(error))
-                return
+                return (BodyProblem((), str(error)),)
         tally = self._tallies.get(model.id)
         if tally is None:
             tally = self._tallies[model.id] = _Tally(model)
@@ -196,10 +145,9 @@ class ItemBuilder:
         if price is None:
             price = tally.prices[key] = format(price_of(model, body), "f")
         generated = 0 if request.id is not None else 1 + copy
-        self._stage.add(
+        self._table.add(
             (item_id, digest, model.id, canonical, request.tags.text, path, request.source, price, generated),
             request.variables,
             request.redo_of,
         )
-        if self._stage.count > MAX_ITEMS:
-            raise place.of_item(_TOO_MANY)
+        return () if self._table.count <= MAX_ITEMS else (TOO_MANY_ITEMS,)

@@ -7,7 +7,7 @@ from itertools import chain, islice
 from pathlib import Path
 
 from batchgen.item_table import Clash, ItemTable
-from batchgen.manifest.entry.template import has_variables
+from batchgen.manifest.template import has_variables
 from batchgen.manifest.yaml.document import Document
 from batchgen.manifest.yaml.nodes import Map
 from batchgen.manifest.yaml.problems import KEPT, BrokenOffError, Mark, Problems
@@ -17,19 +17,19 @@ _TEMPLATE = "${"
 _NO_ID = ""
 
 
-def note_clashes(stage: ItemTable, manifest: Path, problems: Problems, *, paths: bool) -> None:
+def note_clashes(table: ItemTable, manifest: Path, problems: Problems, *, paths: bool) -> None:
     """Note every id, and with `paths` every path, that an earlier item has already."""
-    clashes = stage.clashes("id")
+    clashes = table.clashes("id")
     # Only the first ones are shown, so only theirs are worth another look at the manifest.
     shown = list(islice(clashes, KEPT))
-    places = _Places(manifest, shown)
+    written_ids = _WrittenIds(manifest, shown)
     for clash in chain(shown, clashes):
-        mark = places.of(clash)
+        mark = written_ids.of(clash)
         if mark is not None:
             problems.at(mark, _id_message(clash))
         else:
             _note_line(clash, _id_message(clash), manifest, problems)
-    for clash in stage.clashes("path") if paths else ():
+    for clash in table.clashes("path") if paths else ():
         wanted = _made_by(clash)
         others = f"as those of {clash.earlier_source}" if not wanted else f"and others of this matrix too{wanted}"
         _note_line(clash, f"its files would go to `{clash.value}`, {others}", manifest, problems)
@@ -55,7 +55,7 @@ def _made_by(clash: Clash) -> str:
     return f": by {clash.earlier_variables} and by {clash.variables}"
 
 
-class _Places:
+class _WrittenIds:
     """Where the ids of some clashes are written: found in one more pass over the manifest, if there are any."""
 
     def __init__(self, manifest: Path, clashes: list[Clash]) -> None:

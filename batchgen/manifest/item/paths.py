@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from batchgen.catalog import nearest
-from batchgen.manifest.entry.template import FillError, Template, parse_template
 from batchgen.manifest.item.ids import fit, shard
+from batchgen.manifest.template import FillError, Template, parse_template
 
 DEFAULT_PATH = "${id}"
 _TAG = "tags."

@@ -21,7 +21,7 @@ from batchgen.catalog import BodyChecker, load_catalog, price_of, reproducible
 from batchgen.core.digest import canonical_json, digest_of
 from batchgen.core.errors import ManifestError
 from batchgen.manifest import load_manifest
-from batchgen.manifest.entry.fast_path import Expander
+from batchgen.manifest.entry.fast_path import FastPath
 from batchgen.manifest.yaml.document import Document, PureParser
 from batchgen.manifest.yaml.problems import Problems
 
@@ -103,7 +103,7 @@ def test_plain_items_are_made_as_all_others_are(
 ) -> None:
     """The short cut for plain items must not make another id or digest: that would buy everything again."""
     short = staged(manifest, tmp_path / "short")
-    monkeypatch.setattr(Expander, "_add_plain", lambda self, item: False)
+    monkeypatch.setattr(FastPath, "add", lambda self, item: False)
     assert staged(manifest, tmp_path / "long") == short
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from batchgen.catalog import nearest
 from batchgen.core.text import printable
 from batchgen.manifest.entry.entry_spec import LocatedValue
-from batchgen.manifest.entry.template import Template, Variables, has_variables, parse_template, suspicion
+from batchgen.manifest.template import Template, Variables, has_variables, parse_template, suspicion
 from batchgen.manifest.yaml.problems import Mark, Problems
 from batchgen.manifest.yaml.scalars import fitting
 
@@ -17,23 +17,23 @@ Maker = Callable[[Variables], Any]
 """Returns a value from the variables. Raises FillError, or KeyError for a variable that the row lacks."""
 
 
-class _Absent:
+class _Unset:
     """The value of an empty cell: the parameter is left to the defaults."""
 
 
-class _Noted:
+class _Invalid:
     """Stands for a value that cannot be made; the problem is noted, and needs no other."""
 
 
-ABSENT = _Absent()
-NOTED = _Noted()
+UNSET = _Unset()
+INVALID = _Invalid()
 TAG = "tag"
 """The kind of a value that is no parameter but a tag."""
 _INTEGER = re.compile(r"[-+]?[0-9]{1,18}")
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
+class VariableScope:
     """The variables that a text may name."""
 
     names: frozenset[str]
@@ -46,9 +46,9 @@ class Scope:
     hints: tuple[tuple[str, str], ...] = ()
     """Names that mean something, but not here, and why."""
 
-    def with_names(self, names: Iterable[str], hints: Iterable[tuple[str, str]] = ()) -> "Scope":
+    def with_names(self, names: Iterable[str], hints: Iterable[tuple[str, str]] = ()) -> "VariableScope":
         """Return this scope with further names and hints."""
-        return Scope(self.names | set(names), self.cells, self.of_row, self.open, (*self.hints, *hints))
+        return VariableScope(self.names | set(names), self.cells, self.of_row, self.open, (*self.hints, *hints))
 
     def varies(self, name: str) -> bool:
         """Return whether a variable comes from the row."""
@@ -79,16 +79,16 @@ class Scope:
 
 
 def value_maker(
-    written: LocatedValue, kind: str | None, scope: Scope, problems: Problems, what: str
+    written: LocatedValue, kind: str | None, scope: VariableScope, problems: Problems, what: str
 ) -> tuple[Maker | None, Any]:
     """Return what makes a value of type `kind` (None: no such parameter), or (None, value) where it is a constant.
 
-    Unknown variables are noted, with `what` behind the message, and make the value NOTED.
+    Unknown variables are noted, with `what` behind the message, and make the value INVALID.
     """
     value, mark = written.value, written.mark
     if kind == TAG and isinstance(value, dict | list):
         # Whoever read the tags noted it.
-        return None, NOTED
+        return None, INVALID
     # A tag is text in the end, and keeps the spelling of a number.
     plain = _as_it_is if kind == TAG else partial(fitting, kind=kind)
     if type(value) is str and (meant := suspicion(value, scope.names)) is not None:
@@ -103,7 +103,7 @@ def value_maker(
     if not template.names:
         return None, template.fill({})
     if not scope.check(template, mark, problems, what):
-        return None, NOTED
+        return None, INVALID
     name = template.single
     if name is None:
         return template.fill, None
@@ -120,7 +120,7 @@ def _cell_maker(name: str, kind: str | None) -> Maker:
     def make(variables: Variables) -> Any:
         text: str = variables[name]
         if not text or text.isspace():
-            return ABSENT
+            return UNSET
         match kind:
             case "integer" if _INTEGER.fullmatch(text.strip()):
                 return int(text)
@@ -134,13 +134,13 @@ def _cell_maker(name: str, kind: str | None) -> Maker:
 
 
 def _list_maker(makers: list[tuple[Maker | None, Any]]) -> tuple[Maker | None, Any]:
-    if any(constant is NOTED for _, constant in makers):
-        return None, NOTED
+    if any(constant is INVALID for _, constant in makers):
+        return None, INVALID
     if all(maker is None for maker, _ in makers):
         return None, [constant for _, constant in makers]
 
     def make(variables: Variables) -> Any:
         made = [constant if maker is None else maker(variables) for maker, constant in makers]
-        return [entry for entry in made if entry is not ABSENT] or ABSENT
+        return [entry for entry in made if entry is not UNSET] or UNSET
 
     return make, None
