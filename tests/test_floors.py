@@ -90,3 +90,10 @@ def test_no_circles_within_a_room() -> None:
 
     for name in edges:
         visit(name, ())
+
+
+def test_the_tables_are_loaded_on_the_top_floor_only() -> None:
+    """Everything below is given them, so that a program may bring its own."""
+    loading = [path for path in modules() if "load_catalog" in path.read_text(encoding="utf-8")]
+    rooms = {room_of(path) for path in loading}
+    assert rooms == {"cli", "catalog"}

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-from batchgen.catalog import Catalog, load_catalog, outputs_of, price_key
+from batchgen.catalog import Catalog, outputs_of, price_key
 from batchgen.client import DIRECT, HttpApi, Route
 from batchgen.core.batching import BatchedCalls
 from batchgen.core.clock import utc_now
@@ -31,7 +31,7 @@ from batchgen.ledger import cost_report, next_write, run_charges, write_ledger
 from batchgen.policy.stopping import Stop, exit_code, room_needed
 from batchgen.receipts import FILE_NAME
 from batchgen.scheduler import Ending, RunPolicy, RunPorts, RunState, Scheduler
-from batchgen.session.evidence import note_ledger
+from batchgen.session.checks.evidence import note_ledger
 from batchgen.session.progress import Reporter, Snapshot, reporter_for
 from batchgen.session.summary import Summary, write_summary
 from batchgen.settings import Settings
@@ -51,6 +51,7 @@ class Invocation:
     folder: Path
     journal: Journal
     settings: Settings
+    catalog: Catalog
     base_url: str
     key: ApiKey
     buying: bool
@@ -153,7 +154,7 @@ async def _run(invocation: Invocation, descriptors: int) -> Ending:
 
 def terms_of(invocation: Invocation, bounds: Shares) -> RunPolicy:
     """Return the terms of an invocation, with what the tables say of the models."""
-    catalog = load_catalog()
+    catalog = invocation.catalog
     return RunPolicy(
         settings=invocation.settings,
         account=invocation.key.fingerprint,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from batchgen.catalog import load_catalog
+from batchgen.catalog import Catalog
 from batchgen.core.errors import UsageError
 from batchgen.core.records import State
 from batchgen.journal import FILE_NAME, Journal, is_embedded
@@ -15,7 +15,7 @@ from batchgen.journal.queries.comparison import Comparison, compare
 from batchgen.journal.reopening import NOTHING_AGAIN, Again
 from batchgen.manifest import Manifest, load_manifest
 from batchgen.plan import Plan, Selection, make_plan
-from batchgen.session.bought import skip_bought
+from batchgen.session.checks.bought import skip_bought
 from batchgen.session.file_moves import finish_moves
 from batchgen.session.locate import run_folder, simulated_name
 from batchgen.settings import BY_NAME, RUN_NAME, Settings, resolve_settings
@@ -30,6 +30,8 @@ class RunRequest:
 
     manifest: Path
     environment: Mapping[str, str]
+    catalog: Catalog
+    """The parameter tables to check against and to price by."""
     output: str | None = None
     name: str | None = None
     simulate: bool = False
@@ -127,7 +129,9 @@ def prepared(request: RunRequest) -> Iterator[PreparedRun]:
     with tempfile.TemporaryDirectory(prefix="batchgen-", ignore_cleanup_errors=True) as scratch:
         stage = Path(scratch) / "stage.sqlite3"
         template = request.environment.get(BY_NAME["path"].variable) or None
-        manifest = load_manifest(request.manifest, stage, load_catalog(), path_template=template, strict=request.strict)
+        manifest = load_manifest(
+            request.manifest, stage, request.catalog, path_template=template, strict=request.strict
+        )
         settings = resolve_settings(request.flags or {}, request.environment, manifest.settings)
         name = request.name or (simulated_name(manifest.name) if request.simulate else manifest.name)
         folder = run_folder(request.manifest, name, request.output, request.environment)

@@ -16,7 +16,7 @@ from batchgen.core.files import disk_errors, make_private, open_private
 from batchgen.core.text import plural, printable
 from batchgen.journal import FILE_NAME, SIMULATED, Binding, Journal, own, own_journal, sqlite_errors
 from batchgen.journal.schema import refuse_leftovers
-from batchgen.session.evidence import compare_ledger, ledger_evidence
+from batchgen.session.checks.evidence import compare_ledger, ledger_evidence
 from batchgen.session.file_moves import finish_moves
 
 log = logging.getLogger("batchgen")

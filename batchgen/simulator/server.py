@@ -16,7 +16,7 @@ from urllib.parse import parse_qs
 
 from aiohttp import web
 
-from batchgen.catalog import load_catalog
+from batchgen.catalog import Catalog
 from batchgen.core.clock import UtcNow, utc_now
 from batchgen.core.errors import UsageError
 from batchgen.simulator.admin import PREFIX, Admin
@@ -50,14 +50,14 @@ class _Dropped(Exception):  # noqa: N818 - an end without an answer, not a fault
 class Simulator:
     """The API on this machine. Use as an asynchronous context manager; `url` and `files_url` exist inside it."""
 
-    def __init__(self, settings: SimulatorSettings, now: UtcNow = utc_now) -> None:
-        """Nothing is opened yet."""
+    def __init__(self, settings: SimulatorSettings, catalog: Catalog, now: UtcNow = utc_now) -> None:
+        """Nothing is opened yet; prices and checks are those of `catalog`."""
         self.settings = settings
         self.requests: Counter[tuple[str, str]] = Counter()
         """Answers by endpoint and status; status `closed` where the connection ended without an answer."""
         self.url = self.files_url = ""
         self._now = now
-        self._catalog = load_catalog()
+        self._catalog = catalog
         self._dice = Dice(settings.seed)
         self._faults = Faults(settings.faults, self._dice, settings.strikes)
         self._provider = Provider(

@@ -18,6 +18,7 @@ import pytest
 from support.bought import item, list_items
 from support.running import COMMAND, FAST, KEY, Simulated, batchgen, environment, simulator, summary_of
 
+from batchgen.catalog import load_catalog
 from batchgen.core.credentials import ApiKey
 from batchgen.journal import Binding
 from batchgen.policy.stopping import Stop, room_needed
@@ -231,5 +232,5 @@ def test_buying_ends_while_there_is_room_for_what_is_paid_for(tmp_path: Path) ->
 def invocation(folder: Path, journal: object, url: str, key: ApiKey, free: Callable[[Path], int]) -> Invocation:
     return Invocation(
         name="job", folder=folder, journal=journal, base_url=url, key=key, buying=True, quiet=True, free=free,  # type: ignore[arg-type]
-        settings=Settings(concurrency=2, poll_min=0.05, poll_max=0.1),
+        catalog=load_catalog(), settings=Settings(concurrency=2, poll_min=0.05, poll_max=0.1),
     )  # fmt: skip

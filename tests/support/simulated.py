@@ -10,6 +10,7 @@ from typing import Any
 
 import aiohttp
 
+from batchgen.catalog import load_catalog
 from batchgen.simulator import Simulator, SimulatorSettings
 
 KEY = "api18_0123456789abcdef"
@@ -105,7 +106,7 @@ class Caller:
 async def simulated(**settings: Any) -> AsyncIterator[Caller]:
     clock = settings.pop("clock", None) or Clock()
     async with (
-        Simulator(SimulatorSettings(**{"media": "tiny", **settings}), clock) as simulator,
+        Simulator(SimulatorSettings(**{"media": "tiny", **settings}), load_catalog(), clock) as simulator,
         aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session,
     ):
         yield Caller(simulator, session, clock)

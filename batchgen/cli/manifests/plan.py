@@ -27,12 +27,14 @@ def command(manifest: Path, **options: Any) -> int:
     Nothing is sent and nothing is written: the manifest is compared with the run folder's journal, also while a run
     goes on.
     """
+    from batchgen.catalog import load_catalog
     from batchgen.plan import format_plan, plan_json
     from batchgen.session import RunRequest, prepared
 
     request = RunRequest(
         manifest=manifest,
         environment=os.environ,
+        catalog=load_catalog(),
         output=options["output"],
         name=options["name"],
         simulate=options["simulate"],

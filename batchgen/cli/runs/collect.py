@@ -23,6 +23,7 @@ def command(run: str, **options: Any) -> int:
 
     RUN names a run: its folder, its manifest, or its name within the output folder. No manifest is needed.
     """
+    from batchgen.catalog import load_catalog
     from batchgen.cli.account import account_of_run, route_to, tell, tell_notices
     from batchgen.manifest import read_name
     from batchgen.session import Invocation, bind, execute, opened
@@ -50,6 +51,7 @@ def command(run: str, **options: Any) -> int:
                     folder=folder,
                     journal=journal,
                     settings=settings,
+                    catalog=load_catalog(),
                     base_url=url,
                     key=account.key,
                     buying=False,

@@ -18,6 +18,7 @@ def command(run: str, manifest: Path, **options: Any) -> None:
     Nothing is sent and nothing is bought: `batchgen run` or `collect` goes on from there. An answer that is not in the
     receipts leaves its item in doubt.
     """
+    from batchgen.catalog import load_catalog
     from batchgen.cli.account import tell_notices
     from batchgen.core.text import plural, printable, usd
     from batchgen.session import RunRequest, opened, prepared
@@ -29,7 +30,7 @@ def command(run: str, manifest: Path, **options: Any) -> None:
     if not folder.is_dir() and RUN_NAME.fullmatch(run):
         folder = output_folder(manifest, options["output"], os.environ) / run
     # The manifest is read first: a mistake in it must not be met with half of the work done.
-    with prepared(RunRequest(manifest, os.environ, output=options["output"])) as ready:
+    with prepared(RunRequest(manifest, os.environ, load_catalog(), output=options["output"])) as ready:
         recovered = recover(folder)
         with opened(folder, create=False) as journal:
             tell_notices(journal)

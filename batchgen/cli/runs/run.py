@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from batchgen.journal import Journal
     from batchgen.plan import Plan
     from batchgen.session import PreparedRun, Summary
-    from batchgen.session.elsewhere import Known
+    from batchgen.session.checks.elsewhere import Known
     from batchgen.settings import Settings
 
 _FOLDERS_TOLD = 3
@@ -70,6 +70,7 @@ def command(manifest: Path, **options: Any) -> int:
     The same command resumes: what is bought already is never bought again. With --simulate nothing leaves this
     machine. Prompts and reference images must be lawful, and used with the consent of the people they show.
     """
+    from batchgen.catalog import load_catalog
     from batchgen.cli.account import tell
     from batchgen.journal import Again
     from batchgen.session import RunRequest, parse_states, prepared
@@ -77,6 +78,7 @@ def command(manifest: Path, **options: Any) -> int:
     request = RunRequest(
         manifest=manifest,
         environment=os.environ,
+        catalog=load_catalog(),
         output=options["output"],
         name=options["name"],
         simulate=options["simulate"],
@@ -103,8 +105,8 @@ def _run(ready: "PreparedRun", options: dict[str, Any]) -> "Summary | None":
     from batchgen.core.errors import RunFolderError
     from batchgen.journal import FILE_NAME
     from batchgen.session import Invocation, bind, capped, execute, opened
-    from batchgen.session.elsewhere import known_elsewhere
-    from batchgen.session.register import Register, registered
+    from batchgen.session.checks.elsewhere import known_elsewhere
+    from batchgen.session.checks.register import Register, registered
 
     exists = (ready.folder / FILE_NAME).exists()
     with ExitStack() as stack:
@@ -146,6 +148,7 @@ def _run(ready: "PreparedRun", options: dict[str, Any]) -> "Summary | None":
                 folder=ready.folder,
                 journal=journal,
                 settings=settings,
+                catalog=ready.request.catalog,
                 base_url=url,
                 key=account.key,
                 buying=True,
@@ -230,7 +233,7 @@ def _list(ready: "PreparedRun", journal: "Journal") -> None:
     """Make the staged items the listed ones, and open again what was asked for."""
     from batchgen.core.text import plural
     from batchgen.session import adopt
-    from batchgen.session.evidence import compare_files
+    from batchgen.session.checks.evidence import compare_files
     from batchgen.settings import setting_text
 
     journal.select(ready.selection.wanted)

@@ -77,6 +77,7 @@ def command(
 async def _serve(settings: "SimulatorSettings", *, quiet: bool, until_stdin_closes: bool) -> None:
     import asyncio
 
+    from batchgen.catalog import load_catalog
     from batchgen.core.streams import ending_signals
     from batchgen.simulator import Simulator
 
@@ -84,7 +85,7 @@ async def _serve(settings: "SimulatorSettings", *, quiet: bool, until_stdin_clos
     stop = asyncio.Event()
     for number in ending_signals():
         loop.add_signal_handler(number, stop.set)
-    async with Simulator(settings) as simulator:
+    async with Simulator(settings, load_catalog()) as simulator:
         click.echo(f"listening on {simulator.url}")
         if not quiet:
             click.echo(_help(simulator.url, simulator.files_url, settings), err=True)

@@ -13,7 +13,7 @@ from batchgen.core.records import StoredFile
 from batchgen.journal import FILE_NAME, Journal
 from batchgen.ledger import write_ledger
 from batchgen.receipts import FILE_NAME as RECEIPTS
-from batchgen.session.evidence import compare_files, compare_ledger
+from batchgen.session.checks.evidence import compare_files, compare_ledger
 
 ITEMS = [item(name, f"A {name}") for name in ("mug", "jug", "pan")]
 

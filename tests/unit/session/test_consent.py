@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from batchgen.catalog import load_catalog
 from batchgen.core.errors import UsageError
 from batchgen.core.records import State
 from batchgen.plan import Plan
@@ -23,7 +24,7 @@ AGAIN = Plan("spring", {State.DONE: 3}, 0, Decimal(0), {"hera": (2, Decimal("0.1
 
 
 def request(*, retry: frozenset[State] = frozenset()) -> RunRequest:
-    return RunRequest(Path("m.yaml"), {}, retry=retry)
+    return RunRequest(Path("m.yaml"), {}, load_catalog(), retry=retry)
 
 
 @pytest.mark.parametrize("settings", [CAPPED, Settings(budget=Decimal(1)), Settings(max_cost=Decimal(0))])

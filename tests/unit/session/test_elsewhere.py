@@ -9,14 +9,15 @@ from pathlib import Path
 import pytest
 from support.bought import MODEL, Buyer, item, journal_of
 
+from batchgen.catalog import load_catalog
 from batchgen.cli.boundary import guarded
 from batchgen.core.credentials import ApiKey
 from batchgen.core.errors import ManifestError
 from batchgen.core.records import Item
 from batchgen.journal import Binding, Journal
 from batchgen.session import RunRequest, prepared
-from batchgen.session.elsewhere import Known, known_elsewhere
-from batchgen.session.register import Register
+from batchgen.session.checks.elsewhere import Known, known_elsewhere
+from batchgen.session.checks.register import Register
 
 KEY = "api18_Elsewhere0000000"
 NOWHERE = "http://127.0.0.1:9"
@@ -48,7 +49,7 @@ def manifest_of(folder: Path, names: Iterable[str] = NAMES, name: str = "spring"
 
 
 def known(manifest: Path, register: Register, *skip: Path, **more: object) -> list[Known]:
-    request = RunRequest(manifest, {}, str(manifest.parent / "output"), skip_bought=skip, **more)  # type: ignore[arg-type]
+    request = RunRequest(manifest, {}, load_catalog(), str(manifest.parent / "output"), skip_bought=skip, **more)  # type: ignore[arg-type]
     with prepared(request) as ready:
         if not (ready.folder / "journal.sqlite3").exists():
             return known_elsewhere(ready, REAL, None, register)
@@ -203,7 +204,7 @@ def test_a_run_has_one_entry_wherever_it_is_and_pretended_money_none(tmp_path: P
 
 
 def test_the_register_is_bounded(tmp_path: Path, register: Register, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("batchgen.session.register._MOST", 2)
+    monkeypatch.setattr("batchgen.session.checks.register._MOST", 2)
     for name in ("one", "two", "three"):
         noted(register, bought(tmp_path / name))
     assert {entry.name for entry in register.entries(REAL.api, REAL.account)} == {"two", "three"}

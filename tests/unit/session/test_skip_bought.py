@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 from support.bought import MODEL, Buyer, item, journal_of
 
+from batchgen.catalog import load_catalog
 from batchgen.cli.runs.ledger import command
 from batchgen.core.errors import ManifestError, RunFolderError, UsageError
 from batchgen.ledger import write_ledger
@@ -44,7 +45,7 @@ def earlier(tmp_path: Path) -> Path:
 
 def left(manifest: Path, *ledgers: Path) -> list[str]:
     """The ids that are left to buy."""
-    with prepared(RunRequest(manifest, {}, skip_bought=ledgers)) as ready:
+    with prepared(RunRequest(manifest, {}, load_catalog(), skip_bought=ledgers)) as ready:
         with closing(sqlite3.connect(ready.stage)) as db:
             ids = [name for (name,) in db.execute("SELECT id FROM item ORDER BY position")]
         assert ready.skipped_as_bought == len(STEPS) - len(ids)
@@ -96,7 +97,7 @@ def written(folder: Path, *items: str, run: str = "") -> Path:
 
 
 def left_of(manifest: Path, *ledgers: Path, simulate: bool = False) -> list[str]:
-    request = RunRequest(manifest, {}, skip_bought=ledgers, simulate=simulate)
+    request = RunRequest(manifest, {}, load_catalog(), skip_bought=ledgers, simulate=simulate)
     with prepared(request) as ready, closing(sqlite3.connect(ready.stage)) as db:
         return [name for (name,) in db.execute("SELECT id FROM item ORDER BY position")]
 

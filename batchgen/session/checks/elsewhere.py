@@ -13,9 +13,9 @@ from batchgen.core.text import plural, printable, usd
 from batchgen.journal import FILE_NAME, Binding, Journal, is_embedded, open_for_reading
 from batchgen.journal.queries.overlap import SAMPLE, extent_of, note_to_buy, overlap, sampled
 from batchgen.journal.queries.report_rows import facts_of
+from batchgen.session.checks.register import Entry, Register
 from batchgen.session.locate import is_run
 from batchgen.session.prepare import PreparedRun
-from batchgen.session.register import Entry, Register
 
 log = logging.getLogger("batchgen")
 
