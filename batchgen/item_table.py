@@ -1,14 +1,31 @@
-"""The expanded items in a scratch SQLite file: twins and clashes are settled by queries, in bounded memory."""
+"""The item table: what a manifest asks for, expanded, in a scratch SQLite file and in bounded memory.
+
+The manifest's loader writes it; the journal and what compares manifests with other books read it, attached to their own
+database. Whoever names it in SQL takes the names from here.
+"""
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 from batchgen.core.errors import DiskError
 from batchgen.core.files import disk_errors
+from batchgen.core.records import Item
+
+_SCHEMA = "requested"
+"""The name under which the item table is attached to another database."""
+REQUESTED = f"{_SCHEMA}.item"
+"""The items: position (from 1), id, digest, model, body, tags, path, source, estimated, inputs, generated."""
+SKIPPED = f"{_SCHEMA}.skipped"
+"""Id and digest of the items that were left out because other books show them as bought."""
+REDO = f"{_SCHEMA}.redo"
+"""Position of the items that are wanted second purchases, with the run and the item that they repeat."""
+TO_BUY = f"{_SCHEMA}.to_buy"
+"""Digest and estimated cost of the items that a run would buy; see `make_to_buy`."""
 
 _BATCH = 2_000
 _CACHE_KIB = 2_048
@@ -89,7 +106,7 @@ class Clash:
 
 
 class ItemTable:
-    """The staged items of one manifest."""
+    """The items of one manifest, while they are written."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
@@ -102,7 +119,7 @@ class ItemTable:
         """Items so far whose id was made and not given."""
 
     def add(self, record: Record, variables: str = "", redo_of: tuple[str, str] | None = None) -> None:
-        """Stage one item behind the others; `variables` are the values of the matrix that it is made by.
+        """Add one item behind the others; `variables` are the values of the matrix that it is made by.
 
         `redo_of` are run and item that it is a wanted second purchase of.
         """
@@ -117,7 +134,7 @@ class ItemTable:
             self.flush()
 
     def claim(self, item_id: str, source: str, variables: str) -> None:
-        """Stage an item with a fault: nothing but its id counts, since it may be that of another one too."""
+        """Add an item with a fault: nothing but its id counts, since it may be that of another one too."""
         self.add((item_id, "", "", "", "{}", "", source, "0", 0), variables)
 
     def flush(self) -> None:
@@ -139,7 +156,7 @@ class ItemTable:
         self._combinations.clear()
         self._redos.clear()
         for table in ("item", "combination", "redo"):
-            self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - our names
+            self._db.execute(f"DELETE FROM {table}")
         self.count = self.generated = 0
 
     def number_twins(self, path_of: Callable[[str, str, dict[str, str]], str]) -> None:
@@ -169,7 +186,7 @@ class ItemTable:
         self._db.execute(f"CREATE INDEX IF NOT EXISTS item_{column} ON item ({column} COLLATE NOCASE)")
         # The plain question first: it reads the index alone, and nearly always says no.
         if self._db.execute(
-            f"SELECT 1 FROM item WHERE {column} <> '' GROUP BY {column} COLLATE NOCASE HAVING count(*) > 1 LIMIT 1"  # noqa: S608 - our names
+            f"SELECT 1 FROM item WHERE {column} <> '' GROUP BY {column} COLLATE NOCASE HAVING count(*) > 1 LIMIT 1"
         ).fetchone():
             for clash in self._db.execute(_CLASHES.format(column=column)):
                 yield Clash(*clash)
@@ -177,7 +194,7 @@ class ItemTable:
 
 @contextmanager
 def open_item_table(database: Path) -> Iterator[ItemTable]:
-    """Make a fresh stage in the file `database`, and close it at the end. A crash leaves nothing of worth.
+    """Make a new item table in the file `database`, and close it at the end. A crash leaves nothing of worth.
 
     Raises DiskError where the disk is full or cannot be written.
     """
@@ -197,6 +214,125 @@ def open_item_table(database: Path) -> Iterator[ItemTable]:
         db.execute("BEGIN")
         yield ItemTable(db)
         db.execute("COMMIT")
+
+
+def write_items(database: Path, items: Iterable[Item]) -> None:
+    """Make a new item table in the file `database` of items that are complete already. Raises DiskError."""
+    with open_item_table(database) as table:
+        for i in items:
+            tags = json.dumps(dict(i.tags))
+            table.add((i.id, i.digest, i.model, i.body, tags, i.path, i.source, str(i.estimated), 0))
+        table.flush()
+
+
+def attach(db: sqlite3.Connection, database: Path, *, read_only: bool = False) -> None:
+    """Attach an item table to another database, for the names `REQUESTED`, `SKIPPED`, …
+
+    `read_only` takes a connection that was opened with `uri=True`.
+    """
+    db.execute(f"ATTACH ? AS {_SCHEMA}", (f"{database.absolute().as_uri()}?mode=ro" if read_only else str(database),))
+
+
+@contextmanager
+def attached(db: sqlite3.Connection, database: Path) -> Iterator[None]:
+    """Attach an item table for as long as the block lasts."""
+    attach(db, database)
+    try:
+        yield
+    finally:
+        db.execute(f"DETACH {_SCHEMA}")
+
+
+def index_identities(db: sqlite3.Connection) -> None:
+    """See to it that items of an attached table are found by id and digest, however many there are."""
+    db.execute(f"CREATE UNIQUE INDEX IF NOT EXISTS {_SCHEMA}.item_identity ON item (id, digest)")
+
+
+def make_to_buy(db: sqlite3.Connection, condition: str) -> None:
+    """Make the table `TO_BUY` of an attached item table, of the items `s` that fit a condition in SQL.
+
+    Wanted second purchases are left out. `turn` counts the items of one digest.
+    """
+    db.execute(f"DROP TABLE IF EXISTS {TO_BUY}")
+    db.execute(
+        f"CREATE TABLE {TO_BUY} AS SELECT s.digest, s.estimated,"
+        f" row_number() OVER (PARTITION BY s.digest ORDER BY s.id) AS turn FROM {REQUESTED} s"
+        f" WHERE {condition} AND s.position NOT IN (SELECT position FROM {REDO})"
+    )
+    db.execute(f"CREATE INDEX {_SCHEMA}.to_buy_digest ON to_buy (digest)")
+
+
+def index_items(database: Path) -> None:
+    """Prepare a complete item table for being compared with journals, which look each of their purchases up."""
+    with closing(sqlite3.connect(":memory:")) as db, db:
+        attach(db, database)
+        index_identities(db)
+
+
+def estimated_cost(database: Path) -> Decimal:
+    """Return what all items would cost by the catalogue, USD."""
+    with closing(sqlite3.connect(database)) as db:
+        groups = db.execute("SELECT estimated, count(*) FROM item GROUP BY estimated")
+        return sum((Decimal(amount) * count for amount, count in groups), Decimal(0))
+
+
+class BoughtElsewhere:
+    """Purchases that other books show, and the items that are left out for them."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self._books = 0
+        db.execute("CREATE INDEX IF NOT EXISTS item_digest ON item (digest)")
+        db.execute(_BOUGHT)
+
+    def add(self, purchases: Iterable[tuple[str, str]]) -> bool:
+        """Take in the purchases (id, digest) of one book; return whether any item asks for one of them."""
+        self._books += 1
+        rows = ((self._books, *purchase) for purchase in purchases)
+        self._db.executemany("INSERT OR IGNORE INTO temp.bought VALUES (?, ?, ?)", rows)
+        return self._db.execute(_ASKED_FOR, (self._books,)).fetchone() is not None
+
+    def leave_out(self) -> int:
+        """Move the items that were bought to `SKIPPED`, and return how many they are.
+
+        A purchase stands for the item of the same id and request; else, as where items were renamed, for the first one
+        of the same request that is left and is not a wanted second purchase.
+        """
+        self._db.execute(_SAME)
+        self._db.execute(_SAME_REQUEST)
+        return self._db.execute("DELETE FROM item WHERE (id, digest) IN (SELECT id, digest FROM skipped)").rowcount
+
+
+@contextmanager
+def bought_elsewhere(database: Path) -> Iterator[BoughtElsewhere]:
+    """Open an item table to leave out what was bought elsewhere; nothing changes where the block fails."""
+    with closing(sqlite3.connect(database)) as db, db:
+        yield BoughtElsewhere(db)
+
+
+_BOUGHT = """
+CREATE TEMP TABLE bought (books INTEGER, id TEXT, digest TEXT, PRIMARY KEY (digest, id, books)) WITHOUT ROWID
+"""
+_ASKED_FOR = """
+SELECT 1 FROM temp.bought b WHERE books = ? AND EXISTS (SELECT 1 FROM item WHERE digest = b.digest) LIMIT 1
+"""
+_SAME = """
+INSERT OR IGNORE INTO skipped
+SELECT s.id, s.digest FROM item s JOIN temp.bought b ON b.digest = s.digest AND b.id = s.id
+"""
+_SAME_REQUEST = """
+INSERT INTO skipped
+SELECT s.id, s.digest FROM (
+  SELECT n.id, n.digest, row_number() OVER (PARTITION BY n.digest ORDER BY n.id) AS turn
+  FROM item n WHERE n.digest IN (SELECT digest FROM temp.bought)
+    AND NOT EXISTS (SELECT 1 FROM skipped k WHERE k.id = n.id AND k.digest = n.digest)
+    AND NOT EXISTS (SELECT 1 FROM redo d WHERE d.position = n.position)
+) s JOIN (
+  SELECT o.digest, row_number() OVER (PARTITION BY o.digest ORDER BY o.id) AS turn
+  FROM (SELECT DISTINCT id, digest FROM temp.bought) o
+  WHERE NOT EXISTS (SELECT 1 FROM skipped k WHERE k.id = o.id AND k.digest = o.digest)
+) o ON o.digest = s.digest AND o.turn = s.turn
+"""
 
 
 @contextmanager

@@ -9,14 +9,13 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from batchgen.core.errors import UsageError
-from batchgen.core.records import State
+from batchgen.core.records import LIVE, State
 from batchgen.core.text import plural, usd
 from batchgen.journal import money_mark
 from batchgen.journal.queries.comparison import Group, TagGroup
 from batchgen.journal.renames import NOTHING_RENAMED, Renames
 
 FORMAT_VERSION = 1
-_IN_FLIGHT = (State.SUBMITTING, State.PROCESSING, State.READY)
 _VALUES_SHOWN = 12
 """A tag with more values than this is no way to look at costs; it is left out of the text."""
 
@@ -144,7 +143,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "changed": plan.changed,
         "renamed": plan.renamed.items,
         "done": plan.count(State.DONE),
-        "in_flight": plan.count(*_IN_FLIGHT),
+        "in_flight": plan.count(*LIVE),
         "failed": plan.count(State.FAILED),
         "rejected": plan.count(State.REJECTED),
         "lost": plan.count(State.LOST),

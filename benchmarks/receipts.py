@@ -75,14 +75,14 @@ async def _bought(folder: Path, how: str, count: int, waiting: int) -> dict[str,
     async def buy(record: Any) -> None:
         for work in left:
             begun = time.perf_counter()
-            attempt = await record(journal.begin, work, "f00d12345678", "1", now)
+            attempt = await record(journal.record_intent, work, "f00d12345678", "1", now)
             latencies.append(time.perf_counter() - begun)
             job = Job(f"job{work.key:024}", JobStatus.PROCESSING, cost=Decimal("0.056"), expires_at=now)
             accepted = await record(journal.accept, attempt, job, b"{}", now)
             done = Job(job.id, JobStatus.COMPLETED, outputs=("https://api18.dev/v1/files/x",))
             await record(journal.complete, accepted, done, 3, 60_000, now)
             path = f"files/{work.item.path}.png"
-            await record(journal.keep, accepted, StoredFile(1, path, 65_536, work.item.digest))
+            await record(journal.record_file, accepted, StoredFile(1, path, 65_536, work.item.digest))
 
     async with GroupRecorder(journal) as record:
         begun = time.process_time()
@@ -95,7 +95,7 @@ async def _bought(folder: Path, how: str, count: int, waiting: int) -> dict[str,
 
 def _list(journal: Any, items: list[Any]) -> None:
     journal.db.executemany(
-        "INSERT INTO item (id, digest, model, body, tags, path, source, estimated, inputs, listed)"
+        "INSERT INTO item (id, digest, model, body, tags, path, source, estimated, inputs, position)"
         " VALUES (?, ?, ?, ?, '{}', ?, ?, '0.056', '[]', ?)",
         [(i.id, i.digest, i.model, i.body, i.path, i.source, number) for number, i in enumerate(items, 1)],
     )

@@ -30,8 +30,46 @@ class State(StrEnum):
     """Takes the output of another item that did not succeed; open again once that one has."""
 
 
-LIVE = frozenset({State.SUBMITTING, State.PROCESSING, State.READY})
-"""States in which money was or may have been spent and the item has not reached an end."""
+class StateSet(frozenset[State]):
+    """A set of states that is named here once, for Python and for SQL."""
+
+    @property
+    def ordered(self) -> tuple[State, ...]:
+        """The states in the order of `State`."""
+        return tuple(state for state in State if state in self)
+
+    @property
+    def sql(self) -> str:
+        """The states as an SQL list in the order of `State`, as in `('submitting', 'ready')`."""
+        return f"({', '.join(map(repr, map(str, self.ordered)))})"
+
+
+# Each state is in one of the first four sets; `tests/unit/core/test_records.py` says which of the others it belongs to.
+OPEN = StateSet({State.PENDING})
+"""Nothing was sent for the item, or nothing that counts any more."""
+LIVE = StateSet({State.SUBMITTING, State.PROCESSING, State.READY})
+"""On its way: money was or may have been spent, and the item has not reached an end."""
+DOUBTFUL = StateSet({State.IN_DOUBT})
+"""Waits for somebody who finds out whether it was charged."""
+ENDED = StateSet({State.DONE, State.FAILED, State.REJECTED, State.LOST, State.SKIPPED})
+"""At an end that only a new purchase changes."""
+
+UNSETTLED = StateSet(LIVE | DOUBTFUL)
+"""Counts and is followed up even when the manifest no longer asks for the item."""
+RESTING = StateSet(ENDED | DOUBTFUL)
+"""Where a run that has done all it could leaves an item."""
+UNANSWERED = StateSet({State.SUBMITTING, State.IN_DOUBT})
+"""A POST has left, or may have left, and it is not known whether it was charged."""
+BOUGHT = StateSet({*LIVE, State.DONE, State.IN_DOUBT, State.LOST})
+"""Money was or may have been spent, and was not given back: buying the item again may be paying for it twice."""
+EVIDENT = StateSet({State.PROCESSING, State.READY, State.DONE, State.FAILED, State.LOST, State.IN_DOUBT})
+"""A row of a ledger in such a state proves that an attempt was made, which every newer journal has to know."""
+DELIVERED = StateSet({State.READY, State.DONE})
+"""The provider has finished the job and lists its outputs."""
+UNSUCCESSFUL = StateSet({State.FAILED, State.REJECTED, State.LOST})
+"""Ended without outputs; what `--retry` takes."""
+INCOMPLETE = StateSet({*UNSUCCESSFUL, State.SKIPPED})
+"""Ended without outputs, for whatever reason: the run as a whole has not succeeded."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from batchgen.journal.journal import Journal
 from batchgen.journal.lock import own, own_journal
 from batchgen.journal.outputs import Listing
 from batchgen.journal.recorder import GroupRecorder, InlineRecorder, Recorder
-from batchgen.journal.reopening import Again
+from batchgen.journal.requeueing import BuyAgain
 from batchgen.journal.schema import FILE_NAME, JournalLockedError, milliseconds, moment, open_for_reading, sqlite_errors
 from batchgen.journal.spending import spend_of
 from batchgen.journal.transitions import TransitionError, receipt_of
@@ -15,9 +15,9 @@ __all__ = [
     "FILE_NAME",
     "SIMULATED",
     "SIMULATOR",
-    "Again",
     "Attempt",
     "Binding",
+    "BuyAgain",
     "GroupRecorder",
     "InlineRecorder",
     "Journal",

@@ -91,7 +91,7 @@ class Spend:
 
 
 WORK_COLUMNS = (
-    "i.key, i.id, i.model, i.body, i.digest, i.tags, i.path, i.source, i.estimated, i.inputs, i.attempts, i.listed"
+    "i.key, i.id, i.model, i.body, i.digest, i.tags, i.path, i.source, i.estimated, i.inputs, i.attempts, i.position"
 )
 ATTEMPT_COLUMNS = (
     "a.key, a.state, a.number, a.estimated, a.reserved, a.charged, a.job_id, a.account, a.accepted_at, a.expires_at,"

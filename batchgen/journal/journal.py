@@ -12,7 +12,8 @@ from pathlib import Path
 
 from batchgen import receipts
 from batchgen.core.errors import BatchgenError, RunFolderError
-from batchgen.core.records import State, StoredFile
+from batchgen.core.records import DELIVERED, ENDED, UNSETTLED, State, StoredFile
+from batchgen.item_table import REQUESTED, attached, index_identities
 from batchgen.journal.attempts import (
     ATTEMPT_COLUMNS,
     WORK_COLUMNS,
@@ -29,7 +30,7 @@ from batchgen.journal.queries.run_status import fewer_outputs_of
 from batchgen.journal.recovery.reconcile import Evidence, no_evidence, reconcile, vouch
 from batchgen.journal.recovery.replay import UNKNOWN_BODY, UNKNOWN_DIGEST
 from batchgen.journal.renames import give_next, match
-from batchgen.journal.reopening import Again, close_others, continues, remember
+from batchgen.journal.requeueing import BuyAgain, continues, put_back_others, remember_words
 from batchgen.journal.schema import FILE_NAME, JournalLockedError, open_database, sqlite_errors
 from batchgen.journal.spending import prices_of, spend_of
 from batchgen.journal.transitions import TransitionError, Transitions
@@ -159,14 +160,14 @@ class Journal(Transitions):
 
     # ---- listing ----
 
-    def list_items(self, stage: Path) -> None:
-        """Make the items staged in another database the listed ones; not inside a transaction, it makes its own.
+    def list_items(self, table: Path) -> None:
+        """Make the items of an item table the listed ones; not inside a transaction, it makes its own.
 
         What is there already keeps its state. What was never bought and is listed no longer is forgotten. A run that
         asks for the same items again writes nothing.
         """
-        with self._attached(stage), self.transaction():
-            self.db.execute("CREATE UNIQUE INDEX IF NOT EXISTS stage.item_identity ON item (id, digest)")
+        with self._attached(table), self.transaction():
+            index_identities(self.db)
             self.db.execute(_IDENTIFY)
             self.db.execute(_UNLIST)
             self.db.execute(_LIST)
@@ -175,14 +176,14 @@ class Journal(Transitions):
             # Into the file itself: a copy of the file alone, or one that has lost its log, then knows the items.
             self.db.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
-    def adopt(self, stage: Path) -> int:
-        """Give purchases to the staged items that ask for them under another id; return how many items that were.
+    def adopt(self, table: Path) -> int:
+        """Give purchases to the items that ask for them under another id; return how many items that were.
 
         To be called before `list_items`, outside of a transaction. Where it ends early, the rest is found again; files
         whose names change with it are on their way then, see `batchgen.journal.renames`.
         """
         count = 0
-        with self._attached(stage):
+        with self._attached(table):
             match(self.db, real=True)
             while True:
                 with self.transaction():
@@ -192,13 +193,9 @@ class Journal(Transitions):
                 count += given
 
     @contextmanager
-    def _attached(self, stage: Path) -> Iterator[None]:
-        with sqlite_errors(self.path):
-            self.db.execute("ATTACH ? AS stage", (str(stage),))
-            try:
-                yield
-            finally:
-                self.db.execute("DETACH stage")
+    def _attached(self, table: Path) -> Iterator[None]:
+        with sqlite_errors(self.path), attached(self.db, table):
+            yield
 
     def bought(self) -> int:
         """Return how many purchases were charged, or may have been; also those that were refunded since."""
@@ -206,45 +203,45 @@ class Journal(Transitions):
         return int(count)
 
     def select(self, wanted: Callable[[str, str], bool]) -> None:
-        """Narrow what `pending`, `reopen` and `counts` see to the items for which `wanted(id, tags as JSON)` holds."""
+        """Narrow what `pending`, `requeue` and `counts` see to the items for which `wanted(id, tags as JSON)` holds."""
         self.db.create_function("wanted", 2, wanted, deterministic=True)
 
     def pending(self, after: int, count: int) -> list[tuple[int, Work]]:
         """Return up to `count` listed pending items behind position `after`, each with its position."""
         rows = self.db.execute(
-            f"SELECT i.listed, {WORK_COLUMNS} FROM item i"
-            " WHERE i.state = 'pending' AND i.listed > ? AND wanted(i.id, i.tags) ORDER BY i.listed LIMIT ?",
+            f"SELECT i.position, {WORK_COLUMNS} FROM item i"
+            " WHERE i.state = 'pending' AND i.position > ? AND wanted(i.id, i.tags) ORDER BY i.position LIMIT ?",
             (after, count),
         )
         return [(row[0], read_work(row[1:])) for row in rows]
 
-    def reopen(self, states: Sequence[State], matches: Callable[[str], bool]) -> int:
-        """Make listed items in these states pending again, so that they are bought anew; return how many.
+    def requeue(self, states: Sequence[State], matches: Callable[[str], bool]) -> int:
+        """Make requested items in these states pending again, so that they are bought once more; return how many.
 
         Raises TransitionError for a state in which an item has not come to an end.
         """
-        if not _ENDS.issuperset(states):
-            raise TransitionError(f"only items that have ended are bought anew, not {', '.join(states)}")
+        if not ENDED.issuperset(states):
+            raise TransitionError(f"only items that have ended are requeued, not {', '.join(states)}")
         self.db.create_function("matches", 1, matches, deterministic=True)
         marks = ", ".join("?" * len(states))
         return self.db.execute(
-            f"UPDATE item SET state = 'pending' WHERE state IN ({marks}) AND listed IS NOT NULL"
+            f"UPDATE item SET state = 'pending' WHERE state IN ({marks}) AND position IS NOT NULL"
             " AND wanted(id, tags) AND matches(id)",
             states,
         ).rowcount
 
-    def buy_anew(self, retry: Sequence[State], again: Again) -> None:
-        """Open the items that have ended in a `retry` state and the good ones that `again` means, and no others.
+    def requeue_for(self, retry: Sequence[State], again: BuyAgain) -> None:
+        """Requeue the items that have ended in a `retry` state and the finished ones that `again` means, and no others.
 
-        See `batchgen.journal.reopening`; inside a transaction.
+        See `batchgen.journal.requeueing`; inside a transaction.
         """
-        goes_on = continues(self.db, again)
-        close_others(self.db, retry, again)
+        continuing = continues(self.db, again)
+        put_back_others(self.db, retry, again)
         if retry:
-            self.reopen(retry, lambda _: True)
-        if again.globs and not goes_on:
-            self.reopen([State.DONE], again.wanted)
-            remember(self.db, again)
+            self.requeue(retry, lambda _: True)
+        if again.globs and not continuing:
+            self.requeue([State.DONE], again.wanted)
+            remember_words(self.db, again)
 
     # ---- superseded files ----
 
@@ -267,7 +264,7 @@ class Journal(Transitions):
         rows = self.db.execute(
             "SELECT o.path, i.path, o.number, (SELECT MAX(x.number) FROM output x WHERE x.attempt = a.key)"
             " FROM output o JOIN attempt a ON a.key = o.attempt JOIN item i ON i.key = a.item"
-            " WHERE o.path >= 'superseded/' AND o.path < 'superseded0' AND i.listed IS NOT NULL AND i.state = 'done'"
+            " WHERE o.path >= 'superseded/' AND o.path < 'superseded0' AND i.position IS NOT NULL AND i.state = 'done'"
             " AND a.number = (SELECT MAX(b.number) FROM attempt b WHERE b.item = i.key AND b.state = 'done')"
         )
         return [Superseded(*row) for row in rows]
@@ -275,7 +272,7 @@ class Journal(Transitions):
     def has_successor(self, work: Work) -> bool:
         """Return whether the manifest asks for another request under the same id."""
         row = self.db.execute(
-            "SELECT 1 FROM item WHERE id = ? AND key <> ? AND listed IS NOT NULL", (work.item.id, work.key)
+            "SELECT 1 FROM item WHERE id = ? AND key <> ? AND position IS NOT NULL", (work.item.id, work.key)
         ).fetchone()
         return row is not None
 
@@ -316,7 +313,7 @@ class Journal(Transitions):
         for row in self.db.execute(
             f"SELECT {ATTEMPT_COLUMNS} FROM attempt a JOIN item i ON i.key = a.item AND i.attempts = a.number"
             " WHERE a.state = 'lost' AND i.state = 'lost' AND a.job_id IS NOT NULL"
-            " AND (i.listed IS NULL OR wanted(i.id, i.tags)) ORDER BY a.key"
+            " AND (i.position IS NULL OR wanted(i.id, i.tags)) ORDER BY a.key"
         ):
             yield read_attempt(row)
 
@@ -332,8 +329,8 @@ class Journal(Transitions):
     def counts(self) -> dict[State, int]:
         """Return how many asked-for items are in each state, with those that are listed no longer but not settled."""
         rows = self.db.execute(
-            "SELECT state, COUNT(*) FROM item WHERE (listed IS NOT NULL AND wanted(id, tags))"
-            " OR state IN ('submitting', 'processing', 'ready', 'in_doubt') GROUP BY state"
+            "SELECT state, COUNT(*) FROM item WHERE (position IS NOT NULL AND wanted(id, tags))"
+            f" OR state IN {UNSETTLED.sql} GROUP BY state"
         )
         return {State(state): count for state, count in rows}
 
@@ -352,7 +349,7 @@ class Journal(Transitions):
         learned: dict[str, list[float]] = {}
         rows = self.db.execute(
             "SELECT i.model, a.took_ms FROM attempt a JOIN item i ON i.key = a.item WHERE a.took_ms IS NOT NULL"
-            " AND a.state IN ('ready', 'done') ORDER BY a.key DESC LIMIT ?",
+            f" AND a.state IN {DELIVERED.sql} ORDER BY a.key DESC LIMIT ?",
             (most,),
         ).fetchall()
         for model, took in reversed(rows):
@@ -360,29 +357,27 @@ class Journal(Transitions):
         return learned
 
 
-_ENDS = frozenset({State.DONE, State.FAILED, State.REJECTED, State.LOST, State.SKIPPED})
-
 _IDENTIFY = f"""
-UPDATE item SET digest = s.digest, model = s.model FROM stage.item s
+UPDATE item SET digest = s.digest, model = s.model FROM {REQUESTED} s
 WHERE item.digest = '{UNKNOWN_DIGEST}' AND s.id = item.id
   AND NOT EXISTS (SELECT 1 FROM item o WHERE o.id = s.id AND o.digest = s.digest)
 """
-_UNLIST = """
-UPDATE item SET listed = NULL WHERE listed IS NOT NULL AND NOT EXISTS
-  (SELECT 1 FROM stage.item s WHERE s.id = item.id AND s.digest = item.digest)
+_UNLIST = f"""
+UPDATE item SET position = NULL WHERE position IS NOT NULL AND NOT EXISTS
+  (SELECT 1 FROM {REQUESTED} s WHERE s.id = item.id AND s.digest = item.digest)
 """
 _LIST = f"""
-INSERT INTO item (id, digest, model, body, tags, path, source, estimated, inputs, listed)
+INSERT INTO item (id, digest, model, body, tags, path, source, estimated, inputs, position)
 SELECT s.id, s.digest, s.model, s.body, s.tags, s.path, s.source, s.estimated, s.inputs, s.position
-FROM stage.item s WHERE true ORDER BY s.position
+FROM {REQUESTED} s WHERE true ORDER BY s.position
 ON CONFLICT (id, digest) DO UPDATE SET
-  listed = excluded.listed, tags = excluded.tags, path = excluded.path, source = excluded.source,
+  position = excluded.position, tags = excluded.tags, path = excluded.path, source = excluded.source,
   estimated = excluded.estimated, body = iif(body = '{UNKNOWN_BODY}', excluded.body, body),
   inputs = iif(body = '{UNKNOWN_BODY}', excluded.inputs, inputs)
-WHERE (listed, tags, path, source, estimated)
-  IS NOT (excluded.listed, excluded.tags, excluded.path, excluded.source, excluded.estimated)
+WHERE (position, tags, path, source, estimated)
+  IS NOT (excluded.position, excluded.tags, excluded.path, excluded.source, excluded.estimated)
 """
 _FORGET = """
-DELETE FROM item WHERE listed IS NULL AND state = 'pending' AND NOT EXISTS
+DELETE FROM item WHERE position IS NULL AND state = 'pending' AND NOT EXISTS
   (SELECT 1 FROM attempt a WHERE a.item = item.key)
 """

@@ -13,8 +13,9 @@ from decimal import Decimal
 from pathlib import PurePosixPath
 
 from batchgen import receipts
-from batchgen.core.records import StoredFile
-from batchgen.journal.reopening import opened
+from batchgen.core.records import BOUGHT, StoredFile
+from batchgen.item_table import REDO, REQUESTED, SKIPPED
+from batchgen.journal.requeueing import state_before
 
 _BATCH = 5_000
 """Purchases that one commit gives to other items: what the receipts are told of it is held in memory."""
@@ -55,7 +56,7 @@ class Move:
 
 
 def match(db: sqlite3.Connection, *, real: bool) -> None:
-    """Make the temporary tables `unlisted` and `rename` for the journal `db`, with a `stage` attached.
+    """Make the temporary tables `unlisted` and `rename` for the journal `db`, with an item table attached.
 
     `unlisted` holds what was bought and is asked for no longer under that id; `rename` the item that each of these
     belongs to now, where there is one. Pretended money (not `real`) is spent again without a question: then there is
@@ -72,11 +73,11 @@ def match(db: sqlite3.Connection, *, real: bool) -> None:
 def renames(db: sqlite3.Connection, examples: int = 3) -> Renames:
     """Return what `match` has found."""
     prices = db.execute(
-        "SELECT s.estimated, COUNT(*) FROM temp.rename r JOIN stage.item s USING (position) GROUP BY 1"
+        f"SELECT s.estimated, COUNT(*) FROM temp.rename r JOIN {REQUESTED} s USING (position) GROUP BY 1"
     ).fetchall()
     shown = db.execute(
-        "SELECT i.id, s.id FROM temp.rename r JOIN stage.item s USING (position) JOIN item i ON i.key = r.item"
-        " ORDER BY position LIMIT ?",
+        f"SELECT i.id, s.id FROM temp.rename r JOIN {REQUESTED} s USING (position) JOIN item i ON i.key = r.item"
+        " ORDER BY r.position LIMIT ?",
         (examples,),
     ).fetchall()
     cost = sum((Decimal(price) * count for price, count in prices), Decimal(0))
@@ -86,22 +87,22 @@ def renames(db: sqlite3.Connection, examples: int = 3) -> Renames:
 _UNLISTED = f"""
 CREATE TEMP TABLE unlisted AS
 SELECT j.key, j.id, j.digest,
-  CASE COALESCE({opened("j")}, j.state) WHEN 'done' THEN 1 WHEN 'ready' THEN 2 WHEN 'processing' THEN 3
+  CASE COALESCE({state_before("j")}, j.state) WHEN 'done' THEN 1 WHEN 'ready' THEN 2 WHEN 'processing' THEN 3
     WHEN 'submitting' THEN 4 WHEN 'in_doubt' THEN 4 WHEN 'lost' THEN 5 END AS rank
 FROM item j
-WHERE (j.state IN ('submitting', 'processing', 'ready', 'done', 'in_doubt', 'lost')
+WHERE (j.state IN {BOUGHT.sql}
     OR (j.state = 'pending' AND j.attempts > 0)) AND rank IS NOT NULL
-  AND NOT EXISTS (SELECT 1 FROM stage.item s WHERE s.id = j.id AND s.digest = j.digest)
-  AND NOT EXISTS (SELECT 1 FROM stage.skipped s WHERE s.id = j.id AND s.digest = j.digest)
+  AND NOT EXISTS (SELECT 1 FROM {REQUESTED} s WHERE s.id = j.id AND s.digest = j.digest)
+  AND NOT EXISTS (SELECT 1 FROM {SKIPPED} s WHERE s.id = j.id AND s.digest = j.digest)
 """
 _RENAMES = f"""
 INSERT INTO temp.rename (position, item)
 SELECT s.position, o.key
 FROM (
   SELECT n.position, n.digest, row_number() OVER (PARTITION BY n.digest ORDER BY n.id) AS turn
-  FROM stage.item n LEFT JOIN item j ON j.id = n.id AND j.digest = n.digest
-  WHERE n.digest IN (SELECT digest FROM temp.unlisted) AND COALESCE({opened("j")}, j.state, 'pending') = 'pending'
-    AND NOT EXISTS (SELECT 1 FROM stage.redo d WHERE d.position = n.position) AND wanted(n.id, n.tags)
+  FROM {REQUESTED} n LEFT JOIN item j ON j.id = n.id AND j.digest = n.digest
+  WHERE n.digest IN (SELECT digest FROM temp.unlisted) AND COALESCE({state_before("j")}, j.state, 'pending') = 'pending'
+    AND NOT EXISTS (SELECT 1 FROM {REDO} d WHERE d.position = n.position) AND wanted(n.id, n.tags)
 ) s JOIN (
   SELECT u.key, u.digest, row_number() OVER (PARTITION BY u.digest ORDER BY u.rank, u.id) AS turn FROM temp.unlisted u
 ) o ON o.digest = s.digest AND o.turn = s.turn
@@ -118,8 +119,8 @@ def give_next(db: sqlite3.Connection, lines: list[receipts.Line]) -> int:
     already: (id, number) names one purchase in the ledger. Their files are listed in `move`.
     """
     batch = db.execute(
-        "SELECT r.position, r.item, s.id, s.path FROM temp.rename r JOIN stage.item s USING (position)"
-        " ORDER BY position LIMIT ?",
+        f"SELECT r.position, r.item, s.id, s.path FROM temp.rename r JOIN {REQUESTED} s USING (position)"
+        " ORDER BY r.position LIMIT ?",
         (_BATCH,),
     ).fetchall()
     for position, item, new_id, path in batch:

@@ -13,7 +13,7 @@ from batchgen.core.files import disk_errors
 from batchgen.journal.integrity import content_fault, log_fault, value_fault
 from batchgen.journal.readonly import connect_for_reading
 
-VERSION = 2
+VERSION = 3
 FILE_NAME = "journal.sqlite3"
 _VOUCHED = """
 -- What the receipts were, up to which byte, when this was committed (one row). Generation 0: there were none yet.
@@ -68,10 +68,14 @@ ALTER TABLE attempt ADD COLUMN missed_ms INTEGER NOT NULL DEFAULT 0;
 {_VOUCHED}
 {_MOVES}
 """,
+    2: """
+ALTER TABLE item RENAME COLUMN listed TO position;
+ALTER TABLE attempt RENAME COLUMN tables TO catalog_version;
+""",
 }
 """By version, the statements that lead to the next one. A change of the tables below adds an entry, and keeps all."""
 
-_TABLES = f"""
+SCHEMA = f"""
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 
 -- Every item that was ever asked for, as it was bought. (id, digest) is its identity: an edited item is another row.
@@ -88,10 +92,10 @@ CREATE TABLE item (
   inputs    TEXT NOT NULL,
   state     TEXT NOT NULL DEFAULT 'pending',
   attempts  INTEGER NOT NULL DEFAULT 0,  -- the number of the last attempt
-  listed    INTEGER,                     -- position in the manifest that was read last; NULL: asked for no longer
+  position  INTEGER,                     -- in the manifest that was read last; NULL: it no longer asks for it
   UNIQUE (id, digest)
 );
-CREATE INDEX item_pending ON item (listed) WHERE state = 'pending' AND listed IS NOT NULL;
+CREATE INDEX item_pending ON item (position) WHERE state = 'pending' AND position IS NOT NULL;
 CREATE INDEX item_unsettled ON item (state) WHERE state IN ('submitting', 'processing', 'ready', 'in_doubt');
 
 -- One row for each POST that cost money, may have done so, or was refused for good; it is there before the POST leaves.
@@ -105,7 +109,7 @@ CREATE TABLE attempt (
   refunded      TEXT,
   job_id        TEXT,
   account       TEXT NOT NULL,
-  tables        TEXT NOT NULL,
+  catalog_version TEXT NOT NULL,
   submitted_at  INTEGER NOT NULL,
   accepted_at   INTEGER,
   completed_at  INTEGER,
@@ -276,7 +280,7 @@ def open_database(path: Path, *, create: bool) -> sqlite3.Connection:
                 if not create or connection.execute("SELECT 1 FROM sqlite_master").fetchone():
                     raise _damaged(path, "it has no version")
                 refuse_leftovers(path.parent)
-                connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {VERSION}; COMMIT;")
+                connection.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
             else:
                 _bring_forward(connection, path, version)
                 if fault := content_fault(connection):

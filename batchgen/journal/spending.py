@@ -3,23 +3,20 @@
 import sqlite3
 from decimal import Decimal
 
+from batchgen.core.costs import CostSum, cost_of
 from batchgen.journal.attempts import Spend
 from batchgen.policy.budget import Prices
 
 
 def spend_of(db: sqlite3.Connection) -> Spend:
-    """Return the sums of a journal. Prices are few, so sums are taken over distinct prices, exactly."""
-
-    def total(column: str, where: str = "true") -> Decimal:
-        rows = db.execute(f"SELECT {column}, COUNT(*) FROM attempt WHERE {column} IS NOT NULL AND {where} GROUP BY 1")
-        return sum((Decimal(price) * count for price, count in rows), Decimal(0))
-
-    return Spend(
-        total("charged"),
-        total("refunded"),
-        total("reserved", "state IN ('in_doubt', 'submitting')"),
-        total("surplus", "refunded IS NULL"),
-    )
+    """Return what a run folder has cost. Prices are few, so the sum goes over attempts that cost the same."""
+    total, surplus = CostSum(), Decimal(0)
+    for more, *money, count in db.execute(
+        "SELECT surplus, state, estimated, reserved, charged, refunded, COUNT(*) FROM attempt GROUP BY 1, 2, 3, 4, 5, 6"
+    ):
+        total.add(cost_of(*money), count)
+        surplus += Decimal(more) * count if money[-1] is None else 0
+    return Spend(total.charged, -total.refunded, total.in_doubt, surplus)
 
 
 def prices_of(db: sqlite3.Connection) -> Prices:

@@ -5,13 +5,14 @@ commit: see `Journal.transaction`.
 """
 
 import sqlite3
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
 from batchgen import receipts
 from batchgen.api import Job
-from batchgen.core.records import State, StoredFile
+from batchgen.core.records import UNANSWERED, State, StoredFile
 from batchgen.journal.attempts import Attempt, Work
 from batchgen.journal.outputs import FEWER_OUTPUTS, Listing, Outputs
 from batchgen.journal.schema import milliseconds
@@ -41,8 +42,8 @@ class Transitions(Outputs):
     lines: list[receipts.Line]
     """What the receipts are to be told before the commit of it."""
 
-    def begin(
-        self, work: Work, account: str, tables: str, now: datetime, *,
+    def record_intent(
+        self, work: Work, account: str, catalog_version: str, now: datetime, *,
         reserved: Decimal | None = None, price_key: str = "",
     ) -> Attempt:  # fmt: skip
         """Record the intent to buy: after the commit, and not before, the POST may leave.
@@ -60,14 +61,14 @@ class Transitions(Outputs):
         ).fetchone()
         estimated, at = work.item.estimated, milliseconds(now)
         key, purchase = self.db.execute(
-            "INSERT INTO attempt (item, number, estimated, account, tables, submitted_at, purchase, reserved,"
+            "INSERT INTO attempt (item, number, estimated, account, catalog_version, submitted_at, purchase, reserved,"
             f" price_key) VALUES (?, ?, ?, ?, ?, ?, {NEW_PURCHASE.format(at='?6')}, ?, ?) RETURNING key, purchase",
             (
                 work.key,
                 number,
                 receipts.plain(estimated),
                 account,
-                tables,
+                catalog_version,
                 at,
                 receipts.plain(expected),
                 price_key,
@@ -77,7 +78,7 @@ class Transitions(Outputs):
         self.lines.append(
             receipts.intent(
                 purchase, item=item.id, digest=item.digest, attempt=number, model=item.model, price=item.estimated,
-                reserved=expected, account=account, tables=tables, at=at,
+                reserved=expected, account=account, tables=catalog_version, at=at,
             )
         )  # fmt: skip
         return Attempt(
@@ -85,7 +86,7 @@ class Transitions(Outputs):
             price_key,
         )  # fmt: skip
 
-    def release(self, attempt: Attempt) -> None:
+    def cancel_intent(self, attempt: Attempt) -> None:
         """Certainly not charged, and worth another try: back to pending. The number stays used."""
         self._drop(attempt, State.SUBMITTING)
         self.lines.append(receipts.void(attempt.purchase))
@@ -99,7 +100,7 @@ class Transitions(Outputs):
         charged = attempt.reserved if told is None else told
         self._step(
             attempt,
-            (State.SUBMITTING, State.IN_DOUBT),
+            UNANSWERED,
             State.PROCESSING,
             job_id=job.id,
             charged=receipts.plain(charged),
@@ -117,7 +118,7 @@ class Transitions(Outputs):
             expires_at=job.expires_at, polls=0,
         )  # fmt: skip
 
-    def take_up(self, attempt: Attempt, job: Job, raw: bytes, now: datetime) -> Attempt | str:
+    def accept_or_doubt(self, attempt: Attempt, job: Job, raw: bytes, now: datetime) -> Attempt | str:
         """A POST was answered with a job: accept it, or return the evidence that it is another's: in doubt then.
 
         To be decided here, where it is recorded: two answers that name one job may arrive at the same time.
@@ -177,12 +178,12 @@ class Transitions(Outputs):
             answer=raw[:LARGEST_ANSWER],
         )
 
-    def withdraw(self, attempt: Attempt, now: datetime) -> None:
+    def settle_as_not_charged(self, attempt: Attempt, now: datetime) -> None:
         """Somebody looked it up: an attempt in doubt was not charged. Back to pending."""
         self._drop(attempt, State.IN_DOUBT)
         self.lines.append(receipts.settled(attempt.purchase, "not_charged", milliseconds(now)))
 
-    def write_off(self, attempt: Attempt, now: datetime) -> None:
+    def settle_as_charged(self, attempt: Attempt, now: datetime) -> None:
         """Somebody looked it up: an attempt in doubt was charged what was reserved, and its job cannot be found."""
         self._step(
             attempt,
@@ -214,12 +215,12 @@ class Transitions(Outputs):
         self._tell_end(attempt, State.READY, now, outputs=outputs)
         return self.listing(attempt)
 
-    def list_more(self, attempt: Attempt, job: Job, polls: int, *, ordered: int) -> Listing:
+    def list_more_outputs(self, attempt: Attempt, job: Job, polls: int, *, ordered: int) -> Listing:
         """The provider was asked for outputs that it had not listed; return what is to be fetched beyond that."""
         self._step(attempt, (State.READY,), State.READY, polls=polls)
         return self._put_outputs(attempt, job, ordered)
 
-    def forgo(self, attempt: Attempt, reason: str) -> bool:
+    def accept_fewer_outputs(self, attempt: Attempt, reason: str) -> bool:
         """Fewer outputs than were ordered is all that comes; return whether the others are on disk: then it is done."""
         self._step(attempt, (State.READY,), State.READY, error_type=FEWER_OUTPUTS, error_message=reason)
         return self._finish(attempt)
@@ -250,13 +251,13 @@ class Transitions(Outputs):
         )
         self._tell_end(attempt, State.LOST, now)
 
-    def miss(self, attempt: Attempt, absence: Absence) -> None:
+    def record_absence(self, attempt: Attempt, absence: Absence) -> None:
         """The provider says that it does not know the job (or, with an empty `absence`, that it does)."""
         missed_ms = round(absence.seconds * 1000)
         self._step(attempt, (State.PROCESSING,), State.PROCESSING, misses=absence.answers, missed_ms=missed_ms)
 
-    def reclaim(self, attempt: Attempt) -> None:
-        """A lost job is known to the provider after all. Only of an item that was not opened to be bought anew."""
+    def restore_lost(self, attempt: Attempt) -> None:
+        """A lost job is known to the provider after all. Only of an item that was not requeued."""
         latest = "SELECT 1 FROM item WHERE key = ? AND attempts = ?"
         if attempt.job_id is None or not self.db.execute(latest, (attempt.work.key, attempt.number)).fetchone():
             raise TransitionError(f"attempt {attempt.key} cannot be taken up again")
@@ -266,7 +267,7 @@ class Transitions(Outputs):
         )  # fmt: skip
         self.lines.append(receipts.reopened(attempt.purchase))
 
-    def keep(self, attempt: Attempt, file: StoredFile) -> bool:
+    def record_file(self, attempt: Attempt, file: StoredFile) -> bool:
         """A file is on disk; return whether it was the last one, which makes the item done.
 
         Also the other files of an item that is lost since one of its outputs is gone.
@@ -320,7 +321,7 @@ class Transitions(Outputs):
             raise TransitionError(f"attempt {attempt.key} is not {before} and cannot be dropped")
         self._move(attempt.work.key, before, State.PENDING)
 
-    def _step(self, attempt: Attempt, before: tuple[State, ...], after: State, **columns: object) -> None:
+    def _step(self, attempt: Attempt, before: Collection[State], after: State, **columns: object) -> None:
         settled = self.db.execute(
             f"UPDATE attempt SET state = ?{''.join(f', {name} = ?' for name in columns)}"
             f" WHERE key = ? AND state IN ({', '.join('?' * len(before))}) RETURNING item",

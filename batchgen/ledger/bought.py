@@ -8,17 +8,16 @@ from pathlib import Path
 
 from batchgen.core.errors import UsageError
 from batchgen.core.files import staged_text
-from batchgen.core.records import LIVE, State
+from batchgen.core.records import BOUGHT
 from batchgen.ledger.cells import text_cell, unguarded
 from batchgen.ledger.charges import Charge, file_charges
 
 COLUMNS = ("run", "item_id", "request_digest")
-_BOUGHT = frozenset({*LIVE, State.DONE, State.IN_DOUBT, State.LOST})
 
 
 def purchases(charges: Iterable[Charge], *, simulated: bool) -> Iterator[Charge]:
     """Yield the charges that were paid for, or may have been; those of pretended money too where `simulated`."""
-    return (charge for charge in charges if charge.state in _BOUGHT and (simulated or not charge.simulated))
+    return (charge for charge in charges if charge.state in BOUGHT and (simulated or not charge.simulated))
 
 
 def write_bought(charges: Iterable[Charge], path: Path) -> int:

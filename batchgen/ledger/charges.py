@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
+from batchgen.core.costs import cost_of
 from batchgen.core.credentials import SIMULATED_KEY
 from batchgen.core.errors import UsageError
 from batchgen.core.records import State
@@ -17,7 +18,6 @@ from batchgen.core.text import printable
 from batchgen.journal import FILE_NAME, is_simulated, moment, open_for_reading, sqlite_errors
 from batchgen.journal.queries.report_rows import charge_rows, facts_of
 from batchgen.ledger.cells import COLUMNS, EARLIER_COLUMNS, TAG_PREFIX, TRUE, unguarded
-from batchgen.ledger.writer import amounts_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def run_charges(folder: Path) -> Iterator[Charge]:
         facts = facts_of(db)
         run, simulated = facts.get("run", folder.name), is_simulated(facts)
         for row in charge_rows(db):
-            amounts = amounts_of(row.state, row.estimated, row.reserved, row.charged, row.refunded)
+            cost = cost_of(row.state, row.estimated, row.reserved, row.charged, row.refunded)
             yield Charge(
                 run=run,
                 item_id=row.item_id,
@@ -60,9 +60,9 @@ def run_charges(folder: Path) -> Iterator[Charge]:
                 digest=row.digest,
                 state=State(row.state),
                 model=row.model,
-                charged=amounts.charged,
-                refunded=amounts.refunded,
-                in_doubt=amounts.in_doubt,
+                charged=cost.charged,
+                refunded=cost.refunded,
+                in_doubt=cost.in_doubt,
                 submitted_at=_second(row.submitted_at),
                 accepted_at=_second(row.accepted_at),
                 tags={name: value for name, value in json.loads(row.tags).items() if value},

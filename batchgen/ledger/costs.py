@@ -5,8 +5,8 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
-from decimal import Decimal
 
+from batchgen.core.costs import CostSum
 from batchgen.core.errors import UsageError
 from batchgen.core.records import State
 from batchgen.core.text import stamp
@@ -19,26 +19,14 @@ ROW_STATES = tuple(state for state in State if state is not State.PENDING)
 
 
 @dataclass(slots=True)
-class Sums:
-    """Running sums of one group. USD, with the signs of the ledger."""
+class Sums(CostSum):
+    """The running sums of one group."""
 
-    rows: int = 0
-    charged: Decimal = Decimal(0)
-    refunded: Decimal = Decimal(0)
-    in_doubt: Decimal = Decimal(0)
     states: dict[State, int] = field(default_factory=dict)
 
-    @property
-    def net(self) -> Decimal:
-        """What the account paid."""
-        return self.charged + self.refunded
-
-    def add(self, charge: Charge) -> None:
-        """Take one charge in."""
-        self.rows += 1
-        self.charged += charge.charged
-        self.refunded += charge.refunded
-        self.in_doubt += charge.in_doubt
+    def count(self, charge: Charge) -> None:
+        """Add one charge."""
+        self.add(charge)
         self.states[charge.state] = self.states.get(charge.state, 0) + 1
 
 
@@ -91,11 +79,11 @@ def cost_report(by: str, charges: Iterable[Charge], *, unique: bool = False, sim
                 left_out += 1
 
     for charge in counted() if unique else _distinct(counted()):
-        total.add(charge)
+        total.count(charge)
         group = key(charge)
         if group not in groups:
             groups[group] = Sums()
-        groups[group].add(charge)
+        groups[group].count(charge)
     ordered = sorted(groups.items(), key=lambda entry: (entry[0] is None, entry[0] or ""))
     return CostReport(by, tuple(ordered), total, given - total.rows, simulated, left_out)
 

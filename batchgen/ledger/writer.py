@@ -2,51 +2,38 @@
 
 import csv
 import json
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
 
+from batchgen.core.costs import Cost, CostSum, cost_of
 from batchgen.core.digest import canonical_json
 from batchgen.core.files import staged_text
-from batchgen.core.records import State
 from batchgen.core.text import stamp, usd
 from batchgen.journal import FILE_NAME, is_simulated, moment, open_for_reading, sqlite_errors
 from batchgen.journal.queries.report_rows import LedgerRow, facts_of, ledger_rows, tag_names
 from batchgen.ledger.cells import COLUMNS, TAG_PREFIX, TRUE, prompt_cell, text_cell
 
 LEDGER_NAME = "ledger.csv"
-_ZERO = Decimal(0)
-_IN_DOUBT = frozenset({State.SUBMITTING, State.IN_DOUBT})
 _FLAGS = frozenset({"unknown_format"})
 """Error types of attempts that ended well: what was found about their files."""
 _SHORTEST_PAUSE = 10.0
 _PAUSE_PER_WRITE = 20.0
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerTotals:
+@dataclass(slots=True)
+class LedgerTotals(CostSum):
     """The sums of a ledger's rows, in USD."""
 
-    rows: int = 0
-    charged: Decimal = _ZERO
-    refunded: Decimal = _ZERO
-    """Negative or 0, as in the file."""
-    in_doubt: Decimal = _ZERO
     drifted: int = 0
-    """Rows whose charge is not, or was not at every time, the price of the parameter tables."""
-    drift: Decimal = _ZERO
+    """Rows whose charge differs, or differed at some time, from the catalogue price."""
+    drift: Decimal = Decimal(0)
     """By how much in sum: charged less estimated, over these rows."""
-    flagged: Mapping[str, int] = field(default_factory=dict)
+    flagged: dict[str, int] = field(default_factory=dict)
     """How many rows have each flag."""
-
-    @property
-    def net(self) -> Decimal:
-        """What the account paid."""
-        return self.charged + self.refunded
 
 
 def write_ledger(run: str, folder: Path) -> LedgerTotals:
@@ -62,22 +49,17 @@ def write_ledger(run: str, folder: Path) -> LedgerTotals:
         writer = csv.writer(out)  # RFC 4180 is the module's default dialect, with its CRLF
         writer.writerow([*COLUMNS, *(text_cell(TAG_PREFIX + name) for name in names)])
         cells = _cells_of(run, names, simulated=is_simulated(facts_of(db)))
-        rows = drifted = 0
-        flagged: Counter[str] = Counter()
-        charged = refunded = in_doubt = drift = _ZERO
+        totals = LedgerTotals()
         for row in ledger_rows(db):
-            amounts = amounts_of(row.state, row.estimated, row.reserved, row.charged, row.refunded)
-            writer.writerow(cells(row, amounts))
-            rows += 1
-            charged += amounts.charged
-            refunded += amounts.refunded
-            in_doubt += amounts.in_doubt
-            if row.charged is not None and (amounts.charged != amounts.estimated or Decimal(row.surplus)):
-                drifted += 1
-                drift += amounts.charged - amounts.estimated
+            cost = cost_of(row.state, row.estimated, row.reserved, row.charged, row.refunded)
+            writer.writerow(cells(row, cost))
+            totals.add(cost)
+            if row.charged is not None and (cost.charged != cost.estimated or Decimal(row.surplus)):
+                totals.drifted += 1
+                totals.drift += cost.charged - cost.estimated
             if row.error_type in _FLAGS:
-                flagged[row.error_type] += 1
-    return LedgerTotals(rows, charged, refunded, in_doubt, drifted, drift, flagged)
+                totals.flagged[row.error_type] = totals.flagged.get(row.error_type, 0) + 1
+    return totals
 
 
 def next_write(last_duration: float, since: float) -> bool:
@@ -88,31 +70,10 @@ def next_write(last_duration: float, since: float) -> bool:
     return since >= max(_SHORTEST_PAUSE, _PAUSE_PER_WRITE * last_duration)
 
 
-@dataclass(frozen=True, slots=True)
-class Amounts:
-    """The money of one row, USD, with the signs of the ledger."""
-
-    estimated: Decimal
-    charged: Decimal
-    refunded: Decimal
-    in_doubt: Decimal
-
-
-@lru_cache(maxsize=4096)  # prices are few
-def amounts_of(state: str, estimated: str, reserved: str, charged: str | None, refunded: str | None) -> Amounts:
-    """Return the money of one row of the journal; nothing known counts as 0, so that columns can be summed."""
-    return Amounts(
-        estimated=Decimal(estimated),
-        charged=Decimal(charged) if charged is not None else _ZERO,
-        refunded=-Decimal(refunded) if refunded is not None else _ZERO,
-        in_doubt=Decimal(reserved) if state in _IN_DOUBT else _ZERO,
-    )
-
-
 @lru_cache(maxsize=4096)
-def _money_cells(amounts: Amounts) -> tuple[str, ...]:
-    net = amounts.charged + amounts.refunded
-    return tuple(map(usd, (amounts.estimated, amounts.charged, amounts.refunded, net, amounts.in_doubt)))
+def _money_cells(cost: Cost) -> tuple[str, ...]:
+    net = cost.charged + cost.refunded
+    return tuple(map(usd, (cost.estimated, cost.charged, cost.refunded, net, cost.in_doubt)))
 
 
 @lru_cache(maxsize=4096)
@@ -128,11 +89,11 @@ def _text(text: str | None) -> str:
     return text_cell(text) if text else ""
 
 
-def _cells_of(run: str, tag_columns: list[str], *, simulated: bool) -> Callable[[LedgerRow, Amounts], list[object]]:
+def _cells_of(run: str, tag_columns: list[str], *, simulated: bool) -> Callable[[LedgerRow, Cost], list[object]]:
     run_cell = text_cell(run)
     simulated_cell = TRUE if simulated else ""
 
-    def cells(row: LedgerRow, amounts: Amounts) -> list[object]:
+    def cells(row: LedgerRow, cost: Cost) -> list[object]:
         body = json.loads(row.body)
         prompt = body.pop("prompt", "")
         tags = json.loads(row.tags)
@@ -145,7 +106,7 @@ def _cells_of(run: str, tag_columns: list[str], *, simulated: bool) -> Callable[
             prompt_cell(prompt),
             text_cell(canonical_json(body)),
             row.digest,
-            *_money_cells(amounts),
+            *_money_cells(cost),
             _text(row.job_id),
             _text(row.account),
             _time(row.submitted_at),
@@ -161,7 +122,7 @@ def _cells_of(run: str, tag_columns: list[str], *, simulated: bool) -> Callable[
             _text(row.error_message),
             _time(row.expires_at),
             text_cell(row.source),
-            _text(row.tables),
+            _text(row.catalog_version),
             simulated_cell,
             row.error_type if row.error_type in _FLAGS else "",
             *(_text(tags.get(name)) for name in tag_columns),

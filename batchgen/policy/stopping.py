@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import Enum
 
-from batchgen.core.records import State
+from batchgen.core.records import INCOMPLETE, State
 
 START_PATIENCE = 30.0
 """Seconds: an API that was never reached ends the run after this."""
@@ -169,6 +169,6 @@ def exit_code(stop: Stop | None, counts: Mapping[State, int], *, failures: int =
         return stop.exit_code
     if counts.get(State.IN_DOUBT):
         return 4
-    if any(counts.get(state) for state in (State.FAILED, State.REJECTED, State.LOST, State.SKIPPED)):
+    if any(counts.get(state) for state in INCOMPLETE):
         return 1
     return 1 if failures or missing else 0

@@ -151,7 +151,7 @@ class Fetcher:
             )  # fmt: skip
         except DescriptorsError as error:
             raise OutputError(str(error)) from error  # to be tried again, as what is late
-        last = await run_state.record(ports.journal.keep, job.attempt, file)
+        last = await run_state.record(ports.journal.record_file, job.attempt, file)
         if outdated:
             await aside(file.path)
         run_state.waiting_files -= 1

@@ -119,7 +119,7 @@ class Poller:
             return
         if tracked.absence != Absence():
             tracked.absence = Absence()
-            await run_state.record(run_state.ports.journal.miss, tracked.attempt, tracked.absence)
+            await run_state.record(run_state.ports.journal.record_absence, tracked.attempt, tracked.absence)
         tracked.empty = Absence()
         self._still_processing(tracked)
 
@@ -136,7 +136,7 @@ class Poller:
                 await self._settler.lose(tracked, "the provider does not know the job any more")
                 return
             self._park(tracked, "is unknown to this account, and another one bought it")
-        await run_state.record(run_state.ports.journal.miss, tracked.attempt, tracked.absence)
+        await run_state.record(run_state.ports.journal.record_absence, tracked.attempt, tracked.absence)
         self._park_if_slow(tracked)
         wait = _PARKED_INTERVAL if tracked.parked else tracked.absence.next_wait(run_state.policy.settings.poll_max)
         tracked.absence = tracked.absence.wait(wait)

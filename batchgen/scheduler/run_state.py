@@ -14,7 +14,7 @@ from batchgen.api import Api
 from batchgen.core.clock import UtcNow
 from batchgen.core.descriptors import PLENTY, Shares
 from batchgen.core.errors import BatchgenError
-from batchgen.core.records import LIVE, Item, State
+from batchgen.core.records import UNSETTLED, Item, State
 from batchgen.core.text import plural
 from batchgen.journal import Attempt, Journal, JournalLockedError, Recorder, Work
 from batchgen.policy.absence import Absence
@@ -60,7 +60,7 @@ class RunPolicy:
 
     settings: Settings
     account: str
-    tables: str
+    catalog_version: str
     endpoints: Mapping[str, str]
     """Path of the create endpoint by model."""
     kinds: Mapping[str, str]
@@ -215,7 +215,7 @@ class RunState:
     def moved(self, work: Work, before: State, after: State) -> None:
         """An item changed its state; one that is listed no longer counts until it is settled (`Journal.counts`)."""
         for state, step in ((before, -1), (after, 1)):
-            if work.listed or state in LIVE or state is State.IN_DOUBT:
+            if work.listed or state in UNSETTLED:
                 self.counts[state] += step
 
     def durations_of(self, model: str) -> Durations:

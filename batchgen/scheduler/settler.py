@@ -72,7 +72,7 @@ class Settler:
             return
         if job is not None and any(job.outputs):
             ordered = run_state.policy.outputs(attempt.work.item)
-            listing = await run_state.record(journal.list_more, attempt, job, tracked.polls, ordered=ordered)
+            listing = await run_state.record(journal.list_more_outputs, attempt, job, tracked.polls, ordered=ordered)
             self._fetch(tracked, listing, job)
             if listing.left:
                 tracked.empty = Absence()
@@ -88,7 +88,7 @@ class Settler:
         ordered = run_state.policy.outputs(attempt.work.item)
         reason = f"the provider lists {ordered - tracked.awaited} of the {ordered} outputs that were ordered"
         log.warning("%s: %s (job %s)", attempt.work.item.id, reason, attempt.job_id)
-        done = await run_state.record(run_state.ports.journal.forgo, attempt, reason)
+        done = await run_state.record(run_state.ports.journal.accept_fewer_outputs, attempt, reason)
         self._drop(tracked)
         if done:
             run_state.moved(attempt.work, State.READY, State.DONE)
@@ -117,7 +117,7 @@ class Settler:
         run_state, work = self._run_state, tracked.attempt.work
         if job.status is JobStatus.COMPLETED and not any(job.outputs):
             return False
-        await run_state.record(run_state.ports.journal.reclaim, tracked.attempt)
+        await run_state.record(run_state.ports.journal.restore_lost, tracked.attempt)
         run_state.moved(work, State.LOST, State.PROCESSING)
         tracked.lost, tracked.reclaimed, tracked.absence = False, True, Absence()
         if job.status is JobStatus.PROCESSING:

@@ -153,10 +153,10 @@ class Submitter:
             order.work,
         )
         attempt = await run_state.record(
-            journal.begin,
+            journal.record_intent,
             work,
             policy.account,
-            policy.tables,
+            policy.catalog_version,
             run_state.ports.utc_now(),
             reserved=price,
             price_key=order.price_key,
@@ -239,7 +239,7 @@ class Submitter:
     async def _release(self, attempt: Attempt) -> None:
         """Certainly not charged: as if it had never been tried."""
         run_state = self._run_state
-        await run_state.record(run_state.ports.journal.release, attempt)
+        await run_state.record(run_state.ports.journal.cancel_intent, attempt)
         run_state.purse = run_state.purse.release(attempt.work.key, attempt.reserved)
         self._settled(attempt, State.PENDING)
 
@@ -248,7 +248,7 @@ class Submitter:
         now = run_state.ports.utc_now()
         accepted = await run_state.record_paid(
             lambda: receipt_of(attempt, answer.job, now),
-            run_state.ports.journal.take_up, attempt, answer.job, answer.raw, now,
+            run_state.ports.journal.accept_or_doubt, attempt, answer.job, answer.raw, now,
         )  # fmt: skip
         if isinstance(accepted, str):
             self._doubted(attempt, accepted)

@@ -22,7 +22,7 @@ from batchgen.core.credentials import ApiKey
 from batchgen.core.descriptors import Shares, raise_limit, shares
 from batchgen.core.errors import BatchgenError, DescriptorsError, DiskError, OutsideError
 from batchgen.core.files import free_bytes
-from batchgen.core.records import Item, State
+from batchgen.core.records import LIVE, UNSUCCESSFUL, Item, State
 from batchgen.core.streams import ending_signals
 from batchgen.core.text import usd
 from batchgen.journal import GroupRecorder, Journal, is_simulated
@@ -158,7 +158,7 @@ def terms_of(invocation: Invocation, bounds: Shares) -> RunPolicy:
     return RunPolicy(
         settings=invocation.settings,
         account=invocation.key.fingerprint,
-        tables=catalog.version,
+        catalog_version=catalog.version,
         endpoints={model.id: model.endpoint for model in catalog.models.values()},
         kinds={model.id: model.output for model in catalog.models.values()},
         price_key=lambda item: price_key(catalog.models[item.model], json.loads(item.body)),
@@ -181,8 +181,8 @@ def snapshot_of(run_state: RunState) -> Snapshot:
     return Snapshot(
         items=sum(counts.values()),
         done=counts.get(State.DONE, 0),
-        in_flight=sum(counts.get(state, 0) for state in (State.SUBMITTING, State.PROCESSING, State.READY)),
-        failed=sum(counts.get(state, 0) for state in (State.FAILED, State.REJECTED, State.LOST)),
+        in_flight=sum(counts.get(state, 0) for state in LIVE),
+        failed=sum(counts.get(state, 0) for state in UNSUCCESSFUL),
         in_doubt=counts.get(State.IN_DOUBT, 0),
         spent=run_state.purse.life.charged - run_state.purse.life.refunded,
         left=run_state.purse.left(),
@@ -236,7 +236,7 @@ async def _look_at_disk(invocation: Invocation, run_state: RunState) -> None:
     if not invocation.buying:
         return
     average = await run_state.record(bytes_per_job, invocation.journal.db)
-    jobs = sum(run_state.counts[state] for state in (State.SUBMITTING, State.PROCESSING, State.READY))
+    jobs = sum(run_state.counts[state] for state in LIVE)
     needed = room_needed(invocation.settings.min_free * _MIB, jobs, average)
     free = invocation.free(invocation.folder)
     if free < needed:

@@ -9,10 +9,11 @@ from typing import Literal
 
 from batchgen.catalog import Catalog
 from batchgen.core.errors import UsageError
-from batchgen.core.records import State
+from batchgen.core.records import UNSUCCESSFUL, State
+from batchgen.item_table import index_items
 from batchgen.journal import FILE_NAME, Journal, is_embedded
 from batchgen.journal.queries.comparison import Comparison, compare
-from batchgen.journal.reopening import NOTHING_AGAIN, Again
+from batchgen.journal.requeueing import NOTHING_BOUGHT_AGAIN, BuyAgain
 from batchgen.manifest import Manifest, load_manifest
 from batchgen.plan import Plan, Selection, make_plan
 from batchgen.session.checks.bought import skip_bought
@@ -21,7 +22,6 @@ from batchgen.session.locate import run_folder, simulated_name
 from batchgen.settings import BY_NAME, RUN_NAME, Settings, resolve_settings
 
 Renaming = Literal["adopt", "buy"]
-_RETRYABLE = (State.FAILED, State.REJECTED, State.LOST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class RunRequest:
     """Whether warnings refuse the manifest."""
     flags: Mapping[str, str | None] | None = None
     retry: frozenset[State] = frozenset()
-    again: Again = NOTHING_AGAIN
+    again: BuyAgain = NOTHING_BOUGHT_AGAIN
     skip_bought: tuple[Path, ...] = ()
     renamed: Renaming | None = None
     """What is to become of purchases that are asked for under another id; None: to be asked."""
@@ -110,9 +110,9 @@ def adopt(ready: PreparedRun, journal: Journal) -> int:
 def parse_states(text: str) -> frozenset[State]:
     """Return the states of `--retry failed,lost`; raises UsageError."""
     words = [word.strip() for word in text.split(",") if word.strip()]
-    allowed = ", ".join(_RETRYABLE)
+    allowed = ", ".join(UNSUCCESSFUL.ordered)
     for word in words:
-        if word not in _RETRYABLE:
+        if word not in UNSUCCESSFUL:
             raise UsageError(f"--retry {word}: the states that can be retried are {allowed}")
     return frozenset(State(word) for word in words)
 
@@ -135,5 +135,6 @@ def prepared(request: RunRequest) -> Iterator[PreparedRun]:
         settings = resolve_settings(request.flags or {}, request.environment, manifest.settings)
         name = request.name or (simulated_name(manifest.name) if request.simulate else manifest.name)
         folder = run_folder(request.manifest, name, request.output, request.environment)
+        index_items(stage)
         skipped = skip_bought(stage, request.skip_bought, manifest.bought, simulated=request.simulate)
         yield PreparedRun(request, manifest, stage, name, folder, settings, selection, skipped)

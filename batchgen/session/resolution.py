@@ -169,6 +169,6 @@ def settle(journal: Journal, decided: Sequence[tuple[Settlement, Attempt, Job | 
             if job is not None:
                 journal.accept(attempt, job, b"", job.created_at or now)
             elif settlement.how is How.CHARGED:
-                journal.write_off(attempt, now)
+                journal.settle_as_charged(attempt, now)
             else:
-                journal.withdraw(attempt, now)
+                journal.settle_as_not_charged(attempt, now)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from batchgen.core.files import staged_text
-from batchgen.core.records import State
+from batchgen.core.records import LIVE, UNSUCCESSFUL, State
 from batchgen.core.text import plural, printable, usd
 from batchgen.journal import money_mark
 from batchgen.ledger import CostReport, LedgerTotals
@@ -15,7 +15,7 @@ from batchgen.policy.stopping import Stop
 
 SUMMARY_NAME = "summary.json"
 FORMAT_VERSION = 1
-_END_STATES = (State.DONE, State.FAILED, State.REJECTED, State.LOST, State.IN_DOUBT, State.SKIPPED)
+SHOWN_STATES = (State.DONE, State.FAILED, State.REJECTED, State.LOST, State.IN_DOUBT, State.SKIPPED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Summary:
     @property
     def in_flight(self) -> int:
         """Items at the provider, or done there and not on disk."""
-        return sum(self.counts.get(state, 0) for state in (State.SUBMITTING, State.PROCESSING, State.READY))
+        return sum(self.counts.get(state, 0) for state in LIVE)
 
 
 def summary_json(summary: Summary) -> dict[str, Any]:
@@ -57,7 +57,7 @@ def summary_json(summary: Summary) -> dict[str, Any]:
         "format_version": FORMAT_VERSION,
         "run": summary.run,
         "items": sum(counts.values()),
-        **{state.value: counts.get(state, 0) for state in _END_STATES},
+        **{state.value: counts.get(state, 0) for state in SHOWN_STATES},
         "in_flight": summary.in_flight,
         "pending": counts.get(State.PENDING, 0),
         "charged_usd": usd(totals.charged),
@@ -83,7 +83,7 @@ def write_summary(summary: Summary) -> None:
 def format_summary(summary: Summary) -> str:
     """Return the summary for people: items by state, money, models, where the files are, what to do next."""
     shown = summary_json(summary)
-    words = [*(state.value for state in _END_STATES), "in_flight", "pending"]
+    words = [*(state.value for state in SHOWN_STATES), "in_flight", "pending"]
     lines = [f"{summary.run}: {plural(shown['items'], 'item')}{money_mark(simulated=summary.simulated)}"]
     lines += [f"  {word.replace('_', ' '):<10} {shown[word]:>10,}" for word in words if shown[word] or word == "done"]
     lines.append("")
@@ -130,7 +130,7 @@ def _next_steps(summary: Summary) -> list[str]:
             f"{plural(summary.fewer, 'item')} brought fewer outputs than ordered (`fewer_outputs` in the ledger):"
             " `batchgen verify --refetch` asks the provider for the rest once more"
         )
-    if summary.failures and not any(counts.get(state) for state in (State.FAILED, State.REJECTED, State.LOST)):
+    if summary.failures and not any(counts.get(state) for state in UNSUCCESSFUL):
         steps.append("items that are asked for no longer ended badly: the ledger has them")
     if summary.stop is not None and (summary.in_flight or counts.get(State.PENDING)):
         first = "with a higher max_cost, " if summary.stop is Stop.MAX_COST else ""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 
-from batchgen.core.records import LIVE, Item, State
+from batchgen.core.records import DELIVERED, LIVE, UNANSWERED, Item, State
 from batchgen.download import check_file
 from batchgen.journal import Journal
 from batchgen.journal.queries.report_rows import file_rows
@@ -14,7 +14,6 @@ from batchgen.scheduler import Ending, RunState
 from batchgen.virtual.books import BookedJob, Books
 from batchgen.virtual.pictures import foreign, picture
 
-ENDED = frozenset({State.DONE, State.FAILED, State.REJECTED, State.LOST, State.IN_DOUBT})
 """States from which an item moves only when its user says so."""
 _ZERO = Decimal(0)
 
@@ -40,7 +39,7 @@ def forgotten(db: sqlite3.Connection, books: Books) -> Counter[str]:
     doubtful = dict(
         db.execute(
             "SELECT i.digest, COUNT(*) FROM attempt a JOIN item i ON i.key = a.item"
-            " WHERE a.state IN ('submitting', 'in_doubt') GROUP BY i.digest"
+            f" WHERE a.state IN {UNANSWERED.sql} GROUP BY i.digest"
         )
     )
     return Counter({digest: jobs - doubtful.get(digest, 0) for digest, jobs in unknown.items()})
@@ -68,7 +67,7 @@ def _right(state: str, charged: Decimal, job: BookedJob) -> bool:
     """Whether a charge is what the API said of a job last; before the end, the answer may have come to a dead run."""
     if job.named is None:
         return True  # it never arrived what it cost: the expected price stands
-    if state in (State.READY, State.DONE):
+    if state in DELIVERED:
         return charged == job.named
     return charged in (job.price, job.posted, job.named) or job.posted is None
 

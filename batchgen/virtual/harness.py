@@ -2,7 +2,6 @@
 
 import json
 import random
-import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -12,14 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from batchgen.core.digest import canonical_json, digest_of
-from batchgen.core.records import Item, State
+from batchgen.core.records import RESTING, Item, State
+from batchgen.item_table import write_items
 from batchgen.journal import FILE_NAME, Journal
 from batchgen.policy.stopping import exit_code
 from batchgen.receipts import FILE_NAME as RECEIPTS
 from batchgen.scheduler import Ending, RunPolicy, RunPorts, RunState, Scheduler
 from batchgen.settings import Settings
 from batchgen.virtual.books import price_key_of
-from batchgen.virtual.checks import ENDED, check_books, check_end, check_files, consent_to, forgotten
+from batchgen.virtual.checks import check_books, check_end, check_files, consent_to, forgotten
 from batchgen.virtual.faults import Faults
 from batchgen.virtual.loop import VirtualClock, VirtualLoop
 from batchgen.virtual.memory_api import MemoryApi, Offer, Provider
@@ -144,25 +144,16 @@ class World:
 
     def settled(self) -> bool:
         """Whether every item has reached an end."""
-        return self.counts().keys() <= ENDED
+        return self.counts().keys() <= RESTING
 
     def _utc_now(self) -> datetime:
         return self.clock.utc_now() + self.ahead
 
     def _list(self, journal: Journal) -> None:
-        stage = self.folder / "stage.sqlite3"
-        stage.unlink(missing_ok=True)
-        with closing(sqlite3.connect(stage)) as db, db:
-            db.execute("CREATE TABLE item (position, id, digest, model, body, tags, path, source, estimated, inputs)")
-            db.executemany(
-                "INSERT INTO item VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '[]')",
-                (
-                    (n, i.id, i.digest, i.model, i.body, json.dumps(dict(i.tags)), i.path, i.source, str(i.estimated))
-                    for n, i in enumerate(self.items, 1)
-                ),
-            )
-        journal.list_items(stage)
-        stage.unlink()
+        table = self.folder / "items.sqlite3"
+        write_items(table, self.items)
+        journal.list_items(table)
+        table.unlink()
 
     def _terms(self, settings: Settings, account: str) -> RunPolicy:
         models = {item.model for item in self.items}

@@ -13,6 +13,7 @@ from batchgen.api import Api, Output, PollAnswer, SubmitAnswer
 from batchgen.core.digest import digest_of
 from batchgen.core.records import State
 from batchgen.journal import InlineRecorder, Journal
+from batchgen.journal.transitions import Transitions
 from batchgen.scheduler import RunState
 from batchgen.virtual.books import price_key_of
 from batchgen.virtual.checks import check_caps, surprise
@@ -58,10 +59,10 @@ class PromiseMonitor:
     def committed(self, operation: Callable[..., Any], args: Sequence[Any]) -> None:
         """An operation of the journal is on disk."""
         name = getattr(operation, "__name__", "")
-        if name == "begin":
+        if name == Transitions.record_intent.__name__:
             self._intents[args[0].item.digest] += 1
             self._estimates[price_key_of(args[0].item.body)] = args[0].item.estimated
-        elif name in ("accept", "take_up"):
+        elif name in (Transitions.accept.__name__, Transitions.accept_or_doubt.__name__):
             self._recorded.add(args[1].id)
         self.look()
 

@@ -248,7 +248,7 @@ async def test_with_the_simulator_over_http(tmp_path: Path) -> None:
             for number, url in enumerate(urls, 1):
                 content = (await api.file(url)).raw
                 digest = hashlib.sha256(content).hexdigest()
-                journal.keep(attempt, StoredFile(number, f"files/kite@{number}.png", len(content), digest))
+                journal.record_file(attempt, StoredFile(number, f"files/kite@{number}.png", len(content), digest))
         client = HttpApi(api.simulator.url, KEY)
         try:
             assert await repaired(tmp_path, client) == {"files/kite@1.png": True, "files/kite@2.png": True}
@@ -312,7 +312,9 @@ async def bought(folder: Path, url: str) -> None:
                 content = b"".join([chunk async for chunk in output.chunks])
             (folder / "files").mkdir()
             (folder / "files" / "kite.png").write_bytes(content)
-            journal.keep(attempt, StoredFile(1, "files/kite.png", len(content), hashlib.sha256(content).hexdigest()))
+            journal.record_file(
+                attempt, StoredFile(1, "files/kite.png", len(content), hashlib.sha256(content).hexdigest())
+            )
     finally:
         await api.aclose()
 
@@ -343,8 +345,8 @@ def fewer(folder: Path) -> None:
         (folder / "files").mkdir()
         (folder / "files/set@1.png").write_bytes(data)
         file = StoredFile(1, "files/set@1.png", len(data), hashlib.sha256(data).hexdigest())
-        assert not journal.keep(attempt, file)
-        assert journal.forgo(attempt, "1 of 3")
+        assert not journal.record_file(attempt, file)
+        assert journal.accept_fewer_outputs(attempt, "1 of 3")
 
 
 async def test_what_never_came_is_brought_where_it_is_there_now(tmp_path: Path) -> None:

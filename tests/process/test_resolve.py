@@ -168,7 +168,7 @@ def write(path: Path, rows: list[dict[str, str]]) -> None:
 
 def test_a_doubt_is_shown_and_exported_at_the_price_that_was_reserved(tmp_path: Path) -> None:
     with journal_of(tmp_path / "run", [item("mug")]) as journal:
-        attempt = journal.begin(Buyer(journal).work("mug"), "f00d", "1", START, reserved=Decimal("0.50"))
+        attempt = journal.record_intent(Buyer(journal).work("mug"), "f00d", "1", START, reserved=Decimal("0.50"))
         journal.doubt(attempt, "reset")
         export_doubts(journal, tmp_path / "doubts.csv")
     with (tmp_path / "doubts.csv").open(encoding="utf-8", newline="") as lines:

@@ -1,9 +1,7 @@
 """Builds journals for tests by the steps that a run takes."""
 
-import json
-import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any
 from batchgen.api import Job, JobStatus
 from batchgen.core.digest import canonical_json, digest_of
 from batchgen.core.records import Item, State, StoredFile
+from batchgen.item_table import index_items, write_items
 from batchgen.journal import Attempt, Journal, Work
 
 START = datetime(2026, 1, 31, 23, 59, 58, 999000, tzinfo=UTC)
@@ -44,30 +43,18 @@ def item(
 @contextmanager
 def staged(journal: Journal, items: Iterable[Item]) -> Iterator[Path]:
     """What the manifest asks for now, as `Journal.list_items` and `Journal.adopt` take it."""
-    stage = journal.path.parent / "stage.sqlite3"
-    with closing(sqlite3.connect(stage)) as db, db:
-        db.execute(
-            "CREATE TABLE item (position, id TEXT, digest, model, body, tags, path, source, estimated, inputs,"
-            " UNIQUE (id, digest))"
-        )
-        db.execute("CREATE TABLE skipped (id, digest)")
-        db.execute("CREATE TABLE redo (position)")
-        db.executemany(
-            "INSERT INTO item VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '[]')",
-            (
-                (number, i.id, i.digest, i.model, i.body, json.dumps(dict(i.tags)), i.path, i.source, str(i.estimated))
-                for number, i in enumerate(items, 1)
-            ),
-        )
+    table = journal.path.parent / "items.sqlite3"
+    write_items(table, items)
+    index_items(table)
     try:
-        yield stage
+        yield table
     finally:
-        stage.unlink()
+        table.unlink()
 
 
 def list_items(journal: Journal, items: Iterable[Item]) -> None:
-    with staged(journal, items) as stage:
-        journal.list_items(stage)
+    with staged(journal, items) as table:
+        journal.list_items(table)
 
 
 @contextmanager
@@ -101,7 +88,7 @@ class Buyer:
         return self.works[id_]
 
     def intend(self, id_: str) -> Attempt:
-        return self.journal.begin(self.work(id_), "f00d", "1", self.tick())
+        return self.journal.record_intent(self.work(id_), "f00d", "1", self.tick())
 
     def accept(self, id_: str, cost: str | None = None) -> Attempt:
         attempt = self.intend(id_)
@@ -130,7 +117,7 @@ class Buyer:
         for number in range(1, outputs + 1):
             suffix = f"@{number}" if outputs > 1 else ""
             file = StoredFile(number, f"files/{id_}{suffix}.png", 100 + number, f"{number:064x}")
-            self.journal.keep(attempt, file)
+            self.journal.record_file(attempt, file)
         return attempt
 
     def reject(self, id_: str, message: str) -> None:

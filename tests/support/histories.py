@@ -22,7 +22,7 @@ from support.bought import START, item, list_items, staged
 from batchgen.api import Job, JobStatus
 from batchgen.core.errors import RunFolderError
 from batchgen.core.records import Item, State, StoredFile
-from batchgen.journal import Again, Attempt, Journal
+from batchgen.journal import Attempt, BuyAgain, Journal
 from batchgen.receipts import FILE_NAME as RECEIPTS
 from batchgen.session.recovery import recover
 
@@ -134,7 +134,7 @@ class History:
             return ""
         work = self.draws.choice(pending)[1]
         with self.journal.transaction():
-            attempt = self.journal.begin(work, "f00d", "1", self._tick())
+            attempt = self.journal.record_intent(work, "f00d", "1", self._tick())
         intent = self._intent(attempt)
         self.known.intents.add(intent)
         outcomes = ("accepted", "doubted", "released", "rejected", "unanswered", "killed")
@@ -150,7 +150,7 @@ class History:
                 if outcome == "doubted":
                     self.journal.doubt(attempt, "reset")
                 elif outcome == "released":
-                    self.journal.release(attempt)
+                    self.journal.cancel_intent(attempt)
                 else:
                     self.journal.reject(attempt, "invalid_request", "no", self._tick())
         if outcome in ("accepted", "released", "rejected"):
@@ -189,7 +189,7 @@ class History:
         (self.run / path).write_bytes(content)
         with self.journal.transaction():
             file = StoredFile(number, path, len(content), hashlib.sha256(content).hexdigest())
-            self.journal.keep(attempt, file)
+            self.journal.record_file(attempt, file)
         return f"{path} of {attempt.job_id}"
 
     def settle(self) -> str:
@@ -203,7 +203,9 @@ class History:
             told += f" as {self._accept(attempt, None)}"
         else:
             with self.journal.transaction():
-                (self.journal.withdraw if how == "not charged" else self.journal.write_off)(attempt, self._tick())
+                journal = self.journal
+                settle = journal.settle_as_not_charged if how == "not charged" else journal.settle_as_charged
+                settle(attempt, self._tick())
         self.answered.add(intent)
         return told
 
@@ -213,14 +215,14 @@ class History:
             return ""
         attempt = self.draws.choice(lost)
         with self.journal.transaction():
-            self.journal.reclaim(attempt)
+            self.journal.restore_lost(attempt)
         return str(attempt.job_id)
 
     def retry(self) -> str:
         states = self.draws.choice(([State.FAILED], [State.LOST], [State.REJECTED], []))
-        again = Again(("*",) if self.draws.random() < 0.3 else ())
+        again = BuyAgain(("*",) if self.draws.random() < 0.3 else ())
         with self.journal.transaction():
-            self.journal.buy_anew(states, again)
+            self.journal.requeue_for(states, again)
         return f"{', '.join(states)} {again.globs}"
 
     # ---- what its owner does ----

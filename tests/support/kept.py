@@ -30,4 +30,4 @@ def keep(journal: Journal, buyer: Buyer, folder: Path, id_: str, outputs: int = 
         content = png(number)
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes(content)
-        journal.keep(attempt, StoredFile(number, path, len(content), hashlib.sha256(content).hexdigest()))
+        journal.record_file(attempt, StoredFile(number, path, len(content), hashlib.sha256(content).hexdigest()))

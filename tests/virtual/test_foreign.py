@@ -70,8 +70,8 @@ def test_the_journal_gives_a_job_to_one_attempt_only(tmp_path: Path) -> None:
         buyer = Buyer(journal)
         mug, jug = buyer.intend("mug"), buyer.intend("jug")
         job = Job("job-1", JobStatus.PROCESSING)
-        first = journal.take_up(mug, job, b"first", buyer.tick())
-        second = journal.take_up(jug, job, b"second", buyer.tick())
+        first = journal.accept_or_doubt(mug, job, b"first", buyer.tick())
+        second = journal.accept_or_doubt(jug, job, b"second", buyer.tick())
         assert not isinstance(first, str)
         assert second == "the answer names job job-1, which is mug's"
         assert [(doubt.item_id, doubt.reason) for doubt in doubts(journal.db)] == [("jug", second)]

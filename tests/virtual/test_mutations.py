@@ -84,10 +84,10 @@ def sends_before_the_intent_is_on_disk(patch: pytest.MonkeyPatch) -> None:
         sent = run_state.now
         answer = await self._answer(work.item, wait=wait)
         attempt = await run_state.record(
-            run_state.ports.journal.begin,
+            run_state.ports.journal.record_intent,
             work,
             policy.account,
-            policy.tables,
+            policy.catalog_version,
             run_state.ports.utc_now(),
             reserved=price,
         )

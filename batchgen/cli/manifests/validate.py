@@ -1,10 +1,8 @@
 """`batchgen validate`: check manifests, offline."""
 
 import json
-import sqlite3
 import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -61,22 +59,17 @@ def command(manifests: tuple[Path, ...], form: str, *, strict: bool) -> int:
 
 def _verdict(path: Path, *, strict: bool) -> _Verdict:
     from batchgen.catalog import load_catalog
+    from batchgen.item_table import estimated_cost
     from batchgen.manifest import load_manifest
 
     with tempfile.TemporaryDirectory(prefix="batchgen-", ignore_cleanup_errors=True) as scratch:
-        stage = Path(scratch) / "stage.sqlite3"
+        table = Path(scratch) / "items.sqlite3"
         try:
-            manifest = load_manifest(path, stage, load_catalog(), strict=strict)
+            manifest = load_manifest(path, table, load_catalog(), strict=strict)
         except (ManifestError, UsageError) as error:
             return _Verdict(path, 0, Decimal(0), error)
         shown = manifest.warnings
-        return _Verdict(path, manifest.items, _estimated(stage), None, shown.shown, shown.more)
-
-
-def _estimated(stage: Path) -> Decimal:
-    with closing(sqlite3.connect(stage)) as db:
-        groups = db.execute("SELECT estimated, count(*) FROM item GROUP BY estimated")
-        return sum((Decimal(amount) * count for amount, count in groups), Decimal(0))
+        return _Verdict(path, manifest.items, estimated_cost(table), None, shown.shown, shown.more)
 
 
 def _text(verdicts: Sequence[_Verdict]) -> str:

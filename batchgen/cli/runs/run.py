@@ -72,7 +72,7 @@ def command(manifest: Path, **options: Any) -> int:
     """
     from batchgen.catalog import load_catalog
     from batchgen.cli.account import tell
-    from batchgen.journal import Again
+    from batchgen.journal import BuyAgain
     from batchgen.session import RunRequest, parse_states, prepared
 
     request = RunRequest(
@@ -86,7 +86,7 @@ def command(manifest: Path, **options: Any) -> int:
         strict=options["strict"],
         flags=options,
         retry=parse_states(options["retry"]),
-        again=Again(options["again"]),
+        again=BuyAgain(options["again"]),
         skip_bought=options["skip_bought"],
         renamed=options["renamed"],
     )
@@ -244,7 +244,7 @@ def _list(ready: "PreparedRun", journal: "Journal") -> None:
     settings = {name: setting_text(value) for name, value in ready.manifest.settings.items()}
     with journal.transaction():
         journal.note(settings=json.dumps(settings))
-        journal.buy_anew(sorted(ready.request.retry), ready.request.again)
+        journal.requeue_for(sorted(ready.request.retry), ready.request.again)
 
 
 def _announce(ready: "PreparedRun", plan: "Plan", settings: "Settings", *, quiet: bool) -> None:

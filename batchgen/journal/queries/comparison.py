@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
-from batchgen.core.records import State
+from batchgen.core.records import BOUGHT, State
+from batchgen.item_table import REQUESTED, attach
 from batchgen.journal.binding import is_embedded, is_simulated
 from batchgen.journal.queries.report_rows import facts_of
 from batchgen.journal.renames import NOTHING_RENAMED, Renames, match, renames
-from batchgen.journal.reopening import NOTHING_AGAIN, Again, continues, opened
+from batchgen.journal.requeueing import NOTHING_BOUGHT_AGAIN, BuyAgain, continues, state_before
 from batchgen.journal.schema import open_for_reading, refuse_leftovers, sqlite_errors
 
 
@@ -43,17 +44,17 @@ class TagGroup:
 
 
 class Comparison:
-    """A staged manifest beside a journal (None: a folder that does not exist yet)."""
+    """The items of a manifest beside a journal (None: a folder that does not exist yet)."""
 
     def __init__(self, db: sqlite3.Connection, *, journal: bool) -> None:
         self._db = db
         self._journal = journal
 
-    def groups(self, again: Again = NOTHING_AGAIN) -> list[Group]:
+    def groups(self, again: BuyAgain = NOTHING_BOUGHT_AGAIN) -> list[Group]:
         """Return how the items stand, those that are alike counted together; `again` marks good ones to buy anew."""
         self._db.create_function("again", 1, again.wanted, deterministic=True)
         # Where an earlier invocation of the same words left some unbought, only these are bought.
-        left = "opened = 'done' AND " if self._journal and continues(self._db, again) else ""
+        left = "requeued = 'done' AND " if self._journal and continues(self._db, again) else ""
         rows = self._db.execute(
             f"WITH {self._standing} SELECT state, state = 'pending' AND edited, {left} state = 'done' AND again(id),"
             " renamed, model, estimated, COUNT(*) FROM standing WHERE wanted(id, tags) GROUP BY 1, 2, 3, 4, 5, 6"
@@ -103,32 +104,32 @@ class Comparison:
 
 
 _EDITED = (
-    # Attempts and not items say so: one that was bought and then reopened is pending.
+    # Attempts and not items say so: one that was bought and then requeued is pending.
     "EXISTS (SELECT 1 FROM item o JOIN attempt a ON a.item = o.key WHERE o.id = s.id AND o.digest <> s.digest"
-    " AND a.state IN ('submitting', 'processing', 'ready', 'done', 'in_doubt', 'lost'))"
+    f" AND a.state IN {BOUGHT.sql})"
 )
-# What was opened to be bought anew and was not counts as it stood: each invocation must be told again.
+# What was requeued and was not bought counts as it stood before: each invocation must be told again.
 _STANDING = f"""
 standing AS (
-  SELECT s.id, s.tags, s.model, s.estimated, s.position, COALESCE({opened("j")}, j.state, 'pending') AS state,
-    {opened("j")} AS opened, s.position IN (SELECT position FROM temp.rename) AS renamed,
+  SELECT s.id, s.tags, s.model, s.estimated, s.position, COALESCE({state_before("j")}, j.state, 'pending') AS state,
+    {state_before("j")} AS requeued, s.position IN (SELECT position FROM temp.rename) AS renamed,
     {_EDITED} AND s.position NOT IN (SELECT position FROM temp.rename) AS edited
-  FROM stage.item s LEFT JOIN item j ON j.id = s.id AND j.digest = s.digest
+  FROM {REQUESTED} s LEFT JOIN item j ON j.id = s.id AND j.digest = s.digest
 )
 """
-_NEW = """
+_NEW = f"""
 standing AS (
-  SELECT id, tags, model, estimated, position, 'pending' AS state, NULL AS opened, 0 AS renamed, 0 AS edited
-  FROM stage.item
+  SELECT id, tags, model, estimated, position, 'pending' AS state, NULL AS requeued, 0 AS renamed, 0 AS edited
+  FROM {REQUESTED}
 )
 """
 
 
 @contextmanager
 def compare(
-    stage: Path, journal: Path, wanted: Callable[[str, str], bool], *, find_renames: bool = True
+    table: Path, journal: Path, wanted: Callable[[str, str], bool], *, find_renames: bool = True
 ) -> Iterator[Comparison]:
-    """Open a staged manifest beside the journal at `journal`, which may not exist, seeing only the `wanted` items.
+    """Open the items of a manifest beside the journal at `journal`, which may not exist; only `wanted` items count.
 
     Without `find_renames`, what was bought under another id is new like anything else. Raises RunFolderError for a
     damaged journal.
@@ -139,7 +140,7 @@ def compare(
     with sqlite_errors(journal), closing(open_for_reading(journal) if exists else sqlite3.connect(":memory:")) as db:
         if db.in_transaction:
             db.execute("COMMIT")
-        db.execute("ATTACH ? AS stage", (f"{stage.absolute().as_uri()}?mode=ro" if exists else str(stage),))
+        attach(db, table, read_only=exists)
         db.create_function("wanted", 2, wanted, deterministic=True)
         if exists:
             match(db, real=find_renames and not is_embedded(facts_of(db)))

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
+from batchgen.core.records import BOUGHT
+from batchgen.item_table import SKIPPED, TO_BUY, attach, make_to_buy
 from batchgen.journal.schema import open_for_reading, sqlite_errors
 
 SAMPLE = 64
 """Digests that stand for all purchases of a run: the smallest ones, which as good as always meet any large overlap."""
-_BOUGHT = "state IN ('submitting', 'processing', 'ready', 'done', 'in_doubt', 'lost')"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,57 +41,57 @@ def extent_of(db: sqlite3.Connection) -> Extent:
     """Return how far the run folder of a journal has come."""
     run_id, receipts = db.execute("SELECT run_id, bytes FROM vouched").fetchone()
     (purchases,) = db.execute("SELECT COUNT(*) FROM attempt WHERE charged IS NOT NULL").fetchone()
-    sample = db.execute(f"SELECT DISTINCT digest FROM item WHERE {_BOUGHT} ORDER BY 1 LIMIT {SAMPLE}").fetchall()
+    sample = db.execute(
+        f"SELECT DISTINCT digest FROM item WHERE state IN {BOUGHT.sql} ORDER BY 1 LIMIT {SAMPLE}"
+    ).fetchall()
     return Extent(run_id, receipts, purchases, tuple(digest for (digest,) in sample))
 
 
-def note_to_buy(stage: Path, journal: Path | None, wanted: Callable[[str, str], bool]) -> int:
-    """Make the stage's table `to_buy`: what is asked for and was never bought in `journal`, no second purchases.
+def note_to_buy(table: Path, journal: Path | None, wanted: Callable[[str, str], bool]) -> int:
+    """Make the table `TO_BUY`: what is asked for and was never bought in `journal`, no second purchases.
 
-    Returns how many items were left out of the stage that `journal` does not know as bought.
+    Returns how many items were left out that `journal` does not know as bought.
     """
-    with closing(sqlite3.connect(stage, uri=True)) as db, db:
+    with closing(sqlite3.connect(":memory:", uri=True)) as db:
+        attach(db, table)
         db.create_function("wanted", 2, wanted, deterministic=True)
         never = bought = ""
         if journal is not None:
             db.execute("ATTACH ? AS own", (f"{journal.absolute().as_uri()}?mode=ro",))
             bought = "EXISTS (SELECT 1 FROM own.item j WHERE j.id = s.id AND j.digest = s.digest AND j.attempts > 0)"
             never = f" AND NOT {bought}"
-        db.execute("DROP TABLE IF EXISTS to_buy")
-        db.execute(
-            "CREATE TABLE to_buy AS SELECT s.digest, s.estimated,"
-            " row_number() OVER (PARTITION BY s.digest ORDER BY s.id) AS turn FROM main.item s"
-            f" WHERE wanted(s.id, s.tags) AND s.position NOT IN (SELECT position FROM redo){never}"
-        )
-        db.execute("CREATE INDEX to_buy_digest ON to_buy (digest)")
-        (unknown,) = db.execute(f"SELECT COUNT(*) FROM skipped s{f' WHERE NOT {bought}' if bought else ''}").fetchone()
+        with db:
+            make_to_buy(db, f"wanted(s.id, s.tags){never}")
+        known = f" WHERE NOT {bought}" if bought else ""
+        (unknown,) = db.execute(f"SELECT COUNT(*) FROM {SKIPPED} s{known}").fetchone()
         return int(unknown)
 
 
-def sampled(stage: Path, sample: tuple[str, ...]) -> Overlap:
-    """Return how many of these digests are in `to_buy`, each once."""
-    with closing(sqlite3.connect(stage)) as db:
+def sampled(table: Path, sample: tuple[str, ...]) -> Overlap:
+    """Return how many of these digests are in `TO_BUY`, each once."""
+    with closing(sqlite3.connect(":memory:")) as db:
+        attach(db, table)
         marks = ", ".join("?" * len(sample))
         rows = db.execute(
-            f"SELECT estimated, COUNT(*) FROM to_buy WHERE turn = 1 AND digest IN ({marks}) GROUP BY 1", sample
+            f"SELECT estimated, COUNT(*) FROM {TO_BUY} WHERE turn = 1 AND digest IN ({marks}) GROUP BY 1", sample
         )
         return _summed(rows)
 
 
-def overlap(stage: Path, journal: Path) -> Overlap:
-    """Return what of `to_buy` a journal shows as bought, one purchase for one item. Raises RunFolderError."""
+def overlap(table: Path, journal: Path) -> Overlap:
+    """Return what of `TO_BUY` a journal shows as bought, one purchase for one item. Raises RunFolderError."""
     with closing(open_for_reading(journal)) as db, sqlite_errors(journal):
         if db.in_transaction:
             db.execute("COMMIT")
-        db.execute("ATTACH ? AS stage", (f"{stage.absolute().as_uri()}?mode=ro",))
+        attach(db, table, read_only=True)
         # The keys first: an index has them beside the digests, so that no body of the other items is read.
         return _summed(
             db.execute(
                 "WITH hit AS MATERIALIZED"
-                " (SELECT key FROM main.item WHERE digest IN (SELECT digest FROM stage.to_buy)),"
+                f" (SELECT key FROM main.item WHERE digest IN (SELECT digest FROM {TO_BUY})),"
                 " there AS (SELECT i.digest, COUNT(*) AS items FROM hit h JOIN main.item i ON i.key = h.key"
-                f" WHERE i.{_BOUGHT} GROUP BY 1)"
-                " SELECT t.estimated, COUNT(*) FROM stage.to_buy t JOIN there b ON b.digest = t.digest"
+                f" WHERE i.state IN {BOUGHT.sql} GROUP BY 1)"
+                f" SELECT t.estimated, COUNT(*) FROM {TO_BUY} t JOIN there b ON b.digest = t.digest"
                 " AND t.turn <= b.items GROUP BY 1"
             )
         )

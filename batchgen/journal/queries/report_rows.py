@@ -44,7 +44,7 @@ class LedgerRow(NamedTuple):
     error_message: str | None
     expires_at: int | None
     source: str
-    tables: str | None
+    catalog_version: str | None
     tags: str
     """A JSON object."""
 
@@ -171,12 +171,12 @@ SELECT i.id, a.number, i.digest, a.state, i.model, i.body, a.estimated, a.reserv
   a.surplus, a.job_id, a.account,
   a.submitted_at, a.accepted_at, a.completed_at, a.refunded_at, a.inference_ms, a.polls,
   {_outputs("group_concat(path, ';')")}, {_outputs("SUM(bytes)")}, {_outputs("group_concat(sha256, ';')")},
-  a.error_type, a.error_message, a.expires_at, i.source, a.tables, i.tags
+  a.error_type, a.error_message, a.expires_at, i.source, a.catalog_version, i.tags
 FROM item i CROSS JOIN attempt a ON a.item = i.key
 UNION ALL
 SELECT i.id, 0, i.digest, i.state, i.model, i.body, i.estimated, '0', NULL, NULL, '0', NULL, NULL, NULL, NULL,
   NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, i.source, NULL, i.tags
-FROM item i WHERE i.state = 'skipped' AND i.listed IS NOT NULL
+FROM item i WHERE i.state = 'skipped' AND i.position IS NOT NULL
 ORDER BY 1, 2, 3
 """
 _CHARGES = """
@@ -185,11 +185,11 @@ SELECT i.id, a.number, i.digest, a.state, i.model, a.estimated, a.reserved, a.ch
 FROM attempt a JOIN item i ON i.key = a.item
 UNION ALL
 SELECT id, 0, digest, state, model, estimated, '0', NULL, NULL, NULL, NULL, tags, NULL
-FROM item WHERE state = 'skipped' AND listed IS NOT NULL
+FROM item WHERE state = 'skipped' AND position IS NOT NULL
 """
 _TAG_NAMES = """
 SELECT DISTINCT t.key FROM item i, json_each(i.tags) t
-WHERE (i.state = 'skipped' AND i.listed IS NOT NULL) OR EXISTS (SELECT 1 FROM attempt a WHERE a.item = i.key)
+WHERE (i.state = 'skipped' AND i.position IS NOT NULL) OR EXISTS (SELECT 1 FROM attempt a WHERE a.item = i.key)
 ORDER BY 1
 """
 _LACKING = """

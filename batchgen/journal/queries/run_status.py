@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from batchgen.core.records import State
+from batchgen.core.records import UNSETTLED, State
 from batchgen.journal.schema import moment
 
 
@@ -27,8 +27,7 @@ class Doubt:
 def counts_of(db: sqlite3.Connection) -> dict[State, int]:
     """Return how many items are in each state: the listed ones, and those that are not settled."""
     rows = db.execute(
-        "SELECT state, COUNT(*) FROM item WHERE listed IS NOT NULL"
-        " OR state IN ('submitting', 'processing', 'ready', 'in_doubt') GROUP BY state"
+        f"SELECT state, COUNT(*) FROM item WHERE position IS NOT NULL OR state IN {UNSETTLED.sql} GROUP BY state"
     )
     return {State(state): count for state, count in rows}
 
@@ -37,7 +36,7 @@ def fewer_outputs_of(db: sqlite3.Connection, wanted: str = "true") -> int:
     """Return how many listed items are done with fewer outputs than were ordered; `wanted` is SQL on the item `i`."""
     (count,) = db.execute(
         "SELECT COUNT(*) FROM attempt a JOIN item i ON i.key = a.item AND i.attempts = a.number"
-        " WHERE a.error_type = 'fewer_outputs' AND a.state = 'done' AND i.state = 'done' AND i.listed IS NOT NULL"
+        " WHERE a.error_type = 'fewer_outputs' AND a.state = 'done' AND i.state = 'done' AND i.position IS NOT NULL"
         f" AND {wanted}"
     ).fetchone()
     return int(count)

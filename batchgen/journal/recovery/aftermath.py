@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
-_OPEN = "'submitting', 'processing', 'ready', 'in_doubt'"
+from batchgen.core.records import UNSETTLED
 
 
 def touch(db: sqlite3.Connection, item: int) -> None:
@@ -57,7 +57,7 @@ def follow_files(db: sqlite3.Connection, is_there: Callable[[str, int, str], boo
 def part_live_ones(db: sqlite3.Connection, item: int) -> None:
     """Of two purchases of one item that both are on their way, each needs an item of its own to be collected."""
     live = db.execute(
-        f"SELECT key, purchase FROM attempt WHERE item = ? AND state IN ({_OPEN}) ORDER BY number DESC",
+        f"SELECT key, purchase FROM attempt WHERE item = ? AND state IN {UNSETTLED.sql} ORDER BY number DESC",
         (item,),
     ).fetchall()
     for key, purchase in live[1:]:
@@ -76,7 +76,7 @@ def derive(db: sqlite3.Connection, item: int) -> None:
     """An item stands as its latest attempt does, or as the one that is still open."""
     db.execute(
         "UPDATE item SET state = COALESCE((SELECT state FROM attempt WHERE item = ?1"
-        f" ORDER BY state IN ({_OPEN}) DESC, number DESC LIMIT 1), 'pending') WHERE key = ?1",
+        f" ORDER BY state IN {UNSETTLED.sql} DESC, number DESC LIMIT 1), 'pending') WHERE key = ?1",
         (item,),
     )
 

@@ -13,7 +13,7 @@ from typing import TypeVar
 from batchgen import receipts
 from batchgen.core.errors import RunFolderError
 from batchgen.core.files import disk_errors
-from batchgen.core.records import State, StoredFile
+from batchgen.core.records import DELIVERED, State, StoredFile
 from batchgen.core.text import plural
 from batchgen.journal.recovery.aftermath import is_stored
 from batchgen.journal.recovery.replay import Replay
@@ -197,7 +197,7 @@ def retold(db: sqlite3.Connection, run_id: str, generation: int) -> Iterator[Lin
 
 
 _ATTEMPTS = """
-SELECT a.key, a.purchase, i.id, i.digest, a.number, i.model, a.estimated, a.reserved, a.account, a.tables,
+SELECT a.key, a.purchase, i.id, i.digest, a.number, i.model, a.estimated, a.reserved, a.account, a.catalog_version,
   a.submitted_at, a.state, a.job_id, a.charged, a.refunded, a.accepted_at, a.expires_at, a.completed_at
 FROM attempt a JOIN item i ON i.key = a.item ORDER BY a.key
 """
@@ -205,7 +205,7 @@ FROM attempt a JOIN item i ON i.key = a.item ORDER BY a.key
 
 def _attempt_retold(  # noqa: PLR0917 - a row
     db: sqlite3.Connection, key: int, purchase: str, item: str, digest: str, number: int, model: str, estimated: str,
-    reserved: str, account: str, tables: str, submitted: int, state: str, job: str | None, charged: str | None,
+    reserved: str, account: str, catalog_version: str, submitted: int, state: str, job: str | None, charged: str | None,
     refunded: str | None, accepted: int | None, expires: int | None, completed: int | None,
 ) -> Iterator[Line]:  # fmt: skip
     def money(text: str | None) -> Decimal | None:
@@ -213,7 +213,7 @@ def _attempt_retold(  # noqa: PLR0917 - a row
 
     yield receipts.intent(
         purchase, item=item, digest=digest, attempt=number, model=model, price=Decimal(estimated),
-        reserved=Decimal(reserved), account=account, tables=tables, at=submitted,
+        reserved=Decimal(reserved), account=account, tables=catalog_version, at=submitted,
     )  # fmt: skip
     end = completed or accepted or submitted
     if job is None:
@@ -228,7 +228,7 @@ def _attempt_retold(  # noqa: PLR0917 - a row
     )  # fmt: skip
     if state in (State.FAILED, State.LOST):
         yield receipts.ended(purchase, State(state), end, charged=money(charged), refunded=money(refunded))
-    elif state in (State.READY, State.DONE):
+    elif state in DELIVERED:
         outputs = db.execute(
             "SELECT number, path, bytes, sha256 FROM output WHERE attempt = ? ORDER BY number", (key,)
         ).fetchall()

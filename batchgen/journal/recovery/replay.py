@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from batchgen.core.records import State
+from batchgen.core.records import UNANSWERED, State
 from batchgen.journal.recovery.aftermath import derive, follow_files, part_live_ones, settle_files, touch
 from batchgen.journal.renames import list_moves
 
@@ -122,7 +122,7 @@ class Replay:
         item = self._item(line["item"], line["digest"], line["model"], line["price"])
         self._insert(
             item, line["intent"], number=line["attempt"], state=State.IN_DOUBT, estimated=line["price"],
-            reserved=line["reserved"], account=line["account"], tables=line["tables"], submitted_at=line["at"],
+            reserved=line["reserved"], account=line["account"], catalog_version=line["tables"], submitted_at=line["at"],
             error_type="in_doubt", error_message=_ALONE,
         )  # fmt: skip
 
@@ -151,7 +151,7 @@ class Replay:
             name = purchase if found is None else hashlib.sha256(job.encode()).hexdigest()[:20]
             self._insert(
                 item, name, number=line["attempt"], state=State.PROCESSING, estimated=line["charged"],
-                reserved=line["charged"], account=self._account(), tables="", submitted_at=line["at"], **told,
+                reserved=line["charged"], account=self._account(), catalog_version="", submitted_at=line["at"], **told,
             )  # fmt: skip
 
     def _presumed(self, line: _Content) -> int:
@@ -159,7 +159,9 @@ class Replay:
 
         Where the id was edited meanwhile, its output is of the earlier request; else it would be paid for twice.
         """
-        row = self._db.execute("SELECT key FROM item WHERE id = ? ORDER BY listed IS NULL", (line["item"],)).fetchone()
+        row = self._db.execute(
+            "SELECT key FROM item WHERE id = ? ORDER BY position IS NULL", (line["item"],)
+        ).fetchone()
         return int(row[0]) if row else self._item(line["item"], UNKNOWN_DIGEST, "", line["charged"])
 
     def _account(self) -> str:
@@ -194,7 +196,7 @@ class Replay:
 
     def _void(self, line: _Content) -> None:
         found = self._find(line["void"])
-        if found is not None and found[2] in (State.SUBMITTING, State.IN_DOUBT) and found[3] is None:
+        if found is not None and found[2] in UNANSWERED and found[3] is None:
             self._drop(found[0], found[1])
 
     def _drop(self, key: int, item: int) -> None:
@@ -208,7 +210,7 @@ class Replay:
             return
         key, item, state, job = found
         after = line["state"]
-        if after == State.REJECTED and job is None and state in (State.SUBMITTING, State.IN_DOUBT):
+        if after == State.REJECTED and job is None and state in UNANSWERED:
             words = ("rejected", "refused for good, as the receipts say")
         elif state != State.PROCESSING:
             return
@@ -254,7 +256,7 @@ class Replay:
     def _settled(self, line: _Content) -> None:
         purchase, how = line["settled"], line["how"]
         found = self._find(purchase)
-        if found is None or found[2] not in (State.SUBMITTING, State.IN_DOUBT) or found[3] is not None:
+        if found is None or found[2] not in UNANSWERED or found[3] is not None:
             return
         key, item = found[:2]
         if how == "not_charged":

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from batchgen.core.errors import RunFolderError, UsageError
 from batchgen.core.files import disk_errors
-from batchgen.core.records import LIVE, State
+from batchgen.core.records import EVIDENT
 from batchgen.core.text import plural, printable
 from batchgen.journal import Journal
 from batchgen.ledger import LEDGER_NAME, Charge, file_charges
@@ -21,7 +21,6 @@ from batchgen.ledger import LEDGER_NAME, Charge, file_charges
 log = logging.getLogger("batchgen")
 
 _NOTED = "ledger"
-_BOUGHT = frozenset({*LIVE, State.DONE, State.FAILED, State.LOST, State.IN_DOUBT}) - {State.SUBMITTING}
 _SHOWN = 3
 _ADVICE = (
     "journal.sqlite3 and receipts.jsonl are older copies, it seems. Nothing was bought: put the newest ones of both in"
@@ -62,7 +61,7 @@ def ledger_evidence(folder: Path, run: str | None = None) -> Callable[[sqlite3.C
 
 
 def _is_known(db: sqlite3.Connection, charge: Charge) -> bool:
-    if charge.state not in _BOUGHT or not charge.attempt:
+    if charge.state not in EVIDENT or not charge.attempt:
         return True
     if charge.job_id:
         # A spreadsheet may have taken its id for a number; what has this attempt already is not bought again.
@@ -115,7 +114,7 @@ def compare_files(journal: Journal, folder: Path) -> None:
     are those beside files that were delivered under the same id: captions, copies in other formats.
     """
     db = journal.db
-    if db.execute("SELECT 1 FROM item WHERE state = 'pending' AND listed IS NOT NULL LIMIT 1").fetchone() is None:
+    if db.execute("SELECT 1 FROM item WHERE state = 'pending' AND position IS NOT NULL LIMIT 1").fetchone() is None:
         return
     with journal.transaction():
         db.execute("CREATE TEMP TABLE seen (path TEXT, stem TEXT, PRIMARY KEY (path, stem)) WITHOUT ROWID")
@@ -124,7 +123,7 @@ def compare_files(journal: Journal, folder: Path) -> None:
         db.execute("CREATE INDEX temp.seen_stem ON seen (stem)")
         rows = db.execute(
             "SELECT i.id, s.path FROM main.item i CROSS JOIN temp.seen s ON s.stem = i.path"
-            " WHERE i.state = 'pending' AND i.listed IS NOT NULL AND NOT EXISTS (SELECT 1 FROM main.item d"
+            " WHERE i.state = 'pending' AND i.position IS NOT NULL AND NOT EXISTS (SELECT 1 FROM main.item d"
             " JOIN main.attempt a ON a.item = d.key JOIN main.output o ON o.attempt = a.key"
             " WHERE d.id = i.id AND o.path IS NOT NULL) ORDER BY 2"
         )

@@ -9,8 +9,8 @@ import pytest
 from support.bought import MODEL, START, Buyer, item, journal_of
 
 from batchgen.core.records import Item, State
-from batchgen.item_table import open_item_table
-from batchgen.journal import FILE_NAME, Again, open_for_reading
+from batchgen.item_table import index_items, write_items
+from batchgen.journal import FILE_NAME, BuyAgain, open_for_reading
 from batchgen.journal.queries.comparison import Comparison, Group, TagGroup, compare
 from batchgen.journal.queries.run_status import counts_of, doubts
 from batchgen.plan import make_plan
@@ -19,12 +19,9 @@ PRICE = Decimal("0.056")
 
 
 def staged(folder: Path, items: Iterable[Item]) -> Path:
-    path = folder / "stage.sqlite3"
-    with open_item_table(path) as stage:
-        for i in items:
-            tags = "{" + ", ".join(f'"{k}": "{v}"' for k, v in i.tags) + "}"
-            stage.add((i.id, i.digest, i.model, i.body, tags, i.path, i.source, str(i.estimated), 0))
-        stage.flush()
+    path = folder / "items.sqlite3"
+    write_items(path, items)
+    index_items(path)
     return path
 
 
@@ -108,7 +105,7 @@ def test_an_edit_that_was_bought_itself_is_no_longer_one(tmp_path: Path) -> None
 def test_an_edit_of_what_was_bought_and_reopened_counts(tmp_path: Path) -> None:
     with journal_of(tmp_path / "run", [item("mug")]) as journal:
         Buyer(journal).done("mug")
-        journal.reopen([State.DONE], lambda _: True)
+        journal.requeue([State.DONE], lambda _: True)
     with compared(tmp_path, [item("mug", "edited")]) as comparison:
         assert comparison.groups() == [group(State.PENDING, edited=True)]
         assert comparison.edited_ids(9) == ["mug"]
@@ -117,10 +114,10 @@ def test_an_edit_of_what_was_bought_and_reopened_counts(tmp_path: Path) -> None:
 def test_good_items_that_are_to_be_bought_again_are_marked(tmp_path: Path) -> None:
     bought_in(tmp_path, ["done", "fail"])
     with compared(tmp_path, [item("done"), item("fail"), item("waiting")]) as comparison:
-        assert by_state(comparison.groups(Again(("d*",)))) == by_state(
+        assert by_state(comparison.groups(BuyAgain(("d*",)))) == by_state(
             [group(State.DONE, again=True), group(State.FAILED), group(State.PENDING)]
         )
-        assert not any(g.again for g in comparison.groups(Again(("fail",))))
+        assert not any(g.again for g in comparison.groups(BuyAgain(("fail",))))
 
 
 def test_only_what_is_wanted_is_seen(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def test_every_commit_is_synced_in_wal_mode(tmp_path: Path, journal: Journal) ->
 async def test_an_intent_is_on_disk_when_its_record_call_returns(journal: Journal) -> None:
     buyer = Buyer(journal)
     async with GroupRecorder(journal) as record:
-        await record(journal.begin, buyer.work("mug-1"), "f00d", "1", buyer.now)
+        await record(journal.record_intent, buyer.work("mug-1"), "f00d", "1", buyer.now)
         assert seen_from_outside(journal.path) == [("mug-1", "submitting")]
 
 
@@ -76,7 +76,7 @@ _BUY_AND_HANG = """
         buyer = Buyer(journal)
         async with GroupRecorder(journal) as record:
             for name in ("mug-2", "mug-0"):
-                await record(journal.begin, buyer.work(name), "f00d", "1", buyer.tick())
+                await record(journal.record_intent, buyer.work(name), "f00d", "1", buyer.tick())
                 print(name, flush=True)
             sys.stdin.read()
 
@@ -115,7 +115,7 @@ _FILL_THE_DISK = """
         async with GroupRecorder(journal) as record:
             async def buy(name):
                 try:
-                    await record(journal.begin, buyer.work(name), "f00d", "1", buyer.tick())
+                    await record(journal.record_intent, buyer.work(name), "f00d", "1", buyer.tick())
                 except DiskError as error:
                     assert "cannot write the journal" in str(error), error
                 else:
@@ -192,7 +192,7 @@ def test_a_journal_of_a_newer_version_is_refused_and_left_alone(tmp_path: Path) 
             RunFolderError, match=f"has version {VERSION + 1}, and this batchgen knows version {VERSION}"
         ):
             Journal(tmp_path, create=create)
-    with pytest.raises(RunFolderError, match="version 2"):
+    with pytest.raises(RunFolderError, match=f"version {VERSION}"):
         open_for_reading(tmp_path / FILE_NAME)
     assert (tmp_path / FILE_NAME).read_bytes() == before
 

@@ -36,7 +36,7 @@ def buy(journal: Journal, folder: Path, name: str) -> None:
     (folder / path).write_bytes(b"a picture")
     with journal.transaction():
         buyer = Buyer(journal)
-        journal.keep(buyer.ready(name), StoredFile(1, path, 9, "0" * 64))
+        journal.record_file(buyer.ready(name), StoredFile(1, path, 9, "0" * 64))
     write_ledger("job", folder)
 
 
@@ -80,7 +80,7 @@ def test_a_doubt_that_was_settled_refuses_nobody_once_the_journal_is_made_anew(r
             journal.doubt(attempt, "reset")
         write_ledger("job", run)
         with journal.transaction():
-            journal.withdraw(attempt, Buyer(journal).tick())
+            journal.settle_as_not_charged(attempt, Buyer(journal).tick())
     recover(run)
     with closing(Journal(run)) as journal:
         compare_ledger(journal, run)

@@ -29,7 +29,9 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
 
 
 def listed(journal: Journal) -> list[tuple[int, str, str]]:
-    return journal.db.execute("SELECT listed, id, state FROM item WHERE listed IS NOT NULL ORDER BY listed").fetchall()
+    return journal.db.execute(
+        "SELECT position, id, state FROM item WHERE position IS NOT NULL ORDER BY position"
+    ).fetchall()
 
 
 def numbers(journal: Journal) -> list[tuple[str, int, str]]:
@@ -123,7 +125,7 @@ def test_a_reopened_purchase_that_is_asked_for_no_longer_is_not_forgotten_either
     list_items(journal, [RED])
     buy(journal, RED)
     with journal.transaction():
-        assert journal.reopen([State.DONE], lambda _: True) == 1
+        assert journal.requeue([State.DONE], lambda _: True) == 1
     list_items(journal, [BLUE])
     assert numbers(journal) == [("red", 1, "done")]
     assert journal.spend().charged == Decimal("0.056")
@@ -169,7 +171,7 @@ def test_numbers_run_on_under_an_id_through_edits_reverts_and_retries(journal: J
     for wanted in (RED, edited, RED, edited, RED):
         list_items(journal, [wanted])
         with journal.transaction():
-            journal.reopen([State.DONE], lambda _: True)
+            journal.requeue([State.DONE], lambda _: True)
         buy(journal, wanted)
     assert [number for _, number, _ in numbers(journal)] == [1, 2, 3, 4, 5]
 
@@ -216,7 +218,7 @@ def test_a_selection_narrows_what_is_bought_reopened_and_counted(journal: Journa
     assert [work.item.id for _, work in journal.pending(0, 9)] == ["a2"]
     assert journal.counts() == {State.PENDING: 1, State.FAILED: 1, State.PROCESSING: 1}
     with journal.transaction():
-        assert journal.reopen([State.FAILED], lambda _: True) == 1
+        assert journal.requeue([State.FAILED], lambda _: True) == 1
     journal.select(lambda id_, tags: '"x"' in tags)
     assert [work.item.id for _, work in journal.pending(0, 9)] == ["a1"]
 
@@ -227,8 +229,8 @@ def test_reopening_takes_listed_items_that_match_alone(journal: Journal) -> None
         buy(journal, wanted)
     list_items(journal, [RED, BLUE])
     with journal.transaction():
-        assert journal.reopen([State.DONE], lambda id_: id_ != "red") == 1
-        assert journal.reopen([State.FAILED, State.LOST], lambda _: True) == 0
+        assert journal.requeue([State.DONE], lambda id_: id_ != "red") == 1
+        assert journal.requeue([State.FAILED, State.LOST], lambda _: True) == 0
     assert listed(journal) == [(1, "red", "done"), (2, "blue", "pending")]
 
 

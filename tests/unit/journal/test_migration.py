@@ -101,8 +101,48 @@ def test_a_journal_of_version_1_keeps_its_money(first_version: Path) -> None:
     assert all(len(purchase) == 20 for purchase, _ in rows)
 
 
+# ---- from version 2 ----------------------------------------------------------------------------------------------
+
+SECOND = Path(__file__).parent / "journals" / "version-2.sql"
+BOUGHT_SECOND = """
+INSERT INTO meta VALUES ('run', 'spring'), ('api', 'https://api18.dev'), ('account', 'f00d');
+INSERT INTO item (id, digest, model, body, tags, path, source, estimated, inputs, state, attempts, listed) VALUES
+  ('mug', 'd1', 'hera-1.0-text-to-image', '{"prompt":"A mug"}', '{}', 'mug', 'm.yaml:3', '0.056', '[]', 'done', 1, 7),
+  ('jug', 'd2', 'hera-1.0-text-to-image', '{}', '{}', 'jug', 'm.yaml:4', '0.056', '[]', 'in_doubt', 1, NULL),
+  ('pan', 'd3', 'hera-1.0-text-to-image', '{}', '{}', 'pan', 'm.yaml:5', '0.056', '[]', 'pending', 0, 8);
+INSERT INTO attempt
+  (item, number, state, estimated, charged, job_id, account, tables, submitted_at, purchase, reserved) VALUES
+  (1, 1, 'done', '0.056', '0.07', 'job-1', 'f00d', '3', 1769903999000, 'a', '0.06'),
+  (2, 1, 'in_doubt', '0.056', NULL, NULL, 'f00d', '4', 1769903999000, 'b', '0.06');
+INSERT INTO output VALUES (1, 1, 'https://api18.dev/v1/files/job-1', 'files/mug.png', 3, 'abc');
+PRAGMA user_version = 2;
+"""
+
+
+@pytest.fixture
+def second_version(tmp_path: Path) -> Path:
+    """A run folder as the second version wrote it."""
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as db:
+        db.executescript(SECOND.read_text(encoding="utf-8") + BOUGHT_SECOND)
+    return tmp_path
+
+
+def test_a_journal_of_version_2_keeps_places_and_catalog_versions(second_version: Path) -> None:
+    with closing(sqlite3.connect(second_version / FILE_NAME)) as db:
+        before = {table: db.execute(f"SELECT * FROM {table}").fetchall() for table in ("item", "attempt", "output")}
+        vouched = db.execute("SELECT run_id, attempts, accepted FROM vouched").fetchall()
+    with closing(Journal(second_version)) as journal:
+        journal.select(lambda *_: True)
+        assert [(position, work.item.id) for position, work in journal.pending(0, 9)] == [(8, "pan")]
+        assert journal.db.execute("SELECT catalog_version FROM attempt ORDER BY key").fetchall() == [("3",), ("4",)]
+        assert (journal.spend().charged, journal.spend().in_doubt) == (Decimal("0.07"), Decimal("0.06"))
+        assert {t: journal.db.execute(f"SELECT * FROM {t}").fetchall() for t in before} == before
+        assert journal.db.execute("SELECT run_id, attempts, accepted FROM vouched").fetchall() == vouched
+
+
+@pytest.mark.parametrize("older", ["first_version", "second_version"])
 def test_what_is_led_forward_has_the_tables_of_what_is_made_new(
-    first_version: Path, tmp_path_factory: pytest.TempPathFactory
+    older: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     def columns(folder: Path) -> dict[str, set[tuple[str, str, int]]]:
         with closing(Journal(folder, create=True)) as journal:
@@ -114,4 +154,4 @@ def test_what_is_led_forward_has_the_tables_of_what_is_made_new(
                 }
             }
 
-    assert columns(first_version) == columns(tmp_path_factory.mktemp("new"))
+    assert columns(request.getfixturevalue(older)) == columns(tmp_path_factory.mktemp("new"))

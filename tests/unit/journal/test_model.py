@@ -108,7 +108,7 @@ class JournalModel(RuleBasedStateMachine):
     def begin(self, data: st.DataObject) -> None:
         _, work = data.draw(st.sampled_from(self.journal.pending(0, 99)))
         with self.journal.transaction():
-            attempt = self.journal.begin(work, "f00d", "1", self.now)
+            attempt = self.journal.record_intent(work, "f00d", "1", self.now)
         used = [known.number for (name, _), known in self.known.items() if name == work.item.id]
         assert attempt.number == 1 + max(used)
         known = self.known[key_of(work.item)]
@@ -130,7 +130,7 @@ class JournalModel(RuleBasedStateMachine):
         known, purchase, attempt = self.pick(data, S.SUBMITTING)
         with self.journal.transaction():
             if how == "release":
-                self.journal.release(attempt)
+                self.journal.cancel_intent(attempt)
                 known.purchases.pop()
                 known.state = S.PENDING
             elif how == "reject":
@@ -146,11 +146,11 @@ class JournalModel(RuleBasedStateMachine):
         known, purchase, attempt = self.pick(data, S.IN_DOUBT)
         with self.journal.transaction():
             if charged:
-                self.journal.write_off(attempt, self.now)
+                self.journal.settle_as_charged(attempt, self.now)
                 purchase.charged = purchase.estimated
                 self.settle(known, purchase, S.LOST)
             else:
-                self.journal.withdraw(attempt, START)
+                self.journal.settle_as_not_charged(attempt, START)
                 known.purchases.pop()
                 known.state = S.PENDING
 
@@ -187,7 +187,7 @@ class JournalModel(RuleBasedStateMachine):
         known, purchase, attempt = self.pick(data, S.READY)
         number = data.draw(st.sampled_from(sorted(purchase.left)))
         with self.journal.transaction():
-            last = self.journal.keep(attempt, StoredFile(number, f"files/{attempt.key}@{number}", 1, "0"))
+            last = self.journal.record_file(attempt, StoredFile(number, f"files/{attempt.key}@{number}", 1, "0"))
         purchase.left.remove(number)
         assert last is (not purchase.left)
         if last:
@@ -197,7 +197,7 @@ class JournalModel(RuleBasedStateMachine):
     def reopen(self, state: State) -> None:
         chosen = [known for known in self.known.values() if known.state is state and known.listed]
         with self.journal.transaction():
-            assert self.journal.reopen([state], lambda _: True) == len(chosen)
+            assert self.journal.requeue([state], lambda _: True) == len(chosen)
         for known in chosen:
             known.state = S.PENDING
 
@@ -211,7 +211,7 @@ class JournalModel(RuleBasedStateMachine):
         """The process dies inside of a transaction; the next one opens the journal and settles what it finds."""
         self.journal.db.execute("BEGIN IMMEDIATE")
         for _, work in self.journal.pending(0, 1):
-            self.journal.begin(work, "f00d", "1", self.now)
+            self.journal.record_intent(work, "f00d", "1", self.now)
         self.journal.close()
         self.journal = self.opened()
         with self.journal.transaction():
@@ -228,7 +228,7 @@ class JournalModel(RuleBasedStateMachine):
 
     @invariant()
     def states_agree(self) -> None:
-        rows = self.journal.db.execute("SELECT id, digest, state, listed FROM item").fetchall()
+        rows = self.journal.db.execute("SELECT id, digest, state, position FROM item").fetchall()
         expected = [(*(POOL[key].id, POOL[key].digest), k.state.value, k.listed) for key, k in self.known.items()]
         assert sorted(rows, key=str) == sorted(expected, key=str)
         counted = Counter(k.state for k in self.known.values() if k.listed is not None or k.state in UNSETTLED)

@@ -15,7 +15,7 @@ from batchgen.cli.boundary import guarded
 from batchgen.core.credentials import ApiKey
 from batchgen.core.files import sync_folder
 from batchgen.core.records import Item, State, StoredFile
-from batchgen.item_table import open_item_table
+from batchgen.item_table import index_items, write_items
 from batchgen.journal import FILE_NAME, Journal
 from batchgen.journal.queries.comparison import compare
 from batchgen.session import file_moves as moving
@@ -27,11 +27,9 @@ NOWHERE = "http://127.0.0.1:9"
 
 
 def staged(folder: Path, items: Iterable[Item]) -> Path:
-    path = folder / "stage.sqlite3"
-    with open_item_table(path) as stage:
-        for i in items:
-            stage.add((i.id, i.digest, i.model, i.body, "{}", i.path, i.source, str(i.estimated), 0))
-        stage.flush()
+    path = folder / "items.sqlite3"
+    write_items(path, items)
+    index_items(path)
     return path
 
 
@@ -40,8 +38,8 @@ def renamed(folder: Path, items: Iterable[Item]) -> list[tuple[str, str]]:
     stage = staged(folder, items)
     with compare(stage, folder / "run" / FILE_NAME, lambda *_: True) as comparison:
         rows = comparison._db.execute(
-            "SELECT i.id, s.id FROM temp.rename r JOIN item i ON i.key = r.item JOIN stage.item s USING (position)"
-            " ORDER BY position"
+            "SELECT i.id, s.id FROM temp.rename r JOIN item i ON i.key = r.item JOIN requested.item s USING (position)"
+            " ORDER BY r.position"
         ).fetchall()
         assert comparison.renames().items == len(rows)
     return [(old, new) for old, new in rows]
@@ -56,7 +54,7 @@ def fetched(journal: Journal, buyer: Buyer, name: str, outputs: int = 1) -> None
         file = journal.path.parent / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
-        journal.keep(attempt, StoredFile(number, path, len(content), hashlib.sha256(content).hexdigest()))
+        journal.record_file(attempt, StoredFile(number, path, len(content), hashlib.sha256(content).hexdigest()))
 
 
 def files_of(folder: Path) -> dict[str, str]:
@@ -104,7 +102,7 @@ def test_a_row_that_is_put_in_shifts_the_ids_behind_it(tmp_path: Path) -> None:
             Buyer(journal).done(f"item-{n}")
     shifted = [item(f"item-{n}", p) for n, p in enumerate(["new", *prompts], 1)]
     assert renamed(tmp_path, shifted) == [("item-1", "item-2"), ("item-2", "item-3"), ("item-3", "item-4")]
-    with compare(tmp_path / "stage.sqlite3", tmp_path / "run" / FILE_NAME, lambda *_: True) as comparison:
+    with compare(tmp_path / "items.sqlite3", tmp_path / "run" / FILE_NAME, lambda *_: True) as comparison:
         assert [(g.state, g.edited, g.renamed, g.items) for g in comparison.groups()] == [
             (State.PENDING, False, True, 3),
             (State.PENDING, True, False, 1),
@@ -169,7 +167,7 @@ def adopted(folder: Path, items: Iterable[Item]) -> int:
 
 def stand(folder: Path) -> dict[str, str]:
     with closing(Journal(folder / "run")) as journal:
-        return dict(journal.db.execute("SELECT id, state FROM item WHERE listed IS NOT NULL"))
+        return dict(journal.db.execute("SELECT id, state FROM item WHERE position IS NOT NULL"))
 
 
 def bought(folder: Path, *items: Item, outputs: int = 1) -> None:

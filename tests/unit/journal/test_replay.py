@@ -47,7 +47,7 @@ def damage(run: Path, what: bytes) -> None:
 def test_a_purchase_that_was_taken_back_takes_no_later_one_with_it(folder: Path) -> None:
     older = kept(folder, FILE_NAME)
     with buying(folder) as buyer:
-        buyer.journal.release(buyer.intend("pan"))
+        buyer.journal.cancel_intent(buyer.intend("pan"))
     older()
     with buying(folder) as buyer:
         buyer.now = buyer.now.replace(hour=23, day=28)
@@ -81,7 +81,7 @@ def test_one_job_in_the_answers_to_two_orders_of_one_item_leaves_the_second_in_d
     with buying(folder) as buyer:
         attempt = next(buyer.journal.unsettled(State.PROCESSING))
         buyer.journal.lose(attempt, "gone", buyer.tick())
-        buyer.journal.reopen([State.LOST], lambda _: True)
+        buyer.journal.requeue([State.LOST], lambda _: True)
     older = kept(folder, FILE_NAME)
     with closing(Journal(folder)) as journal:
         with journal.transaction():
@@ -136,12 +136,12 @@ def test_a_job_that_was_lost_once_and_is_done_since_is_done(folder: Path) -> Non
         job = Job(str(attempt.job_id), JobStatus.COMPLETED, outputs=("https://api18.dev/1",))
         buyer.journal.complete(attempt, job, 1, 1, buyer.tick())
         buyer.journal.lose(attempt, "gone", buyer.tick())
-        buyer.journal.reclaim(attempt)
+        buyer.journal.restore_lost(attempt)
     older = kept(folder, FILE_NAME)
     with buying(folder) as buyer:
         buyer.journal.complete(attempt, job, 1, 1, buyer.tick())
         (folder / "files/mug.png").write_bytes(b"mug")
-        buyer.journal.keep(attempt, StoredFile(1, "files/mug.png", 3, hashlib.sha256(b"mug").hexdigest()))
+        buyer.journal.record_file(attempt, StoredFile(1, "files/mug.png", 3, hashlib.sha256(b"mug").hexdigest()))
     older()
     reopened(folder)
     assert standing(folder)["mug"] == "done"

@@ -27,25 +27,25 @@ FILE = StoredFile(1, "files/mug.png", 10, "0" * 64)
 
 Step = Callable[[Journal, Attempt], object]
 STEPS: dict[str, tuple[Step, dict[State, State]]] = {
-    "begin": (lambda j, a: j.begin(a.work, "f00d", "1", NOW), {S.PENDING: S.SUBMITTING}),
-    "release": (lambda j, a: j.release(a), {S.SUBMITTING: S.PENDING}),
+    "record_intent": (lambda j, a: j.record_intent(a.work, "f00d", "1", NOW), {S.PENDING: S.SUBMITTING}),
+    "cancel_intent": (lambda j, a: j.cancel_intent(a), {S.SUBMITTING: S.PENDING}),
     "accept": (
         lambda j, a: j.accept(a, ACCEPTED, b"{}", NOW),
         {S.SUBMITTING: S.PROCESSING, S.IN_DOUBT: S.PROCESSING},
     ),
     "reject": (lambda j, a: j.reject(a, "invalid_request", "no", NOW), {S.SUBMITTING: S.REJECTED}),
     "doubt": (lambda j, a: j.doubt(a, "reset"), {S.SUBMITTING: S.IN_DOUBT}),
-    "withdraw": (lambda j, a: j.withdraw(a, START), {S.IN_DOUBT: S.PENDING}),
-    "write_off": (lambda j, a: j.write_off(a, NOW), {S.IN_DOUBT: S.LOST}),
+    "settle_as_not_charged": (lambda j, a: j.settle_as_not_charged(a, START), {S.IN_DOUBT: S.PENDING}),
+    "settle_as_charged": (lambda j, a: j.settle_as_charged(a, NOW), {S.IN_DOUBT: S.LOST}),
     "confirm_price": (lambda j, a: j.confirm_price(a, Decimal("0.2")), {S.PROCESSING: S.PROCESSING}),
     "complete": (lambda j, a: j.complete(a, COMPLETED, 4, 2000, NOW), {S.PROCESSING: S.READY}),
     "fail": (lambda j, a: j.fail(a, FAILED, 3, 1000, NOW), {S.PROCESSING: S.FAILED}),
     "lose": (lambda j, a: j.lose(a, "404", NOW), {S.PROCESSING: S.LOST, S.READY: S.LOST}),
-    "miss": (lambda j, a: j.miss(a, Absence(3, 25.0)), {S.PROCESSING: S.PROCESSING}),
-    "reclaim": (lambda j, a: j.reclaim(a), {S.LOST: S.PROCESSING}),
-    "list_more": (lambda j, a: j.list_more(a, COMPLETED, 5, ordered=2), {S.READY: S.READY}),
-    "forgo": (lambda j, a: j.forgo(a, "1 of 2"), {S.READY: S.READY}),
-    "keep": (lambda j, a: j.keep(a, FILE), {S.READY: S.DONE}),
+    "record_absence": (lambda j, a: j.record_absence(a, Absence(3, 25.0)), {S.PROCESSING: S.PROCESSING}),
+    "restore_lost": (lambda j, a: j.restore_lost(a), {S.LOST: S.PROCESSING}),
+    "list_more_outputs": (lambda j, a: j.list_more_outputs(a, COMPLETED, 5, ordered=2), {S.READY: S.READY}),
+    "accept_fewer_outputs": (lambda j, a: j.accept_fewer_outputs(a, "1 of 2"), {S.READY: S.READY}),
+    "record_file": (lambda j, a: j.record_file(a, FILE), {S.READY: S.DONE}),
 }
 
 
@@ -63,7 +63,7 @@ def purchase(journal: Journal, state: State) -> Attempt:
     with journal.transaction():
         if state in (S.PENDING, S.SKIPPED):
             attempt = buyer.intend("mug")
-            journal.release(attempt)
+            journal.cancel_intent(attempt)
             if state is S.SKIPPED:
                 buyer.skip("mug")
             return attempt
@@ -115,11 +115,11 @@ def test_each_step_from_each_state(journal: Journal, name: str, state: State) ->
 
 
 @pytest.mark.parametrize("state", [s for s in State if s is not S.SKIPPED])
-@pytest.mark.parametrize("name", [n for n in STEPS if n != "begin"])
+@pytest.mark.parametrize("name", [n for n in STEPS if n != "record_intent"])
 def test_an_earlier_attempt_moves_nothing_whatever_the_later_one_is(journal: Journal, name: str, state: State) -> None:
     earlier = purchase(journal, S.LOST)
     with journal.transaction():
-        journal.reopen([S.LOST], lambda _: True)
+        journal.requeue([S.LOST], lambda _: True)
     later = purchase(journal, state)
     assert later.number == earlier.number + 1
     before = contents(journal)
@@ -134,11 +134,11 @@ def test_only_items_that_have_ended_are_reopened(journal: Journal, state: State)
     before = contents(journal)
     if state in (S.DONE, S.FAILED, S.REJECTED, S.LOST, S.SKIPPED):
         with journal.transaction():
-            assert journal.reopen([state], lambda _: True) == 1
+            assert journal.requeue([state], lambda _: True) == 1
         assert states(journal)["mug"] == "pending"
     else:
         with pytest.raises(TransitionError), journal.transaction():
-            journal.reopen([S.FAILED, state], lambda _: True)
+            journal.requeue([S.FAILED, state], lambda _: True)
         assert contents(journal) == before
 
 
@@ -167,7 +167,7 @@ def test_a_crash_makes_a_doubt_of_the_attempt_under_way_and_not_of_earlier_ones(
 ) -> None:
     purchase(journal, earlier)
     with journal.transaction():
-        journal.reopen([earlier], lambda _: True)
+        journal.requeue([earlier], lambda _: True)
     purchase(journal, S.SUBMITTING)
     with journal.transaction():
         assert journal.doubt_interrupted() == 1
@@ -198,7 +198,7 @@ def test_an_intent_holds_price_account_tables_and_time(journal: Journal) -> None
     attempt = purchase(journal, S.SUBMITTING)
     found = row(journal)
     assert (attempt.number, attempt.estimated, attempt.account, attempt.charged) == (1, Decimal("0.056"), "f00d", None)
-    assert [found[c] for c in ("number", "estimated", "account", "tables", "charged", "job_id")] == [
+    assert [found[c] for c in ("number", "estimated", "account", "catalog_version", "charged", "job_id")] == [
         1, "0.056", "f00d", "1", None, None,
     ]  # fmt: skip
     assert found["submitted_at"] == ms(START) + 999 + 1000
@@ -233,7 +233,7 @@ def expecting(journal: Journal, price: str) -> Attempt:
     """The mug is on its way, and expected to cost something else than the tables say."""
     (_, work), *_ = journal.pending(0, 1)
     with journal.transaction():
-        return journal.begin(work, "f00d", "1", NOW, reserved=Decimal(price), price_key="hera num_images=1")
+        return journal.record_intent(work, "f00d", "1", NOW, reserved=Decimal(price), price_key="hera num_images=1")
 
 
 def test_what_is_on_its_way_or_in_doubt_counts_with_what_was_reserved(journal: Journal) -> None:
@@ -245,7 +245,7 @@ def test_what_is_on_its_way_or_in_doubt_counts_with_what_was_reserved(journal: J
     assert [doubt.reserved for doubt in doubts(journal.db)] == [Decimal("0.50")]
     (stored,) = journal.unsettled(S.IN_DOUBT)
     assert (stored.reserved, stored.price_key) == (Decimal("0.50"), "hera num_images=1")
-    do(journal, "write_off", stored)
+    do(journal, "settle_as_charged", stored)
     assert journal.spend() == Spend(charged=Decimal("0.50"))
 
 
@@ -284,7 +284,7 @@ def test_the_latest_confirmed_price_of_a_key_counts(journal: Journal) -> None:
     for price in ("0.20", "0.07"):
         (_, work), *_ = journal.pending(0, 1)
         with journal.transaction():
-            attempt = journal.begin(work, "f00d", "1", NOW, price_key="k")
+            attempt = journal.record_intent(work, "f00d", "1", NOW, price_key="k")
             journal.accept(attempt, Job(price, JobStatus.PROCESSING, cost=Decimal(price)), b"", NOW)
     assert prices_of(journal.db).confirmed == {"k": Decimal("0.07")}
 
@@ -323,14 +323,14 @@ def test_a_failure_is_refunded_in_full_and_keeps_its_charge(journal: Journal) ->
     [
         (S.SUBMITTING, None, Spend(in_doubt=Decimal("0.056"))),
         (S.IN_DOUBT, None, Spend(in_doubt=Decimal("0.056"))),
-        (S.IN_DOUBT, "write_off", Spend(charged=Decimal("0.056"))),
-        (S.IN_DOUBT, "withdraw", Spend()),
+        (S.IN_DOUBT, "settle_as_charged", Spend(charged=Decimal("0.056"))),
+        (S.IN_DOUBT, "settle_as_not_charged", Spend()),
         (S.IN_DOUBT, "accept", Spend(charged=Decimal("0.07"))),
-        (S.SUBMITTING, "release", Spend()),
+        (S.SUBMITTING, "cancel_intent", Spend()),
         (S.SUBMITTING, "reject", Spend()),
         (S.PROCESSING, "lose", Spend(charged=Decimal("0.056"))),
         (S.READY, "lose", Spend(charged=Decimal("0.056"))),
-        (S.READY, "keep", Spend(charged=Decimal("0.056"))),
+        (S.READY, "record_file", Spend(charged=Decimal("0.056"))),
         (S.PROCESSING, "fail", Spend(Decimal("0.056"), Decimal("0.056"))),
     ],
 )
@@ -345,7 +345,7 @@ def test_a_number_is_used_once_also_by_what_was_released(journal: Journal) -> No
     for number in (1, 2, 3):
         attempt = purchase(journal, S.SUBMITTING)
         assert attempt.number == number
-        do(journal, "release", attempt)
+        do(journal, "cancel_intent", attempt)
 
 
 # ---- outputs -----------------------------------------------------------------------------------------------------
@@ -360,11 +360,11 @@ def test_an_item_is_done_with_its_last_file_in_any_order(journal: Journal) -> No
         attempt = Buyer(journal).ready("mug", outputs=3)
     for number, left in ((2, [1, 3]), (3, [1])):
         with journal.transaction():
-            assert journal.keep(attempt, file(number)) is False
+            assert journal.record_file(attempt, file(number)) is False
         assert [output.number for output in journal.outputs_left(attempt)] == left
         assert states(journal)["mug"] == "ready"
     with journal.transaction():
-        assert journal.keep(attempt, file(1)) is True
+        assert journal.record_file(attempt, file(1)) is True
     assert states(journal)["mug"] == "done"
     assert journal.outputs_of(attempt) == 3
     assert journal.owner_of("files/mug@2.png") == (attempt.key, 2)
@@ -374,10 +374,10 @@ def test_an_item_is_done_with_its_last_file_in_any_order(journal: Journal) -> No
 def test_a_file_that_was_kept_or_that_nobody_waits_for_is_refused(journal: Journal, number: int) -> None:
     with journal.transaction():
         attempt = Buyer(journal).ready("mug", outputs=3)
-        journal.keep(attempt, file(2))
+        journal.record_file(attempt, file(2))
     before = contents(journal)
     with pytest.raises(TransitionError), journal.transaction():
-        journal.keep(attempt, file(number))
+        journal.record_file(attempt, file(number))
     assert contents(journal) == before
 
 
@@ -385,7 +385,7 @@ def test_the_other_files_of_a_lost_item_are_kept_and_it_stays_lost(journal: Jour
     with journal.transaction():
         attempt = Buyer(journal).ready("mug", outputs=2)
         journal.lose(attempt, "output 1 is gone", NOW)
-        assert journal.keep(attempt, file(2)) is False
+        assert journal.record_file(attempt, file(2)) is False
     assert states(journal)["mug"] == "lost"
     assert journal.owner_of("files/mug@2.png") == (attempt.key, 2)
 

@@ -16,7 +16,7 @@ from batchgen.core.errors import DiskError, RunFolderError
 from batchgen.core.records import State, StoredFile
 from batchgen.journal import SIMULATOR, Journal
 from batchgen.journal.queries import report_rows as rows
-from batchgen.ledger import COLUMNS, LEDGER_NAME, LedgerTotals, next_write, run_charges, write_ledger
+from batchgen.ledger import COLUMNS, LEDGER_NAME, LedgerTotals, cost_report, next_write, run_charges, write_ledger
 from batchgen.ledger.cells import prompt_cell, text_cell, unguarded
 
 RUN_AT_ONCE = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
@@ -64,7 +64,7 @@ def test_golden_bytes(tmp_path: Path) -> None:
     with journal_of(tmp_path, [doubtful, mug, chain, item("never", tags={"unused": "1"})]) as journal:
         buyer = Buyer(journal)
         buyer.fail("B", '=HYPERLINK("http://x")')
-        journal.reopen([State.FAILED], lambda _: True)
+        journal.requeue([State.FAILED], lambda _: True)
         buyer.done("B", outputs=2, cost="0.12")
         buyer.doubt("a", "connection reset")
         buyer.skip("c")
@@ -126,7 +126,7 @@ def test_every_state_that_may_have_cost_something_has_its_row(tmp_path: Path) ->
         buyer.accept("process")
         buyer.ready("ready", outputs=2)
         buyer.reject("reject", "too long")
-        journal.release(buyer.intend("release"))
+        journal.cancel_intent(buyer.intend("release"))
         buyer.skip("skip")
     totals = write_ledger("spring", tmp_path)
 
@@ -149,7 +149,7 @@ def test_files_that_are_on_disk_show_before_the_last_one_is(tmp_path: Path) -> N
     with journal_of(tmp_path, [item("mug")]) as journal:
         attempt = Buyer(journal).ready("mug", outputs=3)
         for number in (3, 1):
-            journal.keep(attempt, StoredFile(number, f"files/mug@{number}.png", 10**10, f"{number:x}"))
+            journal.record_file(attempt, StoredFile(number, f"files/mug@{number}.png", 10**10, f"{number:x}"))
     write_ledger("spring", tmp_path)
 
     (row,) = rows_of(tmp_path)
@@ -178,7 +178,7 @@ def test_order_is_by_bytes_and_by_number(tmp_path: Path) -> None:
         for _ in range(11):
             for id_ in buyer.works:
                 buyer.reject(id_, "no")
-            journal.reopen([State.REJECTED], lambda _: True)
+            journal.requeue([State.REJECTED], lambda _: True)
     write_ledger("spring", tmp_path)
 
     expected = [(id_, str(number)) for id_ in ("B2", "a~1", "b10", "b2") for number in range(1, 12)]
@@ -320,6 +320,7 @@ def test_sums_equal_the_journal(purchases: list[tuple[str, Decimal, Decimal | No
                 getattr(buyer, step)(f"i{n}", *extra.get(step, ("why",)))
             spend = journal.spend()
         totals = write_ledger("spring", folder)
+        report = cost_report("model", run_charges(folder), unique=True).total
         rows = rows_of(folder)
 
     def total(column: str) -> Decimal:
@@ -327,6 +328,12 @@ def test_sums_equal_the_journal(purchases: list[tuple[str, Decimal, Decimal | No
 
     assert (totals.charged, totals.refunded, totals.in_doubt) == (spend.charged, -spend.refunded, spend.in_doubt)
     assert totals.net == spend.charged - spend.refunded == total("net_usd")
+    assert (report.rows, report.charged, report.refunded, report.in_doubt) == (
+        totals.rows,
+        totals.charged,
+        totals.refunded,
+        totals.in_doubt,
+    )
     assert (total("charged_usd"), total("refunded_usd"), total("in_doubt_usd")) == (
         totals.charged,
         totals.refunded,

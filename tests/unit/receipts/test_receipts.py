@@ -167,14 +167,14 @@ def test_an_intent_without_an_answer_is_in_doubt(folder: Path) -> None:
 def test_an_intent_that_was_taken_back_is_none(folder: Path) -> None:
     older = kept(folder, FILE_NAME)
     with buying(folder) as buyer:
-        buyer.journal.release(buyer.intend("pan"))
+        buyer.journal.cancel_intent(buyer.intend("pan"))
     older()
     reopened(folder)
     assert standing(folder)["pan"] == "pending"
 
 
 def test_a_doubt_that_was_settled_since_stays_settled(folder: Path) -> None:
-    for settle, after in (("withdraw", "pending"), ("write_off", "lost")):
+    for settle, after in (("settle_as_not_charged", "pending"), ("settle_as_charged", "lost")):
         copy = shutil.copytree(folder, folder.with_name(settle))
         older = kept(copy, FILE_NAME)
         with buying(copy) as buyer:
@@ -255,7 +255,7 @@ def test_a_namesake_that_became_another_job_is_a_second_purchase_and_both_are_co
         db.execute("UPDATE vouched SET generation = 0")
         db.execute("UPDATE item SET state = 'processing', attempts = 1 WHERE id = 'pan'")
         db.execute(
-            "INSERT INTO attempt (item, number, state, estimated, reserved, charged, job_id, account, tables,"
+            "INSERT INTO attempt (item, number, state, estimated, reserved, charged, job_id, account, catalog_version,"
             " submitted_at, purchase) SELECT key, 1, 'processing', '0.056', '0.056', '0.056', 'job-twice', 'f00d', '1',"
             " 0, '00000000000000000000' FROM item WHERE id = 'pan'"
         )
@@ -277,7 +277,7 @@ def test_what_is_stored_and_fits_is_done_without_a_question(folder: Path) -> Non
             content = f"output {number}".encode()
             (folder / f"files/pot@{number}.png").write_bytes(content)
             file = StoredFile(number, f"files/pot@{number}.png", len(content), hashlib.sha256(content).hexdigest())
-            journal.keep(attempt, file)
+            journal.record_file(attempt, file)
     with closing(sqlite3.connect(folder / FILE_NAME)) as db:
         outputs = db.execute("SELECT number, path, bytes, sha256 FROM output ORDER BY number").fetchall()
     for damage, after in ((None, "done"), ("files/pot@2.png", "processing")):
@@ -302,7 +302,7 @@ def test_a_file_that_moved_since_is_followed(folder: Path) -> None:
     (folder / "files/pan.png").write_bytes(b"the first")
     file = StoredFile(1, "files/pan.png", 9, hashlib.sha256(b"the first").hexdigest())
     with buying(folder) as buyer:
-        buyer.journal.keep(buyer.ready("pan"), file)
+        buyer.journal.record_file(buyer.ready("pan"), file)
     older = kept(folder, FILE_NAME)
     with closing(Journal(folder)) as journal, journal.transaction():
         journal.move_file("files/pan.png", "superseded/pan.png")
@@ -317,7 +317,7 @@ def test_a_file_that_was_downloaded_anew_since_is_the_one_that_counts(folder: Pa
     (folder / "files").mkdir()
     with buying(folder) as buyer:
         attempt = buyer.ready("pan")
-        buyer.journal.keep(attempt, StoredFile(1, "files/pan.png", 9, "0" * 64))
+        buyer.journal.record_file(attempt, StoredFile(1, "files/pan.png", 9, "0" * 64))
     older = kept(folder, FILE_NAME)
     (folder / "files/pan.png").write_bytes(b"the newest")
     file = StoredFile(1, "files/pan.png", 10, hashlib.sha256(b"the newest").hexdigest())

@@ -142,7 +142,7 @@ def folder_of(folder: Path, binding: Binding, state: str) -> None:
             case "rejected":
                 buyer.reject("mug", "too long")
             case "released":
-                journal.release(buyer.intend("mug"))
+                journal.cancel_intent(buyer.intend("mug"))
         journal.note(run="spring", api=binding.api, account=binding.account, simulated="false")
 
 

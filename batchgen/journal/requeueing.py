@@ -1,7 +1,7 @@
-"""Buying anew what has ended: opened by one invocation, for that invocation.
+"""Requeueing: items that have ended are pending again, to be retried or bought again by one invocation.
 
-An item that was opened is pending, and its latest attempt says how it stood. What an invocation leaves unbought is
-closed again by the next one, unless that is asked in the same words: then it goes on, and opens nothing else.
+A requeued item is pending, and its latest attempt says how it stood before. What an invocation leaves unbought is put
+back by the next one, unless that is asked in the same words: then it continues, and requeues nothing else.
 """
 
 import json
@@ -16,8 +16,8 @@ _FACT = "again"
 
 
 @dataclass(frozen=True, slots=True)
-class Again:
-    """Which good items are to be bought anew."""
+class BuyAgain:
+    """Which finished items are to be bought again."""
 
     globs: tuple[str, ...] = ()
 
@@ -31,33 +31,33 @@ class Again:
         return json.dumps(sorted(self.globs))
 
 
-NOTHING_AGAIN = Again()
+NOTHING_BOUGHT_AGAIN = BuyAgain()
 
 
-def opened(item: str) -> str:
-    """Return the SQL for how an opened item stood (done, lost, failed, rejected), and NULL for one that was not."""
+def state_before(item: str) -> str:
+    """Return the SQL for the state of a requeued item before (done, lost, failed, rejected); NULL for others."""
     return (
         f"CASE WHEN {item}.state = 'pending' AND {item}.attempts > 0 THEN"
         f" (SELECT a.state FROM attempt a WHERE a.item = {item}.key ORDER BY a.number DESC LIMIT 1) END"
     )
 
 
-def continues(db: sqlite3.Connection, again: Again) -> bool:
-    """Whether an earlier invocation opened items in the same words and left some of them unbought."""
+def continues(db: sqlite3.Connection, again: BuyAgain) -> bool:
+    """Whether an earlier invocation requeued items in the same words and left some of them unbought."""
     if (
         not again.globs
         or (again.words,) not in db.execute("SELECT value FROM meta WHERE name = ?", (_FACT,)).fetchall()
     ):
         return False
     db.create_function("again", 1, again.wanted, deterministic=True)
-    left = db.execute(f"SELECT 1 FROM item i WHERE {opened('i')} = 'done' AND again(i.id) LIMIT 1").fetchone()
+    left = db.execute(f"SELECT 1 FROM item i WHERE {state_before('i')} = 'done' AND again(i.id) LIMIT 1").fetchone()
     return left is not None
 
 
-def close_others(db: sqlite3.Connection, retry: Sequence[State], again: Again) -> None:
-    """Let opened items stand as they stood, but those that are asked for now as well; inside a transaction."""
+def put_back_others(db: sqlite3.Connection, retry: Sequence[State], again: BuyAgain) -> None:
+    """Put requeued items back into their state, but for those that are asked for now too; inside a transaction."""
     db.create_function("again", 1, again.wanted, deterministic=True)
-    stood, marks = opened("item"), ", ".join("?" * len(retry))
+    stood, marks = state_before("item"), ", ".join("?" * len(retry))
     db.execute(
         f"UPDATE item SET state = {stood} WHERE {stood} IS NOT NULL"
         f" AND NOT ({stood} IN ({marks}) OR ({stood} = 'done' AND again(id)))",
@@ -65,6 +65,6 @@ def close_others(db: sqlite3.Connection, retry: Sequence[State], again: Again) -
     )
 
 
-def remember(db: sqlite3.Connection, again: Again) -> None:
-    """Note in which words good items were opened; inside a transaction."""
+def remember_words(db: sqlite3.Connection, again: BuyAgain) -> None:
+    """Note in which words finished items were requeued; inside a transaction."""
     db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_FACT, again.words))
