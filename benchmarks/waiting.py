@@ -135,6 +135,7 @@ async def scheduler(count: int, seconds: float) -> dict[str, float]:
     from batchgen.core.records import State
     from batchgen.journal import Attempt, Work
     from batchgen.policy.budget import BudgetTracker, Money
+    from batchgen.policy.local_budget import LocalBudget
     from batchgen.policy.polling import Durations
     from batchgen.scheduler import RunPolicy, RunState
     from batchgen.scheduler.fetcher import Fetcher
@@ -145,7 +146,7 @@ async def scheduler(count: int, seconds: float) -> dict[str, float]:
 
     policy = RunPolicy(Settings(), "account", "tables", {}, {}, lambda item: item.model)
     run_state = RunState(
-        cast("Any", None), policy, BudgetTracker(Money(), None, None), {}
+        cast("Any", None), policy, LocalBudget(BudgetTracker(Money(), None, None)), {}
     )  # no seam is used before a job is due
     poller = Poller(run_state, Fetcher(run_state))
     first = make_item("i")

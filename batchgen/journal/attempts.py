@@ -10,6 +10,7 @@ from batchgen.core.records import Input, Item, State
 from batchgen.journal.schema import moment
 from batchgen.policy.absence import NEVER, Absence
 from batchgen.policy.budget import Charge
+from batchgen.policy.budget_port import Grant
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,11 @@ class Attempt:
     """By how much it named more earlier."""
     absence: Absence = NEVER
     """The answers so far that said that its job is not known."""
+
+    @property
+    def grant(self) -> Grant:
+        """The money that it may spend, while it is on its way."""
+        return Grant(self.work.key, self.price_key, self.reserved)
 
     @property
     def charge(self) -> Charge:

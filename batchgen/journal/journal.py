@@ -35,6 +35,7 @@ from batchgen.journal.schema import FILE_NAME, JournalLockedError, open_database
 from batchgen.journal.spending import prices_of, spend_of
 from batchgen.journal.transitions import TransitionError, Transitions
 from batchgen.policy.budget import BudgetTracker, Money
+from batchgen.policy.local_budget import LocalBudget
 
 log = logging.getLogger("batchgen")
 
@@ -338,11 +339,11 @@ class Journal(Transitions):
         """Return what was charged, refunded and is in doubt over the life of the folder."""
         return spend_of(self.db)
 
-    def purse(self, max_cost: Decimal | None, budget: Decimal | None) -> BudgetTracker:
-        """Return the purse that an invocation starts with, below these caps (USD; None: no cap)."""
+    def budget(self, max_cost: Decimal | None, budget: Decimal | None) -> LocalBudget:
+        """Return the budget that an invocation starts with, below these caps (USD; None: no cap)."""
         spend = self.spend()
         life = Money(spend.charged, spend.refunded, in_doubt=spend.in_doubt, surplus=spend.surplus)
-        return BudgetTracker(life, max_cost, budget, prices=prices_of(self.db))
+        return LocalBudget(BudgetTracker(life, max_cost, budget, prices=prices_of(self.db)))
 
     def durations(self, most: int = 500) -> dict[str, list[float]]:
         """Return the seconds that the latest jobs of each model took, at most `most` jobs in all, oldest first."""

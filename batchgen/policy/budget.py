@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from decimal import ROUND_CEILING, Decimal
+from typing import Literal
 
 _ZERO = Decimal(0)
 _PRECISION = Decimal("0.000001")
@@ -135,7 +136,7 @@ class BudgetTracker:
         """Whether a request with this price key may leave now, beside those that are open; the caps apart."""
         return not self.unconfirmed or not self.unproven(key)
 
-    def exceeded(self, price: Decimal) -> str | None:
+    def exceeded(self, price: Decimal) -> Literal["max_cost", "budget"] | None:
         """Return the name of the cap that one more job of this expected price would break, or None when it fits."""
         if self.max_cost is not None and self.life.committed + price > self.max_cost:
             return "max_cost"

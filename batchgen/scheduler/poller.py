@@ -51,7 +51,7 @@ class Poller:
         """A job of an earlier invocation: ask soon, but not all of them in the same instant."""
         self._run_state.in_flight += 1
         if tracked.attempt.price_key:
-            self._run_state.purse = self._run_state.purse.watch(tracked.attempt.work.key, tracked.attempt.price_key)
+            self._run_state.budget.watch(tracked.attempt.work.key, tracked.attempt.price_key)
         spread = self._run_state.policy.settings.poll_min * self._run_state.ports.random.random()
         self._ask_at(tracked, self._run_state.now + spread)
 
@@ -202,6 +202,6 @@ class Poller:
         self._run_state.parked += 1
         self._run_state.in_flight -= tracked.slot
         tracked.slot = False
-        self._run_state.purse = self._run_state.purse.free(tracked.attempt.work.key)
+        self._run_state.budget.free(tracked.attempt.work.key)
         item = tracked.attempt.work.item
         log.warning("%s %s (job %s): parked, and polled rarely", item.id, why, tracked.attempt.job_id)

@@ -1,4 +1,4 @@
-"""What answers say of prices, taken into the journal and the purse."""
+"""What answers say of prices, taken into the journal and the budget."""
 
 from batchgen.api import Job, JobStatus
 from batchgen.core.text import usd
@@ -10,9 +10,7 @@ def learn_price(run_state: RunState, attempt: Attempt) -> None:
     """An answer has confirmed what an accepted attempt costs: further ones of its price key are reserved so."""
     if attempt.price_key:
         item = attempt.work.item
-        run_state.purse = run_state.purse.learn(
-            attempt.price_key, item.model, attempt.estimated, attempt.charge.counted
-        )
+        run_state.budget.learn(attempt.price_key, item.model, attempt.estimated, attempt.charge.counted)
 
 
 async def hear_price(run_state: RunState, tracked: TrackedJob, job: Job) -> None:
@@ -24,7 +22,7 @@ async def hear_price(run_state: RunState, tracked: TrackedJob, job: Job) -> None
     before = tracked.attempt
     told = job.told(before.told)
     confirms = told is not None or job.status is not JobStatus.FAILED
-    known = not before.price_key or before.price_key in run_state.purse.prices.confirmed
+    known = not before.price_key or before.price_key in run_state.budget.confirmed
     if told == before.told and (known or not confirms):
         return
     after = await run_state.record(run_state.ports.journal.confirm_price, before, told)
@@ -34,5 +32,5 @@ async def hear_price(run_state: RunState, tracked: TrackedJob, job: Job) -> None
             "%s costs $%s, and not $%s (job %s)",
             before.work.item.id, usd(after.charge.charged), usd(before.charge.charged), before.job_id,
         )  # fmt: skip
-    run_state.purse = run_state.purse.correct(before.charge, after.charge, bought_now=tracked.bought_now)
+    run_state.budget.correct(before.charge, after.charge, bought_now=tracked.bought_now)
     learn_price(run_state, after)

@@ -18,7 +18,7 @@ from batchgen.core.records import UNSETTLED, Item, State
 from batchgen.core.text import plural
 from batchgen.journal import Attempt, Journal, JournalLockedError, Recorder, Work
 from batchgen.policy.absence import Absence
-from batchgen.policy.budget import BudgetTracker
+from batchgen.policy.budget_port import Budget
 from batchgen.policy.polling import Durations
 from batchgen.policy.queue_stats import QueueStats
 from batchgen.policy.stopping import ApiHealth, Stop
@@ -116,10 +116,10 @@ class TrackedJob:
 class RunState:
     """The shared state of one run; changed by the parts, on one event loop only."""
 
-    def __init__(self, ports: RunPorts, policy: RunPolicy, purse: BudgetTracker, counts: Mapping[State, int]) -> None:
+    def __init__(self, ports: RunPorts, policy: RunPolicy, budget: Budget, counts: Mapping[State, int]) -> None:
         self.ports = ports
         self.policy = policy
-        self.purse = purse
+        self.budget = budget
         self.counts: Counter[State] = Counter(counts)
         self.api_health = ApiHealth()
         self.submission_backoff = SubmissionBackoff()

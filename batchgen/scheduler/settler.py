@@ -34,7 +34,7 @@ class Settler:
             await run_state.record(
                 journal.fail, tracked.attempt, job, tracked.polls, took_ms, run_state.ports.utc_now()
             )
-            run_state.purse = run_state.purse.refund(tracked.attempt.charge, bought_now=tracked.bought_now)
+            run_state.budget.refund(tracked.attempt.charge, bought_now=tracked.bought_now)
             self._ended(tracked, State.FAILED)
             run_state.check_failures()
             return
@@ -158,7 +158,7 @@ class Settler:
 
     def _ended(self, tracked: TrackedJob, state: State) -> None:
         self._run_state.moved(tracked.attempt.work, State.PROCESSING, state)
-        self._run_state.purse = self._run_state.purse.free(tracked.attempt.work.key)
+        self._run_state.budget.free(tracked.attempt.work.key)
         if tracked.parked:
             self._run_state.parked -= 1
         self._run_state.in_flight -= tracked.slot

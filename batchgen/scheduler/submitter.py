@@ -19,6 +19,7 @@ from batchgen.core.errors import BatchgenError, DiskError
 from batchgen.core.records import Item, State
 from batchgen.core.text import plural, printable, usd
 from batchgen.journal import Attempt, receipt_of
+from batchgen.policy.budget_port import CapReached, Grant
 from batchgen.policy.echo import differences
 from batchgen.policy.retry import AdaptiveLimit, retry_delay
 from batchgen.policy.stopping import Stop
@@ -79,16 +80,19 @@ class Submitter:
                 run_state.spawn(self._read())
             if (wait := self._gate()) is not None:
                 return wait or None
-            order = self._queue.take(run_state.now, run_state.purse.may_leave)
+            order = self._queue.take(run_state.now, run_state.budget.may_leave)
             if order is None:
                 return self._queue.next_due(run_state.now)
-            item = order.work.item
-            price = run_state.purse.expected(order.price_key, item.model, item.estimated)
-            if (cap := run_state.purse.exceeded(price)) is not None:
+            item, budget = order.work.item, run_state.budget
+            # Held open for a whole generation, a request would keep all others waiting whose price is not confirmed.
+            wait = run_state.policy.settings.submit == "wait" and not budget.unproven(order.price_key)
+            price = budget.expected(order.price_key, item.model, item.estimated)
+            grant = budget.reserve(order.work.key, order.price_key, price)
+            if isinstance(grant, CapReached):
                 self._queue.put_back(order)
-                self._at_cap(cap, order, price)
+                self._at_cap(grant, order, price)
                 return None
-            self._submit(order, price)
+            self._submit(order, grant, wait=wait)
         return None
 
     def _gate(self) -> float | None:
@@ -109,18 +113,14 @@ class Submitter:
             return 0.0 if self.posts else probe_at
         return None
 
-    def _at_cap(self, cap: str, order: Order, price: Decimal) -> None:
+    def _at_cap(self, reached: CapReached, order: Order, price: Decimal) -> None:
         """The next item does not fit: wait while something under way may still give money back, then stop."""
-        run_state, settings = self._run_state, self._run_state.policy.settings
-        if run_state.in_flight:
+        if self._run_state.in_flight:
             return
-        life = cap == "max_cost"
-        limit = settings.max_cost if life else settings.budget
-        spent = (run_state.purse.life if life else run_state.purse.invocation).committed
-        run_state.halt(
-            Stop.MAX_COST if life else Stop.BUDGET,
-            f"{cap} is ${usd(limit or spent)}; ${usd(spent)} of it are spent or in doubt, and the next item,"
-            f" {order.work.item.id}, would cost ${usd(price)}",
+        self._run_state.halt(
+            Stop.MAX_COST if reached.cap == "max_cost" else Stop.BUDGET,
+            f"{reached.cap} is ${usd(reached.limit)}; ${usd(reached.committed)} of it are spent or in doubt, and the"
+            f" next item, {order.work.item.id}, would cost ${usd(price)}",
         )
 
     async def _read(self) -> None:
@@ -134,18 +134,15 @@ class Submitter:
             key_of = self._run_state.policy.price_key
             self._queue.extend(Order(position, work, key_of(work.item)) for position, work in rows)
 
-    def _submit(self, order: Order, price: Decimal) -> None:
+    def _submit(self, order: Order, grant: Grant, *, wait: bool) -> None:
         run_state = self._run_state
-        # Held open for a whole generation, a request would keep all others waiting whose price is not confirmed.
-        wait = run_state.policy.settings.submit == "wait" and not run_state.purse.unproven(order.price_key)
-        run_state.purse = run_state.purse.reserve(order.work.key, order.price_key, price)
-        run_state.api_health = run_state.api_health.sent(price)
+        run_state.api_health = run_state.api_health.sent(grant.amount)
         run_state.in_flight += 1
-        task = run_state.spawn(self._post(order, price, wait=wait))
+        task = run_state.spawn(self._post(order, grant, wait=wait))
         self.posts.add(task)
         task.add_done_callback(self.posts.discard)
 
-    async def _post(self, order: Order, price: Decimal, *, wait: bool) -> None:
+    async def _post(self, order: Order, grant: Grant, *, wait: bool) -> None:
         run_state, policy, journal, work = (
             self._run_state,
             self._run_state.policy,
@@ -158,7 +155,7 @@ class Submitter:
             policy.account,
             policy.catalog_version,
             run_state.ports.utc_now(),
-            reserved=price,
+            reserved=grant.amount,
             price_key=order.price_key,
         )
         run_state.moved(work, State.PENDING, State.SUBMITTING)
@@ -217,7 +214,7 @@ class Submitter:
             message = printable(answer.message, 2000)
             log.warning("%s was rejected: %s: %s", item.id, printable(answer.error_type), message)
             await run_state.record(journal.reject, attempt, answer.error_type, message, run_state.ports.utc_now())
-            run_state.purse = run_state.purse.release(order.work.key, attempt.reserved)
+            run_state.budget.release(attempt.grant)
             run_state.api_health = run_state.api_health.definite()
             run_state.submission_backoff = run_state.submission_backoff.answered()
             self._settled(attempt, State.REJECTED)
@@ -230,7 +227,7 @@ class Submitter:
         """An attempt is recorded as in doubt: it counts with what was reserved, and confirms no price."""
         run_state, work = self._run_state, attempt.work
         log.warning("%s is in doubt: %s", work.item.id, reason)
-        run_state.purse = run_state.purse.doubt(work.key, attempt.reserved)
+        run_state.budget.doubt(attempt.grant)
         run_state.api_health = run_state.api_health.unclear(run_state.now, attempt.reserved)
         self._settled(attempt, State.IN_DOUBT)
         self._bought += 1
@@ -240,7 +237,7 @@ class Submitter:
         """Certainly not charged: as if it had never been tried."""
         run_state = self._run_state
         await run_state.record(run_state.ports.journal.cancel_intent, attempt)
-        run_state.purse = run_state.purse.release(attempt.work.key, attempt.reserved)
+        run_state.budget.release(attempt.grant)
         self._settled(attempt, State.PENDING)
 
     async def _accepted(self, attempt: Attempt, answer: Accepted, sent: float) -> None:
@@ -254,7 +251,7 @@ class Submitter:
             self._doubted(attempt, accepted)
             return
         self._tell_differences(item, answer.job)
-        run_state.purse = run_state.purse.charge(attempt.reserved, accepted.charge.charged)
+        run_state.budget.charge(attempt.grant, accepted.charge.charged)
         if accepted.told is not None:
             learn_price(run_state, accepted)
         run_state.api_health = run_state.api_health.definite()
@@ -265,7 +262,7 @@ class Submitter:
         run_state.moved(attempt.work, State.SUBMITTING, State.PROCESSING)
         log.info("%s was accepted as job %s for $%s", item.id, answer.job.id, usd(accepted.charge.charged))
         tracked = TrackedJob(accepted, sent)
-        if attempt.work.key in run_state.purse.unconfirmed:
+        if attempt.work.key in run_state.budget.unconfirmed:
             self._poller.ask_now(tracked)  # for its price, which the answer did not name
         elif answer.job.status is JobStatus.PROCESSING:
             self._poller.add(tracked)

@@ -120,13 +120,13 @@ async def _run(invocation: Invocation, descriptors: int) -> Ending:
         interrupted = journal.doubt_interrupted()
     if interrupted:
         log.warning("%d submissions of an earlier invocation had no recorded answer: in doubt", interrupted)
-    purse = journal.purse(settings.max_cost, settings.budget)
+    budget = journal.budget(settings.max_cost, settings.budget)
     api = HttpApi(invocation.base_url, invocation.key.reveal(), route=invocation.route)
     try:
         async with GroupRecorder(journal) as record, BatchedCalls("files") as offload:
             draws = random.Random()  # noqa: S311 - jitter
             ports = RunPorts(api, journal, record, invocation.folder, utc_now, draws, offload)
-            run_state = RunState(ports, terms_of(invocation, shares(descriptors)), purse, journal.counts())
+            run_state = RunState(ports, terms_of(invocation, shares(descriptors)), budget, journal.counts())
             scheduler = Scheduler(run_state)
             _handle_signals(scheduler)
             reporter = reporter_for(sys.stderr, quiet=invocation.quiet, elapsed=_stopwatch())
@@ -184,8 +184,8 @@ def snapshot_of(run_state: RunState) -> Snapshot:
         in_flight=sum(counts.get(state, 0) for state in LIVE),
         failed=sum(counts.get(state, 0) for state in UNSUCCESSFUL),
         in_doubt=counts.get(State.IN_DOUBT, 0),
-        spent=run_state.purse.life.charged - run_state.purse.life.refunded,
-        left=run_state.purse.left(),
+        spent=run_state.budget.life.charged - run_state.budget.life.refunded,
+        left=run_state.budget.left(),
     )
 
 

@@ -91,15 +91,15 @@ def check_end(run_state: RunState, journal: Journal, ending: Ending) -> Iterator
     counts = {state: count for state, count in run_state.counts.items() if count}
     if counts != journal.counts():
         yield f"the run counts {_words(counts)}, the journal {_words(journal.counts())}"
-    life, spend = run_state.purse.life, journal.spend()
+    life, spend = run_state.budget.life, journal.spend()
     believed = life.charged, life.refunded, life.in_doubt, life.surplus
     if believed != (spend.charged, spend.refunded, spend.in_doubt, spend.surplus):
         yield f"the run believes in {life}, the journal in {spend}"
-    for money in (life, run_state.purse.invocation):
+    for money in (life, run_state.budget.invocation):
         if money.reserved:
             yield f"${money.reserved} are still reserved"
-    if run_state.purse.unconfirmed and State.PROCESSING not in counts:
-        yield f"prices are still to be confirmed: {run_state.purse.unconfirmed}"
+    if run_state.budget.unconfirmed and State.PROCESSING not in counts:
+        yield f"prices are still to be confirmed: {run_state.budget.unconfirmed}"
     if not 0 <= run_state.in_flight <= counts.get(State.PROCESSING, 0):
         yield f"{run_state.in_flight} in flight at the end, with {_words(counts)}"
     if State.SUBMITTING in counts:
@@ -125,8 +125,8 @@ def surprise(run_state: RunState, books: Books, estimates: Mapping[str, Decimal]
 
 def check_caps(run_state: RunState, net: Decimal, surprise: Decimal) -> Iterator[str]:
     """The caps hold at this moment, by the run's own figures and by the books (`net`, USD), but for the `surprise`."""
-    purse, settings = run_state.purse, run_state.policy.settings
-    for money, cap in ((purse.life, settings.max_cost), (purse.invocation, settings.budget)):
+    budget, settings = run_state.budget, run_state.policy.settings
+    for money, cap in ((budget.life, settings.max_cost), (budget.invocation, settings.budget)):
         if money.reserved < 0:
             yield f"${money.reserved} are reserved"
         # Added up here, and not taken from `Money.committed`, which is what is being checked.

@@ -169,11 +169,11 @@ class World:
         )
 
     def _run_state(self, journal: Journal, policy: RunPolicy, fuse: CrashPoint, witness: PromiseMonitor) -> RunState:
-        purse = journal.purse(policy.settings.max_cost, policy.settings.budget)
+        budget = journal.budget(policy.settings.max_cost, policy.settings.budget)
         record = WatchedRecorder(journal, fuse, witness, self.draws)
         api = WatchedApi(MemoryApi(self.provider, policy.account, self._utc_now), fuse, witness)
         ports = RunPorts(api, journal, record, self.folder, self._utc_now, self.draws, _at_once)
-        return RunState(ports, policy, purse, journal.counts())
+        return RunState(ports, policy, budget, journal.counts())
 
     def _drive(
         self, scheduler: Scheduler, fuse: CrashPoint, at: Sequence[tuple[float, Callable[[Scheduler], None]]]

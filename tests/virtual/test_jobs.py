@@ -84,7 +84,7 @@ def test_a_job_that_is_forgotten_is_lost_only_after_it_was_asked_for_repeatedly(
     unknown = [at for at in log.times("poll", job.id) if at >= job.forgotten]
     assert len(unknown) >= 5
     assert 180 < unknown[-1] - unknown[0] < 220
-    assert outcome.run_state.purse.life.refunded == 0
+    assert outcome.run_state.budget.life.refunded == 0
 
 
 def test_a_slip_of_the_provider_loses_nothing(tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_a_failed_job_is_refunded(tmp_path: Path) -> None:
     world = world_of(tmp_path, make_items(6), strike(Fault.JOB_FAILS, '"i2"'), concurrency=3)
     outcome = run_clean(world)
     assert outcome.counts == {State.DONE: 5, State.FAILED: 1}
-    life = outcome.run_state.purse.life
+    life = outcome.run_state.budget.life
     assert life.charged - life.refunded == world.provider.books.net(world.clock.seconds)
 
 

@@ -14,6 +14,7 @@ from batchgen.journal import FILE_NAME, Attempt, Journal
 from batchgen.journal.recovery.replay import Replay
 from batchgen.media import Media
 from batchgen.policy.budget import BudgetTracker, Charge, Money
+from batchgen.policy.budget_port import Grant
 from batchgen.policy.retry import AdaptiveLimit
 from batchgen.receipts import FILE_NAME as RECEIPTS
 from batchgen.receipts import Line, Receipts
@@ -79,7 +80,7 @@ def sends_again_after_a_crash(patch: pytest.MonkeyPatch) -> None:
 
 
 def sends_before_the_intent_is_on_disk(patch: pytest.MonkeyPatch) -> None:
-    async def post(self: Submitter, order: Order, price: Decimal, *, wait: bool) -> None:
+    async def post(self: Submitter, order: Order, grant: Grant, *, wait: bool) -> None:
         run_state, policy, work = self._run_state, self._run_state.policy, order.work
         sent = run_state.now
         answer = await self._answer(work.item, wait=wait)
@@ -89,7 +90,7 @@ def sends_before_the_intent_is_on_disk(patch: pytest.MonkeyPatch) -> None:
             policy.account,
             policy.catalog_version,
             run_state.ports.utc_now(),
-            reserved=price,
+            reserved=grant.amount,
         )
         run_state.moved(work, State.PENDING, State.SUBMITTING)
         await self._obey(attempt, order, answer, sent)
@@ -120,7 +121,7 @@ def polls_before_the_answer_is_on_disk(patch: pytest.MonkeyPatch) -> None:
             attempt, state=State.PROCESSING, charged=attempt.reserved, told=answer.job.cost, job_id=answer.job.id,
             accepted_at=run_state.ports.utc_now(), expires_at=answer.job.expires_at,
         )  # fmt: skip
-        run_state.purse = run_state.purse.charge(attempt.reserved, attempt.reserved)
+        run_state.budget.charge(attempt.grant, attempt.reserved)
         learn_price(run_state, early)
         run_state.moved(attempt.work, State.SUBMITTING, State.PROCESSING)
         assert answer.job.status is JobStatus.PROCESSING
@@ -160,7 +161,7 @@ def takes_a_lost_answer_for_a_refusal(patch: pytest.MonkeyPatch) -> None:
             await run_state.record(
                 run_state.ports.journal.reject, attempt, "error", answer.reason, run_state.ports.utc_now()
             )
-            run_state.purse = run_state.purse.release(order.work.key, attempt.reserved)
+            run_state.budget.release(attempt.grant)
             self._settled(attempt, State.REJECTED)
         else:
             await original(self, attempt, order, answer, sent)

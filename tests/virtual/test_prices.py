@@ -233,7 +233,7 @@ def test_doubts_count_with_what_was_reserved(tmp_path: Path) -> None:
     doubts = count(outcome, State.IN_DOUBT)
     assert (outcome.word, doubts) == ("in_doubt", 4), "more than three times the dearest item"
     assert paid(world) <= 5
-    assert outcome.run_state.purse.life.in_doubt == doubts * usd("0.50")
+    assert outcome.run_state.budget.life.in_doubt == doubts * usd("0.50")
     assert outcome.run_state.api_health.doubt_usd == doubts * usd("0.50")
     assert outcome.run_state.api_health.dearest == usd("0.50")
     with closing(Journal(world.folder)) as journal:
@@ -268,14 +268,14 @@ def test_the_price_that_a_poll_tells_stands_in_the_ledger_and_is_drift(tmp_path:
     assert outcome.counts == {State.DONE: 5}
     found = totals(world)
     assert (found.charged, found.drifted, found.drift) == (usd("1.00"), 5, usd("0.75"))
-    assert outcome.run_state.purse.life.committed == usd("1.00")
+    assert outcome.run_state.budget.life.committed == usd("1.00")
 
 
 def test_a_price_that_sinks_stands_in_the_ledger_and_the_larger_one_counts(tmp_path: Path) -> None:
     world = selling(tmp_path, make_items(30), posted="0.20", concurrency=1, max_cost=usd("0.70"))
     outcome = run_clean(world)
     assert (outcome.word, count(outcome, State.DONE)) == ("max_cost", 3)
-    assert outcome.run_state.purse.life.committed == usd("0.60")
+    assert outcome.run_state.budget.life.committed == usd("0.60")
     found = totals(world)
     assert (found.charged, found.drifted, found.drift) == (usd("0.15"), 3, 0)
     again = run_clean(world)
@@ -296,5 +296,5 @@ def test_a_failed_jobs_refund_is_its_charge_whatever_it_is_said_to_cost_then(
     assert outcome.counts == {State.FAILED: 4}
     found = totals(world)
     assert (found.charged, found.refunded) == (4 * usd(charged), -4 * usd(charged))
-    assert outcome.run_state.purse.life.committed == 0
+    assert outcome.run_state.budget.life.committed == 0
     assert paid(world) == 0

@@ -194,7 +194,7 @@ def test_max_cost_is_filled_by_refunds_and_never_exceeded(tmp_path: Path) -> Non
     assert (outcome.exit_code, outcome.word) == (3, "max_cost")
     assert count(outcome, State.DONE) == 20
     assert count(outcome, State.FAILED) > 0
-    assert outcome.run_state.purse.life.committed == Decimal("1.00")
+    assert outcome.run_state.budget.life.committed == Decimal("1.00")
     # The cap is of the run folder's life: another run buys nothing.
     assert run_clean(world).counts == outcome.counts
 
@@ -258,7 +258,7 @@ def test_an_answer_that_never_comes_is_in_doubt_after_an_interrupt(tmp_path: Pat
     assert outcome.exit_code == 130
     assert outcome.counts == {State.IN_DOUBT: 4, State.PENDING: 16}
     assert outcome.run_state.in_flight == 0
-    assert outcome.run_state.purse.life.in_doubt == Decimal("0.20")
+    assert outcome.run_state.budget.life.in_doubt == Decimal("0.20")
     assert 15 < outcome.seconds < 18
 
 

@@ -1,0 +1,130 @@
+"""What every holder of a run's money has to do: the contract of the budget port, for each of its implementations."""
+
+from collections.abc import Callable
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchgen.policy.budget import BudgetTracker, Charge, Money
+from batchgen.policy.budget_port import Budget, CapReached, Grant
+from batchgen.policy.local_budget import LocalBudget
+
+Make = Callable[[Decimal | None, Decimal | None], Budget]
+
+
+def local(max_cost: Decimal | None, budget: Decimal | None) -> Budget:
+    return LocalBudget(BudgetTracker(Money(), max_cost, budget))
+
+
+BUDGETS = pytest.mark.parametrize("make", [local])
+PRICES = st.sampled_from([Decimal(price) for price in ("0.056", "0.30", "4.50", "0")])
+ENDS = st.sampled_from(["release", "charge", "doubt", "wait"])
+
+
+def usd(text: str) -> Decimal:
+    return Decimal(text)
+
+
+def granted(answer: Grant | CapReached) -> Grant:
+    assert isinstance(answer, Grant)
+    return answer
+
+
+@BUDGETS
+def test_a_grant_counts_until_it_is_given_back(make: Make) -> None:
+    budget = make(usd("1"), None)
+    grant = granted(budget.reserve(7, "k", usd("0.7")))
+    assert (grant.item, grant.price_key, grant.amount) == (7, "k", usd("0.7"))
+    assert budget.left() == usd("0.3")
+    budget.release(grant)
+    assert (budget.left(), budget.life.committed, dict(budget.unconfirmed)) == (usd("1"), 0, {})
+
+
+@BUDGETS
+def test_what_is_left_of_a_grant_is_free_again_once_it_is_charged(make: Make) -> None:
+    budget = make(usd("1"), usd("2"))
+    budget.charge(granted(budget.reserve(1, "k", usd("0.7"))), usd("0.2"))
+    assert (budget.left(), budget.life.charged, budget.invocation.charged) == (usd("0.8"), usd("0.2"), usd("0.2"))
+
+
+@BUDGETS
+def test_a_doubt_keeps_what_was_granted(make: Make) -> None:
+    budget = make(None, usd("1"))
+    budget.doubt(granted(budget.reserve(1, "k", usd("0.7"))))
+    assert (budget.left(), budget.life.in_doubt, budget.life.reserved) == (usd("0.3"), usd("0.7"), 0)
+
+
+@BUDGETS
+@pytest.mark.parametrize(
+    ("max_cost", "budget", "cap", "limit"),
+    [("1", "5", "max_cost", "1"), ("5", "1", "budget", "1"), ("0", None, "max_cost", "0")],
+)
+def test_a_refusal_names_the_cap_and_changes_nothing(
+    make: Make, max_cost: str, budget: str | None, cap: str, limit: str
+) -> None:
+    holder = make(usd(max_cost), None if budget is None else usd(budget))
+    if usd(limit):
+        holder.doubt(granted(holder.reserve(1, "k", usd("0.9"))))
+    before = holder.life, holder.invocation, holder.left()
+    assert holder.reserve(2, "k", usd("0.2")) == CapReached(cap, usd(limit), before[0].committed)  # type: ignore[arg-type]
+    assert (holder.life, holder.invocation, holder.left()) == before
+
+
+@BUDGETS
+def test_a_refund_of_this_invocation_makes_room_again(make: Make) -> None:
+    budget = make(None, usd("1"))
+    budget.charge(granted(budget.reserve(1, "k", usd("1"))), usd("1"))
+    assert isinstance(budget.reserve(2, "k", usd("1")), CapReached)
+    budget.refund(Charge(usd("1")), bought_now=True)
+    granted(budget.reserve(2, "k", usd("1")))
+
+
+@BUDGETS
+def test_one_price_that_is_not_confirmed_leaves_at_a_time(make: Make) -> None:
+    budget = make(usd("10"), None)
+    grant = granted(budget.reserve(1, "k", usd("1")))
+    assert budget.unproven("k")
+    assert not budget.may_leave("other")
+    budget.charge(grant, usd("1.5"))
+    budget.learn("k", "m", usd("1"), usd("1.5"))
+    assert budget.may_leave("k")
+    assert budget.may_leave("other")
+    assert (budget.expected("k", "m", usd("1")), dict(budget.confirmed)) == (usd("1.5"), {"k": usd("1.5")})
+
+
+@BUDGETS
+def test_a_corrected_price_counts_with_the_larger_one(make: Make) -> None:
+    budget = make(usd("10"), None)
+    budget.charge(granted(budget.reserve(1, "k", usd("1"))), usd("1"))
+    before = Charge(usd("1"))
+    budget.correct(before, before.corrected(usd("0.4"), first=False), bought_now=True)
+    assert (budget.life.charged, budget.life.committed) == (usd("0.4"), usd("1"))
+
+
+@BUDGETS
+@given(
+    st.lists(st.tuples(PRICES, st.sampled_from(["release", "charge", "doubt", "wait"])), max_size=60), PRICES, PRICES
+)
+def test_no_sequence_of_grants_passes_a_cap(
+    make: Make, steps: list[tuple[Decimal, str]], max_cost: Decimal, invocation: Decimal
+) -> None:
+    budget = make(max_cost, invocation)
+    held: list[Grant] = []
+    for item, (price, end) in enumerate(steps):
+        answer = budget.reserve(item, "k", price)
+        if isinstance(answer, Grant):
+            held.append(answer)
+        if held and end != "wait":
+            grant = held.pop(0)
+            if end == "charge":
+                budget.charge(grant, grant.amount)
+            else:
+                getattr(budget, end)(grant)
+        assert budget.life.committed <= max_cost
+        assert budget.invocation.committed <= invocation
+        assert budget.life.reserved == sum((grant.amount for grant in held), Decimal(0))
+    for grant in held:
+        budget.release(grant)
+    assert budget.life.reserved == budget.invocation.reserved == 0
