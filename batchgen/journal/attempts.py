@@ -96,6 +96,11 @@ class Spend:
     """What counts beyond the charges: by how much the API named more for jobs before it named what stands."""
 
 
+UNKNOWN_BODY = "{}"
+"""The body of an item that is known from the receipts alone, until a manifest that asks for it brings the real one."""
+UNKNOWN_DIGEST = ""
+"""The digest of an item of which not even that is known, until a manifest that has its id brings it."""
+
 WORK_COLUMNS = (
     "i.key, i.id, i.model, i.body, i.digest, i.tags, i.path, i.source, i.estimated, i.inputs, i.attempts, i.position"
 )

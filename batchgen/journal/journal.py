@@ -16,6 +16,8 @@ from batchgen.core.records import DELIVERED, ENDED, UNSETTLED, State, StoredFile
 from batchgen.item_table import REQUESTED, attached, index_identities
 from batchgen.journal.attempts import (
     ATTEMPT_COLUMNS,
+    UNKNOWN_BODY,
+    UNKNOWN_DIGEST,
     WORK_COLUMNS,
     Attempt,
     Spend,
@@ -28,7 +30,6 @@ from batchgen.journal.outputs import Listing
 from batchgen.journal.queries.report_rows import replace_file
 from batchgen.journal.queries.run_status import fewer_outputs_of
 from batchgen.journal.recovery.reconcile import Evidence, no_evidence, reconcile, vouch
-from batchgen.journal.recovery.replay import UNKNOWN_BODY, UNKNOWN_DIGEST
 from batchgen.journal.renames import give_next, match
 from batchgen.journal.requeueing import BuyAgain, continues, put_back_others, remember_words
 from batchgen.journal.schema import FILE_NAME, JournalLockedError, open_database, sqlite_errors

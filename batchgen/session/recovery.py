@@ -6,7 +6,6 @@ polled and downloaded all the same.
 """
 
 import shutil
-import sqlite3
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from itertools import count
@@ -17,9 +16,10 @@ from batchgen.core.errors import RunFolderError
 from batchgen.core.files import disk_errors, sync_folder
 from batchgen.core.records import State
 from batchgen.journal import FILE_NAME, Spend, own, own_journal, spend_of, sqlite_errors
+from batchgen.journal.queries.run_status import purchased_counts_of
 from batchgen.journal.recovery.aftermath import is_stored
-from batchgen.journal.recovery.reconcile import vouch
-from batchgen.journal.recovery.replay import UNKNOWN_BODY, Replay
+from batchgen.journal.recovery.reconcile import name_receipts, vouch
+from batchgen.journal.recovery.replay import Replay
 from batchgen.journal.schema import open_database
 from batchgen.receipts import FILE_NAME as RECEIPTS
 from batchgen.receipts import Receipts
@@ -75,7 +75,7 @@ def _made(folder: Path, path: Path) -> tuple[dict[State, int], Spend, int]:
         if kind != "receipts":
             raise RunFolderError(f"{file.path} does not begin as receipts do; restore {FILE_NAME} from a backup")
         db.execute("BEGIN")
-        db.execute("UPDATE vouched SET run_id = ?, generation = ?", (head["run_id"], head["generation"]))
+        name_receipts(db, head["run_id"], head["generation"])
         replay, unread = Replay(db), 0
         for _, kind, line in lines:
             unread += not kind
@@ -84,9 +84,8 @@ def _made(folder: Path, path: Path) -> tuple[dict[State, int], Spend, int]:
         if not unread:  # else the next opening keeps the file aside, and writes it anew
             vouch(db, file)
         db.execute("COMMIT")
-        counts = dict(db.execute("SELECT state, COUNT(*) FROM item WHERE state <> 'pending' GROUP BY state"))
         db.execute("PRAGMA journal_mode = DELETE")  # one file, whole, which is then put in place
-        return {State(state): number for state, number in counts.items()}, spend_of(db), unread
+        return purchased_counts_of(db), spend_of(db), unread
 
 
 def _moved_aside(folder: Path) -> Path | None:
@@ -102,9 +101,3 @@ def _moved_aside(folder: Path) -> Path | None:
                 old.replace(f"{place}{suffix}")
         sync_folder(folder)
     return place if place.exists() else None
-
-
-def without_request(db: sqlite3.Connection) -> int:
-    """Return how many items are known without their request."""
-    (number,) = db.execute("SELECT COUNT(*) FROM item WHERE body = ?", (UNKNOWN_BODY,)).fetchone()
-    return int(number)

@@ -6,15 +6,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 
-from batchgen.core.records import DELIVERED, LIVE, UNANSWERED, Item, State
+from batchgen.core.records import DELIVERED, LIVE, Item, State
 from batchgen.download import check_file
 from batchgen.journal import Journal
+from batchgen.journal.queries.purchases import job_rows, unanswered_by_digest
 from batchgen.journal.queries.report_rows import file_rows
 from batchgen.scheduler import Ending, RunState
 from batchgen.virtual.books import BookedJob, Books
 from batchgen.virtual.pictures import foreign, picture
 
-"""States from which an item moves only when its user says so."""
 _ZERO = Decimal(0)
 
 
@@ -34,21 +34,15 @@ def check_books(journal: Journal, books: Books, consented: Mapping[str, int], no
 
 def forgotten(db: sqlite3.Connection, books: Books) -> Counter[str]:
     """Return how many accepted jobs of each body are neither in the journal as themselves nor an attempt in doubt."""
-    known = {job_id for (job_id,) in db.execute("SELECT job_id FROM attempt WHERE job_id IS NOT NULL")}
+    known = {row.job_id for row in job_rows(db)}
     unknown = Counter(job.digest for job in books.jobs.values() if job.id not in known)
-    doubtful = dict(
-        db.execute(
-            "SELECT i.digest, COUNT(*) FROM attempt a JOIN item i ON i.key = a.item"
-            f" WHERE a.state IN {UNANSWERED.sql} GROUP BY i.digest"
-        )
-    )
+    doubtful = unanswered_by_digest(db)
     return Counter({digest: jobs - doubtful.get(digest, 0) for digest, jobs in unknown.items()})
 
 
 def _charges(db: sqlite3.Connection, books: Books, now: float) -> Iterator[str]:
     """What the journal says was paid is what the books say, job by job."""
-    rows = db.execute("SELECT job_id, account, state, charged, refunded FROM attempt WHERE job_id IS NOT NULL")
-    for job_id, account, state, charged, refunded in rows:
+    for job_id, account, state, charged, refunded in job_rows(db):
         job = books.jobs.get(job_id)
         if job is None:
             yield f"the journal has {job_id}, which the provider never accepted"

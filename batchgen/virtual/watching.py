@@ -13,6 +13,7 @@ from batchgen.api import Api, Output, PollAnswer, SubmitAnswer
 from batchgen.core.digest import digest_of
 from batchgen.core.records import State
 from batchgen.journal import InlineRecorder, Journal
+from batchgen.journal.queries.purchases import estimates, job_rows
 from batchgen.journal.transitions import Transitions
 from batchgen.scheduler import RunState
 from batchgen.virtual.books import price_key_of
@@ -48,11 +49,10 @@ class PromiseMonitor:
     def __init__(self, provider: Provider, journal: Journal) -> None:
         self._provider = provider
         self._intents: Counter[str] = Counter()
-        self._recorded = {row[0] for row in journal.db.execute("SELECT job_id FROM attempt WHERE job_id IS NOT NULL")}
+        self._recorded = {row.job_id for row in job_rows(journal.db)}
         self._open: Counter[str] = Counter()
         """The requests that have left and are not answered, by price key."""
-        rows = journal.db.execute("SELECT i.body, a.estimated FROM attempt a JOIN item i ON i.key = a.item")
-        self._estimates = {price_key_of(body): Decimal(estimated) for body, estimated in rows}
+        self._estimates = {price_key_of(body): Decimal(estimated) for body, estimated in estimates(journal.db)}
         self.run_state: RunState | None = None
         self.found: list[str] = []
 

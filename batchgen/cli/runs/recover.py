@@ -21,9 +21,10 @@ def command(run: str, manifest: Path, **options: Any) -> None:
     from batchgen.catalog import load_catalog
     from batchgen.cli.account import tell_notices
     from batchgen.core.text import plural, printable, usd
+    from batchgen.journal.queries.run_status import without_request
     from batchgen.session import RunRequest, opened, prepared
     from batchgen.session.locate import output_folder
-    from batchgen.session.recovery import recover, without_request
+    from batchgen.session.recovery import recover
     from batchgen.settings import RUN_NAME
 
     folder = Path(run)

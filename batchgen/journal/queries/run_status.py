@@ -7,6 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from batchgen.core.records import UNSETTLED, State
+from batchgen.journal.attempts import UNKNOWN_BODY
 from batchgen.journal.schema import moment
 
 
@@ -30,6 +31,18 @@ def counts_of(db: sqlite3.Connection) -> dict[State, int]:
         f"SELECT state, COUNT(*) FROM item WHERE position IS NOT NULL OR state IN {UNSETTLED.sql} GROUP BY state"
     )
     return {State(state): count for state, count in rows}
+
+
+def purchased_counts_of(db: sqlite3.Connection) -> dict[State, int]:
+    """Return how many items are in each state, whether the manifest asks for them or not; none that is pending."""
+    rows = db.execute("SELECT state, COUNT(*) FROM item WHERE state <> 'pending' GROUP BY state")
+    return {State(state): count for state, count in rows}
+
+
+def without_request(db: sqlite3.Connection) -> int:
+    """Return how many items are known from the receipts alone, without their request."""
+    (number,) = db.execute("SELECT COUNT(*) FROM item WHERE body = ?", (UNKNOWN_BODY,)).fetchone()
+    return int(number)
 
 
 def fewer_outputs_of(db: sqlite3.Connection, wanted: str = "true") -> int:

@@ -49,6 +49,11 @@ def vouch(db: sqlite3.Connection, file: Receipts) -> None:
     db.execute("UPDATE vouched SET bytes = ?, sha256 = ?", file.extent())
 
 
+def name_receipts(db: sqlite3.Connection, run_id: str, generation: int) -> None:
+    """Note whose receipts the journal belongs to, and of which generation they are, inside a transaction."""
+    db.execute("UPDATE vouched SET run_id = ?, generation = ?", (run_id, generation))
+
+
 def reconcile(db: sqlite3.Connection, folder: Path, evidence: Evidence) -> tuple[Receipts, tuple[str, ...]]:
     """Open the receipts of a run folder and bring journal and receipts to the same knowledge.
 

@@ -11,13 +11,10 @@ from collections.abc import Callable
 from typing import Any
 
 from batchgen.core.records import UNANSWERED, State
+from batchgen.journal.attempts import UNKNOWN_BODY, UNKNOWN_DIGEST
 from batchgen.journal.recovery.aftermath import derive, follow_files, part_live_ones, settle_files, touch
 from batchgen.journal.renames import list_moves
 
-UNKNOWN_BODY = "{}"
-"""The body of an item of which only the receipts know; a manifest that lists it brings the real one."""
-UNKNOWN_DIGEST = ""
-"""The digest of an item of which not even that is known; the next manifest that lists its id brings it."""
 _Content = dict[str, Any]
 _ALONE = "known from the receipts alone: the program ended while the request was on its way"
 _BY_HAND = "charged without a known job id, as settled by hand"

@@ -12,6 +12,7 @@ from batchgen.core.errors import BatchgenError
 from batchgen.core.text import plural, printable, usd
 from batchgen.journal import FILE_NAME, Binding, Journal, is_embedded, open_for_reading
 from batchgen.journal.queries.overlap import SAMPLE, extent_of, note_to_buy, overlap, sampled
+from batchgen.journal.queries.purchases import run_id_of
 from batchgen.journal.queries.report_rows import facts_of
 from batchgen.session.checks.register import Entry, Register
 from batchgen.session.locate import is_run
@@ -88,8 +89,7 @@ def _run_of(folder: Path, binding: Binding) -> str | None:
             facts = facts_of(db)
             if is_embedded(facts) or (facts.get("api"), facts.get("account")) != (binding.api, binding.account):
                 return None
-            (run_id,) = db.execute("SELECT run_id FROM vouched").fetchone()
-            return str(run_id)
+            return run_id_of(db)
     except (BatchgenError, OSError) as error:
         log.info("%s was not compared with what is to be bought: %s", folder, error)
         return None

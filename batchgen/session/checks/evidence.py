@@ -8,7 +8,6 @@ import logging
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from batchgen.core.errors import RunFolderError, UsageError
@@ -16,6 +15,7 @@ from batchgen.core.files import disk_errors
 from batchgen.core.records import EVIDENT
 from batchgen.core.text import plural, printable
 from batchgen.journal import Journal
+from batchgen.journal.queries.purchases import files_of_pending, has_pending, knows_purchase
 from batchgen.ledger import LEDGER_NAME, Charge, file_charges
 
 log = logging.getLogger("batchgen")
@@ -63,25 +63,7 @@ def ledger_evidence(folder: Path, run: str | None = None) -> Callable[[sqlite3.C
 def _is_known(db: sqlite3.Connection, charge: Charge) -> bool:
     if charge.state not in EVIDENT or not charge.attempt:
         return True
-    if charge.job_id:
-        # A spreadsheet may have taken its id for a number; what has this attempt already is not bought again.
-        known = db.execute(
-            "SELECT 1 FROM attempt WHERE job_id = ? UNION ALL SELECT 1 FROM item i JOIN attempt a ON a.item = i.key"
-            " WHERE i.id = ? AND i.digest = ? AND a.number = ? AND a.job_id IS NOT NULL LIMIT 1",
-            (charge.job_id, charge.item_id, charge.digest, charge.attempt),
-        ).fetchone()
-        return known is not None
-    # An attempt that was settled as not charged is gone; its number stays used. By digest, which has no index, only
-    # what has another id by now.
-    for query, value in ((_USED_BY_ID, charge.item_id), (_USED_BY_DIGEST, charge.digest)):
-        (used,) = db.execute(query, (value,)).fetchone()
-        if used is not None and used >= charge.attempt:
-            return True
-    return False
-
-
-_USED_BY_ID = "SELECT MAX(attempts) FROM item WHERE id = ?"
-_USED_BY_DIGEST = "SELECT MAX(attempts) FROM item WHERE digest = ?"
+    return knows_purchase(db, charge.item_id, charge.digest, charge.attempt, charge.job_id)
 
 
 def compare_ledger(journal: Journal, folder: Path) -> None:
@@ -113,24 +95,15 @@ def compare_files(journal: Journal, folder: Path) -> None:
     Raises RunFolderError where there are any, DiskError. Files that no item is called after are nobody's business, nor
     are those beside files that were delivered under the same id: captions, copies in other formats.
     """
-    db = journal.db
-    if db.execute("SELECT 1 FROM item WHERE state = 'pending' AND position IS NOT NULL LIMIT 1").fetchone() is None:
+    if not has_pending(journal.db):
         return
     with journal.transaction():
-        db.execute("CREATE TEMP TABLE seen (path TEXT, stem TEXT, PRIMARY KEY (path, stem)) WITHOUT ROWID")
-        db.executemany("INSERT OR IGNORE INTO temp.seen VALUES (?, ?)", _stems(folder / "files"))
-        db.execute("DELETE FROM temp.seen WHERE path IN (SELECT path FROM main.output WHERE path IS NOT NULL)")
-        db.execute("CREATE INDEX temp.seen_stem ON seen (stem)")
-        rows = db.execute(
-            "SELECT i.id, s.path FROM main.item i CROSS JOIN temp.seen s ON s.stem = i.path"
-            " WHERE i.state = 'pending' AND i.position IS NOT NULL AND NOT EXISTS (SELECT 1 FROM main.item d"
-            " JOIN main.attempt a ON a.item = d.key JOIN main.output o ON o.attempt = a.key"
-            " WHERE d.id = i.id AND o.path IS NOT NULL) ORDER BY 2"
+        found = files_of_pending(
+            journal.db,
+            _stems(folder / "files"),
+            lambda path: not (folder / path).is_symlink(),  # a link is nothing that was downloaded
+            _SHOWN,
         )
-        # A link is nothing that was downloaded.
-        found = list(islice(((item, path) for item, path in rows if not (folder / path).is_symlink()), _SHOWN))
-        rows.close()
-        db.execute("DROP TABLE temp.seen")
     if found:
         named = ", ".join(f"{path} of {item}" for item, path in found)
         raise RunFolderError(
