@@ -90,7 +90,7 @@ class Scheduler:
     async def _resume(self) -> None:
         """Take up what earlier invocations left: learned durations, jobs in flight, files to fetch."""
         run_state, journal = self.run_state, self.run_state.ports.journal
-        await restore(run_state.ports.folder, journal, run_state.ports.record)
+        await restore(run_state.ports.store, journal, run_state.ports.record)
         for model, seen in (await run_state.record(journal.durations)).items():
             run_state.durations[model] = Durations(seen)
         utc, now = run_state.ports.utc_now(), run_state.now

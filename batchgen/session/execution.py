@@ -35,6 +35,7 @@ from batchgen.session.checks.evidence import note_ledger
 from batchgen.session.progress import Reporter, Snapshot, reporter_for
 from batchgen.session.summary import Summary, write_summary
 from batchgen.settings import Settings
+from batchgen.store import LocalDisk
 
 log = logging.getLogger("batchgen")
 
@@ -125,7 +126,7 @@ async def _run(invocation: Invocation, descriptors: int) -> Ending:
     try:
         async with GroupRecorder(journal) as record, BatchedCalls("files") as offload:
             draws = random.Random()  # noqa: S311 - jitter
-            ports = RunPorts(api, journal, record, invocation.folder, utc_now, draws, offload)
+            ports = RunPorts(api, journal, record, LocalDisk(invocation.folder), utc_now, draws, offload)
             run_state = RunState(ports, terms_of(invocation, shares(descriptors)), budget, journal.counts())
             scheduler = Scheduler(run_state)
             _handle_signals(scheduler)
@@ -315,10 +316,12 @@ def _conclude(invocation: Invocation, ending: Ending) -> Summary:
 def _missing_files(invocation: Invocation) -> int:
     """Return how many files that were bought are not there, or have another length; `verify` looks closer."""
 
-    def is_there(path: str, length: int) -> bool:
+    store = LocalDisk(invocation.folder)
+
+    def is_there(name: str, length: int) -> bool:
         try:
-            return (invocation.folder / path).stat().st_size == length
-        except OSError:
+            return store.length(name) == length
+        except DiskError:  # what cannot be looked at is missing to whoever wants to use it
             return False
 
-    return sum(not is_there(path, length) for path, length in present_files(invocation.journal.db))
+    return sum(not is_there(name, length) for name, length in present_files(invocation.journal.db))

@@ -20,6 +20,7 @@ from batchgen.session.checks.bought import skip_bought
 from batchgen.session.file_moves import finish_moves
 from batchgen.session.locate import run_folder, simulated_name
 from batchgen.settings import BY_NAME, RUN_NAME, Settings, resolve_settings
+from batchgen.store import LocalDisk
 
 Renaming = Literal["adopt", "buy"]
 
@@ -103,7 +104,7 @@ def adopt(ready: PreparedRun, journal: Journal) -> int:
     """
     adopted = 0 if is_embedded(journal.facts()) else journal.adopt(ready.stage)
     if adopted:
-        finish_moves(ready.folder, journal)
+        finish_moves(LocalDisk(ready.folder), journal)
     return adopted
 
 

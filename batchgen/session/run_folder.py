@@ -18,6 +18,7 @@ from batchgen.journal import FILE_NAME, SIMULATED, Binding, Journal, own, own_jo
 from batchgen.journal.schema import refuse_leftovers
 from batchgen.session.checks.evidence import compare_ledger, ledger_evidence
 from batchgen.session.file_moves import finish_moves
+from batchgen.store import LocalDisk
 
 log = logging.getLogger("batchgen")
 
@@ -57,7 +58,7 @@ def opened(folder: Path, *, create: bool) -> Iterator[Journal]:
             compare_ledger(journal, folder)
             for notice in journal.notices:
                 log.warning("%s", notice)
-            finish_moves(folder, journal)
+            finish_moves(LocalDisk(folder), journal)
             yield journal
 
 

@@ -106,15 +106,16 @@ def check(folder: Path, *, quick: bool, found: Callable[[Difference], None]) -> 
     from batchgen.download import check_file
     from batchgen.journal import FILE_NAME, open_for_reading, sqlite_errors
     from batchgen.journal.queries.report_rows import facts_of, file_count, file_rows, lacking_files
+    from batchgen.store import LocalDisk
 
-    path = folder / FILE_NAME
+    path, store = folder / FILE_NAME, LocalDisk(folder)
     files = size = differing = 0
     with closing(open_for_reading(path)) as db, sqlite_errors(path):
         run = facts_of(db).get("run", folder.name)
         for row in _with_progress(file_rows(db), file_count(db)):
             files += 1
             size += row.file.bytes
-            reason = check_file(folder, row.file, not quick)
+            reason = check_file(store, row.file, not quick)
             if reason is not None:
                 differing += 1
                 found(Difference(row, reason))
@@ -228,6 +229,7 @@ def _fetched_again(folder: Path, journal: "Journal", damaged: list[Difference], 
     from batchgen.core.errors import RunFolderError
     from batchgen.core.text import printable
     from batchgen.scheduler.refetch import Workshop, refetch
+    from batchgen.store import LocalDisk
 
     facts = journal.facts()
     account = account_of_run(
@@ -251,7 +253,7 @@ def _fetched_again(folder: Path, journal: "Journal", damaged: list[Difference], 
     async def main(url: str) -> list[Difference]:
         api = HttpApi(url, account.key.reveal(), route=route)
         try:
-            return await refetch(Workshop(api, folder, journal, kinds, Random()), damaged)  # noqa: S311 - jitter
+            return await refetch(Workshop(api, LocalDisk(folder), journal, kinds, Random()), damaged)  # noqa: S311 - jitter
         finally:
             await api.aclose()
 
