@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from random import Random
 
 from batchgen.api import (
@@ -26,7 +26,6 @@ from batchgen.journal import InlineRecorder, Journal
 from batchgen.journal.queries.report_rows import FileRow
 from batchgen.policy.retry import retry_delay
 from batchgen.scheduler.superseded import make_way
-from batchgen.store import OutputStore
 
 _AT_ONCE = 8
 """Jobs that are asked for and fetched at the same time."""
@@ -55,7 +54,7 @@ class Workshop:
     """What it takes to download again."""
 
     api: Api
-    store: OutputStore
+    folder: Path
     journal: Journal
     kinds: Mapping[str, str]
     """What each model makes: `image` or `video`."""
@@ -139,7 +138,7 @@ async def _refetch_file(workshop: Workshop, found: Difference, urls: Sequence[st
 
 
 async def _fetch(workshop: Workshop, row: FileRow, url: str, seen: str) -> None:
-    journal, store = workshop.journal, workshop.store
+    journal, folder = workshop.journal, workshop.folder
     record = InlineRecorder(journal)
     place = PurePosixPath(row.file.path).with_suffix("")
     stem = "/".join(place.parts[1:])
@@ -148,11 +147,11 @@ async def _fetch(workshop: Workshop, row: FileRow, url: str, seen: str) -> None:
         stem = f"{stem}~{row.digest[:8]}"
 
     async def aside(path: str) -> None:
-        await make_way(store, path, journal, record)
+        await make_way(folder, path, journal, record)
 
     kind = workshop.kinds.get(row.model)
     try:
-        file = await fetch(workshop.api, url, store, stem, row.file.output, kind=kind, make_way=aside, seen=seen)
+        file = await fetch(workshop.api, url, folder, stem, row.file.output, kind=kind, make_way=aside, seen=seen)
     except DescriptorsError as error:
         raise OutputError(str(error)) from error  # to be tried again, as what is late
     await record(journal.replace_file, row.attempt, file)
