@@ -88,6 +88,7 @@ async def _fetch_all(base: str, files: int, folder: Path) -> None:
     from batchgen.client import HttpApi
     from batchgen.core.batching import BatchedCalls
     from batchgen.download import fetch
+    from batchgen.store import LocalDisk
     from benchmarks.measure import KEY
 
     async def nothing_there(path: str) -> None:
@@ -99,7 +100,9 @@ async def _fetch_all(base: str, files: int, folder: Path) -> None:
     async def work(offload: BatchedCalls) -> None:
         for number in numbers:
             url = f"{base}/outputs/{number}.mp4"
-            await fetch(api, url, folder, str(number), 1, kind="video", make_way=nothing_there, offload=offload)
+            await fetch(
+                api, url, LocalDisk(folder), str(number), 1, kind="video", make_way=nothing_there, offload=offload
+            )
 
     async with BatchedCalls("files") as offload:
         await asyncio.gather(*(work(offload) for _ in range(AT_ONCE)))

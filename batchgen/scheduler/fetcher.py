@@ -135,7 +135,7 @@ class Fetcher:
 
         async def aside(path: str) -> None:
             async with self._moving:
-                await make_way(ports.folder, path, ports.journal, ports.record)
+                await make_way(ports.store, path, ports.journal, ports.record)
 
         # What was edited while it was under way keeps out of its successor's way.
         outdated = not job.attempt.work.listed and await run_state.record(ports.journal.has_successor, job.attempt.work)
@@ -143,9 +143,9 @@ class Fetcher:
         try:
             if job.attempt.number > 1:
                 async with self._moving:
-                    await retire_earlier(ports.folder, job.attempt, ports.journal, ports.record)
+                    await retire_earlier(ports.store, job.attempt, ports.journal, ports.record)
             file = await fetch(
-                ports.api, job.output.url, ports.folder, stem_of(path, job.output.number, job.outputs),
+                ports.api, job.output.url, ports.store, stem_of(path, job.output.number, job.outputs),
                 job.output.number, kind=run_state.policy.kinds.get(item.model), make_way=aside, offload=ports.offload,
                 received=received, seen=job.seen,
             )  # fmt: skip

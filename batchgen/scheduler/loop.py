@@ -49,11 +49,6 @@ class Scheduler:
         """End soon: submit nothing more, let POSTs under way be answered, record."""
         self.run_state.halt(Stop.INTERRUPTED, "interrupted")
 
-    def interrupt_now(self) -> None:
-        """As `interrupt`, without waiting for answers: what was sent and has none yet is in doubt."""
-        self.interrupt()
-        self._submitter.abandon()
-
     async def run(self) -> Ending:
         """Run to the end. Raises what a part raised: DiskError, RunFolderError, or a bug."""
         run_state, loop = self.run_state, asyncio.get_running_loop()
@@ -95,7 +90,7 @@ class Scheduler:
     async def _resume(self) -> None:
         """Take up what earlier invocations left: learned durations, jobs in flight, files to fetch."""
         run_state, journal = self.run_state, self.run_state.ports.journal
-        await restore(run_state.ports.folder, journal, run_state.ports.record)
+        await restore(run_state.ports.store, journal, run_state.ports.record)
         for model, seen in (await run_state.record(journal.durations)).items():
             run_state.durations[model] = Durations(seen)
         utc, now = run_state.ports.utc_now(), run_state.now

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from random import Random
 
 from batchgen.api import (
@@ -26,6 +26,7 @@ from batchgen.journal import InlineRecorder, Journal
 from batchgen.journal.queries.report_rows import FileRow
 from batchgen.policy.retry import retry_delay
 from batchgen.scheduler.superseded import make_way
+from batchgen.store import OutputStore
 
 _AT_ONCE = 8
 """Jobs that are asked for and fetched at the same time."""
@@ -54,7 +55,7 @@ class Workshop:
     """What it takes to download again."""
 
     api: Api
-    folder: Path
+    store: OutputStore
     journal: Journal
     kinds: Mapping[str, str]
     """What each model makes: `image` or `video`."""
@@ -138,7 +139,7 @@ async def _refetch_file(workshop: Workshop, found: Difference, urls: Sequence[st
 
 
 async def _fetch(workshop: Workshop, row: FileRow, url: str, seen: str) -> None:
-    journal, folder = workshop.journal, workshop.folder
+    journal, store = workshop.journal, workshop.store
     record = InlineRecorder(journal)
     place = PurePosixPath(row.file.path).with_suffix("")
     stem = "/".join(place.parts[1:])
@@ -147,11 +148,11 @@ async def _fetch(workshop: Workshop, row: FileRow, url: str, seen: str) -> None:
         stem = f"{stem}~{row.digest[:8]}"
 
     async def aside(path: str) -> None:
-        await make_way(folder, path, journal, record)
+        await make_way(store, path, journal, record)
 
     kind = workshop.kinds.get(row.model)
     try:
-        file = await fetch(workshop.api, url, folder, stem, row.file.output, kind=kind, make_way=aside, seen=seen)
+        file = await fetch(workshop.api, url, store, stem, row.file.output, kind=kind, make_way=aside, seen=seen)
     except DescriptorsError as error:
         raise OutputError(str(error)) from error  # to be tried again, as what is late
     await record(journal.replace_file, row.attempt, file)

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from batchgen.api import Api
@@ -25,6 +24,7 @@ from batchgen.policy.stopping import ApiHealth, Stop
 from batchgen.policy.submission_backoff import SubmissionBackoff
 from batchgen.receipts import Line
 from batchgen.settings import Settings
+from batchgen.store import OutputStore
 
 log = logging.getLogger("batchgen")
 
@@ -47,7 +47,7 @@ class RunPorts:
     api: Api
     journal: Journal
     record: Recorder
-    folder: Path
+    store: OutputStore
     utc_now: UtcNow
     random: random.Random
     offload: Callable[..., Awaitable[Any]] = asyncio.to_thread

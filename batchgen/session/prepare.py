@@ -20,13 +20,14 @@ from batchgen.session.checks.bought import skip_bought
 from batchgen.session.file_moves import finish_moves
 from batchgen.session.locate import run_folder, simulated_name
 from batchgen.settings import BY_NAME, RUN_NAME, Settings, resolve_settings
+from batchgen.store import LocalDisk
 
 Renaming = Literal["adopt", "buy"]
 
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """Which manifest, which of its items, and what is asked for them."""
+    """What `plan` and `run` are asked for, beside the manifest itself."""
 
     manifest: Path
     environment: Mapping[str, str]
@@ -45,10 +46,6 @@ class RunRequest:
     skip_bought: tuple[Path, ...] = ()
     renamed: Renaming | None = None
     """What is to become of purchases that are asked for under another id; None: to be asked."""
-    buy_again: bool = False
-    """Whether what other records show as bought may be paid for a second time; else that is asked."""
-    yes: bool = False
-    """Whether everything else that would be asked is confirmed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +97,14 @@ class PreparedRun:
         )
 
 
-def adopt(prepared: PreparedRun, journal: Journal) -> int:
+def adopt(ready: PreparedRun, journal: Journal) -> int:
     """Give purchases to the items that ask for them under another id, and their files the new names.
 
     Returns how many items that were; none where the money is pretended. Raises DiskError.
     """
-    adopted = 0 if is_embedded(journal.facts()) else journal.adopt(prepared.stage)
+    adopted = 0 if is_embedded(journal.facts()) else journal.adopt(ready.stage)
     if adopted:
-        finish_moves(prepared.folder, journal)
+        finish_moves(LocalDisk(ready.folder), journal)
     return adopted
 
 
@@ -122,7 +119,7 @@ def parse_states(text: str) -> frozenset[State]:
 
 
 @contextmanager
-def prepare(request: RunRequest) -> Iterator[PreparedRun]:
+def prepared(request: RunRequest) -> Iterator[PreparedRun]:
     """Read, check and stage a manifest in a scratch folder that goes with the block.
 
     Raises ManifestError with every problem, UsageError, DiskError.

@@ -12,6 +12,7 @@ from batchgen.journal import Journal
 from batchgen.journal.queries.purchases import job_rows, unanswered_by_digest
 from batchgen.journal.queries.report_rows import file_rows
 from batchgen.scheduler import Ending, RunState
+from batchgen.store import LocalDisk
 from batchgen.virtual.books import BookedJob, Books
 from batchgen.virtual.pictures import foreign, picture
 
@@ -71,7 +72,7 @@ def check_files(journal: Journal, folder: Path) -> Iterator[str]:
     places: Counter[str] = Counter()
     for row in file_rows(journal.db):
         places[row.file.path] += 1
-        if fault := check_file(folder, row.file, hash=True):
+        if fault := check_file(LocalDisk(folder), row.file, hash=True):
             yield f"{row.file.path} {fault}"
         elif (folder / row.file.path).read_bytes() not in (
             make(str(row.job_id), row.file.output) for make in (picture, foreign)

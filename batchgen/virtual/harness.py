@@ -18,6 +18,7 @@ from batchgen.policy.stopping import exit_code
 from batchgen.receipts import FILE_NAME as RECEIPTS
 from batchgen.scheduler import Ending, RunPolicy, RunPorts, RunState, Scheduler
 from batchgen.settings import Settings
+from batchgen.store import LocalDisk
 from batchgen.virtual.books import price_key_of
 from batchgen.virtual.checks import check_books, check_end, check_files, consent_to, forgotten
 from batchgen.virtual.faults import Faults
@@ -172,7 +173,7 @@ class World:
         budget = journal.budget(policy.settings.max_cost, policy.settings.budget)
         record = WatchedRecorder(journal, fuse, witness, self.draws)
         api = WatchedApi(MemoryApi(self.provider, policy.account, self._utc_now), fuse, witness)
-        ports = RunPorts(api, journal, record, self.folder, self._utc_now, self.draws, _at_once)
+        ports = RunPorts(api, journal, record, LocalDisk(self.folder), self._utc_now, self.draws, _at_once)
         return RunState(ports, policy, budget, journal.counts())
 
     def _drive(

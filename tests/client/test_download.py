@@ -18,7 +18,9 @@ from batchgen.api import Api, Output, OutputError, OutputMissing, PollAnswer, Su
 from batchgen.client import HttpApi
 from batchgen.core.errors import DiskError
 from batchgen.core.records import StoredFile
-from batchgen.download import OutputDamaged, OutputUnfamiliar, _write, check_file, fetch, stem_of
+from batchgen.download import OutputDamaged, OutputUnfamiliar, check_file, fetch, stem_of
+from batchgen.store import LocalDisk
+from batchgen.store.local_disk import StagedFile
 
 
 def picture(kind: str = "PNG") -> bytes:
@@ -78,7 +80,7 @@ async def get(
     seen: str | None = None,
 ) -> StoredFile:
     return await fetch(
-        api, "https://files.test/x", folder, stem, 1, kind=kind, make_way=make_way, seen=seen, offload=inline
+        api, "https://files.test/x", LocalDisk(folder), stem, 1, kind=kind, make_way=make_way, seen=seen, offload=inline
     )
 
 
@@ -91,7 +93,7 @@ async def test_a_file_gets_its_name_from_its_bytes(tmp_path: Path) -> None:
     assert stored == StoredFile(1, "files/a.b/mug.v2@1.png", len(PNG), hashlib.sha256(PNG).hexdigest())
     assert (tmp_path / stored.path).read_bytes() == PNG
     assert everything(tmp_path) == [stored.path]
-    assert check_file(tmp_path, stored, hash=True) is None
+    assert check_file(LocalDisk(tmp_path), stored, hash=True) is None
 
 
 async def test_in_a_thread_and_over_http(tmp_path: Path) -> None:
@@ -99,7 +101,9 @@ async def test_in_a_thread_and_over_http(tmp_path: Path) -> None:
     async with raw_server(answering(http(200, jpeg))) as server:
         api = HttpApi(server.url, "api18_x")
         try:
-            stored = await fetch(api, server.url + "/f", tmp_path, "x", 2, kind=None, make_way=nothing_in_the_way)
+            stored = await fetch(
+                api, server.url + "/f", LocalDisk(tmp_path), "x", 2, kind=None, make_way=nothing_in_the_way
+            )
         finally:
             await api.aclose()
     assert stored == StoredFile(2, "files/x.jpg", len(jpeg), hashlib.sha256(jpeg).hexdigest())
@@ -284,24 +288,24 @@ def test_checks(tmp_path: Path) -> None:
     (tmp_path / "files").mkdir()
     path = tmp_path / "files/mug.png"
     stored = StoredFile(1, "files/mug.png", len(PNG), hashlib.sha256(PNG).hexdigest())
-    assert check_file(tmp_path, stored, hash=True) == "is missing"
+    assert check_file(LocalDisk(tmp_path), stored, hash=True) == "is missing"
     path.write_bytes(PNG)
-    assert check_file(tmp_path, stored, hash=True) is None
+    assert check_file(LocalDisk(tmp_path), stored, hash=True) is None
     path.write_bytes(PNG[:-1])
-    assert check_file(tmp_path, stored, hash=False) == f"has {len(PNG) - 1} bytes instead of {len(PNG)}"
+    assert check_file(LocalDisk(tmp_path), stored, hash=False) == f"has {len(PNG) - 1} bytes instead of {len(PNG)}"
     other = picture()
     path.write_bytes(other)
     another = StoredFile(1, "files/mug.png", len(other), stored.sha256)
-    assert check_file(tmp_path, another, hash=False) is None
-    assert check_file(tmp_path, another, hash=True) == "has another SHA-256"
+    assert check_file(LocalDisk(tmp_path), another, hash=False) is None
+    assert check_file(LocalDisk(tmp_path), another, hash=True) == "has another SHA-256"
     junk = b"x" * len(PNG)
     path.write_bytes(junk)
-    assert "no image or video" in str(check_file(tmp_path, stored, hash=False))
+    assert "no image or video" in str(check_file(LocalDisk(tmp_path), stored, hash=False))
     path.unlink()
     path.mkdir()
-    assert "cannot be read" in str(check_file(tmp_path, stored, hash=False))
+    assert "cannot be read" in str(check_file(LocalDisk(tmp_path), stored, hash=False))
     with pytest.raises(ValueError, match="not a path below"):
-        check_file(tmp_path, StoredFile(1, "../x", 1, ""), hash=False)
+        check_file(LocalDisk(tmp_path), StoredFile(1, "../x", 1, ""), hash=False)
 
 
 def test_what_the_system_takes_in_pieces_is_written_whole(tmp_path: Path) -> None:
@@ -310,7 +314,7 @@ def test_what_the_system_takes_in_pieces_is_written_whole(tmp_path: Path) -> Non
             return super().write(data[:3])
 
     with Reluctant(tmp_path / "a", "w") as file:
-        _write(file, b"ten bytes.")
+        StagedFile(tmp_path, file, tmp_path / "a").write(b"ten bytes.")
     assert (tmp_path / "a").read_bytes() == b"ten bytes."
 
 
@@ -388,10 +392,10 @@ async def test_what_is_not_known_is_kept_when_it_comes_twice(
         await get(tmp_path, OneFile(FOREIGN + b"!"), seen=first.value.sha256)
     stored = await get(tmp_path, api, seen=first.value.sha256)
     assert stored == StoredFile(1, f"files/mug.{extension}", len(FOREIGN), first.value.sha256, familiar=False)
-    assert check_file(tmp_path, stored, hash=True) is None
-    assert check_file(tmp_path, stored, hash=False) is None
+    assert check_file(LocalDisk(tmp_path), stored, hash=True) is None
+    assert check_file(LocalDisk(tmp_path), stored, hash=False) is None
     (tmp_path / stored.path).write_bytes(FOREIGN[::-1])
-    assert check_file(tmp_path, stored, hash=False) == "has another SHA-256"
+    assert check_file(LocalDisk(tmp_path), stored, hash=False) == "has another SHA-256"
 
 
 async def test_a_text_is_not_kept_however_often_it_comes(tmp_path: Path) -> None:

@@ -37,7 +37,8 @@ from batchgen.core.errors import OutsideError, RunFolderError, UsageError
 from batchgen.core.records import StoredFile
 from batchgen.journal import SIMULATOR, Journal, own
 from batchgen.scheduler.refetch import Difference, Workshop, refetch
-from batchgen.session.embedded_simulator import simulator
+from batchgen.session import simulator
+from batchgen.store import LocalDisk
 
 
 @dataclass
@@ -90,7 +91,9 @@ async def repaired(
     check(folder, quick=False, found=damaged.append)
     journal = Journal(folder)
     try:
-        outcomes = await refetch(Workshop(api, folder, journal, {MODEL: "image"}, random.Random(1), sleep), damaged)
+        outcomes = await refetch(
+            Workshop(api, LocalDisk(folder), journal, {MODEL: "image"}, random.Random(1), sleep), damaged
+        )
     finally:
         journal.close()
     assert [o.row for o in outcomes] == [d.row for d in damaged]

@@ -22,6 +22,7 @@ from batchgen.core.records import State
 from batchgen.download import fetch
 from batchgen.journal import open_for_reading
 from batchgen.scheduler import fetcher
+from batchgen.store import LocalDisk
 from batchgen.virtual import make_items
 
 
@@ -103,7 +104,9 @@ async def test_what_finds_none_left_is_later_and_names_the_cure(tmp_path: Path) 
                 assert none_left()
                 answer, polled = await api.submit("{}", "/v1/generate", wait=False), await api.poll("job-1")
                 with pytest.raises(DescriptorsError) as no_file:
-                    await fetch(api, f"{server.url}/f", tmp_path, "mug", 1, kind=None, make_way=not_in_the_way)
+                    await fetch(
+                        api, f"{server.url}/f", LocalDisk(tmp_path), "mug", 1, kind=None, make_way=not_in_the_way
+                    )
                 with pytest.raises(DescriptorsError) as no_journal:
                     open_for_reading(tmp_path / "journal.sqlite3")
             assert not none_left()

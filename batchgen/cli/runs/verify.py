@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -18,7 +18,6 @@ from batchgen.scheduler.refetch import Difference
 if TYPE_CHECKING:
     from batchgen.journal import Journal
     from batchgen.journal.queries.report_rows import FileRow
-    from batchgen.session import Access
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +59,10 @@ def command(
     quick: bool,
     as_json: bool,
     repair: bool,
-    **connection: Any,
+    base_url: str | None,
+    api_key_file: Path | None,
+    rotated_key: bool,
+    proxy: str | None,
 ) -> int:
     """Check the files of a run against its journal: present, length, SHA-256, container.
 
@@ -73,9 +75,8 @@ def command(
     # What is found is told at once where nothing more can become of it: a folder of missing files needs no memory.
     found = differences.append if as_json or repair else _say
     if repair:
-        from batchgen.cli.access import access_of
-
-        checked = _repaired(folder, quick, differences, access_of(connection, Path(run)))
+        beside = Path(run).parent if Path(run).is_file() else None
+        checked = _repaired(folder, quick, differences, _Access(base_url, beside, api_key_file, rotated_key, proxy))
     else:
         checked = check(folder, quick=quick, found=found)
     if as_json:
@@ -105,15 +106,16 @@ def check(folder: Path, *, quick: bool, found: Callable[[Difference], None]) -> 
     from batchgen.download import check_file
     from batchgen.journal import FILE_NAME, open_for_reading, sqlite_errors
     from batchgen.journal.queries.report_rows import facts_of, file_count, file_rows, lacking_files
+    from batchgen.store import LocalDisk
 
-    path = folder / FILE_NAME
+    path, store = folder / FILE_NAME, LocalDisk(folder)
     files = size = differing = 0
     with closing(open_for_reading(path)) as db, sqlite_errors(path):
         run = facts_of(db).get("run", folder.name)
         for row in _with_progress(file_rows(db), file_count(db)):
             files += 1
             size += row.file.bytes
-            reason = check_file(folder, row.file, not quick)
+            reason = check_file(store, row.file, not quick)
             if reason is not None:
                 differing += 1
                 found(Difference(row, reason))
@@ -194,12 +196,23 @@ def _as_json(checked: Checked, differences: Sequence[Difference]) -> dict[str, o
 # ---- downloading again --------------------------------------------------------------------------------------------
 
 
-def _repaired(folder: Path, quick: bool, differences: list[Difference], access: "Access") -> Checked:  # noqa: FBT001 - private
+@dataclass(frozen=True, slots=True)
+class _Access:
+    """How to reach the API, once there is need of it."""
+
+    base_url: str | None
+    manifest_folder: Path | None
+    key_file: Path | None
+    rotated: bool
+    proxy: str | None
+
+
+def _repaired(folder: Path, quick: bool, differences: list[Difference], access: _Access) -> Checked:  # noqa: FBT001 - private
     """Check, download again what differs, and return how it stands then; `differences` gets all with their outcome."""
     from batchgen.ledger import write_ledger
-    from batchgen.session import open_run_folder
+    from batchgen.session import opened
 
-    with open_run_folder(folder, create=False) as journal:
+    with opened(folder, create=False) as journal:
         checked = check(folder, quick=quick, found=differences.append)
         if differences:
             differences[:] = _fetched_again(folder, journal, differences, access)
@@ -207,39 +220,42 @@ def _repaired(folder: Path, quick: bool, differences: list[Difference], access: 
     return replace(checked, differing=sum(not difference.refetched for difference in differences))
 
 
-def _fetched_again(folder: Path, journal: "Journal", damaged: list[Difference], access: "Access") -> list[Difference]:
+def _fetched_again(folder: Path, journal: "Journal", damaged: list[Difference], access: _Access) -> list[Difference]:
     from random import Random
 
     from batchgen.catalog import load_catalog
-    from batchgen.cli.listeners import show_notice
+    from batchgen.cli.account import account_of_run, route_to
     from batchgen.client import HttpApi
     from batchgen.core.errors import RunFolderError
     from batchgen.core.text import printable
     from batchgen.scheduler.refetch import Workshop, refetch
+    from batchgen.store import LocalDisk
 
     facts = journal.facts()
-    account = access.account_of(facts)
+    account = account_of_run(
+        facts, base_url=access.base_url, manifest_folder=access.manifest_folder, key_file=access.key_file
+    )
     if account.binding.api != facts["api"]:
         raise RunFolderError(
             f"this run was bought from {printable(facts['api'])}, not from {account.binding.api}; give that address as "
             "--base-url"
         )
     # To another account the provider says that the jobs do not exist, which would read as a loss.
-    if account.key.fingerprint != facts["account"] and not access.rotated_key:
+    if account.key.fingerprint != facts["account"] and not access.rotated:
         raise RunFolderError(
             f"this run belongs to another account (fingerprint {facts['account']}, not {account.key.fingerprint}); use "
             "that key, or --rotated-key if the account only has a new key"
         )
     kinds = {model.id: model.output for model in load_catalog().models.values()}
 
-    route = access.route_to(account, show_notice)
+    route = route_to(account, access.proxy)
 
     async def main(url: str) -> list[Difference]:
         api = HttpApi(url, account.key.reveal(), route=route)
         try:
-            return await refetch(Workshop(api, folder, journal, kinds, Random()), damaged)  # noqa: S311 - jitter
+            return await refetch(Workshop(api, LocalDisk(folder), journal, kinds, Random()), damaged)  # noqa: S311 - jitter
         finally:
             await api.aclose()
 
-    with account.connected(journal) as url:
+    with account.connected(folder) as url:
         return asyncio.run(main(url))

@@ -1,0 +1,134 @@
+"""Outputs on a local disk, below the run folder: staged beside their place, synced, and renamed into it last."""
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from io import FileIO
+from pathlib import Path
+
+from batchgen.core.errors import DiskError
+from batchgen.core.files import disk_errors, sync_folder
+from batchgen.store.port import StagedReplacedError
+
+
+class StagedFile:
+    """See `batchgen.store.port.Staged`. After a hard kill, the bytes stand in `files/STEM.part`."""
+
+    def __init__(self, folder: Path, file: FileIO, place: Path) -> None:
+        self._folder = folder
+        self.file = file
+        self.place = place
+
+    def write(self, data: bytes) -> None:
+        with disk_errors(self.place):
+            left = memoryview(data)
+            while left:  # write(2) may take less, as on a disk that is about to be full
+                left = left[self.file.write(left) :]
+
+    def sync(self) -> None:
+        with disk_errors(self.place):
+            os.fsync(self.file.fileno())
+
+    def publish(self, name: str) -> bool:
+        final = _inside(self._folder, name)
+        if os.path.lexists(final):
+            return False
+        if not self._is_in_place():
+            raise StagedReplacedError("another download of the same name came between")
+        with disk_errors(final):
+            self.place.replace(final)
+        return True
+
+    def discard(self) -> None:
+        with suppress(OSError, DiskError):  # the error that made it useless is the one to tell
+            if self._is_in_place():
+                self.place.unlink()
+
+    def _is_in_place(self) -> bool:
+        with disk_errors(self.place):
+            try:
+                return os.path.samestat(os.fstat(self.file.fileno()), self.place.lstat())
+            except FileNotFoundError:
+                return False
+
+
+class LocalDisk:
+    """See `batchgen.store.port.OutputStore`."""
+
+    def __init__(self, folder: Path) -> None:
+        """`folder` is the run folder."""
+        self._folder = folder
+
+    @contextmanager
+    def stage(self, stem: str) -> Iterator[StagedFile]:
+        part = self._part_of(stem)
+        file = _create(part)
+        try:
+            yield StagedFile(self._folder, file, part)
+        finally:
+            with disk_errors(part):
+                file.close()
+
+    def settle(self, name: str) -> None:
+        folder = _inside(self._folder, name).parent
+        with disk_errors(folder):
+            sync_folder(folder)
+
+    def open(self, name: str) -> FileIO:
+        return _inside(self._folder, name).open("rb", buffering=0)
+
+    def length(self, name: str) -> int | None:
+        path = _inside(self._folder, name)
+        with disk_errors(path):
+            try:
+                return path.stat().st_size
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+
+    def move(self, moves: Iterable[tuple[str, str]]) -> None:
+        changed = set()
+        for old, new in moves:
+            before, after = _inside(self._folder, old), _inside(self._folder, new)
+            with disk_errors(after):
+                if before.exists():
+                    after.parent.mkdir(parents=True, exist_ok=True)
+                    before.rename(after)
+                    changed |= {before.parent, after.parent}
+        for folder in changed:
+            with disk_errors(folder):
+                sync_folder(folder)
+
+    def _part_of(self, stem: str) -> Path:
+        """Return where the bytes of an output are collected. Raises DiskError where that lies outside of the folder."""
+        root = self._folder / "files"
+        part = Path(f"{_inside(root, stem)}.part")
+        # The folder of all files may be a link to a larger disk; below it, a link must not lead out of it.
+        if "/" in stem and not Path(os.path.realpath(part.parent)).is_relative_to(os.path.realpath(root)):
+            raise DiskError(f"cannot write {part}: a symbolic link there leads out of {root}; remove it")
+        return part
+
+
+def _create(part: Path) -> FileIO:
+    """Open a new file, in folders that are made, durably, where they are missing. Raises DiskError."""
+    with disk_errors(part):
+        try:
+            return part.open("x+b", buffering=0)
+        except FileExistsError:
+            part.unlink()
+        except FileNotFoundError:
+            _make_folders(part.parent)
+        return part.open("x+b", buffering=0)
+
+
+def _make_folders(folder: Path) -> None:
+    missing = [parent for parent in (folder, *folder.parents) if not parent.is_dir()]
+    for parent in reversed(missing):
+        parent.mkdir()
+        sync_folder(parent.parent)
+
+
+def _inside(root: Path, path: str) -> Path:
+    """Return `root / path`; raises ValueError, since it is a bug, where the path does not stay below `root`."""
+    if not path or "\0" in path or any(part in ("", ".", "..") for part in path.split("/")):
+        raise ValueError(f"not a path below a folder: {path!r}")
+    return root / path

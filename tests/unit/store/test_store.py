@@ -1,0 +1,142 @@
+"""What every store of outputs has to do: the contract of the port, for each of its implementations."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from batchgen.core.errors import DiskError
+from batchgen.store import LocalDisk, OutputStore, StagedReplacedError
+
+Make = Callable[[Path], OutputStore]
+STORES = pytest.mark.parametrize("make", [LocalDisk])
+OUTSIDE = ("../x", "/x", "files/../../x", "files//x", "files/./x", "", "files/a\0b")
+
+
+def put(store: OutputStore, stem: str, content: bytes) -> str:
+    name = f"files/{stem}.png"
+    with store.stage(stem) as staged:
+        staged.write(content)
+        staged.sync()
+        assert staged.publish(name)
+    store.settle(name)
+    return name
+
+
+def content_of(store: OutputStore, name: str) -> bytes:
+    with store.open(name) as file:
+        return file.read()
+
+
+@STORES
+def test_an_output_has_its_name_once_it_is_published(make: Make, tmp_path: Path) -> None:
+    store = make(tmp_path)
+    with store.stage("a/mug") as staged:
+        staged.write(b"one ")
+        staged.write(b"two")
+        assert store.length("files/a/mug.png") is None
+        staged.sync()
+        staged.file.seek(0)
+        assert staged.file.read() == b"one two", "it can be inspected before it counts"
+        assert staged.publish("files/a/mug.png")
+    assert (store.length("files/a/mug.png"), content_of(store, "files/a/mug.png")) == (7, b"one two")
+
+
+@STORES
+def test_nothing_is_overwritten(make: Make, tmp_path: Path) -> None:
+    store = make(tmp_path)
+    name = put(store, "mug", b"first")
+    with store.stage("mug") as staged:
+        staged.write(b"second")
+        staged.sync()
+        assert not staged.publish(name)
+        assert content_of(store, name) == b"first"
+        store.move([(name, "superseded/mug.png")])
+        assert staged.publish(name)
+    assert content_of(store, name) == b"second"
+    assert content_of(store, "superseded/mug.png") == b"first"
+
+
+@STORES
+def test_what_is_discarded_leaves_nothing(make: Make, tmp_path: Path) -> None:
+    store = make(tmp_path)
+    with store.stage("mug") as staged:
+        staged.write(b"half")
+        staged.discard()
+    assert store.length("files/mug.png") is None
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    put(store, "mug", b"whole")
+
+
+@STORES
+def test_the_later_of_two_downloads_of_one_output_counts(make: Make, tmp_path: Path) -> None:
+    store = make(tmp_path)
+    with store.stage("mug") as early:
+        early.write(b"early")
+        with store.stage("mug") as late:
+            late.write(b"late")
+            with pytest.raises(StagedReplacedError):
+                early.publish("files/mug.png")
+            early.discard()
+            late.sync()
+            assert late.publish("files/mug.png")
+    assert content_of(store, "files/mug.png") == b"late"
+
+
+@STORES
+def test_moves_are_done_in_turn_and_pass_over_what_was_removed(make: Make, tmp_path: Path) -> None:
+    store = make(tmp_path)
+    one, two = put(store, "one", b"1"), put(store, "two", b"2")
+    store.move([(one, "files/.between"), (two, one), ("files/.between", two), ("files/none.png", "files/some.png")])
+    assert (content_of(store, one), content_of(store, two)) == (b"2", b"1")
+    assert store.length("files/some.png") is None
+
+
+@STORES
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_no_name_leads_out_of_the_store(make: Make, tmp_path: Path, name: str) -> None:
+    store = make(tmp_path)
+    inside = put(store, "mug", b"1")
+    with store.stage("jug") as staged:
+        for leads_out in (
+            lambda: store.open(name), lambda: store.length(name), lambda: store.settle(name),
+            lambda: staged.publish(name), lambda: store.move([(inside, name)]), lambda: store.move([(name, inside)]),
+        ):  # fmt: skip
+            with pytest.raises(ValueError, match="not a path below"):
+                leads_out()
+        staged.discard()
+    with pytest.raises(ValueError, match="not a path below"), store.stage(name):
+        pass
+
+
+@STORES
+def test_an_output_that_is_not_there_is_told_apart_from_one_that_cannot_be_looked_at(
+    make: Make, tmp_path: Path
+) -> None:
+    store = make(tmp_path)
+    put(store, "mug", b"1")
+    assert store.length("files/jug.png") is None
+    assert store.length("files/mug.png/jug.png") is None
+    with pytest.raises(FileNotFoundError):
+        store.open("files/jug.png")
+    (tmp_path / "files" / "loop.png").symlink_to("loop.png")
+    with pytest.raises(DiskError):
+        store.length("files/loop.png")
+
+
+def test_published_and_moved_outputs_are_durable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[str] = []
+    sync = os.fsync
+
+    def noted(handle: int) -> None:
+        synced.append(os.path.relpath(Path(f"/proc/self/fd/{handle}").readlink(), tmp_path))
+        sync(handle)
+
+    store = LocalDisk(tmp_path)
+    monkeypatch.setattr(os, "fsync", noted)
+    name = put(store, "a/mug", b"1")
+    assert synced == [".", "files", "files/a/mug.part", "files/a"], "the folders that were made, the bytes, the name"
+    synced.clear()
+    store.move([(name, "superseded/a/mug.png")])
+    assert sorted(synced) == ["files/a", "superseded/a"]
