@@ -2,12 +2,13 @@
 
 from batchgen.journal.attempts import Attempt, PendingOutput, Spend, Work
 from batchgen.journal.binding import SIMULATED, SIMULATOR, Binding, is_embedded, is_simulated, money_mark
+from batchgen.journal.database import JournalLockedError, open_for_reading, sqlite_errors
 from batchgen.journal.journal import Journal
 from batchgen.journal.lock import own, own_journal
 from batchgen.journal.outputs import Listing
 from batchgen.journal.recorder import GroupRecorder, InlineRecorder, Recorder
 from batchgen.journal.requeueing import BuyAgain
-from batchgen.journal.schema import FILE_NAME, JournalLockedError, milliseconds, moment, open_for_reading, sqlite_errors
+from batchgen.journal.schema import FILE_NAME, milliseconds, moment
 from batchgen.journal.spending import spend_of
 from batchgen.journal.transitions import TransitionError, receipt_of
 

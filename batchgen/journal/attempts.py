@@ -45,7 +45,7 @@ class Attempt:
     """Under this name the receipts know it."""
     price_key: str = ""
     """What its price hangs on (`batchgen.policy.budget.Prices`); empty in what an older version bought."""
-    told: Decimal | None = None
+    named_price: Decimal | None = None
     """The price that the API named last, USD."""
     surplus: Decimal = Decimal(0)
     """By how much it named more earlier."""
@@ -106,7 +106,7 @@ WORK_COLUMNS = (
 )
 ATTEMPT_COLUMNS = (
     "a.key, a.state, a.number, a.estimated, a.reserved, a.charged, a.job_id, a.account, a.accepted_at, a.expires_at,"
-    " a.polls, a.purchase, a.price_key, a.told, a.surplus, a.misses, a.missed_ms, " + WORK_COLUMNS
+    " a.polls, a.purchase, a.price_key, a.named_price, a.surplus, a.misses, a.missed_ms, " + WORK_COLUMNS
 )
 
 
@@ -124,15 +124,18 @@ def read_work(row: Sequence[object]) -> Work:
 def read_attempt(row: Sequence[object]) -> Attempt:
     """Return the attempt in a row of `ATTEMPT_COLUMNS`."""
     key, state, number, estimated, reserved, charged, job_id, account, accepted_at, expires_at = row[:10]
-    polls, purchase, price_key, told, surplus, misses, missed_ms = row[10:17]
+    polls, purchase, price_key, named_price, surplus, misses, missed_ms = row[10:17]
 
     def at(value: object) -> datetime | None:
         return moment(int(str(value))) if value is not None else None
 
+    def amount(value: object) -> Decimal | None:
+        return Decimal(str(value)) if value is not None else None
+
     return Attempt(
         int(str(key)), read_work(row[17:]), State(str(state)), int(str(number)), Decimal(str(estimated)),
-        Decimal(str(reserved)), Decimal(str(charged)) if charged is not None else None,
+        Decimal(str(reserved)), amount(charged),
         None if job_id is None else str(job_id), str(account), at(accepted_at), at(expires_at), int(str(polls)),
-        str(purchase), str(price_key), Decimal(str(told)) if told is not None else None, Decimal(str(surplus)),
+        str(purchase), str(price_key), amount(named_price), Decimal(str(surplus)),
         Absence(int(str(misses)), int(str(missed_ms)) / 1000),
     )  # fmt: skip

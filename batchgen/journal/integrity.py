@@ -46,7 +46,7 @@ _WRONG_VALUES = {
     "item": "typeof(id) || typeof(digest) || typeof(path) || typeof(source) || typeof(model) <> 'texttexttexttexttext'"
     " OR estimated GLOB '*[^0-9.]*' OR NOT json_valid(body) OR NOT json_valid(tags) OR NOT json_valid(inputs)",
     "attempt": "estimated GLOB '*[^0-9.]*' OR charged GLOB '*[^0-9.]*' OR refunded GLOB '*[^0-9.]*'"
-    " OR reserved GLOB '*[^0-9.]*' OR told GLOB '*[^0-9.]*' OR surplus GLOB '*[^0-9.]*'"
+    " OR reserved GLOB '*[^0-9.]*' OR named_price GLOB '*[^0-9.]*' OR surplus GLOB '*[^0-9.]*'"
     " OR typeof(account) || typeof(catalog_version) <> 'texttext' OR typeof(submitted_at) <> 'integer'",
     "output": "typeof(url) <> 'text' OR typeof(path) NOT IN ('text', 'null')",
 }

@@ -26,13 +26,14 @@ from batchgen.journal.attempts import (
     read_attempt,
     read_work,
 )
+from batchgen.journal.database import JournalLockedError, open_database, sqlite_errors
 from batchgen.journal.outputs import Listing
 from batchgen.journal.queries.report_rows import replace_file
 from batchgen.journal.queries.run_status import fewer_outputs_of
 from batchgen.journal.recovery.reconcile import Evidence, no_evidence, reconcile, vouch
 from batchgen.journal.renames import give_next, match
 from batchgen.journal.requeueing import BuyAgain, continues, put_back_others, remember_words
-from batchgen.journal.schema import FILE_NAME, JournalLockedError, open_database, sqlite_errors
+from batchgen.journal.schema import FILE_NAME
 from batchgen.journal.spending import prices_of, spend_of
 from batchgen.journal.transitions import TransitionError, Transitions
 from batchgen.policy.budget import BudgetTracker, Money

@@ -50,7 +50,7 @@ def own_journal(path: Path, *, create: bool) -> Iterator[None]:
     there is none. Raises RunFolderError, DiskError.
     """
     if not create and not path.exists():
-        raise RunFolderError(f"{path.parent} is no run folder: it has no {path.name}")
+        raise RunFolderError(f"{path.parent} is not a run folder: it has no {path.name}")
     with disk_errors(path):
         handle = os.open(path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0), 0o640)
     try:

@@ -10,8 +10,8 @@ from functools import partial
 from typing import Any, ParamSpec, Protocol, Self, TypeVar
 
 from batchgen.core.batching import BatchWorker, Outcome
+from batchgen.journal.database import JournalLockedError
 from batchgen.journal.journal import Journal
-from batchgen.journal.schema import JournalLockedError
 
 log = logging.getLogger("batchgen")
 

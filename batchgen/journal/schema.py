@@ -1,17 +1,10 @@
-"""The journal's tables and the ways to open them. Times are milliseconds since 1970 (UTC), money is decimal text."""
+"""The journal's tables, and what leads those of older versions to the present one.
+
+Times are milliseconds since 1970 (UTC), money is decimal text in USD.
+"""
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-
-from batchgen import receipts
-from batchgen.core.descriptors import TOO_MANY, none_left
-from batchgen.core.errors import BatchgenError, DescriptorsError, DiskError, OutsideError, RunFolderError
-from batchgen.core.files import disk_errors
-from batchgen.journal.integrity import content_fault, log_fault, value_fault
-from batchgen.journal.readonly import connect_for_reading
 
 VERSION = 3
 FILE_NAME = "journal.sqlite3"
@@ -71,6 +64,7 @@ ALTER TABLE attempt ADD COLUMN missed_ms INTEGER NOT NULL DEFAULT 0;
     2: """
 ALTER TABLE item RENAME COLUMN listed TO position;
 ALTER TABLE attempt RENAME COLUMN tables TO catalog_version;
+ALTER TABLE attempt RENAME COLUMN told TO named_price;
 """,
 }
 """By version, the statements that lead to the next one. A change of the tables below adds an entry, and keeps all."""
@@ -124,7 +118,7 @@ CREATE TABLE attempt (
   purchase      TEXT NOT NULL,     -- random: under this name the receipts know it
   reserved      TEXT NOT NULL,     -- what is counted while it is on its way or in doubt, USD
   price_key     TEXT NOT NULL DEFAULT '',  -- the model and the parameters that price it
-  told          TEXT,              -- the last price that the API itself named, USD
+  named_price   TEXT,              -- the last price that the API itself named, USD
   surplus       TEXT NOT NULL DEFAULT '0',     -- by how much it named more earlier, USD
   confirmed     INTEGER NOT NULL DEFAULT 0,    -- whether an answer has confirmed what it costs
   misses        INTEGER NOT NULL DEFAULT 0,  -- answers that said it is not known, since it last was seen
@@ -148,6 +142,17 @@ CREATE INDEX output_path ON output (path) WHERE path IS NOT NULL;
 """
 
 
+def migrate(db: sqlite3.Connection, version: int) -> None:
+    """Lead tables of an older version to the present one, a step a transaction."""
+    for step in range(version, VERSION):
+        db.executescript(f"BEGIN IMMEDIATE; {MIGRATIONS[step]} PRAGMA user_version = {step + 1}; COMMIT;")
+
+
+def make_tables(db: sqlite3.Connection) -> None:
+    """Make the tables of the present version in a database that has none."""
+    db.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+
+
 # Whole numbers all the way: a float of seconds is off by a millisecond now and then.
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -161,163 +166,3 @@ def milliseconds(moment: datetime) -> int:
 def moment(value: int) -> datetime:
     """Return milliseconds since 1970 as an aware datetime in UTC."""
     return _EPOCH + value * _MILLISECOND
-
-
-class JournalLockedError(OutsideError):
-    """Another program holds a lock on the journal, for longer than was waited for it."""
-
-
-@contextmanager
-def sqlite_errors(path: Path) -> Iterator[None]:
-    """Translate SQLite's errors: a full or unwritable disk into DiskError, damage into RunFolderError, a lock that
-    another program holds into JournalLockedError.
-
-    Damage can show in any way where rows become values; so whatever is raised, a journal that proves to be damaged is
-    the reason for it.
-    """
-    try:
-        yield
-    except BatchgenError:
-        raise
-    except sqlite3.DatabaseError as error:
-        primary = error.sqlite_errorcode & 0xFF if hasattr(error, "sqlite_errorcode") else None
-        if primary in (
-            sqlite3.SQLITE_FULL,
-            sqlite3.SQLITE_IOERR,
-            sqlite3.SQLITE_READONLY,
-            sqlite3.SQLITE_CANTOPEN,
-        ):
-            if primary == sqlite3.SQLITE_CANTOPEN and none_left():
-                raise DescriptorsError(f"cannot open the journal {path}: {TOO_MANY}") from error
-            raise DiskError(f"cannot write the journal {path}: {error}") from error
-        if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-            raise _damaged(path, str(error)) from error
-        if primary == sqlite3.SQLITE_BUSY:
-            raise JournalLockedError(
-                f"the journal {path} is locked by another program: end that one, and run again"
-            ) from error
-        if str(error).startswith("Could not decode to UTF-8"):  # the module's own words, without a code
-            raise _damaged(path, "it holds a text that is not UTF-8") from error
-        _blame(path, error)
-        raise
-    except Exception as error:
-        _blame(path, error)
-        raise
-
-
-def _blame(path: Path, error: Exception) -> None:
-    """Raise RunFolderError where the journal at `path` is damaged, for this is what `error` comes from."""
-    if not path.exists():
-        return
-    with closing(connect_for_reading(path)) as db:
-        try:
-            fault = content_fault(db) or value_fault(db)
-        except sqlite3.Error as another:
-            fault = str(another)
-    if fault is not None:
-        raise _damaged(path, fault) from error
-
-
-def _damaged(path: Path, why: str) -> RunFolderError:
-    return RunFolderError(
-        f"the journal {path} is damaged ({why}), and to start anew would buy everything again; {_way_back(path.parent)}"
-    )
-
-
-def _way_back(folder: Path) -> str:
-    """Say how a journal comes back, as the tail of a sentence."""
-    if (folder / receipts.FILE_NAME).exists():
-        return f"`batchgen recover {folder} MANIFEST` makes it anew from {receipts.FILE_NAME}"
-    return f"restore {FILE_NAME} from a backup"
-
-
-def refuse_leftovers(folder: Path) -> None:
-    """Raise RunFolderError where a folder without a journal holds what a run left: it would all be bought again."""
-    left = [name for name in _LEFTOVERS if _holds_something(folder / name)]
-    if left:
-        ledger = f" --skip-bought {folder / 'ledger.csv'}" if "ledger.csv" in left else ""
-        raise RunFolderError(
-            f"{folder} holds {' and '.join(left)} of a run, but no journal of what was bought, and starting anew would"
-            f" buy everything again; {_way_back(folder)}, or begin another run with --run NAME{ledger}"
-        )
-
-
-_LEFTOVERS = ("files", "superseded", "ledger.csv", receipts.FILE_NAME)
-
-
-def _holds_something(path: Path) -> bool:
-    # An empty folder, or a link to one on a larger disk, may have been made ready for a first run.
-    return any(path.iterdir()) if path.is_dir() else path.exists()
-
-
-def open_database(path: Path, *, create: bool) -> sqlite3.Connection:
-    """Open a journal for writing, durable at every commit; make its tables where `create` allows it.
-
-    synchronous=FULL in WAL mode syncs the log before a commit returns (SQLite documentation, "PRAGMA synchronous");
-    fullfsync asks macOS for the same. Raises RunFolderError for a damaged, missing or newer journal, DiskError.
-    """
-    if not path.exists() or not path.stat().st_size:
-        if not create:
-            raise RunFolderError(f"{path.parent} is no run folder: it has no {FILE_NAME}, or an empty one")
-        refuse_leftovers(path.parent)
-        if path.with_name(f"{FILE_NAME}-wal").exists():
-            raise _damaged(path, "there is nothing but its log")
-    with disk_errors(path):
-        fault = log_fault(path)
-    if fault is not None:
-        raise _damaged(path, fault)
-    with sqlite_errors(path):
-        # One thread uses it at a time, but not always the one that opened it.
-        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("PRAGMA fullfsync = ON")
-            connection.execute("PRAGMA foreign_keys = ON")
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-            if version == 0:
-                # Only a file without a single table is one whose making was cut short.
-                if not create or connection.execute("SELECT 1 FROM sqlite_master").fetchone():
-                    raise _damaged(path, "it has no version")
-                refuse_leftovers(path.parent)
-                connection.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
-            else:
-                _bring_forward(connection, path, version)
-                if fault := content_fault(connection):
-                    raise _damaged(path, fault)
-        except BaseException:
-            connection.close()
-            raise
-    return connection
-
-
-def _bring_forward(connection: sqlite3.Connection, path: Path, version: int) -> None:
-    """Lead an older journal to the present version, a step a transaction. Raises RunFolderError for a newer one."""
-    if version > VERSION or not all(step in MIGRATIONS for step in range(version, VERSION)):
-        raise RunFolderError(
-            f"the journal {path} has version {version}, and this batchgen knows version {VERSION}; "
-            "use the batchgen that wrote it, or a newer one"
-        )
-    for step in range(version, VERSION):
-        connection.executescript(f"BEGIN IMMEDIATE; {MIGRATIONS[step]} PRAGMA user_version = {step + 1}; COMMIT;")
-
-
-def open_for_reading(path: Path) -> sqlite3.Connection:
-    """Open a journal for reading, also beside a process that writes it. Raises RunFolderError."""
-    if not path.exists():
-        raise RunFolderError(f"{path.parent} is no run folder: it has no {FILE_NAME}")
-    with sqlite_errors(path):
-        connection = connect_for_reading(path)
-        try:
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-            if version != VERSION:
-                hint = "`batchgen run` or `collect` brings it forward" if version in MIGRATIONS else "use a newer one"
-                raise RunFolderError(
-                    f"the journal {path} has version {version}, and this batchgen knows version {VERSION}; {hint}"
-                )
-            # One snapshot for all that is read: sums and rows then agree while a run goes on.
-            connection.execute("BEGIN")
-        except BaseException:
-            connection.close()
-            raise
-    return connection

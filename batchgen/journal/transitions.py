@@ -96,16 +96,16 @@ class Transitions(Outputs):
 
         Where the answer names no price, the charge is the expected one until a poll names it.
         """
-        told = job.told(None)
-        charged = attempt.reserved if told is None else told
+        price = job.told(None)
+        charged = attempt.reserved if price is None else price
         self._step(
             attempt,
             UNANSWERED,
             State.PROCESSING,
             job_id=job.id,
             charged=receipts.plain(charged),
-            told=None if told is None else receipts.plain(told),
-            confirmed=told is not None,
+            named_price=None if price is None else receipts.plain(price),
+            confirmed=price is not None,
             accepted_at=milliseconds(now),
             expires_at=milliseconds(job.expires_at) if job.expires_at else None,
             error_type=None,
@@ -114,7 +114,7 @@ class Transitions(Outputs):
         )
         self.lines.append(receipt_of(attempt, job, now))
         return replace(
-            attempt, state=State.PROCESSING, charged=charged, told=told, job_id=job.id, accepted_at=now,
+            attempt, state=State.PROCESSING, charged=charged, named_price=price, job_id=job.id, accepted_at=now,
             expires_at=job.expires_at, polls=0,
         )  # fmt: skip
 
@@ -141,19 +141,19 @@ class Transitions(Outputs):
         why = foreign(attempt.work.item.body, job.model, job.input)
         return None if why is None else f"{named}, which was not ordered here: {why}"
 
-    def confirm_price(self, attempt: Attempt, told: Decimal | None) -> Attempt:
+    def confirm_price(self, attempt: Attempt, price: Decimal | None) -> Attempt:
         """A poll has said what a job costs, or (None) has named no price and no other one than was expected."""
-        charge = attempt.charge if told is None else attempt.charge.corrected(told, first=attempt.told is None)
+        charge = attempt.charge if price is None else attempt.charge.corrected(price, first=attempt.named_price is None)
         self._step(
             attempt,
             (State.PROCESSING,),
             State.PROCESSING,
             charged=receipts.plain(charge.charged),
             surplus=receipts.plain(charge.surplus),
-            told=None if told is None else receipts.plain(told),
+            named_price=None if price is None else receipts.plain(price),
             confirmed=True,
         )
-        return replace(attempt, charged=charge.charged, surplus=charge.surplus, told=told)
+        return replace(attempt, charged=charge.charged, surplus=charge.surplus, named_price=price)
 
     def reject(self, attempt: Attempt, error_type: str, message: str, now: datetime) -> None:
         """Refused for good, not charged."""
@@ -339,10 +339,10 @@ class Transitions(Outputs):
 
 def receipt_of(attempt: Attempt, job: Job, now: datetime) -> receipts.Line:
     """Return the line that says that an attempt was accepted as this job."""
-    told = job.told(None)
+    price = job.told(None)
     return receipts.accepted(
         attempt.purchase, item=attempt.work.item.id, attempt=attempt.number, job=job.id,
-        charged=attempt.reserved if told is None else told,
+        charged=attempt.reserved if price is None else price,
         expires=milliseconds(job.expires_at) if job.expires_at else None, at=milliseconds(now),
     )  # fmt: skip
 

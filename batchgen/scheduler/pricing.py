@@ -20,10 +20,10 @@ async def hear_price(run_state: RunState, tracked: TrackedJob, job: Job) -> None
     its cost may be told without what was refunded.
     """
     before = tracked.attempt
-    told = job.told(before.told)
+    told = job.told(before.named_price)
     confirms = told is not None or job.status is not JobStatus.FAILED
     known = not before.price_key or before.price_key in run_state.budget.confirmed
-    if told == before.told and (known or not confirms):
+    if told == before.named_price and (known or not confirms):
         return
     after = await run_state.record(run_state.ports.journal.confirm_price, before, told)
     tracked.attempt = after

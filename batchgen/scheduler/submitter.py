@@ -252,7 +252,7 @@ class Submitter:
             return
         self._tell_differences(item, answer.job)
         run_state.budget.charge(attempt.grant, accepted.charge.charged)
-        if accepted.told is not None:
+        if accepted.named_price is not None:
             learn_price(run_state, accepted)
         run_state.api_health = run_state.api_health.definite()
         run_state.submission_backoff = run_state.submission_backoff.answered()

@@ -16,11 +16,11 @@ from batchgen.core.errors import RunFolderError
 from batchgen.core.files import disk_errors, sync_folder
 from batchgen.core.records import State
 from batchgen.journal import FILE_NAME, Spend, own, own_journal, spend_of, sqlite_errors
+from batchgen.journal.database import open_database
 from batchgen.journal.queries.run_status import purchased_counts_of
 from batchgen.journal.recovery.aftermath import is_stored
 from batchgen.journal.recovery.reconcile import name_receipts, vouch
 from batchgen.journal.recovery.replay import Replay
-from batchgen.journal.schema import open_database
 from batchgen.receipts import FILE_NAME as RECEIPTS
 from batchgen.receipts import Receipts
 

@@ -15,7 +15,7 @@ from batchgen.core.errors import RunFolderError, UsageError
 from batchgen.core.files import disk_errors, make_private, open_private
 from batchgen.core.text import plural, printable
 from batchgen.journal import FILE_NAME, SIMULATED, Binding, Journal, own, own_journal, sqlite_errors
-from batchgen.journal.schema import refuse_leftovers
+from batchgen.journal.database import refuse_leftovers
 from batchgen.session.checks.evidence import compare_ledger, ledger_evidence
 from batchgen.session.file_moves import finish_moves
 from batchgen.store import LocalDisk

@@ -127,7 +127,7 @@ def test_a_lost_journal_is_made_anew(folder: Path, run: Path, buy: Buy, api: Sim
     (run / "journal.sqlite3").unlink()
     refused = buy()
     assert refused.returncode == 6
-    assert f"`batchgen recover {run} MANIFEST` makes it anew" in refused.stderr
+    assert f"`batchgen recover {run} MANIFEST` rebuilds it" in refused.stderr
     recovered = batchgen("recover", run, "job.yaml", cwd=folder, key=None)
     assert recovered.returncode == 0, recovered.stderr
     assert "6 items bought, or perhaps so" in recovered.stdout

@@ -156,7 +156,7 @@ def test_a_damaged_journal_is_refused(
     for command in (run_command(copy), ("collect", run, *FAST[:4], "--quiet")):
         message = refused(capsys, *command)
         assert "is damaged (" in message
-        assert f"`batchgen recover {run} MANIFEST` makes it anew from receipts.jsonl" in message
+        assert f"`batchgen recover {run} MANIFEST` rebuilds it from receipts.jsonl" in message
         assert "buy everything again" in message
     # Those that only look may find nothing wrong with what they look at.
     for command in (("status", run), ("ledger", run), ("verify", run), ("plan", copy / "job.yaml")):
@@ -235,7 +235,7 @@ def test_a_log_without_its_journal_is_damage(copy: Path, capsys: pytest.CaptureF
     shutil.rmtree(run / "files")
     (run / "journal.sqlite3").unlink()
     (run / "receipts.jsonl").unlink()
-    assert "nothing but its log" in refused(capsys, *run_command(copy, "killed"), "--buy-again")
+    assert "only its log is left" in refused(capsys, *run_command(copy, "killed"), "--buy-again")
 
 
 def test_a_folder_whose_making_was_cut_short_is_begun_anew(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -70,6 +70,26 @@ def test_all_that_looks_works_on_a_folder_that_may_only_be_read(project: Path) -
     assert locked(project / "output" / "job") == before, "nothing is written"
 
 
+VERSION_2 = """
+ALTER TABLE item RENAME COLUMN position TO listed;
+ALTER TABLE attempt RENAME COLUMN catalog_version TO tables;
+ALTER TABLE attempt RENAME COLUMN named_price TO told;
+PRAGMA user_version = 2;
+"""
+
+
+def test_a_journal_of_an_older_version_may_be_read_only_as_well(project: Path) -> None:
+    folder = project / "output" / "job"
+    with closing(sqlite3.connect(folder / FILE_NAME)) as db:
+        db.executescript(VERSION_2)
+    before = locked(folder)
+    assert "in doubt" in looked_at(project, "status", "job.yaml")
+    assert "total" in looked_at(project, "ledger", "job.yaml")
+    assert "1 file" in looked_at(project, "verify", "job.yaml")
+    assert "to buy: 1 item" in looked_at(project, "plan", "job.yaml")
+    assert locked(folder) == before, "nothing is written"
+
+
 @pytest.mark.parametrize("shared_memory", [True, False])
 def test_the_log_of_a_run_that_was_killed_is_read_as_well(project: Path, *, shared_memory: bool) -> None:
     """What the journal's file alone says would be older: the doubt would be missing."""

@@ -118,8 +118,8 @@ def polls_before_the_answer_is_on_disk(patch: pytest.MonkeyPatch) -> None:
     async def accepted(self: Submitter, attempt: Attempt, answer: Accepted, sent: float) -> None:
         run_state = self._run_state
         early = replace(
-            attempt, state=State.PROCESSING, charged=attempt.reserved, told=answer.job.cost, job_id=answer.job.id,
-            accepted_at=run_state.ports.utc_now(), expires_at=answer.job.expires_at,
+            attempt, state=State.PROCESSING, charged=attempt.reserved, named_price=answer.job.cost,
+            job_id=answer.job.id, accepted_at=run_state.ports.utc_now(), expires_at=answer.job.expires_at,
         )  # fmt: skip
         run_state.budget.charge(attempt.grant, attempt.reserved)
         learn_price(run_state, early)

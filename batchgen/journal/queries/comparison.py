@@ -10,10 +10,10 @@ from pathlib import Path
 from batchgen.core.records import BOUGHT, State
 from batchgen.item_table import REQUESTED, attach
 from batchgen.journal.binding import is_embedded, is_simulated
+from batchgen.journal.database import open_for_reading, refuse_leftovers, sqlite_errors
 from batchgen.journal.queries.report_rows import facts_of
 from batchgen.journal.renames import NOTHING_RENAMED, Renames, match, renames
 from batchgen.journal.requeueing import NOTHING_BOUGHT_AGAIN, BuyAgain, continues, state_before
-from batchgen.journal.schema import open_for_reading, refuse_leftovers, sqlite_errors
 
 
 @dataclass(frozen=True, slots=True)

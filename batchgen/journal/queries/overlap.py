@@ -9,7 +9,7 @@ from pathlib import Path
 
 from batchgen.core.records import BOUGHT
 from batchgen.item_table import SKIPPED, TO_BUY, attach, make_to_buy
-from batchgen.journal.schema import open_for_reading, sqlite_errors
+from batchgen.journal.database import open_for_reading, sqlite_errors
 
 SAMPLE = 64
 """Digests that stand for all purchases of a run: the smallest ones, which as good as always meet any large overlap."""

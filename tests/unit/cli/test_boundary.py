@@ -23,7 +23,7 @@ from batchgen.core.errors import (
     RunFolderError,
     UsageError,
 )
-from batchgen.journal.schema import JournalLockedError
+from batchgen.journal.database import JournalLockedError
 
 CODES: dict[type[BatchgenError], int] = {
     UsageError: 2,

@@ -176,9 +176,9 @@ def test_another_writer_is_told_of_and_not_waited_for_for_ever(journal: Journal)
 
 
 def test_a_folder_without_a_journal_is_no_run_folder(tmp_path: Path) -> None:
-    with pytest.raises(RunFolderError, match="no run folder"):
+    with pytest.raises(RunFolderError, match="not a run folder"):
         Journal(tmp_path)
-    with pytest.raises(RunFolderError, match="no run folder"):
+    with pytest.raises(RunFolderError, match="not a run folder"):
         open_for_reading(tmp_path / FILE_NAME)
     assert list(tmp_path.iterdir()) == []
 
@@ -202,7 +202,7 @@ def test_a_file_that_is_no_database_is_refused_as_damaged_and_left_alone(tmp_pat
     path = tmp_path / FILE_NAME
     path.write_bytes(content)
     for create in (False, True):
-        with pytest.raises(RunFolderError, match=r"damaged .*start anew would buy everything again"):
+        with pytest.raises(RunFolderError, match=r"damaged .*starting over would buy everything again"):
             Journal(tmp_path, create=create)
     with pytest.raises(RunFolderError, match="damaged"):
         open_for_reading(path)

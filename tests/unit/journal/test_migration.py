@@ -9,7 +9,9 @@ import pytest
 from support.bought import Buyer, item, journal_of
 
 from batchgen.core.errors import RunFolderError
+from batchgen.item_table import write_items
 from batchgen.journal import FILE_NAME, Journal, open_for_reading, schema, spend_of
+from batchgen.journal.queries.comparison import compare
 
 NEXT = "ALTER TABLE item ADD COLUMN note TEXT NOT NULL DEFAULT 'none';"
 
@@ -44,10 +46,30 @@ def test_an_older_journal_is_led_forward_and_keeps_its_purchases(folder: Path, n
         assert spend_of(db).charged == Decimal("0.056")
 
 
-def test_a_reader_leaves_an_older_journal_alone_and_says_what_to_do(folder: Path, next_version: int) -> None:
-    with pytest.raises(RunFolderError, match="`batchgen run` or `collect` brings it forward"):
-        open_for_reading(folder / FILE_NAME)
+def test_a_reader_reads_an_older_journal_and_leaves_it_as_it_is(folder: Path, next_version: int) -> None:
+    before = (folder / FILE_NAME).read_bytes()
+    with closing(open_for_reading(folder / FILE_NAME)) as db:
+        assert db.execute("SELECT id, state, note FROM item").fetchall() == [("mug", "processing", "none")]
+        assert spend_of(db).charged == Decimal("0.056")
     assert version_of(folder) == next_version - 1
+    assert (folder / FILE_NAME).read_bytes() == before
+
+
+def test_a_reader_of_an_older_journal_sees_what_its_log_holds(folder: Path, next_version: int) -> None:
+    with closing(sqlite3.connect(folder / FILE_NAME)) as db:
+        db.execute("UPDATE attempt SET charged = '0.5'")
+        db.commit()
+        assert (folder / f"{FILE_NAME}-wal").stat().st_size > 0
+        with closing(open_for_reading(folder / FILE_NAME)) as reader:
+            assert spend_of(reader).charged == Decimal("0.5")
+
+
+def test_a_newer_journal_is_refused_by_readers_and_writers(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schema, "VERSION", schema.VERSION - 1)
+    monkeypatch.delitem(schema.MIGRATIONS, schema.VERSION)
+    for opened in (lambda: open_for_reading(folder / FILE_NAME), lambda: Journal(folder)):
+        with pytest.raises(RunFolderError, match="use the batchgen that wrote it, or a newer one"):
+            opened()
 
 
 def test_a_step_that_fails_leaves_the_journal_as_it_was(
@@ -111,9 +133,9 @@ INSERT INTO item (id, digest, model, body, tags, path, source, estimated, inputs
   ('jug', 'd2', 'hera-1.0-text-to-image', '{}', '{}', 'jug', 'm.yaml:4', '0.056', '[]', 'in_doubt', 1, NULL),
   ('pan', 'd3', 'hera-1.0-text-to-image', '{}', '{}', 'pan', 'm.yaml:5', '0.056', '[]', 'pending', 0, 8);
 INSERT INTO attempt
-  (item, number, state, estimated, charged, job_id, account, tables, submitted_at, purchase, reserved) VALUES
-  (1, 1, 'done', '0.056', '0.07', 'job-1', 'f00d', '3', 1769903999000, 'a', '0.06'),
-  (2, 1, 'in_doubt', '0.056', NULL, NULL, 'f00d', '4', 1769903999000, 'b', '0.06');
+  (item, number, state, estimated, charged, job_id, account, tables, submitted_at, purchase, reserved, told) VALUES
+  (1, 1, 'done', '0.056', '0.07', 'job-1', 'f00d', '3', 1769903999000, 'a', '0.06', '0.07'),
+  (2, 1, 'in_doubt', '0.056', NULL, NULL, 'f00d', '4', 1769903999000, 'b', '0.06', NULL);
 INSERT INTO output VALUES (1, 1, 'https://api18.dev/v1/files/job-1', 'files/mug.png', 3, 'abc');
 PRAGMA user_version = 2;
 """
@@ -134,10 +156,26 @@ def test_a_journal_of_version_2_keeps_places_and_catalog_versions(second_version
     with closing(Journal(second_version)) as journal:
         journal.select(lambda *_: True)
         assert [(position, work.item.id) for position, work in journal.pending(0, 9)] == [(8, "pan")]
-        assert journal.db.execute("SELECT catalog_version FROM attempt ORDER BY key").fetchall() == [("3",), ("4",)]
+        assert journal.db.execute("SELECT catalog_version, named_price FROM attempt ORDER BY key").fetchall() == [
+            ("3", "0.07"),
+            ("4", None),
+        ]
         assert (journal.spend().charged, journal.spend().in_doubt) == (Decimal("0.07"), Decimal("0.06"))
         assert {t: journal.db.execute(f"SELECT * FROM {t}").fetchall() for t in before} == before
         assert journal.db.execute("SELECT run_id, attempts, accepted FROM vouched").fetchall() == vouched
+
+
+@pytest.mark.parametrize("older", ["first_version", "second_version"])
+def test_an_older_journal_is_compared_with_a_manifest_before_it_is_migrated(
+    older: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    folder = request.getfixturevalue(older)
+    table = tmp_path / "items.sqlite3"
+    write_items(table, [item("mug"), item("new")])
+    with compare(table, folder / FILE_NAME, lambda *_: True) as comparison:
+        assert sum(group.items for group in comparison.groups()) == 2
+        assert comparison.unlisted() == 2
+    assert version_of(folder) == (1 if older == "first_version" else 2)
 
 
 @pytest.mark.parametrize("older", ["first_version", "second_version"])

@@ -253,13 +253,13 @@ def test_an_acceptance_without_a_price_is_charged_as_expected_and_confirms_nothi
     attempt = expecting(journal, "0.50")
     with journal.transaction():
         accepted = journal.accept(attempt, Job("j", JobStatus.PROCESSING), b"", NOW)
-    assert (accepted.charged, accepted.told) == (Decimal("0.50"), None)
+    assert (accepted.charged, accepted.named_price) == (Decimal("0.50"), None)
     assert prices_of(journal.db).confirmed == {}
     with journal.transaction():
         confirmed = journal.confirm_price(accepted, None)
     assert prices_of(journal.db).confirmed == {"hera num_images=1": Decimal("0.50")}
     (stored,) = journal.unsettled(S.PROCESSING)
-    assert (stored.charge, stored.told) == (confirmed.charge, None)
+    assert (stored.charge, stored.named_price) == (confirmed.charge, None)
 
 
 def test_the_price_told_last_stands_the_larger_one_counts_and_the_refund_takes_both_away(journal: Journal) -> None:
