@@ -97,3 +97,31 @@ def test_the_tables_are_loaded_on_the_top_floor_only() -> None:
     loading = [path for path in modules() if "load_catalog" in path.read_text(encoding="utf-8")]
     rooms = {room_of(path) for path in loading}
     assert rooms == {"cli", "catalog"}
+
+
+OF_A_PROCESS = {"click", "gc", "signal", "uvloop"}
+"""What changes a whole process, or talks to who started it: for the command line, and for it alone."""
+
+
+def test_only_the_command_line_touches_the_process() -> None:
+    """A session runs in programs that have signals, a terminal and settings of their own."""
+    touching = []
+    for path in modules():
+        if room_of(path) in ("cli", "__main__") or path.name == "__main__.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            match node:
+                case ast.Import(names=names):
+                    found = {alias.name for alias in names} & OF_A_PROCESS
+                case ast.ImportFrom(module=str(module), names=names):
+                    found = {module, *(alias.name for alias in names)} & (OF_A_PROCESS | {"raise_limit"})
+                case ast.Attribute(value=ast.Name(id="sys"), attr="stdout" | "stderr" as name):
+                    found = {name}
+                case ast.Attribute(value=ast.Name(id="os"), attr="_exit"):
+                    found = {"_exit"}
+                case ast.Call(func=ast.Name(id="print")):
+                    found = {"print"}
+                case _:
+                    continue
+            touching += [f"{path.relative_to(PACKAGE.parent)}:{node.lineno} {name}" for name in sorted(found)]
+    assert not touching

@@ -10,9 +10,10 @@ from typing import Any, cast
 
 import click
 
+from batchgen.cli.process import interrupt_on, stopping_signals
 from batchgen.cli.root import commands
 from batchgen.core.errors import BatchgenError, ManifestError, OutsideError, RunFolderError, UsageError
-from batchgen.core.streams import Outlet, ending_signals
+from batchgen.core.streams import Outlet
 from batchgen.core.text import printable
 
 EXIT_CODES: tuple[tuple[type[BatchgenError], int], ...] = ((UsageError, 2), (OutsideError, 5), (RunFolderError, 6))
@@ -26,9 +27,7 @@ def main() -> None:
     sys.stdout = cast("Any", Outlet(sys.stdout, matters=True))
     sys.stderr = cast("Any", Outlet(sys.stderr, matters=False))
     # As Ctrl-C, so that whatever is under way is tidied up (a run handles all of them by itself).
-    for number in ending_signals():
-        if number is not signal.SIGINT:
-            signal.signal(number, signal.default_int_handler)
+    interrupt_on(*(number for number in stopping_signals() if number is not signal.SIGINT))
     sys.exit(guarded(sys.argv[1:]))
 
 

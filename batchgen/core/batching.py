@@ -9,6 +9,7 @@ import asyncio
 import queue
 import threading
 from collections.abc import Callable, Sequence
+from contextvars import copy_context
 from typing import Any, Generic, Self, TypeVar
 
 _T = TypeVar("_T")
@@ -34,7 +35,8 @@ class BatchWorker(Generic[_T, _B]):
         self._begin = begin
         self._finish = finish
         self._groups: queue.SimpleQueue[tuple[list[asyncio.Future[Any]], _B] | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        # With the context of who makes it: by that, what it logs is told apart from what others log.
+        self._thread = threading.Thread(target=copy_context().run, args=(self._run,), name=name, daemon=True)
         self._waiting: list[tuple[_T, asyncio.Future[Any]]] = []
         self._open = False
         self._under_way = False

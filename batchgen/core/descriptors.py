@@ -49,6 +49,11 @@ def shares(limit: int) -> Shares:
     )
 
 
+def current_limit() -> int:
+    """Return how many descriptors this process may hold now."""
+    return _finite(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+
+
 def raise_limit() -> int:
     """Let this process hold as many descriptors as it is allowed and can need; return how many that are."""
     soft, hard = (_finite(limit) for limit in resource.getrlimit(resource.RLIMIT_NOFILE))

@@ -4,6 +4,7 @@ BatchgenError
 ├── UsageError               2   nothing was bought
 │   ├── ManifestError            every problem of a manifest at once
 │   └── ConsentError             money would move that nobody agreed to
+│       └── DeclinedError            somebody was asked and said no
 ├── OutsideError             5   mend the cause and run again
 │   └── DiskError
 └── RunFolderError           6   owned, damaged, or bound to something else; nothing was bought
@@ -25,6 +26,10 @@ class UsageError(BatchgenError):
 
 class ConsentError(UsageError):
     """A purchase that nobody agreed to."""
+
+
+class DeclinedError(ConsentError):
+    """A purchase that somebody was asked about and declined."""
 
 
 class OutsideError(BatchgenError):

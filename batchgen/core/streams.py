@@ -2,7 +2,6 @@
 
 import errno
 import os
-import signal
 import sys
 from typing import IO, Any
 
@@ -70,12 +69,3 @@ class Outlet:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
-
-
-def ending_signals() -> tuple[signal.Signals, ...]:
-    """Return the signals that ask a process to end in order: Ctrl-C, SIGTERM, and SIGHUP unless that is ignored.
-
-    `nohup` has it ignored from the start, and means that the run goes on when its terminal is closed (POSIX, nohup).
-    """
-    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-    return (signal.SIGINT, signal.SIGTERM) if ignored else (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

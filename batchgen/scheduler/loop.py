@@ -49,6 +49,11 @@ class Scheduler:
         """End soon: submit nothing more, let POSTs under way be answered, record."""
         self.run_state.halt(Stop.INTERRUPTED, "interrupted")
 
+    def interrupt_now(self) -> None:
+        """As `interrupt`, without waiting for answers: what was sent and has none yet is in doubt."""
+        self.interrupt()
+        self._submitter.abandon()
+
     async def run(self) -> Ending:
         """Run to the end. Raises what a part raised: DiskError, RunFolderError, or a bug."""
         run_state, loop = self.run_state, asyncio.get_running_loop()

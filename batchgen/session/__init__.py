@@ -1,27 +1,20 @@
-"""A run: manifest, plan, consent, folder, scheduler and summary, put together."""
+"""A run as a session: prepare → plan → confirm → execute → summary, for any program around it.
 
-from batchgen.session.consent import capped, reasons_to_ask
-from batchgen.session.embedded_simulator import simulator
-from batchgen.session.execution import Invocation, execute
-from batchgen.session.prepare import PreparedRun, RunRequest, adopt, parse_states, prepared
-from batchgen.session.run_folder import bind, mark, opened
+`prepare` reads and checks a manifest, and its `plan()` says what would be bought. A `RunSession` or a `CollectSession`
+takes that, the access to the API and a host (events out, questions, a stop handle), and returns the summary.
+"""
+
+from batchgen.session.account import DEFAULT_BASE_URL, Access, ApiAccount
+from batchgen.session.consent import BoughtElsewhere, Consent, NoConsent, RenamedItems, Spending
+from batchgen.session.host import Adopted, Ended, Event, Host, Listener, Notice, Planned, Snapshot, Started, StopHandle
+from batchgen.session.prepare import PreparedRun, RunRequest, parse_states, prepare
+from batchgen.session.run_folder import bind_account, open_run_folder
+from batchgen.session.session import CollectSession, RunSession, Session
 from batchgen.session.summary import Summary, format_summary, summary_json
 
 __all__ = [
-    "Invocation",
-    "PreparedRun",
-    "RunRequest",
-    "Summary",
-    "adopt",
-    "bind",
-    "capped",
-    "execute",
-    "format_summary",
-    "mark",
-    "opened",
-    "parse_states",
-    "prepared",
-    "reasons_to_ask",
-    "simulator",
-    "summary_json",
-]
+    "DEFAULT_BASE_URL", "Access", "Adopted", "ApiAccount", "BoughtElsewhere", "CollectSession", "Consent", "Ended",
+    "Event", "Host", "Listener", "NoConsent", "Notice", "Planned", "PreparedRun", "RenamedItems", "RunRequest",
+    "RunSession", "Session", "Snapshot", "Spending", "Started", "StopHandle", "Summary", "bind_account",
+    "format_summary", "open_run_folder", "parse_states", "prepare", "summary_json",
+]  # fmt: skip

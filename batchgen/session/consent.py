@@ -1,16 +1,139 @@
-"""Which purchases need somebody's word, as pure values: who asks and how is the command's matter."""
+"""Which purchases must be confirmed, as values: who asks, and how, is the matter of the program around the session."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Protocol
 
+from batchgen.core.errors import ConsentError, DeclinedError
 from batchgen.core.records import State
 from batchgen.core.text import plural, usd
-from batchgen.plan import Plan
-from batchgen.session.prepare import RunRequest
+from batchgen.journal.renames import Renames
+from batchgen.plan import Plan, told_renames
+from batchgen.session.checks.elsewhere import Known
+from batchgen.session.prepare import PreparedRun, Renaming, RunRequest
 from batchgen.settings import Settings
+
+_IDS_SHOWN = 10
+
+# ---- questions ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class RenamedItems:
+    """Items were bought already under another id: adopt the purchases, or buy the items again?"""
+
+    renamed: Renames
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """What the question is about, for people."""
+        return (told_renames(self.renamed),)
+
+
+@dataclass(frozen=True, slots=True)
+class BoughtElsewhere:
+    """Other records show items as bought already: buy all of them again?"""
+
+    known: tuple[Known, ...]
+    """Where that is known, the most items first."""
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """What the question is about, for people."""
+        return tuple(found.sentence for found in self.known)
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """A purchase that needs a confirmation: start it?"""
+
+    sentences: tuple[str, ...]
+    """Why it does, for people."""
+    plan: Plan
+    edited: tuple[str, ...]
+    """The first ids that were bought before with another request."""
+    capped: bool
+    """Whether `max_cost` or `budget` is set."""
+
+
+class Consent(Protocol):
+    """Answers the questions of a session, in its thread. Each may raise ConsentError where nobody can be asked."""
+
+    def renamed(self, question: RenamedItems) -> Renaming:
+        """Return `adopt` or `buy`."""
+        ...
+
+    def buy_again(self, question: BoughtElsewhere) -> bool:
+        """Return whether all of it may be paid for a second time."""
+        ...
+
+    def spend(self, question: Spending) -> bool:
+        """Return whether the purchase may start."""
+        ...
+
+
+class NoConsent:
+    """Nobody can be asked."""
+
+    def renamed(self, question: RenamedItems) -> Renaming:
+        """Raise ConsentError."""
+        raise ConsentError("; ".join(question.sentences))
+
+    def buy_again(self, question: BoughtElsewhere) -> bool:
+        """Raise ConsentError."""
+        raise ConsentError("; ".join(question.sentences))
+
+    def spend(self, question: Spending) -> bool:
+        """Raise ConsentError."""
+        raise ConsentError("; ".join(question.sentences))
+
+
+# ---- asking ---------------------------------------------------------------------------------------------------------
+
+
+def decide_renames(prepared: PreparedRun, consent: Consent) -> PreparedRun:
+    """Return the run with an answer to what becomes of purchases that are asked for under another id.
+
+    The request's `yes` decides nothing here: adopting and buying again are both what somebody may want. Raises
+    ConsentError.
+    """
+    if prepared.request.renamed is not None:
+        return prepared
+    renamed = prepared.plan().renamed
+    if not renamed.items:
+        return prepared
+    return replace(prepared, request=replace(prepared.request, renamed=consent.renamed(RenamedItems(renamed))))
+
+
+def confirm_elsewhere(known: list[Known], consent: Consent) -> None:
+    """Go on where nothing is known elsewhere, or all of it may be paid for again. Raises ConsentError, DeclinedError.
+
+    Neither the request's `yes` nor a name of its own confirms that.
+    """
+    if known and not consent.buy_again(BoughtElsewhere(tuple(known))):
+        raise DeclinedError("nothing was bought")
+
+
+def confirm_spending(prepared: PreparedRun, plan: Plan, consent: Consent, *, real_money: bool) -> None:
+    """Go on where the purchase needs no confirmation, or has it. Raises ConsentError, DeclinedError."""
+    request, settings = prepared.request, prepared.settings
+    reasons = reasons_to_ask(plan, request, settings, real_money=real_money)
+    if not reasons or request.yes:
+        return
+    question = Spending(
+        sentences=reasons,
+        plan=plan,
+        edited=tuple(prepared.edited_ids(_IDS_SHOWN)) if plan.changed else (),
+        capped=settings.max_cost is not None or settings.budget is not None,
+    )
+    if not consent.spend(question):
+        raise DeclinedError("nothing was bought")
+
+
+# ---- decisions ------------------------------------------------------------------------------------------------------
 
 
 def reasons_to_ask(plan: Plan, request: RunRequest, settings: Settings, *, real_money: bool) -> tuple[str, ...]:
-    """Return, a sentence each, why this run wants consent; empty when it may start."""
+    """Return, a sentence each, why this run must be confirmed; empty when it may start."""
     if not plan.to_buy:
         return ()
     reasons = []
@@ -30,7 +153,7 @@ def reasons_to_ask(plan: Plan, request: RunRequest, settings: Settings, *, real_
 
 
 def capped(settings: Settings, plan: Plan, *, real_money: bool) -> Settings:
-    """Return the settings after consent: without any cap, what was agreed to is the estimate, and no more."""
+    """Return the settings once it is confirmed: without any cap, what was confirmed is the estimate, and no more."""
     if not real_money or settings.max_cost is not None or settings.budget is not None:
         return settings
     return replace(settings, budget=plan.estimated)

@@ -27,7 +27,7 @@ Renaming = Literal["adopt", "buy"]
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """What `plan` and `run` are asked for, beside the manifest itself."""
+    """Which manifest, which of its items, and what is asked for them."""
 
     manifest: Path
     environment: Mapping[str, str]
@@ -46,6 +46,10 @@ class RunRequest:
     skip_bought: tuple[Path, ...] = ()
     renamed: Renaming | None = None
     """What is to become of purchases that are asked for under another id; None: to be asked."""
+    buy_again: bool = False
+    """Whether what other records show as bought may be paid for a second time; else that is asked."""
+    yes: bool = False
+    """Whether everything else that would be asked is confirmed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +101,14 @@ class PreparedRun:
         )
 
 
-def adopt(ready: PreparedRun, journal: Journal) -> int:
+def adopt(prepared: PreparedRun, journal: Journal) -> int:
     """Give purchases to the items that ask for them under another id, and their files the new names.
 
     Returns how many items that were; none where the money is pretended. Raises DiskError.
     """
-    adopted = 0 if is_embedded(journal.facts()) else journal.adopt(ready.stage)
+    adopted = 0 if is_embedded(journal.facts()) else journal.adopt(prepared.stage)
     if adopted:
-        finish_moves(LocalDisk(ready.folder), journal)
+        finish_moves(LocalDisk(prepared.folder), journal)
     return adopted
 
 
@@ -119,7 +123,7 @@ def parse_states(text: str) -> frozenset[State]:
 
 
 @contextmanager
-def prepared(request: RunRequest) -> Iterator[PreparedRun]:
+def prepare(request: RunRequest) -> Iterator[PreparedRun]:
     """Read, check and stage a manifest in a scratch folder that goes with the block.
 
     Raises ManifestError with every problem, UsageError, DiskError.

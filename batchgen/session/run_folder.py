@@ -1,35 +1,33 @@
 """A run folder: owned by one process, and bound to the API and the account that it began with."""
 
+import json
 import logging
-import logging.handlers
-import os
-import time
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
-from io import TextIOWrapper
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 from batchgen import receipts
 from batchgen.core.clock import utc_now
 from batchgen.core.errors import RunFolderError, UsageError
-from batchgen.core.files import disk_errors, make_private, open_private
+from batchgen.core.files import disk_errors, make_private
 from batchgen.core.text import plural, printable
 from batchgen.journal import FILE_NAME, SIMULATED, Binding, Journal, own, own_journal, sqlite_errors
 from batchgen.journal.database import refuse_leftovers
 from batchgen.session.checks.evidence import compare_ledger, ledger_evidence
 from batchgen.session.file_moves import finish_moves
+from batchgen.session.run_log import LOG_NAME, LOG_NAMES, logging_to
+from batchgen.settings import BY_NAME, parse_setting, setting_text
 from batchgen.store import LocalDisk
 
 log = logging.getLogger("batchgen")
 
-LOG_NAME = "batchgen.log"
-_LOG_BYTES = 10_000_000
-_LOG_COPIES = 5
-_LOG_NAMES = (LOG_NAME, *(f"{LOG_NAME}.{number}" for number in range(1, _LOG_COPIES + 1)))
+_SETTINGS = "settings"
+_LIMITS_OF_BUYING = frozenset({"max_cost", "budget", "max_new", "max_failures"})
 
 
 @contextmanager
-def opened(folder: Path, *, create: bool) -> Iterator[Journal]:
+def open_run_folder(folder: Path, *, create: bool) -> Iterator[Journal]:
     """Own a run folder and open its journal and its log while the block runs.
 
     `create` makes what is missing. Raises RunFolderError, DiskError, UsageError where a file is in the folder's way.
@@ -49,9 +47,9 @@ def opened(folder: Path, *, create: bool) -> Iterator[Journal]:
         if create and not path.exists():
             refuse_leftovers(folder)
         stack.enter_context(own_journal(path, create=create))
-        stack.enter_context(_logging_to(folder / LOG_NAME))  # also what closing the journal has to say
+        stack.enter_context(logging_to(folder / LOG_NAME))  # also what closing the journal has to say
         journal = stack.enter_context(closing(Journal(folder, create=create, evidence=ledger_evidence(folder))))
-        for name in (FILE_NAME, f"{FILE_NAME}-wal", f"{FILE_NAME}-shm", receipts.FILE_NAME, *_LOG_NAMES):
+        for name in (FILE_NAME, f"{FILE_NAME}-wal", f"{FILE_NAME}-shm", receipts.FILE_NAME, *LOG_NAMES):
             make_private(folder / name)
         # Damage may show at any query, long after the opening.
         with sqlite_errors(path):
@@ -62,7 +60,7 @@ def opened(folder: Path, *, create: bool) -> Iterator[Journal]:
             yield journal
 
 
-def bind(journal: Journal, name: str, binding: Binding, *, rotated_key: bool) -> None:
+def bind_account(journal: Journal, name: str, binding: Binding, *, rotated_key: bool) -> None:
     """Bind a new folder, or check that a bound one fits: another API or account is taken while nothing was bought.
 
     Nothing is asked of the API for this. Raises RunFolderError where money would mix.
@@ -79,7 +77,7 @@ def bind(journal: Journal, name: str, binding: Binding, *, rotated_key: bool) ->
         journal.note(run=facts.get("run", name), api=binding.api, account=binding.account, **{SIMULATED: proved})
 
 
-def mark(journal: Journal, *, simulated: bool | None) -> None:
+def note_simulated(journal: Journal, *, simulated: bool | None) -> None:
     """Note whether the folder's API proved to be a simulator (None: that is not known) before anything is bought.
 
     Raises RunFolderError where purchases of the other kind are in the folder.
@@ -117,45 +115,20 @@ def _refuse_mixing(bound: Binding, binding: Binding, bought: str, *, rotated_key
         )
 
 
-@contextmanager
-def _logging_to(path: Path) -> Iterator[None]:
-    log = logging.getLogger("batchgen")
-    handler = _Log(path)
-    log.addHandler(handler)
-    level = log.level
-    log.setLevel(logging.INFO)
+def note_settings(journal: Journal, settings: Mapping[str, Any]) -> None:
+    """Note a manifest's settings, for those who continue without it; inside a transaction."""
+    journal.note(**{_SETTINGS: json.dumps({name: setting_text(value) for name, value in settings.items()})})
+
+
+def noted_settings(facts: Mapping[str, str]) -> dict[str, Any]:
+    """Return the settings of the manifest that was run last, without limits of buying. Raises RunFolderError."""
     try:
-        yield
-    finally:
-        log.setLevel(level)
-        log.removeHandler(handler)
-        handler.close()
-
-
-class _Log(logging.handlers.RotatingFileHandler):
-    """One line a record, in UTC, without control characters; a log that cannot be written does not end a run."""
-
-    def __init__(self, path: Path) -> None:
-        with disk_errors(path):
-            super().__init__(path, maxBytes=_LOG_BYTES, backupCount=_LOG_COPIES, encoding="utf-8", errors="replace")
-        formatter = logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%SZ")
-        formatter.converter = time.gmtime
-        self.setFormatter(formatter)
-
-    def _open(self) -> TextIOWrapper:
-        return open(self.baseFilename, "a", encoding=self.encoding, errors=self.errors, opener=open_private)
-
-    def format(self, record: logging.LogRecord) -> str:
-        return printable(super().format(record), 4000)
-
-    def shouldRollover(self, record: logging.LogRecord) -> bool:  # noqa: ARG002, N802 - logging's name and argument
-        """Judge by the file alone: logging would format each record once more to learn its length."""
-        return self.stream is not None and os.fstat(self.stream.fileno()).st_size >= _LOG_BYTES
-
-    def close(self) -> None:
-        """Close it. A full disk took no more lines, and takes those no better that wait in the buffer now."""
-        with suppress(OSError):
-            super().close()
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        """Keep going: what the log says stands in the journal as well."""
+        return {
+            name: parse_setting(BY_NAME[name], text)
+            for name, text in json.loads(facts.get(_SETTINGS, "{}")).items()
+            if name in BY_NAME and name not in _LIMITS_OF_BUYING  # a newer release may know more
+        }
+    except (ValueError, AttributeError) as error:
+        raise RunFolderError(
+            "the settings in the run folder's journal cannot be read; restore it from a backup"
+        ) from error

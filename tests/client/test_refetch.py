@@ -37,7 +37,7 @@ from batchgen.core.errors import OutsideError, RunFolderError, UsageError
 from batchgen.core.records import StoredFile
 from batchgen.journal import SIMULATOR, Journal, own
 from batchgen.scheduler.refetch import Difference, Workshop, refetch
-from batchgen.session import simulator
+from batchgen.session.embedded_simulator import simulator
 from batchgen.store import LocalDisk
 
 

@@ -20,9 +20,10 @@ from support.running import COMMAND, FAST, KEY, Simulated, batchgen, environment
 
 from batchgen.catalog import load_catalog
 from batchgen.core.credentials import ApiKey
-from batchgen.journal import Binding
+from batchgen.journal import Binding, Journal
 from batchgen.policy.stopping import Stop, room_needed
-from batchgen.session import Invocation, bind, execute, opened
+from batchgen.session import Host, bind_account, open_run_folder
+from batchgen.session.execution import OpenRun, execute
 from batchgen.settings import Settings
 
 MIB = 2**20
@@ -214,11 +215,11 @@ def test_buying_ends_while_there_is_room_for_what_is_paid_for(tmp_path: Path) ->
         return 64 * MIB + 1
 
     with simulator("--speed", 30, "--media", "tiny") as api:
-        with opened(tmp_path / "job", create=True) as journal:
+        with open_run_folder(tmp_path / "job", create=True) as journal:
             key = ApiKey(KEY)
-            bind(journal, "job", Binding(api.url, key.fingerprint), rotated_key=False)
+            bind_account(journal, "job", Binding(api.url, key.fingerprint), rotated_key=False)
             list_items(journal, [item(f"mug-{number}", f"Mug {number}") for number in range(ITEMS)])
-            summary = execute(invocation(tmp_path / "job", journal, api.url, key, just_enough))
+            summary = execute(open_run(journal, api.url, key, just_enough), Host())
         assert summary.stop is Stop.DISK_LOW
         assert summary.exit_code == 5
         assert "make room" in summary.detail
@@ -229,8 +230,8 @@ def test_buying_ends_while_there_is_room_for_what_is_paid_for(tmp_path: Path) ->
         assert summary.in_flight == 0
 
 
-def invocation(folder: Path, journal: object, url: str, key: ApiKey, free: Callable[[Path], int]) -> Invocation:
-    return Invocation(
-        name="job", folder=folder, journal=journal, base_url=url, key=key, buying=True, quiet=True, free=free,  # type: ignore[arg-type]
+def open_run(journal: Journal, url: str, key: ApiKey, free: Callable[[Path], int]) -> OpenRun:
+    return OpenRun(
+        name="job", journal=journal, base_url=url, key=key, buying=True, free=free,
         catalog=load_catalog(), settings=Settings(concurrency=2, poll_min=0.05, poll_max=0.1),
     )  # fmt: skip

@@ -29,7 +29,7 @@ def command(manifest: Path, **options: Any) -> int:
     """
     from batchgen.catalog import load_catalog
     from batchgen.plan import format_plan, plan_json
-    from batchgen.session import RunRequest, prepared
+    from batchgen.session import RunRequest, prepare
 
     request = RunRequest(
         manifest=manifest,
@@ -42,28 +42,28 @@ def command(manifest: Path, **options: Any) -> int:
         strict=options["strict"],
         flags=options,
     )
-    with prepared(request) as ready:
-        tell_warnings(ready.manifest)
-        plan = ready.plan()
+    with prepare(request) as prepared:
+        tell_warnings(prepared.manifest)
+        plan = prepared.plan()
         if options["as_json"]:
             click.echo(json.dumps(plan_json(plan), indent=2))
         else:
-            click.echo(format_plan(plan, ready.manifest.left_out, ready.manifest.unseeded))
+            click.echo(format_plan(plan, prepared.manifest.left_out, prepared.manifest.unseeded))
             if plan.changed:
-                click.echo(f"changed: {', '.join(ready.edited_ids(10))}{', …' if plan.changed > 10 else ''}")
-            limit = ready.settings.max_new
+                click.echo(f"changed: {', '.join(prepared.edited_ids(10))}{', …' if plan.changed > 10 else ''}")
+            limit = prepared.settings.max_new
             if limit is not None and plan.to_buy > limit:
                 click.echo(f"note: max_new lets one run buy {limit:,} of them")
-            if note := _simulated_beside(ready):
+            if note := _simulated_beside(prepared):
                 click.echo(note)
     return WORK_TO_DO if options["detailed_exitcode"] and (plan.to_buy or plan.renamed.items) else 0
 
 
-def _simulated_beside(ready: "PreparedRun") -> str | None:
+def _simulated_beside(prepared: "PreparedRun") -> str | None:
     """Return a hint where nothing was bought for real yet, and somebody may look for what was tried out."""
     from batchgen.session.locate import is_run, simulated_name
 
-    tried = ready.folder.with_name(simulated_name(ready.name))
-    if is_run(ready.folder) or not is_run(tried):
+    tried = prepared.folder.with_name(simulated_name(prepared.name))
+    if is_run(prepared.folder) or not is_run(tried):
         return None
     return f"note: {tried} was simulated and does not count here; `plan --simulate` compares with it"

@@ -19,10 +19,10 @@ def command(run: str, manifest: Path, **options: Any) -> None:
     receipts leaves its item in doubt.
     """
     from batchgen.catalog import load_catalog
-    from batchgen.cli.account import tell_notices
+    from batchgen.cli.listeners import show_notices
     from batchgen.core.text import plural, printable, usd
     from batchgen.journal.queries.run_status import without_request
-    from batchgen.session import RunRequest, opened, prepared
+    from batchgen.session import RunRequest, open_run_folder, prepare
     from batchgen.session.locate import output_folder
     from batchgen.session.recovery import recover
     from batchgen.settings import RUN_NAME
@@ -31,11 +31,11 @@ def command(run: str, manifest: Path, **options: Any) -> None:
     if not folder.is_dir() and RUN_NAME.fullmatch(run):
         folder = output_folder(manifest, options["output"], os.environ) / run
     # The manifest is read first: a mistake in it must not be met with half of the work done.
-    with prepared(RunRequest(manifest, os.environ, load_catalog(), output=options["output"])) as ready:
+    with prepare(RunRequest(manifest, os.environ, load_catalog(), output=options["output"])) as prepared:
         recovered = recover(folder)
-        with opened(folder, create=False) as journal:
-            tell_notices(journal)
-            journal.list_items(ready.stage)
+        with open_run_folder(folder, create=False) as journal:
+            show_notices(journal)
+            journal.list_items(prepared.stage)
             bodiless, name = without_request(journal.db), journal.facts().get("run", folder.name)
     counts, spend = recovered.counts, recovered.spend
     bought = plural(sum(counts.values()), "item")

@@ -36,11 +36,11 @@ def command(run: str, item: str | None, **options: Any) -> None:
     In the exported file, the column `how` of each row is to be filled in with job (and the column job_id with its id),
     not-charged or charged; rows left empty stay in doubt. --import takes such a list as a whole or not at all.
     """
-    from batchgen.cli.account import tell_notices
+    from batchgen.cli.listeners import show_notices
     from batchgen.core.errors import UsageError
     from batchgen.core.text import plural
     from batchgen.manifest import read_name
-    from batchgen.session import opened
+    from batchgen.session import open_run_folder
     from batchgen.session.locate import find_run
     from batchgen.session.resolution import export_doubts, import_settlements, match
 
@@ -50,8 +50,8 @@ def command(run: str, item: str | None, **options: Any) -> None:
     if (item is not None) != any(ways[:3]):
         raise UsageError("name one ITEM for --job-id, --not-charged and --charged, and none for --export and --import")
     folder = find_run(run, options["output"], os.environ, read_name)
-    with opened(folder, create=False) as journal:
-        tell_notices(journal)
+    with open_run_folder(folder, create=False) as journal:
+        show_notices(journal)
         with journal.transaction():
             journal.doubt_interrupted()
         if options["export"]:
@@ -78,23 +78,19 @@ def _decide(
     """Add to each settlement the job that it adopts, confirmed by the API. Nothing is written yet."""
     import asyncio
 
-    from batchgen.cli.account import account_of_run, route_to
+    from batchgen.cli.access import access_of
+    from batchgen.cli.listeners import show_notice
     from batchgen.client import HttpApi
-    from batchgen.session import bind
+    from batchgen.session import bind_account
     from batchgen.session.resolution import How, confirm
 
     if not any(settlement.how is How.JOB for settlement, _ in matched):
         return [(settlement, attempt, None) for settlement, attempt in matched]
     facts = journal.facts()
-    account = account_of_run(
-        facts,
-        base_url=options["base_url"],
-        manifest_folder=run.parent if run.is_file() else None,
-        key_file=options["api_key_file"],
-    )
-    bind(journal, facts.get("run", ""), account.binding, rotated_key=options["rotated_key"])
-
-    route = route_to(account, options["proxy"])
+    access = access_of(options, run)
+    account = access.account_of(facts)
+    bind_account(journal, facts.get("run", ""), account.binding, rotated_key=access.rotated_key)
+    route = access.route_to(account, show_notice)
 
     async def ask(url: str) -> "list[tuple[Settlement, Attempt, Job | None]]":
         api = HttpApi(url, account.key.reveal(), route=route)
@@ -106,7 +102,7 @@ def _decide(
         finally:
             await api.aclose()
 
-    with account.connected(journal.path.parent) as url:
+    with account.connected(journal) as url:
         return asyncio.run(ask(url))
 
 

@@ -8,7 +8,6 @@ import click
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Event
-    from collections.abc import Callable
 
     from batchgen.simulator import SimulatorSettings
 
@@ -57,6 +56,7 @@ def command(
 
     The first line on standard output is the API's address.
     """
+    from batchgen.cli.process import loop_factory
     from batchgen.core.descriptors import raise_limit
     from batchgen.simulator import SimulatorSettings
     from batchgen.simulator.faults import FAULTS, parse_faults
@@ -69,7 +69,7 @@ def command(
     import asyncio
 
     raise_limit()
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(_serve(settings, quiet=quiet, until_stdin_closes=until_stdin_closes))
     return 0
 
@@ -78,12 +78,12 @@ async def _serve(settings: "SimulatorSettings", *, quiet: bool, until_stdin_clos
     import asyncio
 
     from batchgen.catalog import load_catalog
-    from batchgen.core.streams import ending_signals
+    from batchgen.cli.process import stopping_signals
     from batchgen.simulator import Simulator
 
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
-    for number in ending_signals():
+    for number in stopping_signals():
         loop.add_signal_handler(number, stop.set)
     async with Simulator(settings, load_catalog()) as simulator:
         click.echo(f"listening on {simulator.url}")
@@ -121,12 +121,3 @@ def _watch_stdin(loop: "AbstractEventLoop", stop: "Event") -> None:
         loop.call_soon_threadsafe(stop.set)
 
     threading.Thread(target=read_to_end, name="stdin", daemon=True).start()
-
-
-def _loop_factory() -> "Callable[[], AbstractEventLoop] | None":
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    factory: Callable[[], AbstractEventLoop] = uvloop.new_event_loop
-    return factory

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,6 +18,7 @@ from batchgen.scheduler.refetch import Difference
 if TYPE_CHECKING:
     from batchgen.journal import Journal
     from batchgen.journal.queries.report_rows import FileRow
+    from batchgen.session import Access
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +60,7 @@ def command(
     quick: bool,
     as_json: bool,
     repair: bool,
-    base_url: str | None,
-    api_key_file: Path | None,
-    rotated_key: bool,
-    proxy: str | None,
+    **connection: Any,
 ) -> int:
     """Check the files of a run against its journal: present, length, SHA-256, container.
 
@@ -75,8 +73,9 @@ def command(
     # What is found is told at once where nothing more can become of it: a folder of missing files needs no memory.
     found = differences.append if as_json or repair else _say
     if repair:
-        beside = Path(run).parent if Path(run).is_file() else None
-        checked = _repaired(folder, quick, differences, _Access(base_url, beside, api_key_file, rotated_key, proxy))
+        from batchgen.cli.access import access_of
+
+        checked = _repaired(folder, quick, differences, access_of(connection, Path(run)))
     else:
         checked = check(folder, quick=quick, found=found)
     if as_json:
@@ -196,23 +195,12 @@ def _as_json(checked: Checked, differences: Sequence[Difference]) -> dict[str, o
 # ---- downloading again --------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Access:
-    """How to reach the API, once there is need of it."""
-
-    base_url: str | None
-    manifest_folder: Path | None
-    key_file: Path | None
-    rotated: bool
-    proxy: str | None
-
-
-def _repaired(folder: Path, quick: bool, differences: list[Difference], access: _Access) -> Checked:  # noqa: FBT001 - private
+def _repaired(folder: Path, quick: bool, differences: list[Difference], access: "Access") -> Checked:  # noqa: FBT001 - private
     """Check, download again what differs, and return how it stands then; `differences` gets all with their outcome."""
     from batchgen.ledger import write_ledger
-    from batchgen.session import opened
+    from batchgen.session import open_run_folder
 
-    with opened(folder, create=False) as journal:
+    with open_run_folder(folder, create=False) as journal:
         checked = check(folder, quick=quick, found=differences.append)
         if differences:
             differences[:] = _fetched_again(folder, journal, differences, access)
@@ -220,11 +208,11 @@ def _repaired(folder: Path, quick: bool, differences: list[Difference], access: 
     return replace(checked, differing=sum(not difference.refetched for difference in differences))
 
 
-def _fetched_again(folder: Path, journal: "Journal", damaged: list[Difference], access: _Access) -> list[Difference]:
+def _fetched_again(folder: Path, journal: "Journal", damaged: list[Difference], access: "Access") -> list[Difference]:
     from random import Random
 
     from batchgen.catalog import load_catalog
-    from batchgen.cli.account import account_of_run, route_to
+    from batchgen.cli.listeners import show_notice
     from batchgen.client import HttpApi
     from batchgen.core.errors import RunFolderError
     from batchgen.core.text import printable
@@ -232,23 +220,21 @@ def _fetched_again(folder: Path, journal: "Journal", damaged: list[Difference], 
     from batchgen.store import LocalDisk
 
     facts = journal.facts()
-    account = account_of_run(
-        facts, base_url=access.base_url, manifest_folder=access.manifest_folder, key_file=access.key_file
-    )
+    account = access.account_of(facts)
     if account.binding.api != facts["api"]:
         raise RunFolderError(
             f"this run was bought from {printable(facts['api'])}, not from {account.binding.api}; give that address as "
             "--base-url"
         )
     # To another account the provider says that the jobs do not exist, which would read as a loss.
-    if account.key.fingerprint != facts["account"] and not access.rotated:
+    if account.key.fingerprint != facts["account"] and not access.rotated_key:
         raise RunFolderError(
             f"this run belongs to another account (fingerprint {facts['account']}, not {account.key.fingerprint}); use "
             "that key, or --rotated-key if the account only has a new key"
         )
     kinds = {model.id: model.output for model in load_catalog().models.values()}
 
-    route = route_to(account, access.proxy)
+    route = access.route_to(account, show_notice)
 
     async def main(url: str) -> list[Difference]:
         api = HttpApi(url, account.key.reveal(), route=route)
@@ -257,5 +243,5 @@ def _fetched_again(folder: Path, journal: "Journal", damaged: list[Difference], 
         finally:
             await api.aclose()
 
-    with account.connected(folder) as url:
+    with account.connected(journal) as url:
         return asyncio.run(main(url))

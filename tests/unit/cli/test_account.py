@@ -1,6 +1,5 @@
 """Where the key may go: a run folder that comes from somebody else does not decide it."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -8,12 +7,15 @@ import pytest
 from click.testing import CliRunner, Result
 from support.bought import Buyer, item, journal_of
 
-from batchgen.cli.account import account_for, account_of_run
+from batchgen.cli.access import access_of
 from batchgen.cli.options import connection_options
 from batchgen.cli.runs import collect, resolve, verify
 from batchgen.core.credentials import ApiKey
 from batchgen.core.errors import RunFolderError, UsageError
 from batchgen.journal import SIMULATOR
+from batchgen.session import Access, Host
+from batchgen.session.execution import OpenRun
+from batchgen.session.run_folder import noted_settings
 from batchgen.settings import resolve_settings
 
 KEY = "api18_0123456789abcdef"
@@ -27,9 +29,13 @@ def _key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("BATCHGEN_BASE_URL", raising=False)
 
 
+def access(base_url: str | None = None) -> Access:
+    return Access(find_key=lambda: ApiKey(KEY), base_url=base_url)
+
+
 def address(recorded: str | None, base_url: str | None = None) -> str | None:
     facts = {"api": recorded} if recorded else {}
-    return account_of_run(facts, base_url=base_url, manifest_folder=None, key_file=None).base_url
+    return access(base_url).account_of(facts).base_url
 
 
 @pytest.mark.parametrize("recorded", ["https://api18.dev", LOCAL, "http://localhost:1", "http://[::1]:1/v2"])
@@ -56,7 +62,7 @@ def test_any_other_address_is_confirmed_or_refused(recorded: str) -> None:
 def test_an_address_that_is_none_is_refused() -> None:
     for recorded in ("http://example.net", "https://api18.dev@example.net", "", "simulator.example.net"):
         with pytest.raises(UsageError):
-            account_of_run({"api": recorded}, base_url=None, manifest_folder=None, key_file=None)
+            access().account_of({"api": recorded})
 
 
 def in_doubt_and_damaged(folder: Path, api: str) -> Path:
@@ -121,8 +127,8 @@ def test_no_command_sends_the_key_where_a_folder_says(
 def test_a_typed_address_does_not_go_with_simulated_money() -> None:
     @click.command
     @connection_options
-    def command(base_url: str | None, **_: object) -> str | None:
-        return account_for(simulate=True, base_url=base_url, manifest_folder=None, key_file=None).base_url
+    def command(**options: object) -> str | None:
+        return access_of(options, Path("m.yaml")).account(simulate=True).base_url
 
     def invoked(*arguments: str, **variables: str) -> Result:
         return CliRunner().invoke(command, arguments, standalone_mode=False, env=variables)
@@ -132,23 +138,20 @@ def test_a_typed_address_does_not_go_with_simulated_money() -> None:
     assert invoked(BATCHGEN_BASE_URL=LOCAL).exception is None
 
 
-settings_of: Callable[[dict[str, str]], dict[str, object]] = collect._settings_of
-
-
 def test_collect_takes_the_manifests_settings_but_no_limits_of_buying() -> None:
     noted = '{"job_timeout": "900", "downloads": "3", "poll_min": "0.5", "max_cost": "1.50", "budget": "1",'
     noted += ' "max_new": "0", "max_failures": "1", "of_a_newer_release": "x"}'
-    settings = resolve_settings({"poll_max": "7"}, {"BATCHGEN_DOWNLOADS": "4"}, settings_of({"settings": noted}))
+    settings = resolve_settings({"poll_max": "7"}, {"BATCHGEN_DOWNLOADS": "4"}, noted_settings({"settings": noted}))
     assert (settings.job_timeout, settings.poll_min) == (900.0, 0.5)
     assert (settings.poll_max, settings.downloads) == (7.0, 4), "flag and variable win"
     assert (settings.max_cost, settings.budget, settings.max_new, settings.max_failures) == (None,) * 4
-    assert settings_of({}) == {}
+    assert noted_settings({}) == {}
 
 
 @pytest.mark.parametrize("noted", ["", "[]", "{", '{"drain": "soon"}', '{"drain": null}'])
 def test_settings_that_cannot_be_read_are_damage(noted: str) -> None:
     with pytest.raises(RunFolderError, match="settings in the run folder's journal"):
-        settings_of({"settings": noted})
+        noted_settings({"settings": noted})
 
 
 def test_collect_runs_with_the_noted_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,10 +163,10 @@ def test_collect_runs_with_the_noted_settings(tmp_path: Path, monkeypatch: pytes
     class Seen(Exception):  # noqa: N818 - no error
         pass
 
-    def execute(invocation: object) -> None:
-        seen.append(invocation.settings.drain)  # type: ignore[attr-defined]
+    def execute(run: OpenRun, _: Host) -> None:
+        seen.append(run.settings.drain)
         raise Seen
 
-    monkeypatch.setattr("batchgen.session.execute", execute)
+    monkeypatch.setattr("batchgen.session.session.execute", execute)
     CliRunner().invoke(collect.command, [str(folder)], standalone_mode=False)
     assert seen == [12.5]

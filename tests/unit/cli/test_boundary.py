@@ -15,6 +15,7 @@ from batchgen.cli.boundary import BUG, guarded
 from batchgen.core.errors import (
     BatchgenError,
     ConsentError,
+    DeclinedError,
     DescriptorsError,
     DiskError,
     ManifestError,
@@ -29,6 +30,7 @@ CODES: dict[type[BatchgenError], int] = {
     UsageError: 2,
     ManifestError: 2,
     ConsentError: 2,
+    DeclinedError: 2,
     OutsideError: 5,
     DiskError: 5,
     DescriptorsError: 5,

@@ -6,7 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from batchgen.session.progress import BAR_EVERY, LINE_EVERY, Bar, Lines, Silence, Snapshot, reporter_for
+from batchgen.cli.progress import BAR_EVERY, LINE_EVERY, Bar, Lines, Progress, Silence, reporter_for
+from batchgen.session import Ended, Snapshot, Started
 
 START = Snapshot(items=1500, done=0, in_flight=16, failed=0, in_doubt=0, spent=Decimal(0), left=None)
 
@@ -80,6 +81,19 @@ def test_silence_is_silent() -> None:
     silence = Silence()
     silence.show(START)
     silence.close()
+
+
+def test_snapshots_are_shown_as_often_as_fits_and_the_last_one_always() -> None:
+    out, seconds = io.StringIO(), 0.0
+    progress = Progress(out, quiet=False, now=lambda: seconds)
+    progress(Ended())  # a session that never began has nothing to show
+    progress(Started())
+    for number in range(200):
+        progress(replace(START, done=number))
+        seconds += 0.25
+    progress(Ended())
+    shown = [line.split(" done")[0] for line in out.getvalue().splitlines()]
+    assert shown == ["0:00: 0 of 1,500", "0:30: 120 of 1,500", "0:50: 199 of 1,500"]
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from batchgen.core.records import State
 from batchgen.journal import FILE_NAME, GroupRecorder, Journal, JournalLockedError, open_for_reading
 from batchgen.journal.queries.comparison import compare
 from batchgen.journal.schema import VERSION
-from batchgen.session.run_folder import opened
+from batchgen.session.run_folder import open_run_folder
 
 
 @pytest.fixture
@@ -239,7 +239,7 @@ def test_damage_that_shows_late_is_an_expected_error_too(tmp_path: Path) -> None
     whole = path.read_bytes()
     half = len(whole) // 2
     path.write_bytes(whole[:half] + b"\xff" * (len(whole) - half))
-    with pytest.raises(RunFolderError, match="damaged"), opened(tmp_path, create=False) as journal:
+    with pytest.raises(RunFolderError, match="damaged"), open_run_folder(tmp_path, create=False) as journal:
         journal.pending(0, 1000)
 
 

@@ -18,7 +18,7 @@ from batchgen.core.records import Item, State, StoredFile
 from batchgen.item_table import index_items, write_items
 from batchgen.journal import FILE_NAME, Journal
 from batchgen.journal.queries.comparison import compare
-from batchgen.session import opened
+from batchgen.session import open_run_folder
 from batchgen.session.file_moves import finish_moves
 from batchgen.store import LocalDisk, local_disk
 
@@ -157,7 +157,7 @@ def test_what_another_run_has_bought_and_a_wanted_second_purchase_are_no_renames
 
 def adopted(folder: Path, items: Iterable[Item]) -> int:
     stage = staged(folder, items)
-    with opened(folder / "run", create=False) as journal:
+    with open_run_folder(folder / "run", create=False) as journal:
         count = journal.adopt(stage)
         finish_moves(LocalDisk(folder / "run"), journal)
         journal.list_items(stage)
@@ -286,7 +286,7 @@ def test_a_crash_anywhere_is_finished_at_the_next_start(
             pass
     journal.db.close()
     journal.receipts.close()
-    with opened(tmp_path / "run", create=False) as journal:  # as any command does that owns the folder
+    with open_run_folder(tmp_path / "run", create=False) as journal:  # as any command does that owns the folder
         assert not journal.db.execute("SELECT 1 FROM move").fetchone()
     adopted(tmp_path, after)
     assert files_of(tmp_path / "run") == {"files/a.png": "third", "files/b.png": "first", "files/c.png": "second"}

@@ -15,7 +15,7 @@ from batchgen.core.credentials import ApiKey
 from batchgen.core.errors import ManifestError
 from batchgen.core.records import Item
 from batchgen.journal import Binding, Journal
-from batchgen.session import RunRequest, prepared
+from batchgen.session import RunRequest, prepare
 from batchgen.session.checks.elsewhere import Known, known_elsewhere
 from batchgen.session.checks.register import Register
 
@@ -50,7 +50,7 @@ def manifest_of(folder: Path, names: Iterable[str] = NAMES, name: str = "spring"
 
 def known(manifest: Path, register: Register, *skip: Path, **more: object) -> list[Known]:
     request = RunRequest(manifest, {}, load_catalog(), str(manifest.parent / "output"), skip_bought=skip, **more)  # type: ignore[arg-type]
-    with prepared(request) as ready:
+    with prepare(request) as ready:
         if not (ready.folder / "journal.sqlite3").exists():
             return known_elsewhere(ready, REAL, None, register)
         with closing(Journal(ready.folder)) as journal:

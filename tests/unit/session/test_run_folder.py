@@ -10,7 +10,8 @@ from support.bought import Buyer, item, journal_of
 
 from batchgen.core.errors import RunFolderError, UsageError
 from batchgen.journal import FILE_NAME, SIMULATOR, Binding, Journal
-from batchgen.session.run_folder import LOG_NAME, _Log, bind, mark, opened
+from batchgen.session.run_folder import bind_account, note_simulated, open_run_folder
+from batchgen.session.run_log import LOG_NAME, RunLog
 
 REAL = Binding("https://api18.dev", "aaaaaaaaaaaa")
 OTHER_KEY = Binding("https://api18.dev", "bbbbbbbbbbbb")
@@ -19,7 +20,7 @@ PRETEND = Binding(SIMULATOR, "cccccccccccc")
 
 
 def facts(folder: Path) -> dict[str, str]:
-    with opened(folder, create=False) as journal:
+    with open_run_folder(folder, create=False) as journal:
         return journal.facts()
 
 
@@ -28,19 +29,19 @@ def facts(folder: Path) -> dict[str, str]:
 
 def test_a_folder_is_made_with_its_parents_and_opened_again(tmp_path: Path) -> None:
     folder = tmp_path / "output" / "spring"
-    with opened(folder, create=True) as journal, journal.transaction():
+    with open_run_folder(folder, create=True) as journal, journal.transaction():
         journal.note(run="spring")
-    with opened(folder, create=True) as journal:
+    with open_run_folder(folder, create=True) as journal:
         assert journal.facts() == {"run": "spring"}
     assert facts(folder) == {"run": "spring"}
 
 
 def test_nothing_is_made_where_nothing_may_be(tmp_path: Path) -> None:
-    with pytest.raises(RunFolderError, match="no run folder"), opened(tmp_path / "absent", create=False):
+    with pytest.raises(RunFolderError, match="no run folder"), open_run_folder(tmp_path / "absent", create=False):
         pass
     assert not (tmp_path / "absent").exists()
     (tmp_path / "empty").mkdir()
-    with pytest.raises(RunFolderError, match=f"has no {FILE_NAME}"), opened(tmp_path / "empty", create=False):
+    with pytest.raises(RunFolderError, match=f"has no {FILE_NAME}"), open_run_folder(tmp_path / "empty", create=False):
         pass
     assert not (tmp_path / "empty" / FILE_NAME).exists()
 
@@ -48,23 +49,23 @@ def test_nothing_is_made_where_nothing_may_be(tmp_path: Path) -> None:
 @pytest.mark.parametrize("below", [Path("taken"), Path("taken/spring")])
 def test_a_file_in_the_way_is_a_usage_error(tmp_path: Path, below: Path) -> None:
     (tmp_path / "taken").write_text("a note")
-    with pytest.raises(UsageError, match="a file is in its way"), opened(tmp_path / below, create=True):
+    with pytest.raises(UsageError, match="a file is in its way"), open_run_folder(tmp_path / below, create=True):
         pass
 
 
 def test_an_open_folder_is_owned_and_free_again_afterwards(tmp_path: Path) -> None:
     taken = pytest.raises(RunFolderError, match=f"in use by another batchgen.*{os.getpid()}")
-    with opened(tmp_path, create=True), taken, opened(tmp_path, create=True):
+    with open_run_folder(tmp_path, create=True), taken, open_run_folder(tmp_path, create=True):
         pass
-    with opened(tmp_path, create=False):
+    with open_run_folder(tmp_path, create=False):
         pass
 
 
 def test_an_error_inside_closes_the_journal_and_lets_go(tmp_path: Path) -> None:
-    with pytest.raises(KeyError), opened(tmp_path, create=True):
+    with pytest.raises(KeyError), open_run_folder(tmp_path, create=True):
         raise KeyError("inside")
     assert not (tmp_path / f"{FILE_NAME}-wal").exists()
-    with opened(tmp_path, create=False):
+    with open_run_folder(tmp_path, create=False):
         pass
 
 
@@ -72,7 +73,7 @@ def test_the_log_is_one_line_a_record_in_utc_without_controls(tmp_path: Path, mo
     log = logging.getLogger("batchgen")
     monkeypatch.setattr(log, "propagate", False)  # half a pair cannot travel from one test process to another
     before = (list(log.handlers), log.level)
-    with opened(tmp_path, create=True):
+    with open_run_folder(tmp_path, create=True):
         log.info("a prompt\nwith \x1b[31mcolour\u202e and half a pair \ud800")
         log.debug("not wanted")
     log.info("after the end")
@@ -91,7 +92,7 @@ def test_the_books_are_for_their_owner_and_his_group(tmp_path: Path, umask: int)
     private = oct(0o640 & ~umask)
     before = os.umask(umask)
     try:
-        with opened(tmp_path, create=True) as journal:
+        with open_run_folder(tmp_path, create=True) as journal:
             with journal.transaction():
                 journal.note(run="spring")
             found = modes(tmp_path)
@@ -103,11 +104,11 @@ def test_the_books_are_for_their_owner_and_his_group(tmp_path: Path, umask: int)
 
 
 def test_books_that_others_may_read_are_closed_to_them_when_they_are_opened(tmp_path: Path) -> None:
-    with opened(tmp_path, create=True):
+    with open_run_folder(tmp_path, create=True):
         (tmp_path / f"{LOG_NAME}.1").write_text("of an earlier night")
     for path in tmp_path.iterdir():
         path.chmod(0o666)
-    with opened(tmp_path, create=False):
+    with open_run_folder(tmp_path, create=False):
         found = modes(tmp_path)
     assert found.pop(".lock") == "0o666"
     assert len(found) == 6
@@ -149,15 +150,15 @@ def folder_of(folder: Path, binding: Binding, state: str) -> None:
 def try_bind(folder: Path, binding: Binding, *, rotated_key: bool = False) -> None:
     journal = Journal(folder)
     try:
-        bind(journal, "spring", binding, rotated_key=rotated_key)
+        bind_account(journal, "spring", binding, rotated_key=rotated_key)
     finally:
         journal.close()
 
 
 @pytest.mark.parametrize("binding", [REAL, PRETEND])
 def test_a_new_folder_is_bound_to_what_it_begins_with(tmp_path: Path, binding: Binding) -> None:
-    with opened(tmp_path, create=True) as journal:
-        bind(journal, "spring", binding, rotated_key=False)
+    with open_run_folder(tmp_path, create=True) as journal:
+        bind_account(journal, "spring", binding, rotated_key=False)
     assert facts(tmp_path) == {"run": "spring", "api": binding.api, "account": binding.account, "simulated": ""}
     try_bind(tmp_path, binding)
 
@@ -205,7 +206,7 @@ def test_simulated_and_real_money_never_mix(tmp_path: Path, state: str, had: Bin
 
 def try_mark(folder: Path, *, simulated: bool | None) -> str:
     with closing(Journal(folder)) as journal:
-        mark(journal, simulated=simulated)
+        note_simulated(journal, simulated=simulated)
         return journal.facts()["simulated"]
 
 
@@ -236,7 +237,7 @@ def test_one_address_does_not_change_its_nature_once_something_was_bought(tmp_pa
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 def test_a_log_on_a_full_disk_ends_no_run(tmp_path: Path) -> None:
-    log = _Log(tmp_path / "batchgen.log")
+    log = RunLog(tmp_path / "batchgen.log")
     log.setStream(Path("/dev/full").open("w", encoding="utf-8")).close()  # noqa: SIM115 - the log closes it
-    log.handle(logging.LogRecord("batchgen", logging.INFO, "here", 1, "a line", None, None))
+    log.emit(logging.LogRecord("batchgen", logging.INFO, "here", 1, "a line", None, None))
     log.close()

@@ -13,7 +13,7 @@ from batchgen.catalog import load_catalog
 from batchgen.cli.runs.ledger import command
 from batchgen.core.errors import ManifestError, RunFolderError, UsageError
 from batchgen.ledger import write_ledger
-from batchgen.session import RunRequest, prepared
+from batchgen.session import RunRequest, prepare
 
 STEPS = ("done", "ready", "accept", "intend", "doubt", "lose", "fail", "reject", "new")
 """What became of one item each: the first six were paid for, or may have been."""
@@ -45,7 +45,7 @@ def earlier(tmp_path: Path) -> Path:
 
 def left(manifest: Path, *ledgers: Path) -> list[str]:
     """The ids that are left to buy."""
-    with prepared(RunRequest(manifest, {}, load_catalog(), skip_bought=ledgers)) as ready:
+    with prepare(RunRequest(manifest, {}, load_catalog(), skip_bought=ledgers)) as ready:
         with closing(sqlite3.connect(ready.stage)) as db:
             ids = [name for (name,) in db.execute("SELECT id FROM item ORDER BY position")]
         assert ready.skipped_as_bought == len(STEPS) - len(ids)
@@ -98,7 +98,7 @@ def written(folder: Path, *items: str, run: str = "") -> Path:
 
 def left_of(manifest: Path, *ledgers: Path, simulate: bool = False) -> list[str]:
     request = RunRequest(manifest, {}, load_catalog(), skip_bought=ledgers, simulate=simulate)
-    with prepared(request) as ready, closing(sqlite3.connect(ready.stage)) as db:
+    with prepare(request) as ready, closing(sqlite3.connect(ready.stage)) as db:
         return [name for (name,) in db.execute("SELECT id FROM item ORDER BY position")]
 
 

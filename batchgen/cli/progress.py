@@ -1,31 +1,14 @@
 """Progress on stderr: a bar where a terminal can draw it, else a plain line every 30 s."""
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from decimal import Decimal
 from typing import IO, Any, Protocol
 
 from batchgen.core.text import usd
+from batchgen.session import Ended, Event, Snapshot, Started
 
 LINE_EVERY = 30.0
-BAR_EVERY = 0.25
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """How a run stands at one moment."""
-
-    items: int
-    """What this run is to bring to an end, with what is there already."""
-    done: int
-    in_flight: int
-    failed: int
-    """Failed, rejected and lost."""
-    in_doubt: int
-    spent: Decimal
-    """USD, net, since the run folder began."""
-    left: Decimal | None
-    """USD below the caps; None without a cap."""
+BAR_EVERY = 0.2
 
 
 class Reporter(Protocol):
@@ -116,6 +99,35 @@ class Bar:
     def close(self) -> None:
         """Leave the last state of the bar on the screen."""
         self._bar.close()
+
+
+class Progress:
+    """Hears the events of a session, and shows its snapshots as often as its reporter wants."""
+
+    def __init__(self, out: IO[str], *, quiet: bool, now: Callable[[], float] = time.monotonic) -> None:
+        self._out = out
+        self._quiet = quiet
+        self._now = now
+        self._reporter: Reporter | None = None
+        self._due = 0.0
+        self._latest: Snapshot | None = None
+
+    def __call__(self, event: Event) -> None:
+        """Hear an event."""
+        if isinstance(event, Started):
+            start = self._now()
+            self._reporter = reporter_for(self._out, quiet=self._quiet, elapsed=lambda: self._now() - start)
+            self._due = start
+        elif isinstance(event, Snapshot):
+            self._latest = event
+            if self._reporter is not None and self._now() >= self._due:
+                self._due = self._now() + self._reporter.every
+                self._reporter.show(event)
+        elif isinstance(event, Ended) and self._reporter is not None:
+            if self._latest is not None:
+                self._reporter.show(self._latest)
+            self._reporter.close()
+            self._reporter = None
 
 
 def reporter_for(out: IO[str], *, quiet: bool, elapsed: Callable[[], float]) -> Reporter:

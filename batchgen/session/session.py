@@ -1,0 +1,188 @@
+"""A session: one purchase, or one collection of what is paid for, from its beginning to the summary.
+
+It says what it does by events, asks by way of its host's consent, and stops when the host's handle says so. It changes
+nothing of the process that other threads would feel, so that several run beside each other in one process.
+"""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
+from contextvars import copy_context
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from batchgen.catalog import Catalog
+from batchgen.core.errors import RunFolderError
+from batchgen.journal import FILE_NAME, Journal
+from batchgen.session.account import Access, ApiAccount
+from batchgen.session.checks.elsewhere import known_elsewhere
+from batchgen.session.checks.evidence import compare_files
+from batchgen.session.checks.register import Register, registered
+from batchgen.session.consent import capped, confirm_elsewhere, confirm_spending, decide_renames
+from batchgen.session.execution import OpenRun, execute
+from batchgen.session.host import Adopted, Host, Notice, Planned
+from batchgen.session.prepare import PreparedRun, adopt
+from batchgen.session.run_folder import bind_account, note_settings, noted_settings, open_run_folder
+from batchgen.session.summary import Summary
+from batchgen.settings import resolve_settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session(ABC):
+    """What both kinds have in common. Each session is run once."""
+
+    access: Access
+    host: Host = field(default_factory=Host)
+
+    def run(self) -> Summary:
+        """Run to the end, and return what it came to, also where it was stopped early.
+
+        In any thread; a running event loop of this thread stands still meanwhile, so there `run_async` is better.
+        Raises ConsentError (nothing was bought), UsageError, OutsideError, RunFolderError.
+        """
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return self._run()
+        running = self._started()
+        try:
+            return running.result()
+        except KeyboardInterrupt:
+            self.host.stop.stop()
+            wait([running])
+            raise
+
+    async def run_async(self) -> Summary:
+        """As `run`, in a thread and an event loop of its own, so that neither loop waits for the other.
+
+        A cancellation stops the session, and is raised once all is recorded; a second one is raised at once, and the
+        session stops by itself.
+        """
+        running = asyncio.wrap_future(self._started())
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            self.host.stop.stop()
+            await asyncio.wait([running])
+            running.exception()  # looked at: the caller is to get the cancellation
+            raise
+
+    def _started(self) -> Future[Summary]:
+        pool = ThreadPoolExecutor(1, "batchgen")
+        try:
+            return pool.submit(copy_context().run, self._run)
+        finally:
+            pool.shutdown(wait=False)
+
+    @abstractmethod
+    def _run(self) -> Summary:
+        """Run in this thread, which has no running event loop."""
+
+    def _tell(self, text: str) -> None:
+        self.host.listen(Notice(text))
+
+    def _bind(self, journal: Journal, name: str, account: ApiAccount) -> None:
+        """Bind an open run folder to the account, or check that it fits; tell what was unusual about the folder."""
+        for notice in journal.notices:
+            self._tell(notice)
+        bind_account(journal, name, account.binding, rotated_key=self.access.rotated_key)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSession(Session):
+    """Buys what a prepared manifest lacks, and brings everything that is paid for to its files."""
+
+    prepared: PreparedRun
+    wait_for_balance: bool = False
+    """Whether an empty balance is waited for."""
+
+    def _run(self) -> Summary:
+        prepared, host = self.prepared, self.host
+        request, folder = prepared.request, prepared.folder
+        exists = (folder / FILE_NAME).exists()
+        with ExitStack() as stack:
+            # A folder that exists is owned before anything is asked: what is planned then is what is bought.
+            journal = stack.enter_context(open_run_folder(folder, create=True)) if exists else None
+            account = self.access.account(simulate=request.simulate)
+            route = self.access.route_to(account, self._tell)
+            if journal is not None:
+                self._bind(journal, prepared.name, account)
+            prepared = decide_renames(prepared, host.consent)
+            plan = prepared.plan()
+            register = Register.of(request.environment)
+            if plan.to_buy and not request.buy_again:
+                confirm_elsewhere(known_elsewhere(prepared, account.binding, journal, register), host.consent)
+            real_money = not account.binding.embedded
+            confirm_spending(prepared, plan, host.consent, real_money=real_money)
+            if journal is None:
+                journal = stack.enter_context(open_run_folder(folder, create=True))
+                if journal.facts():
+                    raise RunFolderError(f"another run was started in {folder} meanwhile; run again to continue it")
+                bind_account(journal, prepared.name, account.binding, rotated_key=self.access.rotated_key)
+            settings = capped(prepared.settings, plan, real_money=real_money)
+            self._list(prepared, journal)
+            host.listen(Planned(prepared.name, plan, settings, prepared.skipped_as_bought))
+            stack.enter_context(registered(register, journal))
+            url = stack.enter_context(account.connected(journal))
+            account.note_simulated(journal)
+            open_run = OpenRun(
+                name=prepared.name,
+                journal=journal,
+                settings=settings,
+                catalog=request.catalog,
+                base_url=url,
+                key=account.key,
+                buying=True,
+                route=route,
+                wait_for_balance=self.wait_for_balance,
+            )
+            return execute(open_run, host)
+
+    def _list(self, prepared: PreparedRun, journal: Journal) -> None:
+        """Make the staged items the listed ones, and open again what was asked for."""
+        request = prepared.request
+        journal.select(prepared.selection.wanted)
+        if request.renamed == "adopt" and (adopted := adopt(prepared, journal)):
+            self.host.listen(Adopted(adopted))
+        journal.list_items(prepared.stage)
+        compare_files(journal, prepared.folder)
+        with journal.transaction():
+            note_settings(journal, prepared.manifest.settings)
+            journal.requeue_for(sorted(request.retry), request.again)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectSession(Session):
+    """Polls and downloads what is paid for in a run folder; buys nothing, and needs no manifest."""
+
+    folder: Path
+    catalog: Catalog
+    environment: Mapping[str, str]
+    flags: Mapping[str, str | None] = field(default_factory=dict)
+    """Settings that win over the environment and those of the manifest that was run last."""
+    ask_lost: bool = False
+    """Whether lost jobs are asked for once more, at no cost."""
+
+    def _run(self) -> Summary:
+        with open_run_folder(self.folder, create=False) as journal:
+            facts = journal.facts()
+            settings = resolve_settings(self.flags, self.environment, noted_settings(facts))
+            account = self.access.account_of(facts)
+            route = self.access.route_to(account, self._tell)
+            name = facts.get("run", self.folder.name)
+            self._bind(journal, name, account)
+            with account.connected(journal) as url:
+                open_run = OpenRun(
+                    name=name,
+                    journal=journal,
+                    settings=settings,
+                    catalog=self.catalog,
+                    base_url=url,
+                    key=account.key,
+                    buying=False,
+                    route=route,
+                    ask_lost=self.ask_lost,
+                )
+                return execute(open_run, self.host)
