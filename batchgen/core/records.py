@@ -45,7 +45,7 @@ class StateSet(frozenset[State]):
 
 
 # Each state is in one of the first four sets; `tests/unit/core/test_records.py` says which of the others it belongs to.
-OPEN = StateSet({State.PENDING})
+UNSENT = StateSet({State.PENDING})
 """Nothing was sent for the item, or nothing that counts any more."""
 LIVE = StateSet({State.SUBMITTING, State.PROCESSING, State.READY})
 """On its way: money was or may have been spent, and the item has not reached an end."""
@@ -56,16 +56,18 @@ ENDED = StateSet({State.DONE, State.FAILED, State.REJECTED, State.LOST, State.SK
 
 UNSETTLED = StateSet(LIVE | DOUBTFUL)
 """Counts and is followed up even when the manifest no longer asks for the item."""
-RESTING = StateSet(ENDED | DOUBTFUL)
+FINAL = StateSet(ENDED | DOUBTFUL)
 """Where a run that has done all it could leaves an item."""
 UNANSWERED = StateSet({State.SUBMITTING, State.IN_DOUBT})
-"""A POST has left, or may have left, and it is not known whether it was charged."""
+"""A POST has left, or may have left, and whether it was charged is not known."""
+COLLECTABLE = StateSet({State.PROCESSING, State.READY})
+"""Accepted by the API, and not yet all on disk."""
+COMPLETED = StateSet({State.READY, State.DONE})
+"""The provider has finished the job and lists its outputs."""
 BOUGHT = StateSet({*LIVE, State.DONE, State.IN_DOUBT, State.LOST})
 """Money was or may have been spent, and was not given back: buying the item again may be paying for it twice."""
-EVIDENT = StateSet({State.PROCESSING, State.READY, State.DONE, State.FAILED, State.LOST, State.IN_DOUBT})
-"""A row of a ledger in such a state proves that an attempt was made, which every newer journal has to know."""
-DELIVERED = StateSet({State.READY, State.DONE})
-"""The provider has finished the job and lists its outputs."""
+EVER_CHARGED = StateSet({*COLLECTABLE, State.DONE, State.FAILED, State.LOST, State.IN_DOUBT})
+"""It was charged, or may have been, whatever was given back: every newer journal knows a purchase in such a state."""
 UNSUCCESSFUL = StateSet({State.FAILED, State.REJECTED, State.LOST})
 """Ended without outputs; what `--retry` takes."""
 INCOMPLETE = StateSet({*UNSUCCESSFUL, State.SKIPPED})

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from batchgen import receipts
 from batchgen.core.errors import BatchgenError, RunFolderError
-from batchgen.core.records import DELIVERED, ENDED, UNSETTLED, State, StoredFile
+from batchgen.core.records import COMPLETED, ENDED, UNSETTLED, State, StoredFile
 from batchgen.item_table import REQUESTED, attached, index_identities
 from batchgen.journal.attempts import (
     ATTEMPT_COLUMNS,
@@ -352,7 +352,7 @@ class Journal(Transitions):
         learned: dict[str, list[float]] = {}
         rows = self.db.execute(
             "SELECT i.model, a.took_ms FROM attempt a JOIN item i ON i.key = a.item WHERE a.took_ms IS NOT NULL"
-            f" AND a.state IN {DELIVERED.sql} ORDER BY a.key DESC LIMIT ?",
+            f" AND a.state IN {COMPLETED.sql} ORDER BY a.key DESC LIMIT ?",
             (most,),
         ).fetchall()
         for model, took in reversed(rows):

@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from batchgen import receipts
 from batchgen.api import Job
-from batchgen.core.records import UNANSWERED, State, StoredFile
+from batchgen.core.records import COLLECTABLE, UNANSWERED, State, StoredFile
 from batchgen.journal.attempts import Attempt, Work
 from batchgen.journal.outputs import FEWER_OUTPUTS, Listing, Outputs
 from batchgen.journal.schema import milliseconds
@@ -242,7 +242,7 @@ class Transitions(Outputs):
         """Charged, and nothing to show for it."""
         self._step(
             attempt,
-            (State.PROCESSING, State.READY),
+            COLLECTABLE,
             State.LOST,
             completed_at=milliseconds(now),
             error_type="lost",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from batchgen.core.files import staged_text
-from batchgen.core.records import LIVE, UNSUCCESSFUL, State
+from batchgen.core.records import BOUGHT, LIVE, UNSUCCESSFUL, State
 from batchgen.core.text import plural, printable, usd
 from batchgen.journal import money_mark
 from batchgen.ledger import CostReport, LedgerTotals
@@ -135,7 +135,7 @@ def _next_steps(summary: Summary) -> list[str]:
     if summary.stop is not None and (summary.in_flight or counts.get(State.PENDING)):
         first = "with a higher max_cost, " if summary.stop is Stop.MAX_COST else ""
         steps.append(f"{first}running the same command again goes on; what is bought already is not bought again")
-    if bad := [state for state in (State.FAILED, State.REJECTED) if counts.get(state)]:
+    if bad := [state for state in UNSUCCESSFUL.ordered if state not in BOUGHT and counts.get(state)]:
         steps.append(f"failed and rejected items were not charged: `--retry {','.join(bad)}` tries them again")
     if counts.get(State.LOST):
         steps.append(

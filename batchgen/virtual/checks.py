@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 
-from batchgen.core.records import DELIVERED, LIVE, Item, State
+from batchgen.core.records import COMPLETED, LIVE, Item, State
 from batchgen.download import check_file
 from batchgen.journal import Journal
 from batchgen.journal.queries.purchases import job_rows, unanswered_by_digest
@@ -62,7 +62,7 @@ def _right(state: str, charged: Decimal, job: BookedJob) -> bool:
     """Whether a charge is what the API said of a job last; before the end, the answer may have come to a dead run."""
     if job.named is None:
         return True  # it never arrived what it cost: the expected price stands
-    if state in DELIVERED:
+    if state in COMPLETED:
         return charged == job.named
     return charged in (job.price, job.posted, job.named) or job.posted is None
 

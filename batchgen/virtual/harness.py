@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from batchgen.core.digest import canonical_json, digest_of
-from batchgen.core.records import RESTING, Item, State
+from batchgen.core.records import FINAL, Item, State
 from batchgen.item_table import write_items
 from batchgen.journal import FILE_NAME, Journal
 from batchgen.policy.stopping import exit_code
@@ -145,7 +145,7 @@ class World:
 
     def settled(self) -> bool:
         """Whether every item has reached an end."""
-        return self.counts().keys() <= RESTING
+        return self.counts().keys() <= FINAL
 
     def _utc_now(self) -> datetime:
         return self.clock.utc_now() + self.ahead

@@ -13,7 +13,7 @@ from typing import TypeVar
 from batchgen import receipts
 from batchgen.core.errors import RunFolderError
 from batchgen.core.files import disk_errors
-from batchgen.core.records import DELIVERED, State, StoredFile
+from batchgen.core.records import COMPLETED, UNSUCCESSFUL, State, StoredFile
 from batchgen.core.text import plural
 from batchgen.journal.recovery.aftermath import is_stored
 from batchgen.journal.recovery.replay import Replay
@@ -231,9 +231,9 @@ def _attempt_retold(  # noqa: PLR0917 - a row
         purchase, item=item, attempt=number, job=job, charged=Decimal(charged or estimated), expires=expires,
         at=accepted or submitted,
     )  # fmt: skip
-    if state in (State.FAILED, State.LOST):
+    if state in UNSUCCESSFUL:
         yield receipts.ended(purchase, State(state), end, charged=money(charged), refunded=money(refunded))
-    elif state in DELIVERED:
+    elif state in COMPLETED:
         outputs = db.execute(
             "SELECT number, path, bytes, sha256 FROM output WHERE attempt = ? ORDER BY number", (key,)
         ).fetchall()

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from batchgen.core.errors import RunFolderError, UsageError
 from batchgen.core.files import disk_errors
-from batchgen.core.records import EVIDENT
+from batchgen.core.records import EVER_CHARGED
 from batchgen.core.text import plural, printable
 from batchgen.journal import Journal
 from batchgen.journal.queries.purchases import files_of_pending, has_pending, knows_purchase
@@ -61,7 +61,7 @@ def ledger_evidence(folder: Path, run: str | None = None) -> Callable[[sqlite3.C
 
 
 def _is_known(db: sqlite3.Connection, charge: Charge) -> bool:
-    if charge.state not in EVIDENT or not charge.attempt:
+    if charge.state not in EVER_CHARGED or not charge.attempt:
         return True
     return knows_purchase(db, charge.item_id, charge.digest, charge.attempt, charge.job_id)
 
