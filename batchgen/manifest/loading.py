@@ -159,7 +159,7 @@ class _Loading:
         if self._table.count and hasattr(self, "_builder"):
             path = self._template or self.header.path
             if self._table.generated:
-                self._table.number_twins(path.path)
+                self._table.number_same_ids(path.path)
             note_clashes(self._table, self._path, self._problems, paths=not path.unique)
 
     def warn(self) -> None:

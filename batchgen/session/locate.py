@@ -103,7 +103,7 @@ def find_run(text: str, option: str | None, environment: Mapping[str, str], name
         if _RUN_NAME.fullmatch(name) and _holds_run(output / name):
             return output / name
     if path.is_dir():
-        raise RunFolderError(f"{printable(text)} is no run folder: it has no {RUN_MARK}")
+        raise RunFolderError(f"{printable(text)} is not a run folder: it has no {RUN_MARK}")
     raise UsageError(
         f"there is no run {printable(text)!r}, neither as a path nor in {output}{_suggestion(path.name, output)}"
     )

@@ -117,7 +117,7 @@ class ItemBuilder:
         if request.id is None:
             return
         for suffix, _ in copies:
-            self._table.claim(f"{request.id}{suffix}", request.source, request.variables)
+            self._table.add_faulty(f"{request.id}{suffix}", request.source, request.variables)
             if self._table.count > MAX_ITEMS:
                 yield TOO_MANY_ITEMS
                 return

@@ -215,7 +215,7 @@ def test_a_ledger_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, monk
 
 
 def test_without_a_journal_there_is_no_ledger(tmp_path: Path) -> None:
-    with pytest.raises(RunFolderError, match="no run folder"):
+    with pytest.raises(RunFolderError, match="not a run folder"):
         write_ledger("spring", tmp_path)
     assert not list(tmp_path.iterdir())
 

@@ -146,7 +146,7 @@ def test_what_is_not_there_is_named_with_what_is_near(project: Path) -> None:
 
 
 def test_a_folder_that_is_none(project: Path) -> None:
-    with pytest.raises(RunFolderError, match=r"no run folder: it has no journal\.sqlite3"):
+    with pytest.raises(RunFolderError, match=r"not a run folder: it has no journal\.sqlite3"):
         find_run(str(project), None, {}, no_manifest)
 
 

@@ -64,7 +64,7 @@ def test_a_ledger_beside_its_journal_is_read_from_the_journal(manifest: Path, ea
 
 def test_a_run_folder_is_as_good_as_its_ledger(manifest: Path, earlier: Path) -> None:
     assert left(manifest, earlier) == NOT_BOUGHT
-    with pytest.raises(RunFolderError, match="no run folder"):
+    with pytest.raises(RunFolderError, match="not a run folder"):
         left(manifest, manifest.parent)
 
 

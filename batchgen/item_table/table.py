@@ -1,0 +1,156 @@
+"""Writing an item table: the items of one manifest, expanded, in a scratch SQLite file and in bounded memory."""
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
+from decimal import Decimal
+from pathlib import Path
+
+from batchgen.core.errors import DiskError
+from batchgen.core.files import disk_errors
+from batchgen.core.records import Item
+from batchgen.item_table.same_names import Clash, clashes, number_same_ids
+
+_BATCH = 2_000
+_CACHE_KIB = 2_048
+_DISK = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
+
+_TABLES = (
+    """
+CREATE TABLE item (
+  position  INTEGER PRIMARY KEY,  -- from 1, in the order of the manifest
+  id        TEXT NOT NULL,
+  digest    TEXT NOT NULL,
+  model     TEXT NOT NULL,
+  body      TEXT NOT NULL,
+  tags      TEXT NOT NULL,  -- JSON object, sorted
+  path      TEXT NOT NULL,
+  source    TEXT NOT NULL,  -- file:line
+  estimated TEXT NOT NULL,  -- plain decimal, USD
+  inputs    TEXT NOT NULL DEFAULT '[]',
+  generated INTEGER NOT NULL DEFAULT 0  -- 1: the manifest gave no id; 2: nor does it for a copy made by `repeat`
+)
+""",
+    # The values of the matrix that an item is made by. Most have none, and do not pay for those that have.
+    "CREATE TABLE combination (position INTEGER PRIMARY KEY, variables TEXT NOT NULL)",
+    # Items that are left out, since other books show them as bought.
+    "CREATE TABLE skipped (id TEXT NOT NULL, digest TEXT NOT NULL, PRIMARY KEY (id, digest)) WITHOUT ROWID",
+    # Items that are wanted second purchases, with the run and the item that they repeat.
+    "CREATE TABLE redo (position INTEGER PRIMARY KEY, run TEXT NOT NULL, item TEXT NOT NULL)",
+)
+
+Record = tuple[str, str, str, str, str, str, str, str, int]
+"""id, digest, model, body, tags, path, source, estimated, generated."""
+
+
+class ItemTable:
+    """The items of one manifest, while they are written."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self._batch: list[Record] = []
+        self._combinations: list[tuple[int, str]] = []
+        self._redos: list[tuple[int, str, str]] = []
+        self.count = 0
+        """Items so far."""
+        self.generated = 0
+        """Items so far whose id was made and not given."""
+
+    def add(self, record: Record, variables: str = "", redo_of: tuple[str, str] | None = None) -> None:
+        """Add one item behind the others; `variables` are the values of the matrix that it is made by.
+
+        `redo_of` are run and item that it is a wanted second purchase of.
+        """
+        self.count += 1
+        self.generated += record[-1]
+        self._batch.append(record)
+        if variables:
+            self._combinations.append((self.count, variables))
+        if redo_of is not None:
+            self._redos.append((self.count, *redo_of))
+        if len(self._batch) >= _BATCH:
+            self.flush()
+
+    def add_faulty(self, item_id: str, source: str, variables: str) -> None:
+        """Add an item with a fault: only its id counts, since another item may have it too."""
+        self.add((item_id, "", "", "", "{}", "", source, "0", 0), variables)
+
+    def flush(self) -> None:
+        """Write what `add` holds back."""
+        self._db.executemany(
+            "INSERT INTO item (id, digest, model, body, tags, path, source, estimated, generated)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            self._batch,
+        )
+        self._batch.clear()
+        self._db.executemany("INSERT INTO combination VALUES (?, ?)", self._combinations)
+        self._combinations.clear()
+        self._db.executemany("INSERT INTO redo VALUES (?, ?, ?)", self._redos)
+        self._redos.clear()
+
+    def clear(self) -> None:
+        """Forget all items."""
+        self._batch.clear()
+        self._combinations.clear()
+        self._redos.clear()
+        for table in ("item", "combination", "redo"):
+            self._db.execute(f"DELETE FROM {table}")
+        self.count = self.generated = 0
+
+    def number_same_ids(self, path_of: Callable[[str, str, dict[str, str]], str]) -> None:
+        """Give made ids that are the same a number each, see `batchgen.item_table.same_names`."""
+        number_same_ids(self._db, path_of)
+
+    def clashes(self, column: str) -> Iterator[Clash]:
+        """Yield the items whose `id` or `path` an earlier item has, ignoring case."""
+        return clashes(self._db, column)
+
+
+@contextmanager
+def open_item_table(database: Path) -> Iterator[ItemTable]:
+    """Make a new item table in the file `database`, and close it at the end. A crash leaves nothing of worth.
+
+    Raises DiskError where the disk is full or cannot be written.
+    """
+    with disk_errors(database):
+        database.unlink(missing_ok=True)
+    with _sqlite_errors(database), closing(sqlite3.connect(database, isolation_level=None)) as db:
+        for pragma in (
+            "journal_mode = OFF",
+            "synchronous = OFF",
+            "locking_mode = EXCLUSIVE",
+            f"cache_size = -{_CACHE_KIB}",
+        ):
+            db.execute(f"PRAGMA {pragma}")
+        for statement in _TABLES:
+            db.execute(statement)
+        db.execute("BEGIN")
+        yield ItemTable(db)
+        db.execute("COMMIT")
+
+
+def write_items(database: Path, items: Iterable[Item]) -> None:
+    """Make a new item table in the file `database` of items that are complete already. Raises DiskError."""
+    with open_item_table(database) as table:
+        for i in items:
+            tags = json.dumps(dict(i.tags))
+            table.add((i.id, i.digest, i.model, i.body, tags, i.path, i.source, str(i.estimated), 0))
+        table.flush()
+
+
+def estimated_cost(database: Path) -> Decimal:
+    """Return what all items would cost by the catalogue, USD."""
+    with closing(sqlite3.connect(database)) as db:
+        groups = db.execute("SELECT estimated, count(*) FROM item GROUP BY estimated")
+        return sum((Decimal(amount) * count for amount, count in groups), Decimal(0))
+
+
+@contextmanager
+def _sqlite_errors(database: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF in _DISK:
+            raise DiskError(f"cannot write {database}: {error}") from error
+        raise
