@@ -15,8 +15,8 @@ help:
 	@echo "make clean  remove the environment and the quickstart's output"
 
 # What a release of a dependency can break: reading, schemas, HTTP, the command line, media, and the whole put together.
-TESTS ?= tests/test_dependencies.py $(wildcard $(addprefix tests/, unit/manifest unit/catalog unit/cli unit/media client simulator \
-  process/test_acceptance.py process/test_identity.py process/test_proxy.py process/test_simulate.py))
+TESTS ?= tests/test_dependencies.py $(addprefix tests/, unit/manifest unit/catalog unit/cli unit/media client simulator \
+  process/commands/test_acceptance.py process/commands/test_identity.py process/commands/test_simulate.py)
 
 # A process for each core; the tests of a file share what it sets up once.
 PARALLEL := --numprocesses auto --dist loadfile
