@@ -14,6 +14,9 @@ from batchgen.core.files import disk_errors
 from batchgen.core.text import printable, stamp
 
 _NAME = ".lock"
+_IN_USE = "{} is in use by another batchgen, whose lock file was removed; wait for it, or stop it with Ctrl-C"
+_owned_here: set[tuple[int, int]] = set()
+"""The journals that runs of this process own, by device and inode."""
 
 
 @contextmanager
@@ -51,17 +54,34 @@ def own_journal(path: Path, *, create: bool) -> Iterator[None]:
     """
     if not create and not path.exists():
         raise RunFolderError(f"{path.parent} is not a run folder: it has no {path.name}")
+    if _is_owned_here(path):  # not even opened: closing it again would take SQLite's locks from the owner
+        raise RunFolderError(_IN_USE.format(path))
     with disk_errors(path):
         handle = os.open(path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0), 0o640)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
+        identity = _identity(os.fstat(handle))
+        _owned_here.add(identity)
+        try:
+            yield
+        finally:
+            _owned_here.discard(identity)
     except BlockingIOError as error:
-        raise RunFolderError(
-            f"{path} is in use by another batchgen, whose lock file was removed; wait for it, or stop it with Ctrl-C"
-        ) from error
+        raise RunFolderError(_IN_USE.format(path)) from error
     finally:
         os.close(handle)
+
+
+def _is_owned_here(path: Path) -> bool:
+    """Whether a run of this process owns the journal `path`."""
+    try:
+        return _identity(path.stat()) in _owned_here
+    except OSError:
+        return False  # there is none yet, or what opens it says what is wrong
+
+
+def _identity(found: os.stat_result) -> tuple[int, int]:
+    return found.st_dev, found.st_ino
 
 
 def owner(folder: Path) -> str | None:

@@ -3,15 +3,17 @@
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from batchgen.core.errors import DiskError, RunFolderError
-from batchgen.journal import own
+from batchgen.journal import own, own_journal
 from batchgen.journal.lock import owner
 
 NOW = datetime(2026, 1, 31, 12, 0, 5, tzinfo=UTC)
@@ -19,9 +21,10 @@ LOCK = ".lock"
 
 _OWN_AND_HANG = """
 import sys
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from batchgen.journal import own
+from batchgen.journal import own, own_journal
 with own(Path(sys.argv[1]), datetime(2026, 1, 31, 12, 0, 5, tzinfo=UTC)):
     print("owned", flush=True)
     sys.stdin.read()
@@ -100,3 +103,31 @@ def test_a_lock_that_cannot_be_written_is_a_disk_error(tmp_path: Path, monkeypat
         with pytest.raises(DiskError, match="No space left"), own(tmp_path, NOW):
             pass
     assert owner(tmp_path) is None
+
+
+_TAKES_IT_ALL = """
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1], timeout=0, isolation_level=None)
+db.execute("PRAGMA locking_mode = EXCLUSIVE")
+try:
+    db.execute("BEGIN EXCLUSIVE")
+    print("taken")
+except sqlite3.OperationalError as error:
+    print(error)
+"""
+
+
+def test_a_second_run_in_this_process_takes_no_lock_from_the_first(tmp_path: Path) -> None:
+    """Locks of SQLite go when any handle of the file is closed by the process that holds them (fcntl(2))."""
+    path = tmp_path / "journal.sqlite3"
+    with own_journal(path, create=True), closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("CREATE TABLE fact (name TEXT)")
+        with pytest.raises(RunFolderError, match="lock file was removed"), own_journal(path, create=True):
+            pass
+        other = subprocess.run(
+            [sys.executable, "-c", _TAKES_IT_ALL, str(path)], capture_output=True, text=True, timeout=60, check=True
+        )
+        assert other.stdout == "database is locked\n"
+    with own_journal(path, create=False):
+        pass
