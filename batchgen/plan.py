@@ -177,7 +177,7 @@ def format_plan(
             f"{plural(plan.changed, 'item')} changed since bought; buying again costs ${usd(plan.changed_usd)}",
         ]
     if plan.renamed.items:
-        lines += ["", f"{told_renames(plan.renamed)}: `run --renamed adopt` keeps what was bought, `buy` buys it again"]
+        lines += ["", f"{renames_text(plan.renamed)}: `run --renamed adopt` keeps what was bought, `buy` buys it again"]
     if plan.unlisted:
         lines.append(
             f"note: {plural(plan.unlisted, 'item')} bought before are asked for no longer; an item without an id is a"
@@ -195,7 +195,7 @@ def format_plan(
     return "\n".join(lines)
 
 
-def told_renames(renames: Renames) -> str:
+def renames_text(renames: Renames) -> str:
     """Return how many items were bought under other ids, with the first of them, and what they would cost again."""
     pairs = [f"{old} as {new}" for old, new in renames.examples]
     shown = ", ".join([*pairs, *(["…"] if renames.items > len(pairs) else [])])

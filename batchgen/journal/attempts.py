@@ -20,7 +20,7 @@ class Work:
     key: int
     item: Item
     attempts: int
-    listed: bool = True
+    requested: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +112,13 @@ ATTEMPT_COLUMNS = (
 
 def read_work(row: Sequence[object]) -> Work:
     """Return the work in a row of `WORK_COLUMNS`."""
-    key, id_, model, body, digest, tags, path, source, estimated, inputs, attempts, listed = row
+    key, id_, model, body, digest, tags, path, source, estimated, inputs, attempts, position = row
     item = Item(
         id=str(id_), model=str(model), body=str(body), digest=str(digest),
         tags=tuple(json.loads(str(tags)).items()), path=str(path), source=str(source),
         estimated=Decimal(str(estimated)), inputs=tuple(Input(*i) for i in json.loads(str(inputs))),
     )  # fmt: skip
-    return Work(int(str(key)), item, int(str(attempts)), listed is not None)
+    return Work(int(str(key)), item, int(str(attempts)), position is not None)
 
 
 def read_attempt(row: Sequence[object]) -> Attempt:

@@ -31,7 +31,7 @@ from batchgen.journal.outputs import Listing
 from batchgen.journal.queries.report_rows import replace_file
 from batchgen.journal.queries.run_status import fewer_outputs_of
 from batchgen.journal.recovery.reconcile import Evidence, no_evidence, reconcile, vouch
-from batchgen.journal.renames import give_next, match
+from batchgen.journal.renames import apply_next_renames, find_renames
 from batchgen.journal.requeueing import BuyAgain, continues, put_back_others, remember_words
 from batchgen.journal.schema import FILE_NAME
 from batchgen.journal.spending import prices_of, spend_of
@@ -133,7 +133,7 @@ class Journal(Transitions):
             with sqlite_errors(self.path):
                 self.db.execute("ROLLBACK")
 
-    def keep_receipt(self, line: receipts.Line) -> None:
+    def write_receipt(self, line: receipts.Line) -> None:
         """Write a line to the receipts at once, and sync it: where the journal cannot be written, it is not lost.
 
         Raises DiskError.
@@ -179,7 +179,7 @@ class Journal(Transitions):
             # Into the file itself: a copy of the file alone, or one that has lost its log, then knows the items.
             self.db.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
-    def adopt(self, table: Path) -> int:
+    def apply_renames(self, table: Path) -> int:
         """Give purchases to the items that ask for them under another id; return how many items that were.
 
         To be called before `list_items`, outside of a transaction. Where it ends early, the rest is found again; files
@@ -187,10 +187,10 @@ class Journal(Transitions):
         """
         count = 0
         with self._attached(table):
-            match(self.db, real=True)
+            find_renames(self.db, real=True)
             while True:
                 with self.transaction():
-                    given = give_next(self.db, self.lines)
+                    given = apply_next_renames(self.db, self.lines)
                 if not given:
                     return count
                 count += given
@@ -200,7 +200,7 @@ class Journal(Transitions):
         with sqlite_errors(self.path), attached(self.db, table):
             yield
 
-    def bought(self) -> int:
+    def purchase_count(self) -> int:
         """Return how many purchases were charged, or may have been; also those that were refunded since."""
         (count,) = self.db.execute("SELECT COUNT(*) FROM attempt WHERE state <> ?", (State.REJECTED,)).fetchone()
         return int(count)

@@ -55,7 +55,7 @@ class Move:
         return f"{_WAITING}{self.attempt}-{self.number}{PurePosixPath(self.path).suffix}"
 
 
-def match(db: sqlite3.Connection, *, real: bool) -> None:
+def find_renames(db: sqlite3.Connection, *, real: bool) -> None:
     """Make the temporary tables `unlisted` and `rename` for the journal `db`, with an item table attached.
 
     `unlisted` holds what was bought and is asked for no longer under that id; `rename` the item that each of these
@@ -70,8 +70,8 @@ def match(db: sqlite3.Connection, *, real: bool) -> None:
         db.execute(_RENAMES)
 
 
-def renames(db: sqlite3.Connection, examples: int = 3) -> Renames:
-    """Return what `match` has found."""
+def found_renames(db: sqlite3.Connection, examples: int = 3) -> Renames:
+    """Return what `find_renames` has found."""
     prices = db.execute(
         f"SELECT s.estimated, COUNT(*) FROM temp.rename r JOIN {REQUESTED} s USING (position) GROUP BY 1"
     ).fetchall()
@@ -112,7 +112,7 @@ FROM (
 # ---- giving purchases to other items ------------------------------------------------------------------------------
 
 
-def give_next(db: sqlite3.Connection, lines: list[receipts.Line]) -> int:
+def apply_next_renames(db: sqlite3.Connection, lines: list[receipts.Line]) -> int:
     """Give the next purchases of `rename` to their new items, inside a transaction; return how many items they are.
 
     `lines` is what the receipts will be told. Attempts keep their numbers, or go on behind those that the new id has
@@ -144,12 +144,12 @@ def give_next(db: sqlite3.Connection, lines: list[receipts.Line]) -> int:
         for attempt, number, purchase in attempts:
             db.execute("UPDATE attempt SET number = ? WHERE key = ?", (number + offset, attempt))
             lines.append(receipts.renamed(purchase, new_id, number + offset))
-            list_moves(db, attempt, path)
+            plan_moves(db, attempt, path)
         db.execute("DELETE FROM temp.rename WHERE position = ?", (position,))
     return len(batch)
 
 
-def list_moves(db: sqlite3.Connection, attempt: int, path: str) -> None:
+def plan_moves(db: sqlite3.Connection, attempt: int, path: str) -> None:
     """Note where the files of an attempt below `files/` belong now; those that were moved aside stay."""
     outputs = db.execute(
         "SELECT number, path FROM output WHERE attempt = ? AND path >= 'files/' AND path < 'files0'", (attempt,)
@@ -164,7 +164,7 @@ def list_moves(db: sqlite3.Connection, attempt: int, path: str) -> None:
 # ---- files on their way -------------------------------------------------------------------------------------------
 
 
-def moves(db: sqlite3.Connection, *, waiting: bool, most: int) -> list[Move]:
+def pending_moves(db: sqlite3.Connection, *, waiting: bool, most: int) -> list[Move]:
     """Return files on their way that wait under a name in between, or that have not left their old place yet."""
     rows = db.execute(
         "SELECT m.attempt, m.number, o.path, m.target FROM move m JOIN output o"
@@ -174,14 +174,14 @@ def moves(db: sqlite3.Connection, *, waiting: bool, most: int) -> list[Move]:
     return [Move(*row) for row in rows]
 
 
-def wait_with(db: sqlite3.Connection, moved: Iterable[Move]) -> None:
+def mark_waiting(db: sqlite3.Connection, moved: Iterable[Move]) -> None:
     """These files wait now, each as `Move.waiting`."""
     db.executemany(
         "UPDATE output SET path = ? WHERE attempt = ? AND number = ?", [(m.waiting, m.attempt, m.number) for m in moved]
     )
 
 
-def arrive(db: sqlite3.Connection, move: Move, lines: list[receipts.Line]) -> None:
+def mark_arrived(db: sqlite3.Connection, move: Move, lines: list[receipts.Line]) -> None:
     """A file is where it belongs; the receipts are told its new place."""
     db.execute("UPDATE output SET path = ? WHERE attempt = ? AND number = ?", (move.target, move.attempt, move.number))
     stored = db.execute(
@@ -190,9 +190,9 @@ def arrive(db: sqlite3.Connection, move: Move, lines: list[receipts.Line]) -> No
         (move.attempt, move.number),
     ).fetchone()
     lines.append(receipts.stored(stored[0], StoredFile(*stored[1:])))
-    forget(db, move)
+    cancel_move(db, move)
 
 
-def forget(db: sqlite3.Connection, move: Move) -> None:
+def cancel_move(db: sqlite3.Connection, move: Move) -> None:
     """A file is not on its way any more."""
     db.execute("DELETE FROM move WHERE attempt = ? AND number = ?", (move.attempt, move.number))

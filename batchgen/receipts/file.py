@@ -118,7 +118,7 @@ class Receipts:
             self._synced = self.bytes
             return True
 
-    def extent(self) -> tuple[int, str]:
+    def size_and_digest(self) -> tuple[int, str]:
         """Return how many bytes there are, and the SHA-256 of them; another thread may be adding more."""
         with self._lock:
             return self.bytes, self._digest.hexdigest()

@@ -131,14 +131,14 @@ class Fetcher:
                 self._receiving -= 1
 
     async def _keep(self, job: _Fetch, received: Callable[[], None]) -> None:
-        run_state, ports, item = self._run_state, self._run_state.ports, job.attempt.work.item
+        run_state, ports, work, item = self._run_state, self._run_state.ports, job.attempt.work, job.attempt.work.item
 
         async def aside(path: str) -> None:
             async with self._moving:
                 await make_way(ports.store, path, ports.journal, ports.record)
 
         # What was edited while it was under way keeps out of its successor's way.
-        outdated = not job.attempt.work.listed and await run_state.record(ports.journal.has_successor, job.attempt.work)
+        outdated = not work.requested and await run_state.record(ports.journal.has_successor, work)
         path = f"{item.path}~{item.digest[:8]}" if outdated else item.path
         try:
             if job.attempt.number > 1:

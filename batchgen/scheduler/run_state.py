@@ -200,7 +200,7 @@ class RunState:
         try:
             return await self.ports.record(operation, *args, **kwargs)
         except JournalLockedError:
-            self.ports.journal.keep_receipt(line())
+            self.ports.journal.write_receipt(line())
         return await self.record(operation, *args, **kwargs)
 
     async def _wait_or_raise(self, error: JournalLockedError) -> None:
@@ -215,7 +215,7 @@ class RunState:
     def moved(self, work: Work, before: State, after: State) -> None:
         """An item changed its state; one that is listed no longer counts until it is settled (`Journal.counts`)."""
         for state, step in ((before, -1), (after, 1)):
-            if work.listed or state in UNSETTLED:
+            if work.requested or state in UNSETTLED:
                 self.counts[state] += step
 
     def durations_of(self, model: str) -> Durations:

@@ -185,7 +185,7 @@ class Submitter:
         run_state.unrecorded.append(name)
         log.error("accepted but not recorded: %s", name)
         try:
-            run_state.ports.journal.keep_receipt(receipt_of(attempt, answer.job, run_state.ports.utc_now()))
+            run_state.ports.journal.write_receipt(receipt_of(attempt, answer.job, run_state.ports.utc_now()))
         except DiskError as error:
             log.error("its receipt could not be written either: %s", error)
 

@@ -7,7 +7,7 @@ from batchgen.core.errors import ConsentError, DeclinedError
 from batchgen.core.records import State
 from batchgen.core.text import plural, usd
 from batchgen.journal.renames import Renames
-from batchgen.plan import Plan, told_renames
+from batchgen.plan import Plan, renames_text
 from batchgen.session.checks.elsewhere import Known
 from batchgen.session.prepare import PreparedRun, Renaming, RunRequest
 from batchgen.settings import Settings
@@ -26,7 +26,7 @@ class RenamedItems:
     @property
     def sentences(self) -> tuple[str, ...]:
         """What the question is about, for people."""
-        return (told_renames(self.renamed),)
+        return (renames_text(self.renamed),)
 
 
 @dataclass(frozen=True, slots=True)

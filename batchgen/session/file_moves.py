@@ -1,7 +1,7 @@
 """Files follow purchases that were given to other items: by way of a name in between, since two may change places."""
 
 from batchgen.journal import Journal
-from batchgen.journal.renames import Move, arrive, forget, moves, wait_with
+from batchgen.journal.renames import Move, cancel_move, mark_arrived, mark_waiting, pending_moves
 from batchgen.scheduler.superseded import free_place
 from batchgen.store import OutputStore
 
@@ -14,11 +14,11 @@ def finish_moves(store: OutputStore, journal: Journal) -> None:
     Each file is renamed first, then the journal learns of it: after a crash in between, the next call finds it at its
     new place. All of them leave their old places before the first one arrives. Raises DiskError.
     """
-    while batch := moves(journal.db, waiting=False, most=_BATCH):
+    while batch := pending_moves(journal.db, waiting=False, most=_BATCH):
         store.move([(m.path, m.waiting) for m in batch])
         with journal.transaction():
-            wait_with(journal.db, batch)
-    while batch := moves(journal.db, waiting=True, most=_BATCH):
+            mark_waiting(journal.db, batch)
+    while batch := pending_moves(journal.db, waiting=True, most=_BATCH):
         for m in batch:
             if store.length(m.path) is not None and store.length(m.target) is not None:
                 _make_way(store, m.target, journal)
@@ -37,6 +37,6 @@ def _make_way(store: OutputStore, path: str, journal: Journal) -> None:
 def _arrived(m: Move, journal: Journal) -> None:
     owner = journal.owner_of(m.target)
     if owner is None or owner == (m.attempt, m.number):
-        arrive(journal.db, m, journal.lines)
+        mark_arrived(journal.db, m, journal.lines)
     else:
-        forget(journal.db, m)  # its file was removed, and the place is another's
+        cancel_move(journal.db, m)  # its file was removed, and the place is another's

@@ -97,7 +97,7 @@ class PreparedRun:
             self.stage,
             self.folder / FILE_NAME,
             self.selection.wanted,
-            find_renames=self.request.renamed != "buy",
+            with_renames=self.request.renamed != "buy",
         )
 
 
@@ -106,7 +106,7 @@ def adopt(prepared: PreparedRun, journal: Journal) -> int:
 
     Returns how many items that were; none where the money is pretended. Raises DiskError.
     """
-    adopted = 0 if is_embedded(journal.facts()) else journal.adopt(prepared.stage)
+    adopted = 0 if is_embedded(journal.facts()) else journal.apply_renames(prepared.stage)
     if adopted:
         finish_moves(LocalDisk(prepared.folder), journal)
     return adopted

@@ -69,7 +69,7 @@ def bind_account(journal: Journal, name: str, binding: Binding, *, rotated_key: 
     bound = Binding(facts["api"], facts["account"]) if "api" in facts else None
     if bound == binding:
         return
-    if bound is not None and (bought := journal.bought()):
+    if bound is not None and (bought := journal.purchase_count()):
         _refuse_mixing(bound, binding, plural(bought, "purchase"), rotated_key=rotated_key)
     # What another address proved to be says nothing of this one.
     proved = facts.get(SIMULATED, "") if bound is not None and bound.api == binding.api else ""
@@ -87,7 +87,7 @@ def note_simulated(journal: Journal, *, simulated: bool | None) -> None:
     before = facts.get(SIMULATED, "")
     if not proved or proved == before:
         return
-    if before and (bought := journal.bought()):
+    if before and (bought := journal.purchase_count()):
         kind, what = ("real", "a simulator") if simulated else ("simulated", "no simulator")
         raise RunFolderError(
             f"this run folder holds {plural(bought, 'purchase')}, all of them {kind}, and what answers at "

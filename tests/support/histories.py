@@ -240,7 +240,7 @@ class History:
         name = self.draws.choice(list(self.manifest))
         self.manifest[name] = (self.draws.choice((name, f"{name}-new", f"{name}-old")), self.manifest[name][1])
         with staged(self.journal, self._items()) as stage:
-            adopted = self.journal.adopt(stage)
+            adopted = self.journal.apply_renames(stage)
             self.adopted += adopted
             self.journal.list_items(stage)
         return f"{name} is {self.manifest[name][0]}, {adopted} adopted"

@@ -12,7 +12,7 @@ from batchgen.item_table import REQUESTED, attach
 from batchgen.journal.binding import is_embedded, is_simulated
 from batchgen.journal.database import open_for_reading, refuse_leftovers, sqlite_errors
 from batchgen.journal.queries.report_rows import facts_of
-from batchgen.journal.renames import NOTHING_RENAMED, Renames, match, renames
+from batchgen.journal.renames import NOTHING_RENAMED, Renames, find_renames, found_renames
 from batchgen.journal.requeueing import NOTHING_BOUGHT_AGAIN, BuyAgain, continues, state_before
 
 
@@ -74,7 +74,7 @@ class Comparison:
 
     def renames(self) -> Renames:
         """Return what was bought already under ids that are listed no longer, or now have another request."""
-        return renames(self._db) if self._journal else NOTHING_RENAMED
+        return found_renames(self._db) if self._journal else NOTHING_RENAMED
 
     def simulated(self) -> bool:
         """Return whether what was bought so far was bought with pretended money."""
@@ -127,11 +127,11 @@ standing AS (
 
 @contextmanager
 def compare(
-    table: Path, journal: Path, wanted: Callable[[str, str], bool], *, find_renames: bool = True
+    table: Path, journal: Path, wanted: Callable[[str, str], bool], *, with_renames: bool = True
 ) -> Iterator[Comparison]:
     """Open the items of a manifest beside the journal at `journal`, which may not exist; only `wanted` items count.
 
-    Without `find_renames`, what was bought under another id is new like anything else. Raises RunFolderError for a
+    Without `with_renames`, what was bought under another id is new like anything else. Raises RunFolderError for a
     damaged journal.
     """
     exists = journal.exists()
@@ -143,5 +143,5 @@ def compare(
         attach(db, table, read_only=exists)
         db.create_function("wanted", 2, wanted, deterministic=True)
         if exists:
-            match(db, real=find_renames and not is_embedded(facts_of(db)))
+            find_renames(db, real=with_renames and not is_embedded(facts_of(db)))
         yield Comparison(db, journal=exists)

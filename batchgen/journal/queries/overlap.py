@@ -25,7 +25,7 @@ class Overlap:
 
 
 @dataclass(frozen=True, slots=True)
-class Extent:
+class PurchaseHistory:
     """How far a run folder has come; none of it ever shrinks but in a folder that was put back to an older copy."""
 
     run_id: str
@@ -37,17 +37,17 @@ class Extent:
     """The smallest digests of what was bought, all of them where they are fewer than `SAMPLE`."""
 
 
-def extent_of(db: sqlite3.Connection) -> Extent:
+def purchase_history(db: sqlite3.Connection) -> PurchaseHistory:
     """Return how far the run folder of a journal has come."""
     run_id, receipts = db.execute("SELECT run_id, bytes FROM vouched").fetchone()
     (purchases,) = db.execute("SELECT COUNT(*) FROM attempt WHERE charged IS NOT NULL").fetchone()
     sample = db.execute(
         f"SELECT DISTINCT digest FROM item WHERE state IN {BOUGHT.sql} ORDER BY 1 LIMIT {SAMPLE}"
     ).fetchall()
-    return Extent(run_id, receipts, purchases, tuple(digest for (digest,) in sample))
+    return PurchaseHistory(run_id, receipts, purchases, tuple(digest for (digest,) in sample))
 
 
-def note_to_buy(table: Path, journal: Path | None, wanted: Callable[[str, str], bool]) -> int:
+def mark_to_buy(table: Path, journal: Path | None, wanted: Callable[[str, str], bool]) -> int:
     """Make the table `TO_BUY`: what is asked for and was never bought in `journal`, no second purchases.
 
     Returns how many items were left out that `journal` does not know as bought.
@@ -67,7 +67,7 @@ def note_to_buy(table: Path, journal: Path | None, wanted: Callable[[str, str], 
         return int(unknown)
 
 
-def sampled(table: Path, sample: tuple[str, ...]) -> Overlap:
+def overlap_with_sample(table: Path, sample: tuple[str, ...]) -> Overlap:
     """Return how many of these digests are in `TO_BUY`, each once."""
     with closing(sqlite3.connect(":memory:")) as db:
         attach(db, table)
@@ -78,7 +78,7 @@ def sampled(table: Path, sample: tuple[str, ...]) -> Overlap:
         return _summed(rows)
 
 
-def overlap(table: Path, journal: Path) -> Overlap:
+def overlap_with_journal(table: Path, journal: Path) -> Overlap:
     """Return what of `TO_BUY` a journal shows as bought, one purchase for one item. Raises RunFolderError."""
     with closing(open_for_reading(journal)) as db, sqlite_errors(journal):
         if db.in_transaction:

@@ -54,7 +54,7 @@ def follow_files(db: sqlite3.Connection, is_there: Callable[[str, int, str], boo
             db.execute("DELETE FROM move WHERE attempt = ? AND number = ?", (attempt, number))
 
 
-def part_live_ones(db: sqlite3.Connection, item: int) -> None:
+def split_live_purchases(db: sqlite3.Connection, item: int) -> None:
     """Of two purchases of one item that both are on their way, each needs an item of its own to be collected."""
     live = db.execute(
         f"SELECT key, purchase FROM attempt WHERE item = ? AND state IN {UNSETTLED.sql} ORDER BY number DESC",
@@ -72,7 +72,7 @@ def part_live_ones(db: sqlite3.Connection, item: int) -> None:
         db.execute("UPDATE attempt SET item = ? WHERE key = ?", (copy, key))
 
 
-def derive(db: sqlite3.Connection, item: int) -> None:
+def derive_state(db: sqlite3.Connection, item: int) -> None:
     """An item stands as its latest attempt does, or as the one that is still open."""
     db.execute(
         "UPDATE item SET state = COALESCE((SELECT state FROM attempt WHERE item = ?1"

@@ -46,7 +46,7 @@ def vouched_of(db: sqlite3.Connection) -> Vouched:
 
 def vouch(db: sqlite3.Connection, file: Receipts) -> None:
     """Note how far the receipts go, inside a transaction; all of them are synced."""
-    db.execute("UPDATE vouched SET bytes = ?, sha256 = ?", file.extent())
+    db.execute("UPDATE vouched SET bytes = ?, sha256 = ?", file.size_and_digest())
 
 
 def name_receipts(db: sqlite3.Connection, run_id: str, generation: int) -> None:
@@ -151,7 +151,7 @@ def _rebuilt(
     if found.standing in (Standing.MISSING, Standing.SHORTER):
         evidence(db)
     kept = _kept_aside(old) if old is not None and found.damaged else None
-    receipts.replace_with(path, retold(db, vouched_of(db).run_id, generation + 1))
+    receipts.replace_with(path, journal_as_receipts(db, vouched_of(db).run_id, generation + 1))
     file = Receipts(path)
     try:
         file.verify(0)
@@ -191,14 +191,14 @@ def _told(found: _Found, kept: Path | None = None) -> tuple[str, ...]:
 # ---- the journal as receipts --------------------------------------------------------------------------------------
 
 
-def retold(db: sqlite3.Connection, run_id: str, generation: int) -> Iterator[Line]:
+def journal_as_receipts(db: sqlite3.Connection, run_id: str, generation: int) -> Iterator[Line]:
     """Yield what the journal knows as lines of receipts."""
     yield receipts.header(run_id, generation)
     facts = dict(db.execute("SELECT name, value FROM meta"))
     if "api" in facts:
         yield receipts.bound(facts.get("run", ""), facts["api"], facts.get("account", ""))
     for row in db.execute(_ATTEMPTS):
-        yield from _attempt_retold(db, *row)
+        yield from _attempt_as_receipts(db, *row)
 
 
 _ATTEMPTS = """
@@ -208,7 +208,7 @@ FROM attempt a JOIN item i ON i.key = a.item ORDER BY a.key
 """
 
 
-def _attempt_retold(  # noqa: PLR0917 - a row
+def _attempt_as_receipts(  # noqa: PLR0917 - a row
     db: sqlite3.Connection, key: int, purchase: str, item: str, digest: str, number: int, model: str, estimated: str,
     reserved: str, account: str, catalog_version: str, submitted: int, state: str, job: str | None, charged: str | None,
     refunded: str | None, accepted: int | None, expires: int | None, completed: int | None,

@@ -12,8 +12,8 @@ from typing import Any
 
 from batchgen.core.records import UNANSWERED, State
 from batchgen.journal.attempts import UNKNOWN_BODY, UNKNOWN_DIGEST
-from batchgen.journal.recovery.aftermath import derive, follow_files, part_live_ones, settle_files, touch
-from batchgen.journal.renames import list_moves
+from batchgen.journal.recovery.aftermath import derive_state, follow_files, settle_files, split_live_purchases, touch
+from batchgen.journal.renames import plan_moves
 
 _Content = dict[str, Any]
 _ALONE = "known from the receipts alone: the program ended while the request was on its way"
@@ -60,8 +60,8 @@ class Replay:
         settle_files(self._db, is_there)
         follow_files(self._db, is_there)
         for (item,) in self._db.execute("SELECT item FROM temp.touched"):
-            part_live_ones(self._db, item)
-            derive(self._db, item)
+            split_live_purchases(self._db, item)
+            derive_state(self._db, item)
         stands = dict(
             self._db.execute(
                 "SELECT state, COUNT(*) FROM item WHERE key IN (SELECT item FROM temp.touched) GROUP BY state"
@@ -279,6 +279,6 @@ class Replay:
         self._db.execute("UPDATE attempt SET item = ?, number = ? WHERE key = ?", (new, number, key))
         self._use_number(new, number)
         (path,) = self._db.execute("SELECT path FROM item WHERE key = ?", (new,)).fetchone()
-        list_moves(self._db, key, path)
+        plan_moves(self._db, key, path)
         touch(self._db, item)
         touch(self._db, new)

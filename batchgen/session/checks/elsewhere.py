@@ -11,7 +11,13 @@ from pathlib import Path
 from batchgen.core.errors import BatchgenError
 from batchgen.core.text import plural, printable, usd
 from batchgen.journal import FILE_NAME, Binding, Journal, is_embedded, open_for_reading
-from batchgen.journal.queries.overlap import SAMPLE, extent_of, note_to_buy, overlap, sampled
+from batchgen.journal.queries.overlap import (
+    SAMPLE,
+    mark_to_buy,
+    overlap_with_journal,
+    overlap_with_sample,
+    purchase_history,
+)
 from batchgen.journal.queries.purchases import run_id_of
 from batchgen.journal.queries.report_rows import facts_of
 from batchgen.session.checks.register import Entry, Register
@@ -39,15 +45,15 @@ def known_elsewhere(ready: PreparedRun, binding: Binding, journal: Journal | Non
     """
     if binding.embedded or (journal is not None and is_embedded(journal.facts())):
         return []
-    own = None if journal is None else extent_of(journal.db)
+    own = None if journal is None else purchase_history(journal.db)
     entries = register.entries(binding.api, binding.account)
-    skipped = note_to_buy(ready.stage, None if journal is None else journal.path, ready.selection.wanted)
+    skipped = mark_to_buy(ready.stage, None if journal is None else journal.path, ready.selection.wanted)
     known: list[Known] = []
     if own is not None:
         known += [
             _shorter(ready, entry, own.purchases, skipped)
             for entry in entries
-            if entry.extent.run_id == own.run_id and entry.extent.purchases > own.purchases
+            if entry.history.run_id == own.run_id and entry.history.purchases > own.purchases
         ]
     if own is None or not own.purchases:
         known += _in_other_folders(ready, binding, entries, None if own is None else own.run_id)
@@ -63,7 +69,7 @@ def _in_other_folders(ready: PreparedRun, binding: Binding, entries: list[Entry]
         if run_id is None or run_id in found:
             continue
         found.add(run_id)
-        shared = overlap(ready.stage, folder / FILE_NAME)
+        shared = overlap_with_journal(ready.stage, folder / FILE_NAME)
         yield Known(
             f"{plural(shared.items, 'item')} of {ready.name}, ${usd(shared.cost)} in all, were bought already in"
             f" {printable(str(folder), 300)}",
@@ -71,7 +77,7 @@ def _in_other_folders(ready: PreparedRun, binding: Binding, entries: list[Entry]
             shared.items,
         )
     for entry in entries:
-        if entry.extent.run_id not in found and entry.extent.run_id != own:
+        if entry.history.run_id not in found and entry.history.run_id != own:
             yield _gone(ready, entry)
 
 
@@ -97,12 +103,12 @@ def _run_of(folder: Path, binding: Binding) -> str | None:
 
 def _gone(ready: PreparedRun, entry: Entry) -> Known:
     """What the register knows of a run that is not where it was; a sample of its purchases tells whether it matters."""
-    shared = sampled(ready.stage, entry.extent.sample)
-    complete = len(entry.extent.sample) < SAMPLE
+    shared = overlap_with_sample(ready.stage, entry.history.sample)
+    complete = len(entry.history.sample) < SAMPLE
     count = plural(shared.items, "item") if complete else f"{shared.items:,} or more items"
     return Known(
         f"{count} of {ready.name} were bought already by the run {printable(entry.name, 100)}"
-        f" ({plural(entry.extent.purchases, 'purchase')} for ${usd(entry.net)}), which was in"
+        f" ({plural(entry.history.purchases, 'purchase')} for ${usd(entry.net)}), which was in"
         f" {printable(str(entry.folder), 300)} and is there no longer",
         None,
         shared.items,
@@ -111,13 +117,13 @@ def _gone(ready: PreparedRun, entry: Entry) -> Known:
 
 def _shorter(ready: PreparedRun, entry: Entry, purchases: int, skipped: int) -> Known:
     """An older copy of a run folder: how many purchases it lacks is known, which ones is not."""
-    missing = entry.extent.purchases - purchases - skipped
-    complete = len(entry.extent.sample) < SAMPLE
-    if complete and not sampled(ready.stage, entry.extent.sample).items:
+    missing = entry.history.purchases - purchases - skipped
+    complete = len(entry.history.sample) < SAMPLE
+    if complete and not overlap_with_sample(ready.stage, entry.history.sample).items:
         missing = 0
     return Known(
         f"this run folder lacks {plural(missing, 'purchase')} that were made in it: there were"
-        f" {plural(entry.extent.purchases, 'purchase')} for ${usd(entry.net)} in"
+        f" {plural(entry.history.purchases, 'purchase')} for ${usd(entry.net)} in"
         f" {printable(str(entry.folder), 300)}, and {purchases:,} are left, so it is an older copy",
         None,
         max(missing, 0),

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from batchgen.core.clock import utc_now
 from batchgen.journal import Journal, is_embedded, milliseconds
-from batchgen.journal.queries.overlap import Extent, extent_of
+from batchgen.journal.queries.overlap import PurchaseHistory, purchase_history
 
 log = logging.getLogger("batchgen")
 
@@ -47,7 +47,7 @@ class Entry:
 
     folder: Path
     name: str
-    extent: Extent
+    history: PurchaseHistory
     net: Decimal
     """What it had cost, USD."""
 
@@ -83,7 +83,12 @@ class Register:
                 (api, account),
             )
             return [
-                Entry(Path(folder), name, Extent(run_id, receipts, purchases, tuple(json.loads(sample))), Decimal(net))
+                Entry(
+                    Path(folder),
+                    name,
+                    PurchaseHistory(run_id, receipts, purchases, tuple(json.loads(sample))),
+                    Decimal(net),
+                )
                 for folder, name, run_id, receipts, purchases, sample, net in rows
             ]
 
@@ -91,21 +96,21 @@ class Register:
 
     def remember(self, journal: Journal) -> None:
         """Note how far a run folder has come; pretended money is forgotten. A run has one entry, wherever it is."""
-        facts, extent, spend = journal.facts(), extent_of(journal.db), journal.spend()
+        facts, history, spend = journal.facts(), purchase_history(journal.db), journal.spend()
         if "api" not in facts:
             return
         folder = journal.path.parent.resolve()
 
         def write(db: sqlite3.Connection) -> None:
-            db.execute("DELETE FROM run WHERE run_id = ?", (extent.run_id,))
+            db.execute("DELETE FROM run WHERE run_id = ?", (history.run_id,))
             if is_embedded(facts):
                 return
             db.execute(
                 "INSERT INTO run VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
-                    extent.run_id, str(folder), facts.get("run", folder.name), facts["api"], facts.get("account", ""),
-                    extent.receipts, extent.purchases, format(spend.charged - spend.refunded, "f"),
-                    json.dumps(extent.sample), milliseconds(utc_now()),
+                    history.run_id, str(folder), facts.get("run", folder.name), facts["api"], facts.get("account", ""),
+                    history.receipts, history.purchases, format(spend.charged - spend.refunded, "f"),
+                    json.dumps(history.sample), milliseconds(utc_now()),
                 ),
             )  # fmt: skip
             db.execute(

@@ -59,7 +59,7 @@ def test_items_are_pending_in_the_manifests_order_as_they_were_given(journal: Jo
     pending = journal.pending(0, 10)
     assert [position for position, _ in pending] == [1, 2]
     assert [work.item for _, work in pending] == given_items
-    assert all(work.listed and work.attempts == 0 for _, work in pending)
+    assert all(work.requested and work.attempts == 0 for _, work in pending)
 
 
 def test_pending_items_come_in_pages(journal: Journal) -> None:
@@ -200,11 +200,11 @@ def test_counts_hold_what_is_asked_for_and_what_is_not_settled(journal: Journal)
     everything = dict.fromkeys(set(State) - {State.SKIPPED, State.REJECTED}, 1)
     unsettled = dict.fromkeys((State.SUBMITTING, State.PROCESSING, State.READY, State.IN_DOUBT), 1)
     assert journal.counts() == everything
-    assert journal.bought() == 7
+    assert journal.purchase_count() == 7
     list_items(journal, [BLUE])
     assert journal.counts() == unsettled | {State.PENDING: 1}
-    assert journal.bought() == 7
-    assert [a.work.listed for a in journal.unsettled(State.PROCESSING)] == [False]
+    assert journal.purchase_count() == 7
+    assert [a.work.requested for a in journal.unsettled(State.PROCESSING)] == [False]
 
 
 def test_a_selection_narrows_what_is_bought_reopened_and_counted(journal: Journal) -> None:

@@ -134,7 +134,7 @@ def test_only_what_is_wanted_and_nothing_of_pretended_money_is_a_rename(tmp_path
     stage = staged(tmp_path, [item("x"), item("y", "other")])
     with compare(stage, tmp_path / "run" / FILE_NAME, lambda id_, _: id_ == "y") as comparison:
         assert comparison.renames().items == 1
-    with compare(stage, tmp_path / "run" / FILE_NAME, lambda *_: True, find_renames=False) as comparison:
+    with compare(stage, tmp_path / "run" / FILE_NAME, lambda *_: True, with_renames=False) as comparison:
         assert comparison.renames().items == 0
     with closing(Journal(tmp_path / "run")) as journal, journal.transaction():
         journal.note(api="simulator", account="f00d")
@@ -158,7 +158,7 @@ def test_what_another_run_has_bought_and_a_wanted_second_purchase_are_no_renames
 def adopted(folder: Path, items: Iterable[Item]) -> int:
     stage = staged(folder, items)
     with open_run_folder(folder / "run", create=False) as journal:
-        count = journal.adopt(stage)
+        count = journal.apply_renames(stage)
         finish_moves(LocalDisk(folder / "run"), journal)
         journal.list_items(stage)
         assert not journal.db.execute("SELECT 1 FROM move").fetchone()
@@ -280,7 +280,7 @@ def test_a_crash_anywhere_is_finished_at_the_next_start(
         patched.setattr(local_disk, "sync_folder", counted(sync_folder))
         patched.setattr(Journal, "commit", counted(Journal.commit))
         try:
-            journal.adopt(stage)
+            journal.apply_renames(stage)
             finish_moves(LocalDisk(tmp_path / "run"), journal)
         except Crash:
             pass
@@ -301,7 +301,7 @@ def test_an_older_journal_learns_of_it_from_the_receipts(tmp_path: Path, finishe
         adopted(tmp_path, after)
     else:
         with closing(Journal(folder)) as journal:
-            journal.adopt(staged(tmp_path, after))
+            journal.apply_renames(staged(tmp_path, after))
     (folder / FILE_NAME).write_bytes(older)
     adopted(tmp_path, after)
     assert files_of(folder) == {"files/a.png": "second", "files/b.png": "first"}

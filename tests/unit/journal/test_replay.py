@@ -88,7 +88,7 @@ def test_one_job_in_the_answers_to_two_orders_of_one_item_leaves_the_second_in_d
             second = Buyer(journal).intend("mug")
         # Another program held the journal when the answer came: its receipt was written first.
         job = Job("job-mug-1", JobStatus.PROCESSING)
-        journal.keep_receipt(receipt_of(second, job, START))
+        journal.write_receipt(receipt_of(second, job, START))
         with journal.transaction():
             journal.doubt(second, "the answer names job job-mug-1, which is mug's")
     older()
@@ -196,7 +196,7 @@ def test_an_older_file_under_a_newer_log_is_no_journal(folder: Path) -> None:
     with closing(Journal(folder)) as journal:
         with journal.transaction():
             journal.note(settings="{}")
-            journal.keep_receipt(void("0" * 20))
+            journal.write_receipt(void("0" * 20))
             vouch(journal.db, journal.receipts)
         shutil.copytree(folder, killed)
     older()

@@ -130,7 +130,7 @@ def test_half_a_line_is_never_left_before_the_next_one(tmp_path: Path, monkeypat
         file.append([Line('{"void":"aaaaaaaaaaaaaaaa"}\n')], sync=True)
     monkeypatch.undo()
     file.append([Line('{"void":"bbbbbbbbbbbbbbbb"}\n')], sync=True)
-    size, sha256 = file.extent()
+    size, sha256 = file.size_and_digest()
     assert [content["void"][0] for _, _, content in file.lines()] == ["0", "b"]
     assert file.verify(size) == sha256
     file.close()

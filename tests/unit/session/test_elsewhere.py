@@ -194,7 +194,7 @@ def test_a_run_has_one_entry_wherever_it_is_and_pretended_money_none(tmp_path: P
     noted(register, folder)
     noted(register, folder.rename(tmp_path / "two"))
     (entry,) = register.entries(REAL.api, REAL.account)
-    assert (entry.folder, entry.name, entry.extent.purchases, str(entry.net)) == (tmp_path / "two", "one", 3, "0.168")
+    assert (entry.folder, entry.name, entry.history.purchases, str(entry.net)) == (tmp_path / "two", "one", 3, "0.168")
     assert register.entries(REAL.api, "f00d") == register.entries("https://api18.dev", REAL.account) == []
     with closing(Journal(tmp_path / "two")) as journal:
         with journal.transaction():
@@ -266,4 +266,4 @@ def test_a_run_is_in_the_register_before_it_buys(tmp_path: Path, run: Callable[.
     assert run("--quiet") == 5
     register = Register(tmp_path / "state" / "runs.sqlite3")
     (entry,) = register.entries(REAL.api, REAL.account)
-    assert (entry.folder, entry.name, entry.extent.purchases) == (tmp_path / "output" / "spring", "spring", 0)
+    assert (entry.folder, entry.name, entry.history.purchases) == (tmp_path / "output" / "spring", "spring", 0)
