@@ -163,5 +163,5 @@ async def _judge(
     except Damaged as damage:
         raise OutputDamaged(f"the file {damage}") from damage
     if kind is not None and media.kind != kind:
-        raise OutputDamaged(f"the file is no {kind}, which was ordered, but {media.extension}")
+        raise OutputDamaged(f"the file is not the {kind} that was ordered but {media.extension}")
     return media.extension, True

@@ -55,12 +55,12 @@ SETTINGS = (
     Setting(
         "concurrency",
         "count",
-        "jobs that may be open at the provider at the same time (default 8)",
+        "jobs in flight at the provider at the same time (default 8)",
         minimum=1,
         flag=True,
     ),
-    Setting("max_cost", "usd", "hard cap, in USD, on all that the run folder ever costs", flag=True),
-    Setting("budget", "usd", "hard cap, in USD, on what this one invocation costs", flag=True),
+    Setting("max_cost", "usd", "hard cap, in USD, on everything this run folder ever costs", flag=True),
+    Setting("budget", "usd", "hard cap, in USD, on the cost of this invocation", flag=True),
     Setting("path", "text", "pattern of the paths below files/; the extension is added (default ${id})"),
     Setting("poll_min", "seconds", "shortest time between two polls of a job, seconds (default 2)", flag=True),
     Setting("poll_max", "seconds", "longest time between two polls of a job, seconds (default 5)", flag=True),
@@ -83,15 +83,17 @@ SETTINGS = (
         "count",
         "stop after this many submissions without a clear answer (default 20, or 1 % of those sent where that is more)",
     ),
-    Setting("give_up_after", "seconds", "end the run when the API has been out of reach this long (default 1800)"),
+    Setting(
+        "give_up_after", "seconds", "stop the run after the API has been unreachable for so many seconds (default 1800)"
+    ),
     Setting(
         "job_timeout",
         "seconds",
-        "park a job that takes longer (default: far beyond what its model was seen to take)",
+        "park a job that takes longer, seconds (default: far longer than its model usually takes)",
         minimum=1,
     ),
-    Setting("drain", "seconds", "how long a run waits once all open jobs are parked (default 3600)"),
-    Setting("min_free", "count", "MiB that stay free on the disk; with less, nothing more is bought (default 64)"),
+    Setting("drain", "seconds", "how many seconds a run waits once only parked jobs are left (default 3600)"),
+    Setting("min_free", "count", "MiB to keep free on the disk; below that, buying stops (default 64)"),
     Setting("downloads", "count", "files downloaded at the same time (default 8)", minimum=1),
     Setting(
         "endpoint",
@@ -138,7 +140,7 @@ def parse_setting(setting: Setting, value: object) -> int | float | Decimal | st
     """Return `value` (from a flag, a variable or a manifest) in the setting's type; raises ValueError with a reason."""
     if setting.kind == "text":
         if not isinstance(value, str) or not value:
-            raise ValueError("must be a text")
+            raise ValueError("must be text")
         if setting.choices and value not in setting.choices:
             raise ValueError(f"must be {' or '.join(setting.choices)}")
         return value
@@ -152,7 +154,7 @@ def parse_setting(setting: Setting, value: object) -> int | float | Decimal | st
     if found is None:
         raise ValueError("must be a number, 0 or larger")
     if setting.kind == "usd" and len(found[1] or "") > _MONEY_DIGITS:
-        raise ValueError(f"must have at most {_MONEY_DIGITS} digits behind the point")
+        raise ValueError(f"must have at most {_MONEY_DIGITS} digits after the decimal point")
     amount = Decimal(text)
     if amount < setting.minimum:
         raise ValueError(f"must be {setting.minimum} or larger")

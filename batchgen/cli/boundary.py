@@ -50,7 +50,7 @@ def guarded(arguments: list[str]) -> int:
         _show(error)
         return next((code for kind, code in EXIT_CODES if isinstance(error, kind)), BUG)
     except Exception:  # noqa: BLE001 - the outermost place: what nobody expected is a bug, and is said to be one
-        click.echo(f"batchgen: this is a bug; what is known of it is {_bug_report()}", err=True)
+        click.echo(f"batchgen: this is a bug; details are {_bug_report()}", err=True)
         return BUG
     return code if isinstance(code, int) else 0
 
@@ -81,7 +81,7 @@ def _bug_report() -> str:
         return f"in {_written(report)}"
     except OSError:
         shown = "\n".join(printable(line) for line in report.splitlines())
-        return f"here, since no log could be written:\n{shown}"
+        return f"below, because no log could be written:\n{shown}"
 
 
 def _written(report: str) -> Path:

@@ -54,11 +54,11 @@ class TerminalConsent:
         """Return what is to become of purchases under another id. Raises ConsentError."""
         _ask_on_terminal(
             question.sentences,
-            "give --renamed adopt to keep what was bought under the new id, or --renamed buy to buy it again (--yes"
-            " does not decide this)",
+            "give --renamed adopt to keep the purchases under the new ids, or --renamed buy to buy again (--yes does"
+            " not answer this)",
         )
         answer: Renaming = click.prompt(
-            "adopt what was bought, or buy it again?", type=click.Choice(["adopt", "buy"]), err=True
+            "adopt the purchases, or buy again?", type=click.Choice(["adopt", "buy"]), err=True
         )
         return answer
 
@@ -67,11 +67,11 @@ class TerminalConsent:
         shown, more = question.known[:_PLACES_SHOWN], len(question.known) - _PLACES_SHOWN
         told = [found.sentence for found in shown]
         if more > 0:
-            told.append(f"{more:,} more places know of purchases")
+            told.append(f"{more:,} more places show purchases")
         paths = [shlex.quote(str(found.path)) for found in shown if found.path is not None]
         flags = " ".join(f"--skip-bought {path}" for path in paths) or "--skip-bought PATH (its folder or its ledger)"
-        _ask_on_terminal(told, f"give {flags} to leave that out, or --buy-again to pay for it once more")
-        return click.confirm("buy all of it again?", default=False, err=True)
+        _ask_on_terminal(told, f"give {flags} to leave those items out, or --buy-again to pay for them again")
+        return click.confirm("buy all of them again?", default=False, err=True)
 
     def spend(self, question: Spending) -> bool:
         """Return whether the purchase may start. Raises ConsentError."""

@@ -7,7 +7,7 @@ HELP = """\
 Usage: batchgen [OPTIONS] COMMAND [ARGS]...
 
   Run YAML manifests of paid image and video jobs against the Api18 API, and
-  never pay twice for one.
+  never pay for a job twice.
 
   Try it without a key or money: `batchgen init`, then `batchgen run
   manifest.yaml --simulate`.
@@ -22,17 +22,18 @@ Commands:
   models    Show every model with its price, or one MODEL with all its
             parameters.
   validate  Check manifests, offline.
-  plan      Show what a run would buy, and what it would cost.
+  plan      Show what a run would buy and what it would cost.
   run       Buy what is missing, download it, and write the ledger.
   collect   Poll and download what is paid for; buy nothing.
-  recover   Make a lost or damaged journal anew from receipts.jsonl, the
+  recover   Rebuild a lost or damaged journal from receipts.jsonl, the
             manifest and the files.
-  status    Show how a run stands, also while it goes on.
+  status    Show the state of a run, even while it is running.
   resolve   Settle items in doubt.
-  ledger    Report costs over runs or ledger files.
+  ledger    Report the costs of runs or ledger files.
   verify    Check the files of a run against its journal: present, length,
             SHA-256, container.
-  simulate  Serve the API on this machine, with pretend money and real files,
-            until interrupted.
-  schema    Write the JSON Schemas of manifests and of every model's requests.
+  simulate  Simulate the API on this machine, with pretend money and real
+            files, until interrupted.
+  schema    Write the JSON Schemas for manifests and for every model's
+            requests.
 """

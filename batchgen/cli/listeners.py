@@ -25,7 +25,7 @@ class Messages:
         if isinstance(event, Notice):
             show_notice(event.text)
         elif isinstance(event, Adopted):
-            click.echo(f"{plural(event.items, 'item')} adopted under another id; nothing is bought for that", err=True)
+            click.echo(f"{plural(event.items, 'item')} adopted under another id; this buys nothing", err=True)
         elif isinstance(event, Planned) and not self._quiet:
             self._planned(event)
 

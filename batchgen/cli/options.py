@@ -23,7 +23,7 @@ def _all(*options: Callable[[_F], _F]) -> Callable[[_F], _F]:
     return apply
 
 
-strict_option = click.option("--strict", is_flag=True, help="Refuse a manifest with warnings.")
+strict_option = click.option("--strict", is_flag=True, help="Refuse manifests that have warnings.")
 _WARNINGS_SHOWN = 10
 
 
@@ -37,7 +37,7 @@ def manifest_options(command: _F) -> _F:
             "--only",
             multiple=True,
             metavar="PATTERN",
-            help="Only items whose id fits a GLOB, or tag:NAME=VALUE. Repeatable.",
+            help="Only items whose id matches a GLOB, or that have a tag: tag:NAME=VALUE. Repeatable.",
         ),
         strict_option,
     )(command)
@@ -63,7 +63,7 @@ proxy_option = click.option(
     "--proxy",
     metavar="URL",
     envvar="BATCHGEN_PROXY",
-    help="A proxy to go through, like http://proxy.example:3128 (BATCHGEN_PROXY; HTTPS_PROXY is not used).",
+    help="The proxy to use, such as http://proxy.example:3128 (BATCHGEN_PROXY; HTTPS_PROXY is ignored).",
 )
 
 
@@ -71,16 +71,21 @@ def connection_options(command: _F) -> _F:
     """Where the API is, and with which key."""
     return _all(
         click.option(
-            "--base-url", metavar="URL", envvar="BATCHGEN_BASE_URL", help="The API (default https://api18.dev)."
+            "--base-url",
+            metavar="URL",
+            envvar="BATCHGEN_BASE_URL",
+            help="The API's address (default https://api18.dev).",
         ),
         click.option(
             "--api-key-file",
             type=click.Path(path_type=Path),
             metavar="FILE",
-            help="A file that holds the key and nothing else (default: API18_KEY, then .env).",
+            help="A file that holds only the key (default: API18_KEY, then .env).",
         ),
         proxy_option,
-        click.option("--rotated-key", is_flag=True, help="This is a new key of the account that the run began with."),
+        click.option(
+            "--rotated-key", is_flag=True, help="The key is new, but belongs to the account that started the run."
+        ),
     )(command)
 
 
@@ -88,7 +93,7 @@ def report_options(command: _F) -> _F:
     """How much is said, and in which form."""
     return _all(
         click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON on stdout."),
-        click.option("--quiet", "-q", is_flag=True, help="No progress, no closing table."),
+        click.option("--quiet", "-q", is_flag=True, help="Show no progress and no final table."),
     )(command)
 
 

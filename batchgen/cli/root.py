@@ -12,16 +12,16 @@ COMMANDS = {
     "init": "Write a commented starter manifest to PATH (default manifest.yaml); nothing is overwritten.",
     "models": "Show every model with its price, or one MODEL with all its parameters.",
     "validate": "Check manifests, offline.",
-    "plan": "Show what a run would buy, and what it would cost.",
+    "plan": "Show what a run would buy and what it would cost.",
     "run": "Buy what is missing, download it, and write the ledger.",
     "collect": "Poll and download what is paid for; buy nothing.",
-    "recover": "Make a lost or damaged journal anew from receipts.jsonl, the manifest and the files.",
-    "status": "Show how a run stands, also while it goes on.",
+    "recover": "Rebuild a lost or damaged journal from receipts.jsonl, the manifest and the files.",
+    "status": "Show the state of a run, even while it is running.",
     "resolve": "Settle items in doubt.",
-    "ledger": "Report costs over runs or ledger files.",
+    "ledger": "Report the costs of runs or ledger files.",
     "verify": "Check the files of a run against its journal: present, length, SHA-256, container.",
-    "simulate": "Serve the API on this machine, with pretend money and real files, until interrupted.",
-    "schema": "Write the JSON Schemas of manifests and of every model's requests.",
+    "simulate": "Simulate the API on this machine, with pretend money and real files, until interrupted.",
+    "schema": "Write the JSON Schemas for manifests and for every model's requests.",
 }
 _ON_MANIFESTS = {"init", "models", "validate", "plan", "schema"}  # the others are about runs, and lie beside each other
 
@@ -59,7 +59,7 @@ class _Commands(click.Group):
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, "-V", "--version", prog_name="batchgen")
 def commands() -> None:
-    """Run YAML manifests of paid image and video jobs against the Api18 API, and never pay twice for one.
+    """Run YAML manifests of paid image and video jobs against the Api18 API, and never pay for a job twice.
 
     Try it without a key or money: `batchgen init`, then `batchgen run manifest.yaml --simulate`.
     """

@@ -28,17 +28,17 @@ def parse_base_url(text: str) -> URL:
     try:
         url = URL(text)
         if url.host is None or not url.port or not _PLAIN.fullmatch(text):
-            raise UsageError(f"the base URL is no address of a server, such as https://api18.dev: {text!r}")
+            raise UsageError(f"the base URL must be the address of a server, such as https://api18.dev; got {text!r}")
         url.host.encode("idna")
     except ValueError as error:
-        raise UsageError(f"the base URL cannot be read; give one such as https://api18.dev: {text!r}") from error
+        raise UsageError(f"the base URL cannot be read; give one such as https://api18.dev; got {text!r}") from error
     if url.user is not None or url.password is not None:
         # The text is not repeated: what stands before the @ may be a password.
-        raise UsageError("the base URL must not hold a user name or password; the key is taken from API18_KEY")
+        raise UsageError("the base URL must not contain a user name or password; the key is taken from API18_KEY")
     if "?" in text or "#" in text:
-        raise UsageError(f"the base URL must end with its path, without ? or #: {text!r}")
+        raise UsageError(f"the base URL must end with its path, without ? or #; got {text!r}")
     if url.scheme != "https" and not (url.scheme == "http" and is_loopback(url.host)):
-        raise UsageError(f"the base URL must begin with https:// (http:// only on this machine): {text!r}")
+        raise UsageError(f"the base URL must begin with https:// (http:// only on this machine); got {text!r}")
     return url
 
 
@@ -82,7 +82,7 @@ class PublicResolver(AbstractResolver):
         # A scoped address (fe80::1%eth0) is never public, and `ip_address` reads the scope.
         public = [entry for entry in found if is_public(entry["host"])]
         if not public:
-            raise OSError(errno.EACCES, "the name leads to a private address")
+            raise OSError(errno.EACCES, "the name resolves to a private address")
         return public
 
     async def close(self) -> None:
@@ -124,7 +124,7 @@ class Addresses:
         if not host or not url.port:
             raise ValueError("the address is incomplete")
         if url.user is not None or url.password is not None:
-            raise ValueError("the address holds a user name or password")
+            raise ValueError("the address contains a user name or password")
         if scheme != "https" and not (scheme == "http" and self._local):
             raise ValueError("the address is not https")
         if not self.is_own(url) and not self._local and _is_private_literal(host):

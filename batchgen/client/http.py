@@ -79,7 +79,7 @@ class HttpApi:
         """Raises UsageError for a base URL or a key that cannot be used. `tls` replaces the system's certificates."""
         self._addresses = Addresses(parse_base_url(base_url))
         if not _KEY.fullmatch(key):
-            raise UsageError("the API key holds characters that no key has; copy it again from the dashboard")
+            raise UsageError("the API key contains invalid characters; copy it again from the dashboard")
         self._key = key
         self._limits = limits = limits or Limits()
         self._now = now
@@ -212,7 +212,7 @@ class HttpApi:
                         cut = "the answer is too long"
                         break
         except WIRE_ERRORS as error:
-            cut = f"the answer broke off: {self._explain(error)}"
+            cut = f"the answer was cut off: {self._explain(error)}"
             response.close()
         location = response.headers.get("Location") if response.status in _REDIRECTS else None
         return Reply(
@@ -248,7 +248,7 @@ class HttpApi:
             try:
                 where = self._addresses.output(url, where)
             except ValueError as error:
-                raise OutputError(f"the file is not fetched: {error}") from None
+                raise OutputError(f"the file was not downloaded: {error}") from None
             response = await self._get(where)
             if response.status == 200:
                 return response
@@ -303,7 +303,7 @@ class HttpApi:
                     waited += self._patience.time() - begun
             except WIRE_ERRORS as error:
                 raise OutputError(
-                    f"{self._host(response.url)}: broke off after {total} bytes: {self._explain(error)}"
+                    f"{self._host(response.url)}: stopped after {total} bytes: {self._explain(error)}"
                 ) from None
             if not chunk:
                 return

@@ -34,7 +34,7 @@ class Route:
         """What to add where a name could not be resolved, or nothing."""
         if self.proxy is not None or self.ignored is None:
             return ""
-        return f"; {self.ignored} is set, and is not used by itself: name the proxy with --proxy or BATCHGEN_PROXY"
+        return f"; {self.ignored} is set but ignored: give the proxy with --proxy or BATCHGEN_PROXY"
 
 
 DIRECT = Route()

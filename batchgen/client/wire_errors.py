@@ -29,15 +29,15 @@ def explain(error: Exception) -> str:
 
 # The special ones first: each is a kind of a later one.
 _IN_WORDS: tuple[tuple[type[Exception], str], ...] = (
-    (aiohttp.ConnectionTimeoutError, "no connection in time"),
-    (TimeoutError, "nothing came in time"),
+    (aiohttp.ConnectionTimeoutError, "timed out while connecting"),
+    (TimeoutError, "timed out waiting for data"),
     (aiohttp.ServerDisconnectedError, "the server closed the connection"),
     (aiohttp.ClientProxyConnectionError, "the proxy cannot be reached"),
-    (aiohttp.ClientHttpProxyError, "the proxy refuses"),
-    (aiohttp.ClientConnectorDNSError, "the name is not known"),
+    (aiohttp.ClientHttpProxyError, "the proxy refused the connection"),
+    (aiohttp.ClientConnectorDNSError, "the host name is unknown"),
     (aiohttp.ClientConnectorCertificateError, "the certificate is not trusted"),
-    (aiohttp.ClientSSLError, "no encrypted connection"),
+    (aiohttp.ClientSSLError, "the TLS connection failed"),
     (aiohttp.ClientConnectorError, "the connection failed"),
-    (aiohttp.ClientPayloadError, "the answer broke off"),
+    (aiohttp.ClientPayloadError, "the answer was cut off"),
     (ConnectionResetError, "the connection was reset"),
 )

@@ -67,8 +67,8 @@ def find_key(manifest_folder: Path | None, key_file: Path | None, environment: M
         if found:
             return _checked(found, str(folder / ".env"))
     raise UsageError(
-        f"no API key: set {VARIABLE}, write {VARIABLE}=… into .env beside the manifest, or name a file with "
-        "--api-key-file; `--simulate` needs none"
+        f"no API key: set {VARIABLE}, write {VARIABLE}=… into .env beside the manifest, or give a file with"
+        " --api-key-file; `--simulate` needs no key"
     )
 
 
@@ -90,6 +90,6 @@ def _from_dotenv(path: Path) -> str | None:
 def _checked(text: str, where: str) -> ApiKey:
     if not _KEY.fullmatch(text):
         raise UsageError(
-            f"{where} holds no API key: a key is `api18_` and 16 letters or digits, {len(text)} characters were found"
+            f"{where} holds no valid API key: expected `api18_` and 16 letters or digits, got {len(text)} characters"
         )
     return ApiKey(text)

@@ -39,4 +39,4 @@ def is_simulated(facts: Mapping[str, str]) -> bool:
 
 def money_mark(*, simulated: bool) -> str:
     """Return what stands behind a run's name where its money is pretended; else nothing."""
-    return ", simulated: the money is pretended" if simulated else ""
+    return ", simulated: pretend money" if simulated else ""

@@ -283,7 +283,7 @@ class Transitions(Outputs):
             self.db.execute(
                 "UPDATE attempt SET error_type = COALESCE(error_type, ?), error_message = COALESCE(error_message, ?)"
                 " WHERE key = ?",
-                (UNKNOWN_FORMAT, f"{file.path} is of no format that is known here", attempt.key),
+                (UNKNOWN_FORMAT, f"{file.path} has an unknown format", attempt.key),
             )
         return self._finish(attempt)
 

@@ -52,7 +52,7 @@ def bought_in(path: Path, *, simulated: bool) -> Iterator[tuple[str, str]]:
             if tuple(next(reader, ())) == COLUMNS:
                 for row in reader:
                     if row and len(row) != len(COLUMNS):
-                        raise UsageError(f"{path}:{reader.line_num}: {len(row)} cells where there should be three")
+                        raise UsageError(f"{path}:{reader.line_num}: expected 3 cells, got {len(row)}")
                     if row:
                         yield unguarded(row[1]), row[2]
                 return

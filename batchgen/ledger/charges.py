@@ -112,14 +112,14 @@ def _tags_of(header: Sequence[str], columns: Sequence[str]) -> list[str]:
     for wanted, found in zip(columns, header, strict=False):
         if wanted != found:
             raise _BadCellError(
-                f"this is no ledger of batchgen: column {wanted} expected, {printable(found, 60)!r} found"
+                f"this is not a batchgen ledger: expected column {wanted}, got {printable(found, 60)!r}"
             )
     if len(header) < len(columns):
-        raise _BadCellError(f"this is no ledger of batchgen: column {columns[len(header)]} is missing")
+        raise _BadCellError(f"this is not a batchgen ledger: column {columns[len(header)]} is missing")
     names = header[len(columns) :]
     for name in names:
         if not name.startswith(TAG_PREFIX):
-            raise _BadCellError(f"this is no ledger of batchgen: {printable(name, 60)!r} is no column of it")
+            raise _BadCellError(f"this is not a batchgen ledger: unknown column {printable(name, 60)!r}")
     return [name.removeprefix(TAG_PREFIX) for name in names]
 
 
@@ -130,12 +130,12 @@ def _charge(row: Sequence[str], columns: Sequence[str], tags: Sequence[str]) -> 
     if cells["state"] not in _STATES:
         raise _BadCellError(f"state {_shown(cells['state'])} is none of {', '.join(State)}")
     if not _WHOLE.fullmatch(cells["attempt"]):
-        raise _BadCellError(f"attempt {_shown(cells['attempt'])} is no whole number")
+        raise _BadCellError(f"attempt {_shown(cells['attempt'])} is not a whole number")
     charged, refunded, net, in_doubt = (
         _money(cells, name) for name in ("charged_usd", "refunded_usd", "net_usd", "in_doubt_usd")
     )
     if net != charged + refunded:
-        raise _BadCellError(f"net_usd {net} is not charged_usd {charged} and refunded_usd {refunded} together")
+        raise _BadCellError(f"net_usd {net} is not the sum of charged_usd {charged} and refunded_usd {refunded}")
     return Charge(
         run=unguarded(cells["run"]),
         item_id=unguarded(cells["item_id"]),
@@ -166,7 +166,7 @@ def _simulated(cells: Mapping[str, str]) -> bool:
 
 def _money(cells: Mapping[str, str], name: str) -> Decimal:
     if not _MONEY.fullmatch(cells[name]):
-        raise _BadCellError(f"{name} {_shown(cells[name])} is no amount in plain digits")
+        raise _BadCellError(f"{name} {_shown(cells[name])} is not an amount in plain digits")
     return Decimal(cells[name])
 
 
@@ -176,7 +176,7 @@ def _time(cells: Mapping[str, str], name: str) -> datetime | None:
     try:
         return datetime.strptime(cells[name], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
     except ValueError as error:
-        raise _BadCellError(f"{name} {_shown(cells[name])} is no time like 2026-01-31T18:00:00Z") from error
+        raise _BadCellError(f"{name} {_shown(cells[name])} is not a time such as 2026-01-31T18:00:00Z") from error
 
 
 def _shown(cell: str) -> str:

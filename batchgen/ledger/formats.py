@@ -24,7 +24,7 @@ def as_table(report: CostReport) -> str:
         counts = (f"{sums.states.get(state, 0):,}" for state in states)
         lines.append([shown, f"{sums.rows:,}", *_amounts(sums), *counts])
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    heading = "simulated: the money of these rows is pretended\n" if report.simulated else ""
+    heading = "simulated: these rows are pretend money\n" if report.simulated else ""
     return heading + "".join(
         "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]).rstrip() + "\n" for line in lines
     )

@@ -111,5 +111,5 @@ def inspect_bytes(data: mmap.mmap | bytes) -> Media:
             return media
     begins_with = f"it begins with {printable(head.decode('latin-1'), 32)!r}"
     if is_text(data[:4096]):
-        raise Damaged(f"is no image or video: {begins_with}")
-    raise Unfamiliar(f"is of no format that is known here: {begins_with}")
+        raise Damaged(f"is not an image or video: {begins_with}")
+    raise Unfamiliar(f"has an unknown format: {begins_with}")

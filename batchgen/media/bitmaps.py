@@ -57,7 +57,7 @@ def check_tiff(source: Source) -> None:
     pictures = 0
     while position:
         if position in seen:
-            raise Damaged("has directories that go round in a circle")
+            raise Damaged("has directories that form a loop")
         seen.add(position)
         count = source.number(position, 8 if big else 2, little=little)
         position += 8 if big else 2
@@ -111,6 +111,6 @@ def check_jxl_container(source: Source) -> None:
             parts = True
             ended |= bool(source.number(box.body, 4) >> 31)
     if parts and not ended:
-        raise Damaged("is cut short: the last part of its picture is missing")
+        raise Damaged("is cut short: the last part of its image is missing")
     if not (whole or parts):
-        raise Damaged("is cut short or no picture: it has no codestream")
+        raise Damaged("is cut short or not an image: it has no codestream")

@@ -33,7 +33,7 @@ def check_heif(source: Source) -> None:
         if box.kind == b"meta":
             found |= _check_meta(source, box)
     if not found:
-        raise Damaged("is cut short or no picture: it has no items")
+        raise Damaged("is cut short or not an image: it has no items")
 
 
 def _check_meta(source: Source, meta: Box) -> bool:
@@ -46,7 +46,7 @@ def _check_meta(source: Source, meta: Box) -> bool:
         if method == _IN_FILE:
             source.need(start + length)
         elif method == _IN_IDAT and (idat is None or idat.body + start + length > idat.end):
-            raise Damaged("has an item whose data is not there")
+            raise Damaged("has an item whose data is missing")
         some |= length > 0
     return some
 

@@ -54,7 +54,7 @@ def check_jpeg(source: Source) -> None:
         if marker == 0xD9:
             break
         if marker in (0x00, 0x01, 0xD8) or 0xD0 <= marker <= 0xD7:
-            raise Damaged(f"has a marker that does not belong at byte {position}")
+            raise Damaged(f"has a misplaced marker at byte {position}")
         length = source.number(position + 2, 2)
         if length < 2:
             raise Damaged(f"has an impossible segment at byte {position}")

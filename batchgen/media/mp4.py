@@ -62,9 +62,9 @@ def check_mp4(source: Source) -> None:
             case b"mfra":
                 _check_mfra(source, box, film)
     if not moov:
-        raise Damaged("is cut short or no video: it has no moov box")
+        raise Damaged("is cut short or not a video: it has no moov box")
     if not film.picture:
-        raise Damaged("has no track with pictures")
+        raise Damaged("has no video track")
     if not film.samples:
         raise Damaged("has no frames")
     if (film.fragments or film.defaults) and 0 < source.size - film.end < _HEADER:
@@ -271,4 +271,4 @@ def _check_mfra(source: Source, mfra: Box, film: _Film) -> None:
         for row in rows:
             source.step()
             if row[1] not in film.fragments:
-                raise Damaged("lacks fragments that its index names")
+                raise Damaged("lacks fragments that its index lists")

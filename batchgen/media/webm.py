@@ -32,7 +32,7 @@ def extension_of(source: Source) -> str:
     doctype = next((e for e in _elements(source, header, header.end or 0) if e.id == _DOCTYPE), None)
     name = b"" if doctype is None else source.bytes(doctype.body, _size(doctype)).rstrip(b"\0")
     if name not in _EXTENSIONS:
-        raise Unfamiliar("is neither WebM nor Matroska, although it is EBML")
+        raise Unfamiliar("is EBML, but neither WebM nor Matroska")
     return _EXTENSIONS[name]
 
 
@@ -49,7 +49,7 @@ def check_webm(source: Source) -> None:
         elif element.id in (_SIMPLE_BLOCK, _BLOCK_GROUP):
             blocks += 1
     if not pictures:
-        raise Damaged("has no track with pictures")
+        raise Damaged("has no video track")
     if not blocks:
         raise Damaged("has no frames")
 
@@ -66,7 +66,7 @@ def _segment_children(source: Source, segment: _Element) -> Iterator[_Element]:
         element = _element(source, position, cluster_end if in_cluster and cluster_end else limit)
         if element.id in _LEVEL_1:
             if in_cluster and cluster_end is not None:
-                raise Damaged(f"has an element that does not belong at byte {position}")
+                raise Damaged(f"has a misplaced element at byte {position}")
             in_cluster = element.id == _CLUSTER
             cluster_end = element.end if in_cluster else None
         yield element
@@ -112,7 +112,7 @@ def _element(source: Source, position: int, limit: int) -> _Element:
     end = None if size == (1 << 7 * width) - 1 else body + size
     if (end or body) > limit:
         source.need(end or body)
-        raise Damaged(f"has an element at byte {position} that is longer than what holds it")
+        raise Damaged(f"has an element at byte {position} that is longer than its parent")
     return _Element(source.number(position, id_width), position, body, end)
 
 

@@ -18,7 +18,7 @@ def foreign(body: str, model: str | None, shown: Mapping[str, Any] | None) -> st
     for name, said in (("model", model), ("model", _text_in(shown, "model")), ("prompt", _text_in(shown, "prompt"))):
         ordered = order.get(name)
         if said and isinstance(ordered, str) and _folded(said) != _folded(ordered):
-            return f"its {name} is another"
+            return f"its {name} differs"
     return None
 
 

@@ -72,7 +72,7 @@ class Access:
         """
         if simulate:
             if self.base_url is not None and not self.base_url_is_default:
-                raise UsageError("a simulated run has a simulator of its own: --base-url does not go with it")
+                raise UsageError("--simulate starts its own simulator; leave out --base-url")
             return ApiAccount(None, SIMULATED_KEY)
         return ApiAccount(_address(self.base_url or DEFAULT_BASE_URL), self.find_key())
 
@@ -88,8 +88,8 @@ class Access:
         # Another address that was given is for `bind_account` to refuse; the key does not go where only a folder says.
         if self.base_url is None and not _is_trusted(_address(recorded)):
             raise UsageError(
-                f"this run folder was bought from at {printable(recorded)}, which is not the provider's own address:"
-                f" give --base-url {printable(recorded)} if your key may go there"
+                f"the purchases in this run folder were made at {printable(recorded)}, which is not the provider's"
+                f" own address; to send your key there, give --base-url {printable(recorded)}"
             )
         return ApiAccount(_address(self.base_url or recorded), self.find_key())
 

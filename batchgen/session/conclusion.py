@@ -60,10 +60,10 @@ def rescue(journal: Journal) -> OutsideError:
     journal.receipts.copy_to(place)
     stand = ", ".join(f"{number:,} {state.replace('_', ' ')}" for state, number in sorted(counts.items()) if number)
     return OutsideError(
-        f"{folder} was deleted or replaced while the run went on, so buying stopped. What is known: {stand};"
+        f"{folder} was deleted or replaced during the run, so buying stopped. What is known: {stand};"
         f" ${usd(spend.charged)} charged, ${usd(spend.refunded)} refunded, ${usd(spend.in_doubt)} in doubt. The"
-        f" receipts were saved as {place}: put the folder back, or put them as {FILE_NAME} into an empty {folder}, and"
-        f" `batchgen recover {folder} MANIFEST` brings back what is paid for"
+        f" receipts were saved as {place}: restore the folder, or put them as {FILE_NAME} into an empty {folder} and"
+        f" run `batchgen recover {folder} MANIFEST` to get back what is paid for"
     )
 
 

@@ -139,15 +139,17 @@ def reasons_to_ask(plan: Plan, request: RunRequest, settings: Settings, *, real_
     reasons = []
     if plan.changed:
         reasons.append(
-            f"{plural(plan.changed, 'item')} changed since bought; buying them again costs ${usd(plan.changed_usd)}"
+            f"{plural(plan.changed, 'item')} changed since purchase; buying again costs ${usd(plan.changed_usd)}"
         )
     if State.LOST in request.retry and plan.count(State.LOST):
-        reasons.append(f"{plural(plan.count(State.LOST), 'lost item')}, paid for already, will be bought again")
+        reasons.append(
+            f"{plural(plan.count(State.LOST), 'lost item')}, already paid for, will be bought again: you pay twice"
+        )
     if plan.again:
-        reasons.append(f"{plural(plan.again, 'good item')} will be bought again")
+        reasons.append(f"{plural(plan.again, 'finished item')} will be bought again")
     if real_money and settings.max_cost is None and settings.budget is None:
         reasons.append(
-            f"there is neither max_cost nor budget, and {plural(plan.to_buy, 'item')} will cost ${usd(plan.estimated)}"
+            f"no max_cost or budget is set, and {plural(plan.to_buy, 'item')} will cost ${usd(plan.estimated)}"
         )
     return tuple(reasons)
 

@@ -200,7 +200,7 @@ async def _watch_disk(run: OpenRun, run_state: RunState) -> None:
     while True:
         await asyncio.sleep(_DISK_EVERY)
         if not run.journal.intact():
-            run_state.halt(Stop.DISK, f"{run.folder} was deleted or replaced while the run went on")
+            run_state.halt(Stop.DISK, f"{run.folder} was deleted or replaced during the run")
             return
         await _look_at_disk(run, run_state)
 

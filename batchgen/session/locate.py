@@ -39,7 +39,8 @@ def output_folder(manifest: Path | None, option: str | None, environment: Mappin
     if chosen := environment.get(VARIABLE):
         if not Path(chosen).is_absolute():
             raise UsageError(
-                f"{VARIABLE}={printable(chosen)} means another folder in each working directory: set it to an absolute"
+                f"{VARIABLE}={printable(chosen)} means a different folder in each working directory: set it to an"
+                " absolute"
                 f" path, such as {Path(chosen).absolute()}"
             )
         return Path(chosen)
@@ -55,8 +56,8 @@ def output_folder(manifest: Path | None, option: str | None, environment: Mappin
 def _checked(output: Path) -> Path:
     if os.path.lexists(output) and not output.is_dir():
         # A disk that is not mounted, mostly. The folder further up would be another one, without what was bought.
-        what = "is a link that leads to no folder" if output.is_symlink() else "is no folder"
-        raise UsageError(f"{output} {what}: mend it, or name the output folder with --output")
+        what = "is a link that does not lead to a folder" if output.is_symlink() else "is not a folder"
+        raise UsageError(f"{output} {what}: fix it, or give another output folder with --output")
     return output
 
 
@@ -72,8 +73,8 @@ def run_folder(manifest: Path, name: str, option: str | None, environment: Mappi
             other = folder / _FOLDER_NAME
             if is_run(other / name):
                 raise UsageError(
-                    f"this manifest's output folder is {output}, but a run {name} lies in {other}: to go on with that"
-                    f" one give --output {other}, to begin anew --output {output}"
+                    f"this manifest's output folder is {output}, but {other} holds a run {name}: give --output"
+                    f" {other} to continue that run, or --output {output} to start a new one"
                 )
     return output / name
 
@@ -115,7 +116,7 @@ def _holds_run(folder: Path) -> bool:
         return is_run(folder)
     name = printable(str(folder))
     raise RunFolderError(
-        f"{name} has {_RECEIPTS} and no {RUN_MARK}: `batchgen recover {name} MANIFEST` makes the journal anew"
+        f"{name} has {_RECEIPTS} but no {RUN_MARK}: `batchgen recover {name} MANIFEST` rebuilds the journal"
     )
 
 

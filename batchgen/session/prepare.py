@@ -82,9 +82,9 @@ class PreparedRun:
                 simulated=comparison.simulated(),
             )
         if request.only and not plan.items:
-            raise UsageError(f"--only {' '.join(request.only)}: nothing in {request.manifest} fits")
+            raise UsageError(f"--only {' '.join(request.only)}: no item of {request.manifest} matches")
         if request.again.globs and not plan.again:
-            raise UsageError(f"--again {' '.join(request.again.globs)}: no item on disk fits")
+            raise UsageError(f"--again {' '.join(request.again.globs)}: no finished item matches")
         return plan
 
     def edited_ids(self, most: int) -> list[str]:
@@ -130,7 +130,9 @@ def prepare(request: RunRequest) -> Iterator[PreparedRun]:
     """
     selection = Selection.parse(request.only)
     if request.name is not None and not RUN_NAME.fullmatch(request.name):
-        raise UsageError(f"--run {request.name!r}: a run's name is made of a-z, 0-9, '.', '_' and '-', 64 at most")
+        raise UsageError(
+            f"--run {request.name!r}: a run's name must have at most 64 characters of a-z, 0-9, '.', '_' and '-'"
+        )
     with tempfile.TemporaryDirectory(prefix="batchgen-", ignore_cleanup_errors=True) as scratch:
         stage = Path(scratch) / "stage.sqlite3"
         template = request.environment.get(BY_NAME["path"].variable) or None

@@ -73,7 +73,7 @@ def _made(folder: Path, path: Path) -> tuple[dict[State, int], Spend, int]:
         lines = file.lines()
         _, kind, head = next(lines, (0, "", {}))
         if kind != "receipts":
-            raise RunFolderError(f"{file.path} does not begin as receipts do; restore {FILE_NAME} from a backup")
+            raise RunFolderError(f"{file.path} does not begin like receipts; restore {FILE_NAME} from a backup")
         db.execute("BEGIN")
         name_receipts(db, head["run_id"], head["generation"])
         replay, unread = Replay(db), 0

@@ -87,10 +87,10 @@ def _settlements(path: Path, reader: "csv.DictReader[str]") -> Iterator[Settleme
         if not word:
             continue
         if word not in tuple(How):
-            raise UsageError(f"{where}how is {printable(word, 40)!r}; it is {', '.join(How)} or empty")
+            raise UsageError(f"{where}how must be {', '.join(How)} or empty, not {printable(word, 40)!r}")
         job_id = (row["job_id"] or "").strip()
         if (word == How.JOB) != bool(job_id):
-            raise UsageError(f"{where}a job_id goes with how = job, and with nothing else")
+            raise UsageError(f"{where}job_id must be given where how is job, and empty elsewhere")
         yield Settlement(
             (row["item_id"] or "").strip(), How(word), job_id, (row["request_digest"] or "").strip(), where
         )
@@ -111,15 +111,15 @@ def match(journal: Journal, settlements: Iterable[Settlement]) -> list[tuple[Set
         fitting = [a for a in by_id.get(settlement.item_id, ()) if settlement.digest in ("", a.work.item.digest)]
         name = f"{settlement.where}{printable(settlement.item_id, 120)}"
         if not fitting:
-            raise UsageError(f"{name} is not in doubt; `batchgen status` lists what is")
+            raise UsageError(f"{name} is not in doubt; `batchgen status` lists the items in doubt")
         if len(fitting) > 1:
-            raise UsageError(f"{name} is in doubt under several requests; settle them with --export and --import")
+            raise UsageError(f"{name} has several requests in doubt; settle them with --export and --import")
         if fitting[0].key in taken:
             raise UsageError(f"{name} is settled twice")
         taken.add(fitting[0].key)
         if settlement.job_id in adopted:
             job, other = printable(settlement.job_id, 100), printable(adopted[settlement.job_id], 120)
-            raise UsageError(f"{name}: job {job} is adopted by {other} in this list already; a job is one item's")
+            raise UsageError(f"{name}: job {job} is already adopted by {other} in this list; a job belongs to one item")
         if settlement.job_id:
             adopted[settlement.job_id] = settlement.item_id
         matched.append((settlement, fitting[0]))
@@ -133,17 +133,17 @@ async def confirm(api: Api, journal: Journal, settlement: Settlement, attempt: A
     """
     name = f"{settlement.where}{attempt.work.item.id}"
     if journal.knows_job(settlement.job_id):
-        raise UsageError(f"{name}: job {printable(settlement.job_id, 100)} belongs to another item already")
+        raise UsageError(f"{name}: job {printable(settlement.job_id, 100)} already belongs to another item")
     answer = await api.poll(settlement.job_id)
     if isinstance(answer, Found):
         if fault := mismatch(attempt, answer.job):
-            raise UsageError(f"{name}: job {answer.job.id} is not this item's: {fault}")
+            raise UsageError(f"{name}: job {answer.job.id} does not belong to this item: {fault}")
         return answer.job
     if isinstance(answer, Unknown):
         raise UsageError(f"{name}: the API does not know job {printable(settlement.job_id, 100)} under this key")
     if isinstance(answer, Unauthorized):
         raise OutsideError(f"the API refuses the key ({printable(answer.error_type)}): check API18_KEY")
-    raise OutsideError(f"{name}: the API gave no answer: {printable(answer.reason)}")
+    raise OutsideError(f"{name}: the API did not answer: {printable(answer.reason)}")
 
 
 def mismatch(attempt: Attempt, job: Job) -> str | None:
@@ -158,7 +158,7 @@ def mismatch(attempt: Attempt, job: Job) -> str | None:
             continue
         echoed = job.input.get(name)
         if type(echoed) is not type(value) or echoed != value:
-            return f"its {name} is another"
+            return f"its {name} differs"
     return None
 
 

@@ -92,13 +92,14 @@ def format_summary(summary: Summary) -> str:
             lines.append(f"  {word.replace('_', ' '):<10} {_dollars(shown[f'{word}_usd']):>10}")
     if summary.totals.drifted:
         lines.append(
-            f"  the API charged {plural(summary.totals.drifted, 'row')} otherwise than the tables say,"
+            f"  {plural(summary.totals.drifted, 'charge')} {'differs' if summary.totals.drifted == 1 else 'differ'}"
+            " from the catalogue price,"
             f" ${usd(summary.totals.drift)} in all"
         )
     if unknown := summary.totals.flagged.get("unknown_format"):
         lines.append(
-            f"  {plural(unknown, 'item')} with files of a format that is not known here, kept as they came: look at"
-            " them (`unknown_format` in the ledger)"
+            f"  {plural(unknown, 'item')} with files in an unknown format, kept unchanged: check them"
+            " (`unknown_format` in the ledger)"
         )
     if summary.costs.groups:
         lines += ["", f"  {'model':<32} {'rows':>8} {'net':>12}"]
@@ -122,25 +123,23 @@ def _next_steps(summary: Summary) -> list[str]:
     counts = summary.counts
     steps = []
     if summary.missing:
-        steps.append(
-            f"{plural(summary.missing, 'file')} missing or damaged: `batchgen verify --refetch` brings it back"
-        )
+        steps.append(f"{plural(summary.missing, 'file')} missing or damaged: run `batchgen verify --refetch`")
     if summary.fewer:
         steps.append(
-            f"{plural(summary.fewer, 'item')} brought fewer outputs than ordered (`fewer_outputs` in the ledger):"
+            f"{plural(summary.fewer, 'item')} delivered fewer outputs than ordered (`fewer_outputs` in the ledger):"
             " `batchgen verify --refetch` asks the provider for the rest once more"
         )
     if summary.failures and not any(counts.get(state) for state in UNSUCCESSFUL):
-        steps.append("items that are asked for no longer ended badly: the ledger has them")
+        steps.append("some items no longer in the manifest failed; see the ledger")
     if summary.stop is not None and (summary.in_flight or counts.get(State.PENDING)):
-        first = "with a higher max_cost, " if summary.stop is Stop.MAX_COST else ""
-        steps.append(f"{first}running the same command again goes on; what is bought already is not bought again")
+        first = "with a higher max_cost " if summary.stop is Stop.MAX_COST else ""
+        steps.append(f"run the same command {first}to continue; nothing is bought twice")
     if bad := [state for state in UNSUCCESSFUL.ordered if state not in BOUGHT and counts.get(state)]:
-        steps.append(f"failed and rejected items were not charged: `--retry {','.join(bad)}` tries them again")
+        steps.append(f"failed and rejected items were not charged: `--retry {','.join(bad)}` retries them")
     if counts.get(State.LOST):
         steps.append(
-            "lost items were paid for: every `run`, and `collect --lost`, asks the provider for them once more, at no"
-            " cost; `--retry lost --yes` buys them again"
+            "lost items were paid for: every `run` and `collect --lost` asks the provider for them once more, at no"
+            " cost; `--retry lost --yes` buys lost items again: you pay twice"
         )
     if counts.get(State.IN_DOUBT):
         steps.append("items in doubt may have been charged: look them up (`batchgen status`), then `batchgen resolve`")

@@ -34,7 +34,7 @@ class StagedFile:
         if os.path.lexists(final):
             return False
         if not self._is_in_place():
-            raise StagedReplacedError("another download of the same name came between")
+            raise StagedReplacedError("another download took the same name")
         with disk_errors(final):
             self.place.replace(final)
         return True
@@ -104,7 +104,7 @@ class LocalDisk:
         part = Path(f"{_inside(root, stem)}.part")
         # The folder of all files may be a link to a larger disk; below it, a link must not lead out of it.
         if "/" in stem and not Path(os.path.realpath(part.parent)).is_relative_to(os.path.realpath(root)):
-            raise DiskError(f"cannot write {part}: a symbolic link there leads out of {root}; remove it")
+            raise DiskError(f"cannot write {part}: a symbolic link there points outside {root}; remove it")
         return part
 
 

@@ -78,7 +78,7 @@ class Offer:
     retention: float = 7 * 86400.0
     """Seconds for which jobs and files are kept."""
     machines: int | None = None
-    """Jobs worked on at the same time; the others queue. None: no bound."""
+    """Jobs processed at the same time; the others queue. None: no bound."""
     retry_after: float = 20.0
     """Seconds, in a 429."""
 

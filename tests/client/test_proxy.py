@@ -126,12 +126,12 @@ async def closes_the_tunnel(peer: Peer) -> None:
 @pytest.mark.parametrize(
     ("script", "reason"),
     [
-        (answering(http(407)), "the proxy refuses (ClientHttpProxyError): HTTP 407"),
-        (answering(http(403, b"<html>\x1b[31m")), "the proxy refuses (ClientHttpProxyError): HTTP 403"),
+        (answering(http(407)), "the proxy refused the connection (ClientHttpProxyError): HTTP 407"),
+        (answering(http(403, b"<html>\x1b[31m")), "the proxy refused the connection (ClientHttpProxyError): HTTP 403"),
         (answering(http(302, b"", "Location: http://login.test/")), "HTTP 302"),
         (answering(b"nonsense\r\n\r\n"), ""),
         (closes, "closed the connection"),
-        (never_answers, "no connection in time"),
+        (never_answers, "timed out while connecting"),
         (closes_the_tunnel, ""),
     ],
 )
@@ -167,7 +167,7 @@ async def test_a_proxy_out_of_reach_is_not_sent() -> None:
 )
 async def test_private_literals_are_refused_all_the_same(target: str) -> None:
     async with raw_server(answering(http(403))) as proxy, through(proxy.url, ssl.create_default_context()) as api:
-        with pytest.raises(OutputError, match="is not fetched"):
+        with pytest.raises(OutputError, match="was not downloaded"):
             await fetch(api, target)
     assert proxy.connections == 0
 
@@ -282,7 +282,7 @@ async def test_the_commands_go_through_it(tmp_path: Path) -> None:
         )
     for code, said in (bought, settled):
         assert code == 5, said
-        assert b"the proxy refuses (ClientHttpProxyError): HTTP 407" in said
+        assert b"the proxy refused the connection (ClientHttpProxyError): HTTP 407" in said
     written = b"".join(path.read_bytes() for path in (tmp_path / "output").rglob("*") if path.is_file())
     assert b"HTTP 407" in written, "the log says it too"
     whole = bought[1] + settled[1] + written

@@ -445,7 +445,7 @@ async def test_no_connection_in_time_is_not_sent() -> None:
             second.connect_ex(deaf.getsockname())
             async with client(f"http://127.0.0.1:{deaf.getsockname()[1]}") as api, asyncio.timeout(5):
                 answer = await api.submit(BODY, "/v1/generate", wait=False)
-    assert answer == NotSent("no connection in time (ConnectionTimeoutError)")
+    assert answer == NotSent("timed out while connecting (ConnectionTimeoutError)")
 
 
 # ---- nothing escapes, nothing leaks -------------------------------------------------------------------------------

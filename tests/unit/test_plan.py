@@ -144,7 +144,7 @@ def test_the_text_says_what_stands_where_and_what_it_costs() -> None:
     assert shown[0] == "spring: 158 items"
     for line in ("new 14", "in flight 7", "in doubt 8", "to buy: 16 items for $2.772", f"{ZEUS} 4 $2.10"):
         assert line in shown
-    assert "2 items changed since bought; buying again costs $0.112" in shown
+    assert "2 items changed since purchase; buying again costs $0.112" in shown
 
 
 def test_the_text_leaves_out_what_there_is_none_of() -> None:

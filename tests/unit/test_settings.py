@@ -99,7 +99,7 @@ def test_a_cap_of_nothing_is_a_cap() -> None:
         ("poll_min", "inf", "--poll-min must be a number, 0 or larger: 'inf'"),
         ("job_timeout", "0.5", "--job-timeout must be 1 or larger: '0.5'"),
         ("endpoint", "other", "--endpoint must be generate or model: 'other'"),
-        ("submit", "", "--submit must be a text: ''"),
+        ("submit", "", "--submit must be text: ''"),
     ],
 )
 def test_a_fault_names_the_flag_the_rule_and_the_value(name: str, text: str, message: str) -> None:
@@ -129,7 +129,7 @@ def test_the_polls_must_leave_a_range() -> None:
 @pytest.mark.parametrize("value", [True, False, None, [], {}, [1]])
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda s: s.name)
 def test_a_manifest_value_of_another_type_is_refused(setting: Any, value: object) -> None:
-    with pytest.raises(ValueError, match=r"must be a (text|whole number|number, 0 or larger)$"):
+    with pytest.raises(ValueError, match=r"must be (text|a whole number|a number, 0 or larger)$"):
         parse_setting(setting, value)
 
 
@@ -161,5 +161,5 @@ def test_seconds_may_have_as_many_digits_as_a_computer_writes() -> None:
     value = parse_setting(BY_NAME["poll_min"], "0.13333333333333333")
     assert value == 0.13333333333333333
     assert parse_setting(BY_NAME["poll_min"], setting_text(value)) == value
-    with pytest.raises(ValueError, match="at most 9 digits behind the point"):
+    with pytest.raises(ValueError, match="at most 9 digits after the decimal point"):
         parse_setting(BY_NAME["max_cost"], "0.13333333333333333")

@@ -19,16 +19,16 @@ _STARTER = Template("""\
 # Try it for free: batchgen run $manifest --simulate   (pretend money, in output/$name.simulated)
 # Buy:             batchgen run $manifest              (real money, in output/$name)
 #
-# Run it again and only what is still missing is bought. An item that was edited is a new purchase.
-# Prompts and reference pictures must be lawful, and people shown in them must have agreed to it.
+# Run the same command to continue: only what is missing is bought. An edited item is a new purchase.
+# Prompts and reference images must be lawful, and the people they show must have given their consent.
 version: 1
 name: $written
 
 run:
-  concurrency: 4                  # jobs at the provider at the same time
-  max_cost: 5.00                  # USD; this run folder never costs more
+  concurrency: 4                  # jobs in flight at the provider at the same time
+  max_cost: 5.00                  # USD; cap on everything this run folder ever costs
 
-tags: {project: trial}            # for grouping costs; each is a column of the ledger
+tags: {project: trial}            # for grouping costs; each becomes a column of the ledger
 
 defaults:                         # an item's own value wins
   model: hera-1.0-text-to-image   # `batchgen models` lists the models, their parameters and prices
@@ -37,25 +37,25 @@ model_defaults:                   # for one model's items only
   hera-1.0-text-to-image: {resolution: 1k}
 
 items:
-  # The API's parameters stand beside the item's own keys: id, tags, matrix, seeds, repeat, rows.
+  # The API's parameters are written beside the item's own keys: id, tags, matrix, seeds, repeat, rows.
   - id: teapot
     prompt: A round blue teapot on a wooden table, morning light
     aspect_ratio: 4:3
 
-  # Every combination of the variables makes an item.
+  # One item for each combination of the variables.
   - id: kite-$${colour}
     matrix:
       colour: [red, yellow]
     prompt: A $${colour} kite over a wheat field, late sun, wide shot
 
-  # Another model. Two items, tide~1 and tide~2, each with a seed of its own.
+  # Another model. Two items, tide~1 and tide~2, each with its own seed.
   - id: tide
     prompt: The tide runs out over rippled sand, seen from above
     model: centaurus-1.0-text-to-video
     duration: 2
     seeds: 2
 
-  # Every row of a file makes an item: .csv, .tsv, .jsonl or .txt. Its columns are variables.
+  # One item for each row of a file (.csv, .tsv, .jsonl or .txt). The columns are variables.
   # - rows: prompts/products.csv
   #   id: $${sku}
   #   prompt: Studio photograph of $${product}, white background
@@ -68,13 +68,13 @@ items:
 def command(path: Path) -> None:
     """Write a commented starter manifest to PATH (default manifest.yaml); nothing is overwritten.
 
-    The run is named after the file. Its first line tells editors where the schema is: in a folder `schemas` beside or
-    above PATH where there is one, else in manifest.schema.json, which is written beside it.
+    The run is named after the file. The manifest's first line tells editors where the schema is: in the nearest folder
+    `schemas` beside or above PATH, or else in manifest.schema.json, which is written beside the manifest.
     """
     if path.exists() or path.is_symlink():
-        raise UsageError(f"{path} exists; give another name, or move it away")
+        raise UsageError(f"{path} exists already; give another name, or move the file away")
     if not path.parent.is_dir():
-        raise UsageError(f"there is no folder {path.parent}; make it first")
+        raise UsageError(f"there is no folder {path.parent}; create it first")
     name = _name_for(path)
     schema = _schema_above(path) or _written_schema(path)
     _write(path, _STARTER.substitute(schema=schema, manifest=path.name, name=name, written=_written_name(name)))
@@ -91,7 +91,7 @@ def _name_for(path: Path) -> str:
     for folder in (output / name, output / simulated_name(name)):
         if is_run(folder):
             raise UsageError(
-                f"the run of {path} would be named {name}, and {folder} holds a run already, which it would go on with:"
+                f"the run of {path} would be named {name}, but {folder} already holds a run, which it would continue:"
                 " give another file name"
             )
     return name

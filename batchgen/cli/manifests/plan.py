@@ -18,14 +18,13 @@ WORK_TO_DO = 10
 @click.command("plan")
 @manifest_options
 @setting_options("max_new")
-@click.option("--simulate", is_flag=True, help="Compare with what `run --simulate` has bought with pretend money.")
+@click.option("--simulate", is_flag=True, help="Compare with the purchases of `run --simulate`.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
-@click.option("--detailed-exitcode", is_flag=True, help="Exit with 10 when there is something to buy, or renamed.")
+@click.option("--detailed-exitcode", is_flag=True, help="Exit with 10 if items are to be bought or were renamed.")
 def command(manifest: Path, **options: Any) -> int:
-    """Show what a run would buy, and what it would cost.
+    """Show what a run would buy and what it would cost.
 
-    Nothing is sent and nothing is written: the manifest is compared with the run folder's journal, also while a run
-    goes on.
+    Nothing is sent and nothing is written: the manifest is compared with the run folder's journal, even during a run.
     """
     from batchgen.catalog import load_catalog
     from batchgen.plan import format_plan, plan_json
@@ -53,7 +52,7 @@ def command(manifest: Path, **options: Any) -> int:
                 click.echo(f"changed: {', '.join(prepared.edited_ids(10))}{', …' if plan.changed > 10 else ''}")
             limit = prepared.settings.max_new
             if limit is not None and plan.to_buy > limit:
-                click.echo(f"note: max_new lets one run buy {limit:,} of them")
+                click.echo(f"note: max_new lets one run buy only {limit:,} of them")
             if note := _simulated_beside(prepared):
                 click.echo(note)
     return WORK_TO_DO if options["detailed_exitcode"] and (plan.to_buy or plan.renamed.items) else 0
@@ -66,4 +65,4 @@ def _simulated_beside(prepared: "PreparedRun") -> str | None:
     tried = prepared.folder.with_name(simulated_name(prepared.name))
     if is_run(prepared.folder) or not is_run(tried):
         return None
-    return f"note: {tried} was simulated and does not count here; `plan --simulate` compares with it"
+    return f"note: {tried} is a simulated run and does not count here; use `plan --simulate` to compare with it"

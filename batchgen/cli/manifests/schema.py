@@ -16,11 +16,11 @@ from batchgen.core.files import disk_errors, staged_text
     default=Path("schemas"),
     help="The folder to write to or to check (default schemas).",
 )
-@click.option("--check", is_flag=True, help="Write nothing; exit 1 where a file is not what the tables make.")
+@click.option("--check", is_flag=True, help="Write nothing; exit with 1 if a file differs from the catalogue.")
 def command(folder: Path, *, check: bool) -> int:
-    """Write the JSON Schemas of manifests and of every model's requests.
+    """Write the JSON Schemas for manifests and for every model's requests.
 
-    Editors use manifest.schema.json for completion and hints; models/MODEL.schema.json judge a request's body.
+    Editors use manifest.schema.json for completion and hints; models/MODEL.schema.json validate the body of a request.
     """
     files = schema_files(load_catalog())
     surplus = sorted(_schemas_below(folder) - set(files))
@@ -34,24 +34,24 @@ def command(folder: Path, *, check: bool) -> int:
             out.write(text)
         click.echo(f"wrote {path}")
     for name in surplus:
-        click.echo(f"{folder / name} comes from no table; delete it unless it is yours", err=True)
+        click.echo(f"{folder / name} belongs to no model of the catalogue; delete it unless it is yours", err=True)
     return 0
 
 
 def _check(folder: Path, files: dict[str, str], surplus: list[str]) -> int:
     found = [f"{folder / name} {fault}" for name, text in files.items() if (fault := _fault(folder / name, text))]
-    found += [f"{folder / name} comes from no table" for name in surplus]
+    found += [f"{folder / name} belongs to no model of the catalogue" for name in surplus]
     for line in found:
         click.echo(line)
     if found:
-        click.echo(f"`batchgen schema --output {folder}` writes them anew", err=True)
+        click.echo(f"run `batchgen schema --output {folder}` to write them again", err=True)
     return 1 if found else 0
 
 
 def _fault(path: Path, text: str) -> str:
     if not path.is_file():
         return "is missing"
-    return "" if path.read_bytes() == text.encode() else "differs from the tables"
+    return "" if path.read_bytes() == text.encode() else "differs from the catalogue"
 
 
 def _schemas_below(folder: Path) -> set[str]:

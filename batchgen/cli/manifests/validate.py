@@ -48,8 +48,8 @@ _Place = tuple[str, str, int, int, str]
 def command(manifests: tuple[Path, ...], form: str, *, strict: bool) -> int:
     """Check manifests, offline.
 
-    Shows every problem with its place, or how many items a manifest makes and what they cost. Exits with 2 where a
-    manifest is refused. Warnings, of what is most likely not meant, refuse it with --strict only.
+    Shows every problem with its place, or how many items a manifest makes and what they cost. Exits with 2 if a
+    manifest is refused. Warnings point to likely mistakes; they refuse a manifest only with --strict.
     """
     verdicts = [_verdict(manifest, strict=strict) for manifest in manifests]
     formats: dict[str, Callable[[Sequence[_Verdict]], str]] = {"text": _text, "json": _json, "github": _github}

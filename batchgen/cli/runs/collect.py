@@ -12,7 +12,7 @@ from batchgen.cli.options import connection_options, report_options, setting_opt
 @click.command("collect")
 @click.argument("run")
 @click.option("--output", metavar="DIR", help="The output folder (BATCHGEN_OUTPUT).")
-@click.option("--lost", is_flag=True, help="Ask once more for lost jobs, as every `run` does; costs nothing.")
+@click.option("--lost", is_flag=True, help="Ask once more for lost jobs, as every `run` does; it costs nothing.")
 @setting_options("poll_min", "poll_max")
 @connection_options
 @report_options

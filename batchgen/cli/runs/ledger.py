@@ -29,23 +29,23 @@ if TYPE_CHECKING:
     help="How to print the report.",
 )
 @click.option("--output", metavar="DIR", help="The output folder that holds the runs.")
-@click.option("--simulated", is_flag=True, help="Report the pretended money of simulated runs, and no other.")
+@click.option("--simulated", is_flag=True, help="Report the pretend money of simulated runs only.")
 @click.option(
     "--as-bought",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Write a short list of what was bought, for git: `run.bought` and --skip-bought read it.",
+    help="Write a short list of purchases to keep in git; `run.bought` and --skip-bought read it.",
 )
 def command(
     *, runs: tuple[str, ...], by: str, form: str, output: str | None, simulated: bool, as_bought: Path | None
 ) -> int:
-    """Report costs over runs or ledger files.
+    """Report the costs of runs or ledger files.
 
     RUN names a run (its folder, its manifest, or its name within the output folder) or is a ledger as a .csv file. A
-    purchase that is given twice, by a run and by a copy of its ledger, counts once.
+    purchase that appears twice, in a run and in a copy of its ledger, counts once.
 
-    Simulated runs are left out of a report of real money. Where there is nothing else, the table shows them, and says
-    so; CSV and JSON have them with --simulated only.
+    Simulated runs are left out of a report of real money. If there is nothing else, the table shows them and says so;
+    CSV and JSON show them only with --simulated.
     """
     from batchgen.core.text import plural, printable
     from batchgen.ledger import CostReport, as_csv, as_json, as_table, cost_report
@@ -70,7 +70,7 @@ def command(
     if report.repeated:
         click.echo(f"{plural(report.repeated, 'row')} given more than once, counted once", err=True)
     if by.startswith("tag:") and [name for name, _ in report.groups] == [None]:
-        click.echo(f"no row has a tag {printable(by.removeprefix('tag:'))}", err=True)
+        click.echo(f"no row has the tag {printable(by.removeprefix('tag:'))}", err=True)
     return 0
 
 

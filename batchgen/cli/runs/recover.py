@@ -12,11 +12,11 @@ import click
 @click.argument("manifest", type=click.Path(path_type=Path))
 @click.option("--output", metavar="DIR", help="The output folder (BATCHGEN_OUTPUT).")
 def command(run: str, manifest: Path, **options: Any) -> None:
-    """Make a lost or damaged journal anew from receipts.jsonl, the manifest and the files.
+    """Rebuild a lost or damaged journal from receipts.jsonl, the manifest and the files.
 
     RUN is the run folder, or its name within the output folder. A journal that exists is kept under another name.
-    Nothing is sent and nothing is bought: `batchgen run` or `collect` goes on from there. An answer that is not in the
-    receipts leaves its item in doubt.
+    Nothing is sent and nothing is bought; continue with `batchgen run` or `collect`. An item whose answer is not in the
+    receipts is in doubt.
     """
     from batchgen.catalog import load_catalog
     from batchgen.cli.listeners import show_notices
@@ -39,18 +39,20 @@ def command(run: str, manifest: Path, **options: Any) -> None:
             bodiless, name = without_request(journal.db), journal.facts().get("run", folder.name)
     counts, spend = recovered.counts, recovered.spend
     bought = plural(sum(counts.values()), "item")
-    click.echo(f"{name}: the journal was made anew from receipts.jsonl; {bought} bought, or perhaps so")
+    click.echo(f"{name}: the journal was rebuilt from receipts.jsonl; {bought} bought, or perhaps so")
     for state, number in sorted(counts.items()):
         click.echo(f"  {state.value.replace('_', ' '):<10} {number:>10,}")
     click.echo(f"  net {'$' + usd(spend.charged - spend.refunded):>17}")
     if spend.in_doubt:
         click.echo(
             f"  in doubt {'$' + usd(spend.in_doubt):>12}   `batchgen status` lists them, `batchgen resolve` settles"
+            " them"
+            " them"
         )
     if bodiless:
         click.echo(
-            f"{plural(bodiless, 'purchase')} of items that {printable(str(manifest))} lists no longer, or otherwise:"
-            " kept without the request, and collected like the others"
+            f"{plural(bodiless, 'purchase')} of items that {printable(str(manifest))} no longer lists, or lists with"
+            " another request: kept without the request, and collected like the others"
         )
     if recovered.kept is not None:
-        click.echo(f"the journal that stood there before is {recovered.kept}")
+        click.echo(f"the previous journal was kept as {recovered.kept}")

@@ -20,21 +20,25 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.command("resolve")
 @click.argument("run")
 @click.argument("item", required=False)
-@click.option("--job-id", metavar="ID", help="It became this job: adopted once the API confirms model and input.")
-@click.option("--not-charged", is_flag=True, help="It was not charged: the next run buys it.")
-@click.option("--charged", is_flag=True, help="It was charged and cannot be found: lost money.")
-@click.option("--export", "export", type=_FILE, metavar="FILE", help="Write all doubts to a CSV file to fill in.")
-@click.option("--import", "import_", type=_FILE, metavar="FILE", help="Settle what a filled-in file says.")
+@click.option(
+    "--job-id", metavar="ID", help="The item became this job; adopted once the API confirms its model and input."
+)
+@click.option("--not-charged", is_flag=True, help="The item was not charged; the next run buys it.")
+@click.option("--charged", is_flag=True, help="The item was charged and its job cannot be found; it becomes lost.")
+@click.option(
+    "--export", "export", type=_FILE, metavar="FILE", help="Write all items in doubt to a CSV file to fill in."
+)
+@click.option("--import", "import_", type=_FILE, metavar="FILE", help="Settle items as a filled-in CSV file says.")
 @click.option("--output", metavar="DIR", help="The output folder (BATCHGEN_OUTPUT).")
 @connection_options
 def command(run: str, item: str | None, **options: Any) -> None:
     """Settle items in doubt.
 
-    RUN names a run: its folder, its manifest, or its name within the output folder. Look the submission up in the
-    provider's billing first: `batchgen status` and --export show its UTC second and digest.
+    RUN names a run: its folder, its manifest, or its name within the output folder. First look up
+    the request in the provider's billing: `batchgen status` and --export show its time (UTC) and digest.
 
-    In the exported file, the column `how` of each row is to be filled in with job (and the column job_id with its id),
-    not-charged or charged; rows left empty stay in doubt. --import takes such a list as a whole or not at all.
+    In the exported file, fill in the column `how` of each row: job (with the id in the column job_id), not-charged or
+    charged. Rows left empty stay in doubt. --import applies the whole list or nothing.
     """
     from batchgen.cli.listeners import show_notices
     from batchgen.core.errors import UsageError
@@ -46,9 +50,9 @@ def command(run: str, item: str | None, **options: Any) -> None:
 
     ways = [bool(options[name]) for name in ("job_id", "not_charged", "charged", "export", "import_")]
     if sum(ways) != 1:
-        raise UsageError("say one thing: --job-id ID, --not-charged, --charged, --export FILE or --import FILE")
+        raise UsageError("give exactly one of --job-id ID, --not-charged, --charged, --export FILE and --import FILE")
     if (item is not None) != any(ways[:3]):
-        raise UsageError("name one ITEM for --job-id, --not-charged and --charged, and none for --export and --import")
+        raise UsageError("give one ITEM with --job-id, --not-charged or --charged, and none with --export or --import")
     folder = find_run(run, options["output"], os.environ, read_name)
     with open_run_folder(folder, create=False) as journal:
         show_notices(journal)
@@ -114,11 +118,11 @@ def _settle(journal: "Journal", decided: "Sequence[tuple[Settlement, Attempt, Jo
     settle(journal, decided, utc_now())
     for settlement, attempt, _ in decided:
         click.echo(f"{attempt.work.item.id}: {_MEANING[settlement.how]}")
-    click.echo(f"{plural(len(decided), 'item')} settled; `batchgen run` or `batchgen collect` goes on from there")
+    click.echo(f"{plural(len(decided), 'item')} settled; continue with `batchgen run` or `batchgen collect`")
 
 
 _MEANING = {
-    "job": "adopted; to be polled and downloaded",
+    "job": "adopted; it will be polled and downloaded",
     "not_charged": "pending again; the next run buys it",
-    "charged": "lost; `--retry lost --yes` would buy it again",
+    "charged": "lost; `--retry lost --yes` buys it again: you pay twice",
 }

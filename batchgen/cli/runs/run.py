@@ -18,29 +18,42 @@ from batchgen.cli.options import (
 @click.command("run")
 @manifest_options
 @setting_options()
-@click.option("--retry", metavar="STATES", default="", help="Try again: failed, rejected, lost (a comma between them).")
+@click.option(
+    "--retry",
+    metavar="STATES",
+    default="",
+    help="Retry items in these states: failed, rejected, lost (comma-separated).",
+)
 @click.option(
     "--again",
     multiple=True,
     metavar="GLOB",
-    help="Buy finished items that fit once more; asks, or needs --yes. Repeatable.",
+    help="Buy finished items that match GLOB again; asks first, unless --yes is given. Repeatable.",
 )
 @click.option(
     "--skip-bought",
     multiple=True,
     type=click.Path(path_type=Path),
     metavar="LEDGER",
-    help="Leave out what another run has bought: its folder, ledger, or list of `ledger --as-bought`. Repeatable.",
+    help="Leave out what another run has bought: its folder, its ledger, or a list from `ledger --as-bought`."
+    " Repeatable.",
 )
 @click.option(
     "--renamed",
     type=click.Choice(["adopt", "buy"]),
-    help="Items bought already under another id: adopt the purchases, or buy them again. Asks otherwise.",
+    help="For items already bought under another id: adopt the purchases, or buy again. Default: ask.",
 )
 @click.option(
-    "--buy-again", is_flag=True, help="Buy also what another run folder, or an earlier state of this one, has bought."
+    "--buy-again",
+    is_flag=True,
+    help="Buy again what another run folder, or an earlier state of this one, shows as bought.",
 )
-@click.option("--yes", "-y", is_flag=True, help="Agree to what would be asked; without a cap, up to the estimate.")
+@click.option(
+    "--yes",
+    "-y",
+    is_flag=True,
+    help="Answer yes to all questions (but --renamed and --buy-again); without a cap, the estimate is the cap.",
+)
 @click.option("--wait-for-balance", is_flag=True, help="When the balance is used up, wait until it is topped up.")
 @click.option(
     "--simulate",
@@ -52,8 +65,8 @@ from batchgen.cli.options import (
 def command(manifest: Path, **options: Any) -> int:
     """Buy what is missing, download it, and write the ledger.
 
-    The same command resumes: what is bought already is never bought again. With --simulate nothing leaves this
-    machine. Prompts and reference images must be lawful, and used with the consent of the people they show.
+    Run the same command to continue; nothing is bought twice. With --simulate, nothing leaves this machine.
+    Prompts and reference images must be lawful, and used with the consent of the people they show.
     """
     from batchgen.catalog import load_catalog
     from batchgen.cli.access import access_of

@@ -18,7 +18,7 @@ def _money(_: click.Context, __: click.Parameter, value: str) -> Decimal:
     # As text, so that money never passes through a float.
     digits = value.replace(".", "", 1)
     if not (digits.isascii() and digits.isdigit()):
-        raise click.BadParameter(f"{value!r} is not an amount in USD, 0 or larger")
+        raise click.BadParameter(f"{value!r} must be an amount in USD, 0 or more")
     return Decimal(value)
 
 
@@ -26,23 +26,25 @@ _PORT = click.IntRange(0, 65535)
 
 
 @click.command("simulate", context_settings={"show_default": True})
-@click.option("--port", type=_PORT, default=8018, help="The API's port; 0: any free one.")
-@click.option("--files-port", type=_PORT, default=0, help="The file storage's port; 0: any free one.")
-@click.option("--seed", type=int, default=0, help="Decides every duration, failure and fault.")
+@click.option("--port", type=_PORT, default=8018, help="The API's port; 0 takes any free port.")
+@click.option("--files-port", type=_PORT, default=0, help="The file storage's port; 0 takes any free port.")
+@click.option("--seed", type=int, default=0, help="Determines every duration, failure and fault.")
 @click.option("--speed", type=float, default=10.0, help="How many times faster than the provider.")
 @click.option("--balance", callback=_money, default="1000", metavar="USD", help="Paid credit of each account.")
 @click.option("--promo", callback=_money, default="0", metavar="USD", help="Promotional credit of each account.")
-@click.option("--state", type=_FILE, help="SQLite file that keeps the books over restarts.")
-@click.option("--fault", "faults", multiple=True, metavar="NAME=RATE", help="Something that goes wrong; repeatable.")
-@click.option("--list-faults", is_flag=True, help="Show the faults there are, and end.")
-@click.option("--capacity", type=click.IntRange(min=1), help="Jobs worked on at the same time; the others queue.")
+@click.option("--state", type=_FILE, help="SQLite file that keeps accounts and jobs across restarts.")
+@click.option(
+    "--fault", "faults", multiple=True, metavar="NAME=RATE", help="A fault and how often it happens; repeatable."
+)
+@click.option("--list-faults", is_flag=True, help="List the faults and exit.")
+@click.option("--capacity", type=click.IntRange(min=1), help="Jobs processed at the same time; the others queue.")
 @click.option("--retention-days", type=float, default=7.0, help="How long jobs and files are kept.")
-@click.option("--wait-budget", type=float, default=60.0, help="The provider's seconds that ?wait=true waits.")
-@click.option("--key", "keys", multiple=True, help="An accepted key; repeatable. Without: every well-formed one.")
-@click.option("--media", type=click.Choice(["full", "tiny"]), default="full", help="Draw each output, or one for all.")
-@click.option("--unmarked", is_flag=True, help="Pass for the real API: runs count the money as real.")
-@click.option("--quiet", is_flag=True, help="No help on stderr.")
-@click.option("--until-stdin-closes", is_flag=True, help="End when standard input ends.")
+@click.option("--wait-budget", type=float, default=60.0, help="How long ?wait=true waits, in the provider's seconds.")
+@click.option("--key", "keys", multiple=True, help="A key to accept; repeatable. Default: every well-formed key.")
+@click.option("--media", type=click.Choice(["full", "tiny"]), default="full", help="Draw every output, or one for all.")
+@click.option("--unmarked", is_flag=True, help="Pretend to be the real API: runs count the money as real.")
+@click.option("--quiet", is_flag=True, help="Print no instructions on stderr.")
+@click.option("--until-stdin-closes", is_flag=True, help="Stop when standard input ends.")
 def command(
     *,
     list_faults: bool,
@@ -52,7 +54,7 @@ def command(
     until_stdin_closes: bool,
     **given: Any,
 ) -> int:
-    """Serve the API on this machine, with pretend money and real files, until interrupted.
+    """Simulate the API on this machine, with pretend money and real files, until interrupted.
 
     The first line on standard output is the API's address.
     """
@@ -97,15 +99,17 @@ async def _serve(settings: "SimulatorSettings", *, quiet: bool, until_stdin_clos
 def _help(url: str, files_url: str, settings: "SimulatorSettings") -> str:
     key = min(settings.keys, default="api18_0123456789abcdef")
     books = (
-        f"kept in {settings.state}" if settings.state is not None else "forgotten at the end (--state FILE keeps them)"
+        f"kept in {settings.state}"
+        if settings.state is not None
+        else "discarded when it stops (--state FILE keeps them)"
     )
     return (
-        f"Files are served from {files_url}. Prices are real, the money is pretend; the books are {books}.\n"
+        f"Files are served from {files_url}. Prices are real, the money is pretend; accounts and jobs are {books}.\n"
         "To run a manifest against it, in another terminal:\n"
         f"  export API18_KEY={key}\n"
         f"  batchgen run MANIFEST --base-url {url}\n"
-        f"Books: {url}/_simulator/account  Jobs: {url}/_simulator/jobs\n"
-        "Ctrl-C ends it."
+        f"Accounts: {url}/_simulator/account  Jobs: {url}/_simulator/jobs\n"
+        "Ctrl-C stops it."
     )
 
 

@@ -38,10 +38,10 @@ class _Standing:
 @click.option("--output", metavar="DIR", help="The output folder (BATCHGEN_OUTPUT).")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def command(run: str, output: str | None, as_json: bool) -> None:  # noqa: FBT001 - click passes options by name
-    """Show how a run stands, also while it goes on.
+    """Show the state of a run, even while it is running.
 
-    RUN names a run: its folder, its manifest, or its name within the output folder. What is in doubt is listed
-    with UTC second and request digest, so that it can be found in the provider's billing.
+    RUN names a run: its folder, its manifest, or its name within the output folder. Items in doubt are listed with the
+    time (UTC) and digest of their requests, so that you can find them in the provider's billing.
     """
     from batchgen.manifest import read_name
     from batchgen.session.locate import find_run
@@ -112,7 +112,7 @@ def _as_text(standing: _Standing) -> str:
     if standing.fewer:
         lines += [
             "",
-            f"{plural(standing.fewer, 'item')} brought fewer outputs than ordered: `batchgen verify --refetch`",
+            f"{plural(standing.fewer, 'item')} delivered fewer outputs than ordered: run `batchgen verify --refetch`",
         ]
     if open_doubts:
         lines += ["", f"{plural(len(open_doubts), 'item')} in doubt (UTC, attempt, digest, reserved, reason):"]

@@ -38,21 +38,21 @@ class Checked:
 @click.option("--output", metavar="DIR", help="The output folder (BATCHGEN_OUTPUT).")
 @click.option("--quick", is_flag=True, help="Check length and container only, not SHA-256.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-@click.option("--refetch", "repair", is_flag=True, help="Download again what differs; buys nothing.")
+@click.option("--refetch", "repair", is_flag=True, help="Download missing or damaged files again; buys nothing.")
 @click.option(
     "--base-url",
     metavar="URL",
     envvar="BATCHGEN_BASE_URL",
-    help="For --refetch: the API that the files were bought from, where it is not https://api18.dev.",
+    help="For --refetch: the address of the API that the files were bought from, if it is not https://api18.dev.",
 )
 @click.option(
     "--api-key-file",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="For --refetch: a file that holds the key and nothing else (default: API18_KEY, then .env).",
+    help="For --refetch: a file that holds only the key (default: API18_KEY, then .env).",
 )
 @proxy_option
-@click.option("--rotated-key", is_flag=True, help="This is a new key of the account that bought the files.")
+@click.option("--rotated-key", is_flag=True, help="The key is new, but belongs to the account that bought the files.")
 def command(
     *,
     run: str,
@@ -120,7 +120,7 @@ def check(folder: Path, *, quick: bool, found: Callable[[Difference], None]) -> 
                 found(Difference(row, reason))
         for row in lacking_files(db):
             differing += 1
-            found(Difference(row, "never came, although it was ordered"))
+            found(Difference(row, "was ordered but never delivered"))
     return Checked(run, files, size, differing, tuple(_unknown(folder)))
 
 
@@ -165,8 +165,8 @@ def _as_text(checked: Checked, *, quick: bool, repaired: bool) -> str:
     lines = [f"note: {printable(path)} is not in the journal" for path in checked.unknown]
     how = "length and container" if quick else "length, SHA-256 and container"
     total = f"{plural(checked.files, 'file')}, {checked.bytes:,} bytes"
-    verdict = f"{checked.differing:,} differ" if checked.differing else "all as the journal says"
-    hint = "; `--refetch` downloads again, and buys nothing" if checked.differing and not repaired else ""
+    verdict = f"{checked.differing:,} differ" if checked.differing else "all match the journal"
+    hint = "; `--refetch` downloads them again and buys nothing" if checked.differing and not repaired else ""
     return "\n".join([*lines, f"{checked.run}: {total}: {verdict} ({how}){hint}"])
 
 
@@ -223,8 +223,8 @@ def _fetched_again(folder: Path, journal: "Journal", damaged: list[Difference], 
     account = access.account_of(facts)
     if account.binding.api != facts["api"]:
         raise RunFolderError(
-            f"this run was bought from {printable(facts['api'])}, not from {account.binding.api}; give that address as "
-            "--base-url"
+            f"this run was bought from {printable(facts['api'])}, not from {account.binding.api}; give the first"
+            " address as --base-url"
         )
     # To another account the provider says that the jobs do not exist, which would read as a loss.
     if account.key.fingerprint != facts["account"] and not access.rotated_key:

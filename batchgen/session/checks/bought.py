@@ -21,7 +21,7 @@ def skip_bought(table: Path, given: Sequence[Path], listed: Sequence[Path] = (),
     with bought_elsewhere(table) as bought:
         for books in (*given, *listed):
             if not bought.add(_pairs(books, simulated=simulated)) and books in given:
-                raise UsageError(f"--skip-bought {books}: nothing that it shows as bought is asked for here")
+                raise UsageError(f"--skip-bought {books}: none of its purchases are in this manifest")
         return bought.leave_out()
 
 

@@ -23,8 +23,8 @@ log = logging.getLogger("batchgen")
 _NOTED = "ledger"
 _SHOWN = 3
 _ADVICE = (
-    "journal.sqlite3 and receipts.jsonl are older copies, it seems. Nothing was bought: put the newest ones of both in"
-    " place, and run again"
+    "journal.sqlite3 and receipts.jsonl seem to be older copies. Nothing was bought: restore the newest copies of"
+    " both, and run again"
 )
 
 
@@ -52,9 +52,9 @@ def ledger_evidence(folder: Path, run: str | None = None) -> Callable[[sqlite3.C
                 f"{c.item_id} #{c.attempt}" + (f" as job {c.job_id}" if c.job_id else "") for c in unknown
             )
             raise RunFolderError(
-                f"{path} knows of {plural(count, 'purchase')} that the journal lacks ({printable(named)}"
-                f"{', …' if count > _SHOWN else ''}): {_ADVICE}. To go on without them, move {LEDGER_NAME} away"
-                " and give it to --skip-bought"
+                f"{path} shows {plural(count, 'purchase')} that the journal lacks ({printable(named)}"
+                f"{', …' if count > _SHOWN else ''}): {_ADVICE}. To continue without them, move {LEDGER_NAME} away"
+                " and give it with --skip-bought"
             )
 
     return check
@@ -107,8 +107,8 @@ def compare_files(journal: Journal, folder: Path) -> None:
     if found:
         named = ", ".join(f"{path} of {item}" for item, path in found)
         raise RunFolderError(
-            f"{folder} holds files of items that its journal would buy ({printable(named)}): {_ADVICE}. Files that come"
-            " from elsewhere must not stand there under these names"
+            f"{folder} holds files of items that its journal would buy ({printable(named)}): {_ADVICE}. Files from"
+            " elsewhere must not have these names"
         )
 
 

@@ -170,7 +170,7 @@ def test_an_edited_item_asks_and_its_old_file_is_kept(tmp_path: Path) -> None:
         careful = [option for option in options if option != "--yes"]
         refused = batchgen("run", path, *careful, "--max-cost", 5, cwd=tmp_path)
         assert refused.returncode == 2
-        assert "changed since bought" in refused.stderr
+        assert "changed since purchase" in refused.stderr
         assert len(api.jobs()) == 3
         assert batchgen("run", path, *options, cwd=tmp_path).returncode == 0
         assert len(api.jobs()) == 4
@@ -227,14 +227,14 @@ def test_an_unreachable_api_ends_the_run_within_seconds(tmp_path: Path) -> None:
     assert result.returncode == 5
     assert time.monotonic() - began < 20
     assert "could not be reached" in error_of(result) + result.stdout
-    assert "running the same command again" in result.stdout
+    assert "run the same command to continue" in result.stdout
 
 
 def test_real_money_wants_consent_and_never_mixes_with_pretend(tmp_path: Path) -> None:
     path = manifest(tmp_path, *mugs(1))
     refused = batchgen("run", path, "--base-url", "http://127.0.0.1:9", cwd=tmp_path)
     assert refused.returncode == 2
-    assert "neither max_cost nor budget" in error_of(refused)
+    assert "no max_cost or budget is set" in error_of(refused)
     assert not (tmp_path / "output").exists()
     tried = ("run", path, "--simulate", "--run", "job", "--quiet", "--poll-min", "0.1")
     assert batchgen(*tried, cwd=tmp_path).returncode == 0

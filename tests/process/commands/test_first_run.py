@@ -76,7 +76,7 @@ def test_a_name_made_of_any_text_is_one_or_nothing(text: str) -> None:
 def test_a_name_whose_run_exists_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str], there: str) -> None:
     folder = begun(tmp_path / "output" / there)
     assert guarded(["init", str(tmp_path / "second.yaml")]) == 2
-    assert f"{folder} holds a run already" in " ".join(capsys.readouterr().err.split())
+    assert f"{folder} already holds a run" in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "second.yaml").exists()
     assert not (tmp_path / "manifest.schema.json").exists()
 
@@ -104,12 +104,12 @@ def test_a_plan_is_about_real_money_and_says_where_the_trial_is(
     tried = begun(tmp_path / "output" / "job.simulated")
     assert guarded(["plan", str(manifest)]) == 0
     shown = capsys.readouterr().out
-    assert f"note: {tried} was simulated and does not count here" in shown
+    assert f"note: {tried} is a simulated run and does not count here" in shown
     assert guarded(["plan", str(manifest), "--simulate", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["name"] == "job.simulated"
     begun(tmp_path / "output" / "job")
     assert guarded(["plan", str(manifest)]) == 0
-    assert "was simulated" not in capsys.readouterr().out
+    assert "is a simulated run" not in capsys.readouterr().out
 
 
 def test_a_name_of_its_own_is_kept_when_simulating(tmp_path: Path) -> None:

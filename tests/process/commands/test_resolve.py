@@ -64,7 +64,7 @@ def test_a_job_id_is_adopted_only_where_it_is_the_items_own(tmp_path: Path) -> N
         assert right.returncode == 0, right.stderr
         again = batchgen("resolve", "job.yaml", others[0], "--job-id", job_of(api, first)["id"], cwd=tmp_path)
         assert again.returncode == 2
-        assert "belongs to another item already" in again.stderr
+        assert "already belongs to another item" in again.stderr
         collected = batchgen("collect", "job.yaml", *FAST[:4], "--json", "--quiet", cwd=tmp_path)
         assert summary_of(collected)["in_doubt"] == len(others)
         assert (tmp_path / "output" / "job" / "files" / f"{first}.png").exists()
@@ -111,7 +111,7 @@ def test_what_was_not_charged_is_bought_by_the_next_run(tmp_path: Path) -> None:
     ("change", "message"),
     [
         ({"how": "perhaps"}, "how is 'perhaps'"),
-        ({"how": "job", "job_id": ""}, "a job_id goes with how = job"),
+        ({"how": "job", "job_id": ""}, "job_id must be given where how is job"),
         ({"how": "charged", "item_id": "mug-99"}, "mug-99 is not in doubt"),
         ({"how": "job", "job_id": "job-x"}, "job job-x is adopted by"),
     ],

@@ -190,7 +190,7 @@ def test_a_folder_deleted_while_it_runs_ends_the_buying_and_says_what_is_known(f
         shutil.move(run, folder / "elsewhere")
         errors = process.communicate(timeout=60)[1]
         assert process.returncode == 5, errors
-        assert "was deleted or replaced while the run went on" in errors
+        assert "was deleted or replaced during the run" in errors
         known = bought(api, folder)
         assert known < 12
         rescued = folder / "output" / "job.rescued-1.jsonl"

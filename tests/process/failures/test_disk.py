@@ -130,7 +130,7 @@ def test_nothing_is_bought_where_there_is_too_little_room_from_the_start(tmp_pat
         ended = batchgen(*options, cwd=tmp_path, BATCHGEN_MIN_FREE=str(10**9))
         assert ended.returncode == 5
         assert summary_of(ended)["stopped_because"] == "disk_full"
-        assert "make room" in ended.stderr
+        assert "free up space" in ended.stderr
         assert api.jobs() == []
         goes_on(run, api, *options[2:])
 
@@ -222,7 +222,7 @@ def test_buying_ends_while_there_is_room_for_what_is_paid_for(tmp_path: Path) ->
             summary = execute(open_run(journal, api.url, key, just_enough), Host())
         assert summary.stop is Stop.DISK_LOW
         assert summary.exit_code == 5
-        assert "make room" in summary.detail
+        assert "free up space" in summary.detail
         assert looks[0] == tmp_path / "job"
         bought = len(api.jobs())
         assert 0 < bought < ITEMS

@@ -50,9 +50,11 @@ def test_the_providers_own_address_and_this_machine_need_no_word(recorded: str) 
     [FOREIGN, "https://api18.dev.example.net", "https://api18.dev:444", "https://api18.dev/x", "https://8.8.8.8"],
 )
 def test_any_other_address_is_confirmed_or_refused(recorded: str) -> None:
-    with pytest.raises(UsageError, match="which is not the provider's own address: give --base-url") as refused:
+    with pytest.raises(
+        UsageError, match="which is not the provider's own address; to send your key there, give --base-url"
+    ) as refused:
         address(recorded)
-    assert f"--base-url {recorded} " in str(refused.value)
+    assert str(refused.value).endswith(f"give --base-url {recorded}")
     for other in ("https://api18.dev", LOCAL, "https://api18.example.com"):
         assert address(recorded, other) == other, "which the run folder then refuses"
     assert address(recorded, recorded) == recorded

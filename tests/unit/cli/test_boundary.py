@@ -144,7 +144,7 @@ def test_a_bug_names_its_log_which_holds_the_traceback_and_no_values(
 
     assert ending(command) == 70
     err = capsys.readouterr().err
-    found = re.fullmatch(r"batchgen: this is a bug; what is known of it is in (.+\.log)\n", err)
+    found = re.fullmatch(r"batchgen: this is a bug; details are in (.+\.log)\n", err)
     assert found
     log = Path(found[1])
     assert log.parent == tmp_path

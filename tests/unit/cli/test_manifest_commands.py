@@ -165,4 +165,4 @@ def test_the_starter_reminds_of_law_and_consent(folder: Path) -> None:
     guarded(["init", "new.yaml"])
     text = Path("new.yaml").read_text(encoding="utf-8")
     assert "lawful" in text
-    assert "agreed" in text
+    assert "given their consent" in text

@@ -39,12 +39,12 @@ def test_check_names_what_differs_is_missing_or_is_surplus(tmp_path: Path, capsy
     (tmp_path / "models" / "apollo-1.0.schema.json").write_text("{}\n", encoding="utf-8")
     assert guarded(["schema", "--check", "--output", str(tmp_path)]) == 1
     assert capsys.readouterr().out.splitlines() == [
-        f"{tmp_path}/manifest.schema.json differs from the tables",
+        f"{tmp_path}/manifest.schema.json differs from the catalogue",
         f"{tmp_path}/models/hera-1.0-image-edit.schema.json is missing",
-        f"{tmp_path}/models/apollo-1.0.schema.json comes from no table",
+        f"{tmp_path}/models/apollo-1.0.schema.json belongs to no model of the catalogue",
     ]
     assert guarded(["schema", "--output", str(tmp_path)]) == 0
-    assert "apollo-1.0.schema.json comes from no table" in capsys.readouterr().err
+    assert "apollo-1.0.schema.json belongs to no model of the catalogue" in capsys.readouterr().err
     assert (tmp_path / "models" / "apollo-1.0.schema.json").exists()
 
 

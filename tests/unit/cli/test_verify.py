@@ -32,7 +32,7 @@ def test_a_whole_run(run: Path) -> None:
     result = verified(run)
     assert result.return_value == 0
     size = 3 * len(png(1)) + len(png(1))
-    assert result.stdout == f"spring: 4 files, {size} bytes: all as the journal says (length, SHA-256 and container)\n"
+    assert result.stdout == f"spring: 4 files, {size} bytes: all match the journal (length, SHA-256 and container)\n"
     assert result.stderr == ""
 
 
@@ -63,7 +63,7 @@ def test_quick_leaves_out_the_hash_and_nothing_else(run: Path) -> None:
     result = verified(run, "--quick")
     assert result.return_value == 1
     assert result.stdout.splitlines()[-1].endswith(
-        "1 differ (length and container); `--refetch` downloads again, and buys nothing"
+        "1 differ (length and container); `--refetch` downloads them again and buys nothing"
     )
 
 

@@ -107,7 +107,7 @@ def test_what_has_not_the_form_of_a_key_is_refused_and_not_repeated(tmp_path: Pa
     file.write_text(text, encoding="utf-8")
     places: list[tuple[str, Path | None, dict[str, str]]] = [(VARIABLE, None, {VARIABLE: text}), (str(file), file, {})]
     for where, key_file, environment in places:
-        with pytest.raises(UsageError, match="holds no API key") as caught:
+        with pytest.raises(UsageError, match="holds no valid API key") as caught:
             find_key(None, key_file, environment)
         assert where in str(caught.value)
         shown = "".join(traceback.format_exception(caught.value))

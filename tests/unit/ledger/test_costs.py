@@ -157,18 +157,18 @@ def edited(path: Path, old: str, new: str) -> Path:
 @pytest.mark.parametrize(
     ("old", "new", "line", "message"),
     [
-        ("item_id,attempt", "attempt,item_id", 1, "column item_id expected, 'attempt' found"),
-        ("run,", "id\x1b[2J,", 1, "column run expected, 'id [2J' found"),
-        ("tag_client", "client", 1, "'client' is no column"),
-        ("0.056,0.056,", "0.056,0.056 $,", 2, "charged_usd '0.056 $' is no amount"),
-        ("0.056,0.056,", "0.056,NaN,", 2, "charged_usd 'NaN' is no amount"),
-        ("0.056,0.056,", "0.056,1e9,", 2, "charged_usd '1e9' is no amount"),
+        ("item_id,attempt", "attempt,item_id", 1, "expected column item_id, got 'attempt'"),
+        ("run,", "id\x1b[2J,", 1, "expected column run, got 'id [2J'"),
+        ("tag_client", "client", 1, "unknown column 'client'"),
+        ("0.056,0.056,", "0.056,0.056 $,", 2, "charged_usd '0.056 $' is not an amount"),
+        ("0.056,0.056,", "0.056,NaN,", 2, "charged_usd 'NaN' is not an amount"),
+        ("0.056,0.056,", "0.056,1e9,", 2, "charged_usd '1e9' is not an amount"),
         ("0.056,0.056,", "0.056,0.057,", 2, "net_usd 0.056 is not"),
         (",done,", ",Done,", 2, "state 'Done' is none of"),
-        ("mug,1,", "mug,one,", 2, "attempt 'one' is no whole number"),
+        ("mug,1,", "mug,one,", 2, "attempt 'one' is not a whole number"),
         ("spin,1", "spin,1,", 3, "33 cells where the header has 32"),
-        ("-0.30", "'-0.30", 3, 'refunded_usd "\'-0.30" is no amount'),
-        ("2026-02-01T00:00:00Z", "01.02.2026 00:00", 2, "accepted_at '01.02.2026 00:00' is no time"),
+        ("-0.30", "'-0.30", 3, 'refunded_usd "\'-0.30" is not an amount'),
+        ("2026-02-01T00:00:00Z", "01.02.2026 00:00", 2, "accepted_at '01.02.2026 00:00' is not a time"),
         ("A mug", '"A "mug"', 2, "expected after"),
         (",m.yaml:3,1,,", ",m.yaml:3,1,perhaps,", 2, "simulated 'perhaps' is neither empty nor true"),
     ],
@@ -217,7 +217,7 @@ def test_ledgers_of_the_earlier_layout_are_read(spring: Path) -> None:
     assert path.read_text(encoding="utf-8").partition("\n")[0].endswith("source,tables,tag_client")
     assert list(file_charges(path)) == expected
     edited(path, ",tables,", ",table,")
-    with pytest.raises(UsageError, match="column catalog_version expected, 'table' found"):
+    with pytest.raises(UsageError, match="expected column catalog_version, got 'table'"):
         list(file_charges(path))
 
 
@@ -265,7 +265,7 @@ def test_each_row_of_a_csv_report_says_what_it_is(spring: Path, tried: Path) -> 
 def test_a_table_of_nothing_but_simulated_runs_shows_them_under_a_heading(spring: Path, tried: Path) -> None:
     result = called(str(tried))
     heading, *table = result.stdout.splitlines()
-    assert heading == "simulated: the money of these rows is pretended"
+    assert heading == "simulated: these rows are pretend money"
     assert table[-1].split()[:5] == ["total", "2", "0.112", "0.00", "0.112"]
     assert result.stderr == ""
     assert called(str(tried), "--simulated").stdout == result.stdout
@@ -334,7 +334,7 @@ def test_the_journal_counts_where_its_ledger_is_older(spring: Path, tmp_path: Pa
 
 
 def test_command_names_a_tag_that_no_row_has(spring: Path) -> None:
-    assert called(str(spring), "--by", "tag:klient").stderr == "no row has a tag klient\n"
+    assert called(str(spring), "--by", "tag:klient").stderr == "no row has the tag klient\n"
     assert called(str(spring), "--by", "tag:client").stderr == ""
 
 

@@ -34,18 +34,18 @@ def test_new_items_below_a_cap_start_at_once(settings: Settings) -> None:
 
 def test_real_money_without_a_cap_asks_and_pretend_money_does_not() -> None:
     (reason,) = reasons_to_ask(NEW, request(), Settings(), real_money=True)
-    assert reason == "there is neither max_cost nor budget, and 3 items will cost $0.168"
+    assert reason == "no max_cost or budget is set, and 3 items will cost $0.168"
     assert reasons_to_ask(NEW, request(), Settings(), real_money=False) == ()
 
 
 @pytest.mark.parametrize("real_money", [True, False])
 def test_buying_something_again_asks_whatever_the_money_is(real_money: bool) -> None:
     (edited,) = reasons_to_ask(EDITED, request(), CAPPED, real_money=real_money)
-    assert edited == "1 item changed since bought; buying them again costs $0.056"
+    assert edited == "1 item changed since purchase; buying again costs $0.056"
     (lost,) = reasons_to_ask(LOST, request(retry=frozenset({State.LOST})), CAPPED, real_money=real_money)
-    assert lost == "2 lost items, paid for already, will be bought again"
+    assert lost == "2 lost items, already paid for, will be bought again: you pay twice"
     (again,) = reasons_to_ask(AGAIN, request(), CAPPED, real_money=real_money)
-    assert again == "2 good items will be bought again"
+    assert again == "2 finished items will be bought again"
 
 
 def test_every_reason_is_told() -> None:

@@ -77,7 +77,7 @@ def test_a_folder_beside_it_knows_what_would_be_bought(tmp_path: Path) -> None:
     other = bought(tmp_path / "output" / "autumn")
     (found,) = known(manifest_of(tmp_path), NONE)
     assert (found.path, found.items) == (other, 3)
-    assert found.sentence == f"3 items of spring, $0.168 in all, were bought already in {other}"
+    assert found.sentence == f"3 items of spring ($0.168 in all) were already bought in {other}"
     (found,) = known(manifest_of(tmp_path, ["a", "x", "y"]), NONE)
     assert found.items == 1, "only what both ask for"
     assert known(manifest_of(tmp_path, ["x"]), NONE) == []
@@ -255,7 +255,10 @@ def test_neither_yes_nor_another_name_is_consent(
     for words in ((), ("--yes",), ("--run", "winter", "--yes")):
         assert run(*words) == 2
         told = " ".join(capsys.readouterr().err.split())
-        assert f"were bought already in {other}: give --skip-bought {other} to leave that out, or --buy-again" in told
+        assert (
+            f"were already bought in {other}: give --skip-bought {other} to leave those items out, or --buy-again"
+            in told
+        )
         assert not (tmp_path / "output" / "spring").exists()
     assert run("--skip-bought", str(other)) == 0, "nothing is left to buy"
     assert run("--buy-again", "--quiet") == 5, "nobody listens at that address"

@@ -64,7 +64,7 @@ def test_an_output_that_is_no_folder_is_not_passed_over(project: Path, kind: str
     (project / ".git").mkdir()
     output = project / "manifests" / "output"
     output.write_text("") if kind == "file" else output.symlink_to(project / "unmounted")
-    with pytest.raises(UsageError, match=r"manifests/output is .*no folder: mend it, or .* --output"):
+    with pytest.raises(UsageError, match=r"manifests/output is .*not .*folder: fix it, or .* --output"):
         output_folder(manifest, None, {})
     assert output_folder(manifest, "/there", {}) == Path("/there")
     (project / "unmounted").mkdir()
@@ -95,7 +95,7 @@ def test_a_run_that_a_new_folder_would_hide_is_pointed_out(project: Path, made: 
     assert folder_of(manifest, "spring", None, {}) == run
     (project / "manifests" / made).mkdir()
     here = project / "manifests" / "output"
-    message = rf"is {here}, but a run spring lies in {run.parent}: .*--output {run.parent}, .*--output {here}"
+    message = rf"is {here}, but {run.parent} holds a run spring: .*--output {run.parent} .*--output {here}"
     with pytest.raises(UsageError, match=message):
         folder_of(manifest, "spring", None, {})
     with pytest.raises(UsageError, match=message):

@@ -104,7 +104,7 @@ def left_of(manifest: Path, *ledgers: Path, simulate: bool = False) -> list[str]
 
 def test_books_that_fit_nothing_are_a_typo(tmp_path: Path, earlier: Path) -> None:
     manifest = written(tmp_path, "id: done, prompt: Another mug")
-    with pytest.raises(UsageError, match=f"--skip-bought {earlier}: nothing that it shows as bought"):
+    with pytest.raises(UsageError, match=f"--skip-bought {earlier}: none of its purchases are in this manifest"):
         left_of(manifest, earlier)
 
 
@@ -125,7 +125,7 @@ def test_pretended_money_buys_nothing_for_a_real_run(tmp_path: Path) -> None:
         Buyer(journal).done("a")
         journal.note(api="simulator")
     manifest = written(tmp_path, "id: a, prompt: A mug")
-    with pytest.raises(UsageError, match="nothing that it shows as bought"):
+    with pytest.raises(UsageError, match="none of its purchases are in this manifest"):
         left_of(manifest, folder)
     assert left_of(manifest, folder, simulate=True) == []
 
@@ -169,8 +169,8 @@ def test_what_is_wrong_with_a_list_of_books_is_located(tmp_path: Path, bought: s
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("run,item_id,request_digest\nx,a\n", r"x\.csv:2: 2 cells"),
-        ("id,digest\n", r"x\.csv:1: this is no ledger"),
+        ("run,item_id,request_digest\nx,a\n", r"x\.csv:2: expected 3 cells, got 2"),
+        ("id,digest\n", r"x\.csv:1: this is not a batchgen ledger"),
         ('run,item_id,request_digest\n"x', r"x\.csv: "),
     ],
 )
