@@ -295,7 +295,7 @@ class Asked(NoConsent):
 
 def test_real_money_without_a_cap_needs_a_confirmation(tmp_path: Path, api: Simulated) -> None:
     before = len(api.jobs())
-    with session(tmp_path, api) as job, pytest.raises(ConsentError, match="neither max_cost nor budget"):
+    with session(tmp_path, api) as job, pytest.raises(ConsentError, match="no max_cost or budget is set"):
         job.run()
     no, yes = Asked(answer=False), Asked(answer=True)
     with session(tmp_path, api, Host(consent=no)) as job, pytest.raises(DeclinedError):

@@ -156,7 +156,7 @@ def test_the_words_of_a_list(tmp_path: Path, word: str) -> None:
 
 def test_the_help_says_the_words_of_a_list(tmp_path: Path) -> None:
     words = " ".join(batchgen("resolve", "--help", cwd=tmp_path).stdout.split())
-    assert "filled in with job (and the column job_id with its id), not-charged or charged" in words
+    assert "job (with the id in the column job_id), not-charged or charged" in words
 
 
 def write(path: Path, rows: list[dict[str, str]]) -> None:

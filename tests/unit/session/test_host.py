@@ -40,7 +40,7 @@ def test_each_host_has_a_handle_of_its_own() -> None:
 
 def test_nobody_confirms_anything_by_default() -> None:
     plan = Plan("spring", {}, 0, Decimal(0), {})
-    with pytest.raises(ConsentError, match="2 items were bought already under another id"):
+    with pytest.raises(ConsentError, match="2 items were already bought under another id"):
         NoConsent().renamed(RenamedItems(Renames(2, Decimal(1), (("a", "b"),))))
     with pytest.raises(ConsentError, match="somewhere; elsewhere"):
         NoConsent().buy_again(BoughtElsewhere((Known("somewhere", None, 2), Known("elsewhere", None, 1))))
