@@ -174,14 +174,17 @@ def format_plan(
     if plan.changed:
         lines += [
             "",
-            f"{plural(plan.changed, 'item')} changed since bought; buying again costs ${usd(plan.changed_usd)}",
+            f"{plural(plan.changed, 'item')} changed since purchase; buying again costs ${usd(plan.changed_usd)}",
         ]
     if plan.renamed.items:
-        lines += ["", f"{renames_text(plan.renamed)}: `run --renamed adopt` keeps what was bought, `buy` buys it again"]
+        lines += [
+            "",
+            f"{renames_text(plan.renamed)}: `run --renamed adopt` keeps the purchases, `--renamed buy` buys again",
+        ]
     if plan.unlisted:
         lines.append(
-            f"note: {plural(plan.unlisted, 'item')} bought before are asked for no longer; an item without an id is a"
-            " new one once its prompt or a default changes"
+            f"note: {plural(plan.unlisted, 'item')} bought before, but no longer in the manifest; an item without an"
+            " id becomes a new item when its prompt or a default changes"
         )
     lines += [
         f"note: the default `{name}` was left out of {plural(count, 'item')}: {model} has no such parameter"
@@ -201,5 +204,5 @@ def renames_text(renames: Renames) -> str:
     shown = ", ".join([*pairs, *(["…"] if renames.items > len(pairs) else [])])
     were = "item was" if renames.items == 1 else "items were"
     return (
-        f"{renames.items:,} {were} bought already under another id ({shown}), and would cost ${usd(renames.cost)} again"
+        f"{renames.items:,} {were} already bought under another id ({shown}) and would cost ${usd(renames.cost)} again"
     )

@@ -88,10 +88,10 @@ def note_simulated(journal: Journal, *, simulated: bool | None) -> None:
     if not proved or proved == before:
         return
     if before and (bought := journal.purchase_count()):
-        kind, what = ("real", "a simulator") if simulated else ("simulated", "no simulator")
+        kind, what = ("real", "a simulator") if simulated else ("simulated", "not a simulator")
         raise RunFolderError(
-            f"this run folder holds {plural(bought, 'purchase')}, all of them {kind}, and what answers at "
-            f"{printable(facts['api'])} now is {what}; simulated and real purchases never mix: use --run NAME"
+            f"this run folder holds {plural(bought, 'purchase')}, all of them {kind}, but the API at"
+            f" {printable(facts['api'])} is {what} now; simulated and real purchases never mix: use another --run NAME"
         )
     with journal.transaction():
         journal.note(**{SIMULATED: proved})
@@ -101,7 +101,8 @@ def _refuse_mixing(bound: Binding, binding: Binding, bought: str, *, rotated_key
     if bound.embedded != binding.embedded:
         kind, other = ("simulated", "real") if bound.embedded else ("real", "simulated")
         raise RunFolderError(
-            f"this run folder holds {bought}, all of them {kind}, and {other} ones never mix with them; use --run NAME"
+            f"this run folder holds {bought}, all of them {kind}, and {other} purchases never mix with them: use"
+            " another --run NAME"
         )
     if bound.api != binding.api:
         raise RunFolderError(
@@ -130,5 +131,5 @@ def noted_settings(facts: Mapping[str, str]) -> dict[str, Any]:
         }
     except (ValueError, AttributeError) as error:
         raise RunFolderError(
-            "the settings in the run folder's journal cannot be read; restore it from a backup"
+            "the settings in the run folder's journal cannot be read; restore the journal from a backup"
         ) from error

@@ -71,7 +71,7 @@ def _in_other_folders(ready: PreparedRun, binding: Binding, entries: list[Entry]
         found.add(run_id)
         shared = overlap_with_journal(ready.stage, folder / FILE_NAME)
         yield Known(
-            f"{plural(shared.items, 'item')} of {ready.name}, ${usd(shared.cost)} in all, were bought already in"
+            f"{plural(shared.items, 'item')} of {ready.name} (${usd(shared.cost)} in all) were already bought in"
             f" {printable(str(folder), 300)}",
             folder,
             shared.items,
@@ -107,9 +107,9 @@ def _gone(ready: PreparedRun, entry: Entry) -> Known:
     complete = len(entry.history.sample) < SAMPLE
     count = plural(shared.items, "item") if complete else f"{shared.items:,} or more items"
     return Known(
-        f"{count} of {ready.name} were bought already by the run {printable(entry.name, 100)}"
+        f"{count} of {ready.name} were already bought by the run {printable(entry.name, 100)}"
         f" ({plural(entry.history.purchases, 'purchase')} for ${usd(entry.net)}), which was in"
-        f" {printable(str(entry.folder), 300)} and is there no longer",
+        f" {printable(str(entry.folder), 300)} and is no longer there",
         None,
         shared.items,
     )
