@@ -9,7 +9,7 @@ import click
 from click.core import ParameterSource
 
 from batchgen.core.credentials import find_key
-from batchgen.session import Access
+from batchgen.session.account import Access
 
 
 def access_of(options: Mapping[str, Any], manifest: Path) -> Access:

@@ -12,18 +12,10 @@ from batchgen.cli.progress import Progress
 from batchgen.core.descriptors import raise_limit
 from batchgen.core.errors import ConsentError, DiskError
 from batchgen.core.text import printable
-from batchgen.session import (
-    BoughtElsewhere,
-    Event,
-    Host,
-    RenamedItems,
-    Spending,
-    StopHandle,
-    Summary,
-    format_summary,
-    summary_json,
-)
+from batchgen.session.consent import BoughtElsewhere, RenamedItems, Spending
+from batchgen.session.host import Event, Host, StopHandle
 from batchgen.session.prepare import Renaming
+from batchgen.session.summary import Summary, format_summary, summary_json
 
 _PLACES_SHOWN = 3
 """Places with purchases of the same items that are told one by one."""

@@ -11,7 +11,7 @@ import click
 from batchgen.cli.process import interrupt_on, stopping_signals
 from batchgen.core.text import plural, printable, usd
 from batchgen.journal import Journal
-from batchgen.session import Adopted, Ended, Event, Notice, Planned, Started, StopHandle
+from batchgen.session.host import Adopted, Ended, Event, Notice, Planned, Started, StopHandle
 
 
 class Messages:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import IO, Any, Protocol
 
 from batchgen.core.text import usd
-from batchgen.session import Ended, Event, Snapshot, Started
+from batchgen.session.host import Ended, Event, Snapshot, Started
 
 LINE_EVERY = 30.0
 BAR_EVERY = 0.2

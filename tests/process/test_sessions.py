@@ -22,23 +22,12 @@ from batchgen.catalog import load_catalog
 from batchgen.core.credentials import ApiKey
 from batchgen.core.errors import ConsentError, DeclinedError, RunFolderError
 from batchgen.policy.stopping import Stop
-from batchgen.session import (
-    Access,
-    CollectSession,
-    Ended,
-    Event,
-    Host,
-    NoConsent,
-    Planned,
-    RunRequest,
-    RunSession,
-    Snapshot,
-    Spending,
-    Started,
-    StopHandle,
-    Summary,
-    prepare,
-)
+from batchgen.session.account import Access
+from batchgen.session.consent import NoConsent, Spending
+from batchgen.session.host import Ended, Event, Host, Planned, Snapshot, Started, StopHandle
+from batchgen.session.prepare import RunRequest, prepare
+from batchgen.session.session import CollectSession, RunSession
+from batchgen.session.summary import Summary
 
 CAP = {"max_cost": "10"}
 QUICK = {"poll_min": "0.05", "poll_max": "0.2"}

@@ -10,7 +10,7 @@ import click
 from batchgen.cli.options import manifest_options, setting_options, tell_warnings
 
 if TYPE_CHECKING:
-    from batchgen.session import PreparedRun
+    from batchgen.session.prepare import PreparedRun
 
 WORK_TO_DO = 10
 
@@ -28,7 +28,7 @@ def command(manifest: Path, **options: Any) -> int:
     """
     from batchgen.catalog import load_catalog
     from batchgen.plan import format_plan, plan_json
-    from batchgen.session import RunRequest, prepare
+    from batchgen.session.prepare import RunRequest, prepare
 
     request = RunRequest(
         manifest=manifest,

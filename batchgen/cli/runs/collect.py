@@ -25,8 +25,8 @@ def command(run: str, **options: Any) -> int:
     from batchgen.cli.access import access_of
     from batchgen.cli.console import console_host, show_summary
     from batchgen.manifest import read_name
-    from batchgen.session import CollectSession
     from batchgen.session.locate import find_run
+    from batchgen.session.session import CollectSession
 
     session = CollectSession(
         access=access_of(options, Path(run)),

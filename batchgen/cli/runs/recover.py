@@ -22,9 +22,10 @@ def command(run: str, manifest: Path, **options: Any) -> None:
     from batchgen.cli.listeners import show_notices
     from batchgen.core.text import plural, printable, usd
     from batchgen.journal.queries.run_status import without_request
-    from batchgen.session import RunRequest, open_run_folder, prepare
     from batchgen.session.locate import output_folder
+    from batchgen.session.prepare import RunRequest, prepare
     from batchgen.session.recovery import recover
+    from batchgen.session.run_folder import open_run_folder
     from batchgen.settings import RUN_NAME
 
     folder = Path(run)

@@ -44,9 +44,9 @@ def command(run: str, item: str | None, **options: Any) -> None:
     from batchgen.core.errors import UsageError
     from batchgen.core.text import plural
     from batchgen.manifest import read_name
-    from batchgen.session import open_run_folder
     from batchgen.session.locate import find_run
     from batchgen.session.resolution import export_doubts, import_settlements, match
+    from batchgen.session.run_folder import open_run_folder
 
     ways = [bool(options[name]) for name in ("job_id", "not_charged", "charged", "export", "import_")]
     if sum(ways) != 1:
@@ -85,8 +85,8 @@ def _decide(
     from batchgen.cli.access import access_of
     from batchgen.cli.listeners import show_notice
     from batchgen.client import HttpApi
-    from batchgen.session import bind_account
     from batchgen.session.resolution import How, confirm
+    from batchgen.session.run_folder import bind_account
 
     if not any(settlement.how is How.JOB for settlement, _ in matched):
         return [(settlement, attempt, None) for settlement, attempt in matched]

@@ -73,7 +73,8 @@ def command(manifest: Path, **options: Any) -> int:
     from batchgen.cli.console import console_host, show_summary
     from batchgen.core.errors import DeclinedError
     from batchgen.journal import BuyAgain
-    from batchgen.session import RunRequest, RunSession, parse_states, prepare
+    from batchgen.session.prepare import RunRequest, parse_states, prepare
+    from batchgen.session.session import RunSession
 
     request = RunRequest(
         manifest=manifest,

@@ -18,7 +18,7 @@ from batchgen.scheduler.refetch import Difference
 if TYPE_CHECKING:
     from batchgen.journal import Journal
     from batchgen.journal.queries.report_rows import FileRow
-    from batchgen.session import Access
+    from batchgen.session.account import Access
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +198,7 @@ def _as_json(checked: Checked, differences: Sequence[Difference]) -> dict[str, o
 def _repaired(folder: Path, quick: bool, differences: list[Difference], access: "Access") -> Checked:  # noqa: FBT001 - private
     """Check, download again what differs, and return how it stands then; `differences` gets all with their outcome."""
     from batchgen.ledger import write_ledger
-    from batchgen.session import open_run_folder
+    from batchgen.session.run_folder import open_run_folder
 
     with open_run_folder(folder, create=False) as journal:
         checked = check(folder, quick=quick, found=differences.append)

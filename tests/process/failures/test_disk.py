@@ -22,8 +22,9 @@ from batchgen.catalog import load_catalog
 from batchgen.core.credentials import ApiKey
 from batchgen.journal import Binding, Journal
 from batchgen.policy.stopping import Stop, room_needed
-from batchgen.session import Host, bind_account, open_run_folder
 from batchgen.session.execution import OpenRun, execute
+from batchgen.session.host import Host
+from batchgen.session.run_folder import bind_account, open_run_folder
 from batchgen.settings import Settings
 
 MIB = 2**20

@@ -13,8 +13,9 @@ from batchgen.cli.runs import collect, resolve, verify
 from batchgen.core.credentials import ApiKey
 from batchgen.core.errors import RunFolderError, UsageError
 from batchgen.journal import SIMULATOR
-from batchgen.session import Access, Host
+from batchgen.session.account import Access
 from batchgen.session.execution import OpenRun
+from batchgen.session.host import Host
 from batchgen.session.run_folder import noted_settings
 from batchgen.settings import resolve_settings
 

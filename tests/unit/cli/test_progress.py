@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from batchgen.cli.progress import BAR_EVERY, LINE_EVERY, Bar, Lines, Progress, Silence, reporter_for
-from batchgen.session import Ended, Snapshot, Started
+from batchgen.session.host import Ended, Snapshot, Started
 
 START = Snapshot(items=1500, done=0, in_flight=16, failed=0, in_doubt=0, spent=Decimal(0), left=None)
 

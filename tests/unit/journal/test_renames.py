@@ -18,8 +18,8 @@ from batchgen.core.records import Item, State, StoredFile
 from batchgen.item_table import index_items, write_items
 from batchgen.journal import FILE_NAME, Journal
 from batchgen.journal.queries.comparison import compare
-from batchgen.session import open_run_folder
 from batchgen.session.file_moves import finish_moves
+from batchgen.session.run_folder import open_run_folder
 from batchgen.store import LocalDisk, local_disk
 
 KEY = "api18_Renames000000000"

@@ -15,9 +15,9 @@ from batchgen.core.credentials import ApiKey
 from batchgen.core.errors import ManifestError
 from batchgen.core.records import Item
 from batchgen.journal import Binding, Journal
-from batchgen.session import RunRequest, prepare
 from batchgen.session.checks.elsewhere import Known, known_elsewhere
 from batchgen.session.checks.register import Register
+from batchgen.session.prepare import RunRequest, prepare
 
 KEY = "api18_Elsewhere0000000"
 NOWHERE = "http://127.0.0.1:9"

@@ -9,8 +9,9 @@ import pytest
 from batchgen.core.errors import ConsentError
 from batchgen.journal.renames import Renames
 from batchgen.plan import Plan
-from batchgen.session import BoughtElsewhere, Host, NoConsent, RenamedItems, Spending, StopHandle
 from batchgen.session.checks.elsewhere import Known
+from batchgen.session.consent import BoughtElsewhere, NoConsent, RenamedItems, Spending
+from batchgen.session.host import Host, StopHandle
 
 
 def test_a_stop_is_heard_from_any_thread_while_somebody_listens() -> None:

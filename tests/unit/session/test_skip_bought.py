@@ -13,7 +13,7 @@ from batchgen.catalog import load_catalog
 from batchgen.cli.runs.ledger import command
 from batchgen.core.errors import ManifestError, RunFolderError, UsageError
 from batchgen.ledger import write_ledger
-from batchgen.session import RunRequest, prepare
+from batchgen.session.prepare import RunRequest, prepare
 
 STEPS = ("done", "ready", "accept", "intend", "doubt", "lose", "fail", "reject", "new")
 """What became of one item each: the first six were paid for, or may have been."""
