@@ -143,6 +143,6 @@ class Host:
     consent: Consent = field(default_factory=NoConsent)
     stop: StopHandle = field(default_factory=StopHandle)
     descriptors: int = field(default_factory=current_limit)
-    """How many file descriptors the session may count on."""
+    """How many file descriptors the session may count on; by default all of the process, which several would share."""
     loop_factory: Callable[[], AbstractEventLoop] | None = None
     """Makes the event loop; None takes Python's own."""

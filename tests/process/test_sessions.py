@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import os
 import resource
 import signal
 import threading
@@ -260,6 +261,21 @@ async def test_a_cancellation_is_a_stop_and_what_was_bought_is_recorded(tmp_path
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
+        assert len(api.jobs()) == AT_ONCE, "nothing is bought after it"
+        with session(tmp_path, api, items=ITEMS, **CAP) as again:
+            summary = again.run()
+        assert (summary.exit_code, summary.totals.in_doubt) == (0, 0)
+        bought_once(api)
+
+
+def test_ctrl_c_in_a_program_without_handlers_is_a_stop_too(tmp_path: Path) -> None:
+    """Python's own event loop cancels what it runs, and raises KeyboardInterrupt once that has ended."""
+    with held(tmp_path, Host()) as (job, api):
+        with ThreadPoolExecutor(1) as pool:
+            pressing = pool.submit(when_under_way, api, lambda: os.kill(os.getpid(), signal.SIGINT))
+            with pytest.raises(KeyboardInterrupt):
+                job.run()
+            pressing.result()
         assert len(api.jobs()) == AT_ONCE, "nothing is bought after it"
         with session(tmp_path, api, items=ITEMS, **CAP) as again:
             summary = again.run()
