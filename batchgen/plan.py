@@ -17,12 +17,12 @@ from batchgen.journal.renames import NOTHING_RENAMED, Renames
 
 FORMAT_VERSION = 1
 _VALUES_SHOWN = 12
-"""A tag with more values than this is no way to look at costs; it is left out of the text."""
+"""A tag with more values than this does not group costs in a useful way; it is left out of the text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which items a command is about: all, or those that one of the `--only` patterns fits."""
+    """Which items a command is about: all, or those that an `--only` pattern matches."""
 
     globs: tuple[str, ...] = ()
     tags: tuple[tuple[str, str], ...] = ()
@@ -37,7 +37,7 @@ class Selection:
                 continue
             name, equals, value = pattern.removeprefix("tag:").partition("=")
             if not equals:
-                raise UsageError(f"--only {pattern}: a tag is selected as tag:NAME=VALUE")
+                raise UsageError(f"--only {pattern}: select a tag with tag:NAME=VALUE")
             tags.append((name, value))
         return cls(tuple(globs), tuple(tags))
 
@@ -56,25 +56,25 @@ class Plan:
 
     name: str
     states: Mapping[State, int]
-    """Asked-for items by state; `pending` are new and changed ones together."""
+    """Requested items by state; `pending` are new and changed ones together."""
     changed: int
     """Items that were bought before with another request."""
     changed_usd: Decimal
     buy: Mapping[str, tuple[int, Decimal]]
     """By model: items to buy, and their exact cost in USD."""
     again: int = 0
-    """Items on disk that are to be bought anew."""
+    """Items on disk that are to be bought again."""
     unlisted: int = 0
-    """Items that were bought and are asked for no longer."""
+    """Items that were bought and are no longer in the manifest."""
     renamed: Renames = NOTHING_RENAMED
-    """Pending items that were bought already under another id; whether they are bought again is to be decided."""
+    """Pending items that were already bought under another id; whether to buy them again is to be decided."""
     by_tag: Mapping[str, Mapping[str, tuple[int, Decimal]]] = field(default_factory=dict)
     simulated: bool = False
-    """Whether the run folder's money is pretended."""
+    """Whether the run folder's money is simulated."""
 
     @property
     def items(self) -> int:
-        """All items asked for."""
+        """All requested items."""
         return sum(self.states.values())
 
     @property
@@ -199,7 +199,7 @@ def format_plan(
 
 
 def renames_text(renames: Renames) -> str:
-    """Return how many items were bought under other ids, with the first of them, and what they would cost again."""
+    """Return how many items were bought under other ids, the first of them, and what buying them again would cost."""
     pairs = [f"{old} as {new}" for old, new in renames.examples]
     shown = ", ".join([*pairs, *(["…"] if renames.items > len(pairs) else [])])
     were = "item was" if renames.items == 1 else "items were"

@@ -1,4 +1,4 @@
-"""The frozen values that travel between the floors. Money is Decimal (USD), times are aware datetimes in UTC."""
+"""The frozen values that all rooms share. Money is Decimal (USD), times are aware datetimes in UTC."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -6,32 +6,32 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """Where an item stands. The states and what leads from one to the other are the promise of the program."""
+    """The state of an item. The states and the transitions between them are what the program promises."""
 
     PENDING = "pending"
     """To be bought: no POST for it is under way."""
     SUBMITTING = "submitting"
-    """Its purchase is written down; whether the POST has left shows only in the answer."""
+    """The intent to buy it is on disk; only the answer shows whether the POST has left."""
     PROCESSING = "processing"
     """Accepted and charged; the answer is recorded, and the provider works on it."""
     READY = "ready"
-    """The provider has finished it; some or all of its files are still to be fetched."""
+    """The provider has finished it; some or all of its files are still to be downloaded."""
     DONE = "done"
     """All of its files have their final names, are synced, and their hashes are known."""
     FAILED = "failed"
-    """The provider could not make it and gave the money back."""
+    """The provider could not make it and refunded the charge."""
     REJECTED = "rejected"
-    """The API will never take this request (400, 404 model_not_found); it cost nothing."""
+    """The API will never accept this request (400, 404 model_not_found); it cost nothing."""
     IN_DOUBT = "in_doubt"
-    """A request left and no job id came back: money may be gone."""
+    """A request was sent and no job id came back: it may have been charged."""
     LOST = "lost"
-    """Paid for and out of reach: the provider has forgotten the job, or has no output for it any more."""
+    """Charged and out of reach: the provider no longer knows the job, or no longer has its output."""
     SKIPPED = "skipped"
-    """Takes the output of another item that did not succeed; open again once that one has."""
+    """Needs the output of another item that did not succeed; pending again once that one has."""
 
 
 class StateSet(frozenset[State]):
-    """A set of states that is named here once, for Python and for SQL."""
+    """A set of states, for Python and for SQL."""
 
     @property
     def ordered(self) -> tuple[State, ...]:
@@ -50,9 +50,9 @@ UNSENT = StateSet({State.PENDING})
 LIVE = StateSet({State.SUBMITTING, State.PROCESSING, State.READY})
 """On its way: money was or may have been spent, and the item has not reached an end."""
 DOUBTFUL = StateSet({State.IN_DOUBT})
-"""Waits for somebody who finds out whether it was charged."""
+"""Waits for the user to find out whether it was charged."""
 ENDED = StateSet({State.DONE, State.FAILED, State.REJECTED, State.LOST, State.SKIPPED})
-"""At an end that only a new purchase changes."""
+"""Has ended; only a new purchase changes that."""
 
 UNSETTLED = StateSet(LIVE | DOUBTFUL)
 """Counts and is followed up even when the manifest no longer asks for the item."""

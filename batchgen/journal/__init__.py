@@ -1,4 +1,4 @@
-"""The journal of a run folder: the only truth about what was bought."""
+"""The journal of a run folder: the record of everything that was bought."""
 
 from batchgen.journal.attempts import Attempt, PendingOutput, Spend, Work
 from batchgen.journal.binding import SIMULATED, SIMULATOR, Binding, is_embedded, is_simulated, money_mark

@@ -1,4 +1,4 @@
-"""The values that the journal hands out, and how they are read from its rows."""
+"""The values that the journal returns, and how they are read from its rows."""
 
 import json
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One purchase under way or past: what polling and fetching need to know."""
+    """One purchase, current or past: what polling and downloading need to know."""
 
     key: int
     work: Work
@@ -34,7 +34,7 @@ class Attempt:
     estimated: Decimal
     """USD, from the parameter tables."""
     reserved: Decimal
-    """USD that it was expected to cost when it was sent; counts until it is known whether it was charged."""
+    """USD that it was expected to cost when it was sent; counts until its charge is known."""
     charged: Decimal | None
     job_id: str | None
     account: str
@@ -42,15 +42,15 @@ class Attempt:
     expires_at: datetime | None
     polls: int
     purchase: str = ""
-    """Under this name the receipts know it."""
+    """Its name in the receipts."""
     price_key: str = ""
-    """What its price hangs on (`batchgen.policy.budget.Prices`); empty in what an older version bought."""
+    """What its price depends on (`batchgen.policy.budget.Prices`); empty if an older version bought it."""
     named_price: Decimal | None = None
     """The price that the API named last, USD."""
     surplus: Decimal = Decimal(0)
-    """By how much it named more earlier."""
+    """By how much it named a higher price before, USD."""
     absence: Absence = NEVER
-    """The answers so far that said that its job is not known."""
+    """The answers so far that said that its job is unknown."""
 
     @property
     def grant(self) -> Grant:
@@ -93,7 +93,7 @@ class Spend:
     in_doubt: Decimal = Decimal(0)
     """What these requests were expected to cost."""
     surplus: Decimal = Decimal(0)
-    """What counts beyond the charges: by how much the API named more for jobs before it named what stands."""
+    """What counts beyond the charges: by how much the API named higher prices before the ones that stand."""
 
 
 UNKNOWN_BODY = "{}"

@@ -1,12 +1,12 @@
-"""What the money of a run folder belongs to: an API address and an account, and whether it is money at all."""
+"""The API address and the account that a run folder's money belongs to, and whether the money is real."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 SIMULATOR = "simulator"
-"""Stands for the API's address in a folder that was bought for at the embedded simulator."""
+"""Stands for the API's address in the folder of the embedded simulator."""
 SIMULATED = "simulated"
-"""The fact that says whether another address proved to be a simulator: `true`, `false`, or nothing yet."""
+"""The fact that says whether another address turned out to be a simulator: `true`, `false`, or not known yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,18 +25,18 @@ class Binding:
 
 
 def is_embedded(facts: Mapping[str, str]) -> bool:
-    """Return whether a run folder with these facts was bought for at the embedded simulator.
+    """Return whether a run folder with these facts belongs to the embedded simulator.
 
-    Whatever asks before money is spent counts all else as real, also what calls itself a simulator.
+    Checks before money is spent take everything else for real, also what calls itself a simulator.
     """
     return facts.get("api") == SIMULATOR
 
 
 def is_simulated(facts: Mapping[str, str]) -> bool:
-    """Return whether the money of a run folder with these facts is pretended: for marks and sums, see `is_embedded`."""
+    """Return whether the money of a run folder with these facts is simulated, for marks and sums; see `is_embedded`."""
     return facts.get("api") == SIMULATOR or facts.get(SIMULATED) == "true"
 
 
 def money_mark(*, simulated: bool) -> str:
-    """Return what stands behind a run's name where its money is pretended; else nothing."""
+    """Return what follows a run's name if its money is simulated, else nothing."""
     return ", simulated: pretend money" if simulated else ""

@@ -1,4 +1,4 @@
-"""Whether a journal is whole: a damaged one is refused, since what it has forgotten would be bought again."""
+"""Whether a journal is intact. A damaged one is refused, since what it has lost would be bought again."""
 
 import sqlite3
 import struct
@@ -22,11 +22,11 @@ def content_fault(db: sqlite3.Connection) -> str | None:
         if db.execute(f"SELECT 1 FROM {table} WHERE state NOT IN ({_STATES}) LIMIT 1").fetchone():
             return f"the table {table} holds a state that does not exist"
     if any(db.execute(question).fetchone() for question in _MIXED):
-        return "its file and its log are not of the same time: one of them is an older copy"
+        return "its file and its log do not belong together: one of them is an older copy"
     return None
 
 
-# An older file under a newer log, or a newer file under an older one, can pass for whole in SQLite's eyes.
+# SQLite accepts an older file under a newer log, or a newer file under an older one.
 _MIXED = (
     "SELECT 1 FROM vouched WHERE (attempts, accepted) <> (SELECT COUNT(*), COUNT(job_id) FROM attempt)",
     "SELECT 1 FROM attempt a JOIN item i ON i.key = a.item WHERE i.attempts < a.number LIMIT 1",
@@ -35,10 +35,10 @@ _MIXED = (
 
 
 def value_fault(db: sqlite3.Connection) -> str | None:
-    """Return which table holds values that were never written there, or None. Slower than `content_fault`."""
+    """Return which table holds values that batchgen never writes, or None. Slower than `content_fault`."""
     for table, wrong in _WRONG_VALUES.items():
         if db.execute(f"SELECT 1 FROM {table} WHERE {wrong} LIMIT 1").fetchone():
-            return f"the table {table} holds values that were never written"
+            return f"the table {table} holds values that batchgen never writes"
     return None
 
 
@@ -75,7 +75,7 @@ def log_fault(path: Path) -> str | None:
         while len(frame := file.read(24 + page)) == 24 + page:
             ours = frame[8:16] == head[16:24]
             if not ours and intact:
-                return None  # what follows is left from before the log was begun anew
+                return None  # what follows is from before the log was restarted
             stored = struct.unpack(">2I", frame[16:24])
             fits = ours and _checksum(order, frame[:8] + frame[24:], sums) == stored
             intact = intact and fits

@@ -1,4 +1,4 @@
-"""The journal: every step of every purchase, in SQLite, and told to the receipts before each commit.
+"""The journal: every step of every purchase, in SQLite, and written to the receipts before each commit.
 
 Its methods do not commit: `transaction()` does, and a `Recorder` wraps it around them.
 """
@@ -43,7 +43,7 @@ log = logging.getLogger("batchgen")
 
 
 class Journal(Transitions):
-    """An open journal with its receipts; the caller owns the run folder. Not for two threads at the same time."""
+    """An open journal with its receipts. The caller owns the run folder, and one thread uses it at a time."""
 
     def __init__(self, folder: Path, *, create: bool = False, evidence: Evidence = no_evidence) -> None:
         """Open both and reconcile them, see `batchgen.journal.recovery.reconcile`. Raises RunFolderError, DiskError."""
@@ -70,8 +70,8 @@ class Journal(Transitions):
                 with self.transaction():
                     vouch(self.db, self.receipts)
         except BatchgenError as error:
-            # The next opening reads what the journal could not vouch for.
-            log.warning("the journal could not vouch for its receipts at the end: %s", error)
+            # Whoever opens them next reads what the journal could not vouch for.
+            log.warning("the journal could not record how far its receipts go: %s", error)
         finally:
             self.receipts.close()
             with sqlite_errors(self.path):
@@ -90,7 +90,7 @@ class Journal(Transitions):
             raise
 
     def wait_for_locks(self, seconds: float) -> None:
-        """Wait so long for another program that writes; five seconds at first."""
+        """Set how many seconds to wait for another program that writes; five at first."""
         self.db.execute(f"PRAGMA busy_timeout = {round(seconds * 1000)}")
 
     def begin_transaction(self) -> None:
@@ -101,7 +101,7 @@ class Journal(Transitions):
     def commit(self) -> None:
         """Make all since `begin_transaction` durable, the receipts first: what the journal knows, they know.
 
-        Raises DiskError; then it is to be rolled back.
+        Raises DiskError; the caller then rolls back.
         """
         lines, self.lines = self.lines, []
         synced = any(line.synced for line in lines)
@@ -117,14 +117,14 @@ class Journal(Transitions):
                 raise
 
     def _void(self, lines: Sequence[receipts.Line]) -> None:
-        """Take intents back whose commit has failed: nothing is sent for them."""
+        """Cancel intents whose commit has failed: nothing is sent for them."""
         voids = [receipts.void(line.intent) for line in lines if line.intent]
         if not voids:
             return
         try:
             self.receipts.append(voids, sync=False)
         except BatchgenError as error:
-            log.warning("%d intents stand in the receipts although nothing was sent: %s", len(voids), error)
+            log.warning("%d intents remain in the receipts although nothing was sent: %s", len(voids), error)
 
     def roll_back(self) -> None:
         """Undo all since `begin_transaction`. SQLite itself has done so after some errors, such as a full disk."""
@@ -134,7 +134,7 @@ class Journal(Transitions):
                 self.db.execute("ROLLBACK")
 
     def write_receipt(self, line: receipts.Line) -> None:
-        """Write a line to the receipts at once, and sync it: where the journal cannot be written, it is not lost.
+        """Write a line to the receipts at once, and sync it, so that it is not lost if the journal cannot be written.
 
         Raises DiskError.
         """
@@ -145,7 +145,7 @@ class Journal(Transitions):
         try:
             there = self.path.stat()
         except OSError:
-            return False  # deleted, or not to be reached any more
+            return False  # deleted, or out of reach
         return os.path.samestat(there, self._opened) and self.receipts.intact()
 
     # ---- facts about the folder ----
@@ -164,10 +164,10 @@ class Journal(Transitions):
     # ---- listing ----
 
     def list_items(self, table: Path) -> None:
-        """Make the items of an item table the listed ones; not inside a transaction, it makes its own.
+        """Make the items of an item table the requested ones; outside of a transaction, since it makes its own.
 
-        What is there already keeps its state. What was never bought and is listed no longer is forgotten. A run that
-        asks for the same items again writes nothing.
+        Known items keep their state. Items that were never bought and are no longer requested are deleted. A run that
+        requests the same items again writes nothing.
         """
         with self._attached(table), self.transaction():
             index_identities(self.db)
@@ -176,14 +176,14 @@ class Journal(Transitions):
             self.db.execute(_LIST)
             self.db.execute(_FORGET)
         with sqlite_errors(self.path):
-            # Into the file itself: a copy of the file alone, or one that has lost its log, then knows the items.
+            # Into the file itself, so that a copy of the file without its log knows the items.
             self.db.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def apply_renames(self, table: Path) -> int:
-        """Give purchases to the items that ask for them under another id; return how many items that were.
+        """Give purchases to the items that request them under another id; return how many items these are.
 
-        To be called before `list_items`, outside of a transaction. Where it ends early, the rest is found again; files
-        whose names change with it are on their way then, see `batchgen.journal.renames`.
+        To be called before `list_items`, outside of a transaction. If it ends early, the next call does the rest. It
+        only records where files move to, see `batchgen.journal.renames`.
         """
         count = 0
         with self._attached(table):
@@ -206,11 +206,11 @@ class Journal(Transitions):
         return int(count)
 
     def select(self, wanted: Callable[[str, str], bool]) -> None:
-        """Narrow what `pending`, `requeue` and `counts` see to the items for which `wanted(id, tags as JSON)` holds."""
+        """Let `pending`, `requeue` and `counts` see only the items for which `wanted(id, tags as JSON)` is true."""
         self.db.create_function("wanted", 2, wanted, deterministic=True)
 
     def pending(self, after: int, count: int) -> list[tuple[int, Work]]:
-        """Return up to `count` listed pending items behind position `after`, each with its position."""
+        """Return up to `count` requested pending items after position `after`, each with its position."""
         rows = self.db.execute(
             f"SELECT i.position, {WORK_COLUMNS} FROM item i"
             " WHERE i.state = 'pending' AND i.position > ? AND wanted(i.id, i.tags) ORDER BY i.position LIMIT ?",
@@ -263,7 +263,7 @@ class Journal(Transitions):
         return [path for (path,) in rows]
 
     def files_to_restore(self) -> list[Superseded]:
-        """Return the files below `superseded/` that belong to what is asked for now, and was bought last so."""
+        """Return the files below `superseded/` that belong to a requested item as it was bought last."""
         rows = self.db.execute(
             "SELECT o.path, i.path, o.number, (SELECT MAX(x.number) FROM output x WHERE x.attempt = a.key)"
             " FROM output o JOIN attempt a ON a.key = o.attempt JOIN item i ON i.key = a.item"
@@ -273,34 +273,34 @@ class Journal(Transitions):
         return [Superseded(*row) for row in rows]
 
     def has_successor(self, work: Work) -> bool:
-        """Return whether the manifest asks for another request under the same id."""
+        """Return whether the manifest has another request under the same id."""
         row = self.db.execute(
             "SELECT 1 FROM item WHERE id = ? AND key <> ? AND position IS NOT NULL", (work.item.id, work.key)
         ).fetchone()
         return row is not None
 
     def move_file(self, old: str, new: str) -> None:
-        """A file of an earlier purchase goes to another place, relative to the run folder."""
+        """Record that a file of an earlier purchase was moved; both paths are relative to the run folder."""
         moved = self.db.execute(
             "UPDATE output SET path = ? WHERE path = ? RETURNING attempt, number, path, bytes, sha256", (new, old)
         ).fetchall()
         for attempt, *file in moved:
-            self._tell_stored(attempt, StoredFile(*file))
+            self._write_stored(attempt, StoredFile(*file))
 
     def replace_file(self, attempt: int, file: StoredFile) -> None:
         """Record that an output was downloaded after its purchase had ended, see `queries.report_rows`."""
         replace_file(self.db, attempt, file)
-        self._tell_stored(attempt, file)
+        self._write_stored(attempt, file)
 
-    def _tell_stored(self, attempt: int, file: StoredFile) -> None:
+    def _write_stored(self, attempt: int, file: StoredFile) -> None:
         (purchase,) = self.db.execute("SELECT purchase FROM attempt WHERE key = ?", (attempt,)).fetchone()
         self.lines.append(receipts.stored(purchase, file))
 
     def knows_job(self, job_id: str) -> bool:
-        """Return whether a job belongs to an attempt already."""
+        """Return whether a job already belongs to an attempt."""
         return self.db.execute("SELECT 1 FROM attempt WHERE job_id = ? LIMIT 1", (job_id,)).fetchone() is not None
 
-    # ---- what a resume starts from ----
+    # ---- where an invocation starts ----
 
     def unsettled(self, state: State) -> Iterator[Attempt]:
         """Yield the attempts in `state` of items in the same state, oldest first."""
@@ -312,7 +312,7 @@ class Journal(Transitions):
             yield read_attempt(row)
 
     def lost_jobs(self) -> Iterator[Attempt]:
-        """Yield the attempts whose jobs the provider may know after all, oldest first: of lost items, the last one."""
+        """Yield the last attempts of lost items whose jobs the provider may know after all, oldest first."""
         for row in self.db.execute(
             f"SELECT {ATTEMPT_COLUMNS} FROM attempt a JOIN item i ON i.key = a.item AND i.attempts = a.number"
             " WHERE a.state = 'lost' AND i.state = 'lost' AND a.job_id IS NOT NULL"
@@ -321,16 +321,16 @@ class Journal(Transitions):
             yield read_attempt(row)
 
     def ready(self) -> Iterator[tuple[Attempt, Listing]]:
-        """Yield ready attempts, oldest first, and how their outputs stand."""
+        """Yield ready attempts, oldest first, each with its outputs."""
         for attempt in list(self.unsettled(State.READY)):
             yield attempt, self.listing(attempt)
 
     def fewer_outputs(self) -> int:
-        """Return how many asked-for items are done with fewer outputs than were ordered."""
+        """Return how many requested items are done with fewer outputs than were ordered."""
         return fewer_outputs_of(self.db, "wanted(i.id, i.tags)")
 
     def counts(self) -> dict[State, int]:
-        """Return how many asked-for items are in each state, with those that are listed no longer but not settled."""
+        """Return how many items are in each state: the requested ones, and unsettled ones that no longer are."""
         rows = self.db.execute(
             "SELECT state, COUNT(*) FROM item WHERE (position IS NOT NULL AND wanted(id, tags))"
             f" OR state IN {UNSETTLED.sql} GROUP BY state"

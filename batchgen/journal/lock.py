@@ -21,7 +21,7 @@ _owned_here: set[tuple[int, int]] = set()
 
 @contextmanager
 def own(folder: Path, now: datetime) -> Iterator[None]:
-    """Own `folder` while the block runs; the kernel lets go when the process dies, however it dies (flock(2)).
+    """Own `folder` while the block runs; the kernel releases the lock however the process ends (flock(2)).
 
     Raises RunFolderError that names the owner where there is one already.
     """
@@ -46,7 +46,7 @@ def own(folder: Path, now: datetime) -> Iterator[None]:
 
 @contextmanager
 def own_journal(path: Path, *, create: bool) -> Iterator[None]:
-    """Own the journal's file itself while the block runs: a lock file may be removed, and a second process own another.
+    """Own the journal's file itself while the block runs: a lock file can be removed, and another process make its own.
 
     Begins before the journal is opened and ends after it is closed: SQLite's own locks, which are of another kind
     (fcntl(2)), would go with any other handle of the file that this process closes. `create` makes an empty file where
@@ -54,7 +54,7 @@ def own_journal(path: Path, *, create: bool) -> Iterator[None]:
     """
     if not create and not path.exists():
         raise RunFolderError(f"{path.parent} is not a run folder: it has no {path.name}")
-    if _is_owned_here(path):  # not even opened: closing it again would take SQLite's locks from the owner
+    if _is_owned_here(path):  # not even opened, since closing it would release the locks of the owner's SQLite
         raise RunFolderError(_IN_USE.format(path))
     with disk_errors(path):
         handle = os.open(path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0), 0o640)
@@ -77,7 +77,7 @@ def _is_owned_here(path: Path) -> bool:
     try:
         return _identity(path.stat()) in _owned_here
     except OSError:
-        return False  # there is none yet, or what opens it says what is wrong
+        return False  # there is none yet, or opening it will say what is wrong
 
 
 def _identity(found: os.stat_result) -> tuple[int, int]:
@@ -89,9 +89,9 @@ def owner(folder: Path) -> str | None:
     try:
         handle = os.open(folder / _NAME, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
-        return None  # never owned, or not ours to look at
+        return None  # never owned, or not readable
     try:
-        # A shared lock is let go at once: a run that starts in this very moment is told to try again.
+        # A shared lock is released at once; a run that starts at this very moment is refused, and may try again.
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return _owner(handle)

@@ -1,7 +1,7 @@
 """The outputs of a purchase: what the provider lists, and a row without an address for each that is still awaited.
 
-As many as were ordered are awaited. Where the provider never lists them all, the purchase ends without the rest, and
-the rows stay as they are: the files that came keep their numbers, and `verify` knows what is missing.
+As many as were ordered are awaited. If the provider never lists them all, the purchase ends without the rest, and the
+rows stay: the files that came keep their numbers, and `verify` knows what is missing.
 """
 
 import sqlite3
@@ -16,14 +16,14 @@ FEWER_OUTPUTS = "fewer_outputs"
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The outputs of one purchase, as they stand."""
+    """The outputs of one purchase at one moment."""
 
     left: list[PendingOutput]
-    """Listed, and to be fetched."""
+    """Listed, and to be downloaded."""
     highest: int
     """The highest number of any, listed or awaited."""
     awaited: int
-    """How many the provider has not listed yet, and still may."""
+    """How many the provider has not listed yet and may still list."""
 
 
 def numbered(job: Job) -> list[PendingOutput]:
@@ -32,7 +32,7 @@ def numbered(job: Job) -> list[PendingOutput]:
 
 
 class Outputs:
-    """What the journal has of the outputs of attempts."""
+    """The journal's part about the outputs of attempts."""
 
     db: sqlite3.Connection
 
@@ -52,7 +52,7 @@ class Outputs:
         return int(highest)
 
     def outputs_awaited(self, attempt: Attempt) -> int:
-        """Return how many outputs the provider has not listed yet, and still may."""
+        """Return how many outputs the provider has not listed yet and may still list."""
         (count,) = self.db.execute(
             "SELECT COUNT(*) FROM output o JOIN attempt a ON a.key = o.attempt WHERE a.key = ? AND o.path IS NULL"
             " AND o.url = '' AND a.error_type IS NOT ?",
@@ -61,11 +61,11 @@ class Outputs:
         return int(count)
 
     def listing(self, attempt: Attempt) -> Listing:
-        """Return how the outputs of a ready attempt stand."""
+        """Return the outputs of a ready attempt."""
         return Listing(self.outputs_left(attempt), self.outputs_of(attempt), self.outputs_awaited(attempt))
 
     def _put_outputs(self, attempt: Attempt, job: Job, ordered: int) -> Listing:
-        """Make the rows what the provider lists now; of those that are left, return what it did not list before."""
+        """Update the rows to what the provider lists now; return as left only what it did not list before."""
         known = {number for (number,) in self.db.execute(
             "SELECT number FROM output WHERE attempt = ? AND (url <> '' OR path IS NOT NULL)", (attempt.key,)
         )}  # fmt: skip
@@ -73,7 +73,7 @@ class Outputs:
         self.db.execute("DELETE FROM output WHERE attempt = ? AND url = '' AND path IS NULL", (attempt.key,))
         self.db.executemany(
             "INSERT INTO output (attempt, number, url) VALUES (?, ?, ?)"
-            # Of a job that was lost, outputs may be known, and even be on disk.
+            # The outputs of a job that was lost may be known, and may even be on disk.
             " ON CONFLICT DO UPDATE SET url = excluded.url WHERE path IS NULL",
             [(attempt.key, output.number, output.url) for output in listed],
         )
@@ -83,5 +83,5 @@ class Outputs:
             "INSERT INTO output (attempt, number, url) VALUES (?, ?, '')",
             [(attempt.key, number) for number, _ in zip(free, range(ordered - len(taken)), strict=False)],
         )
-        stands = self.listing(attempt)
-        return replace(stands, left=[output for output in stands.left if output.number not in known])
+        listing = self.listing(attempt)
+        return replace(listing, left=[output for output in listing.left if output.number not in known])

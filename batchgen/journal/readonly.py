@@ -1,4 +1,4 @@
-"""Opens a journal for reading, beside a run that writes it, and also where this user may write nothing."""
+"""Opens a journal for reading, also while a run writes it, and where this user may write nothing."""
 
 import os
 import shutil
@@ -15,10 +15,10 @@ _NOT_HERE = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
 def connect_for_reading(path: Path) -> sqlite3.Connection:
     """Return a connection that writes nothing. Raises sqlite3.Error, and RunFolderError where the file cannot be read.
 
-    SQLite reads a journal like ours through shared memory beside it, which it has to make where no run has one open
-    (SQLite documentation, "Write-Ahead Logging", section 9). In a folder of another user, or on a disk that is mounted
-    for reading, it cannot; there a copy is read. Its option `immutable` is no way: it leaves the log of a run that was
-    killed unread, and a run that starts meanwhile would change what is being read.
+    SQLite reads a database in WAL mode through shared memory beside it, which it has to create unless a run has it open
+    (SQLite documentation, "Write-Ahead Logging", section 9). In another user's folder, or on a read-only disk, it
+    cannot; there a copy is read. Its option `immutable` does not help: it would not read the log of a run that was
+    killed, and a run that starts meanwhile would change what is being read.
     """
     try:
         return _connect(path)
@@ -51,18 +51,18 @@ def _connect_to_copy(path: Path) -> sqlite3.Connection:
                 if _marks(path, log) == before:
                     break
             else:
-                raise RunFolderError(f"the journal {path} is being written, and cannot be read here now; try again")
+                raise RunFolderError(f"the journal {path} is being written and cannot be read from here now; try again")
         except OSError as error:
             raise RunFolderError(f"cannot read the journal {path}: {error.strerror}") from error
         with sqlite3.connect(copy, isolation_level=None) as db:
-            db.execute("PRAGMA journal_mode = DELETE")  # takes the log in
+            db.execute("PRAGMA journal_mode = DELETE")  # folds the log in
         db.close()
-        # An open file outlives its name: the copy goes with the connection.
+        # An open file outlives its name: the copy lasts as long as the connection.
         return _connect(copy)
 
 
 def _marks(*paths: Path) -> list[tuple[int, int] | None]:
-    """Return what changes when a file is written, for each; None where it is not there."""
+    """Return for each file what changes when it is written; None if it does not exist."""
     marks: list[tuple[int, int] | None] = []
     for path in paths:
         try:

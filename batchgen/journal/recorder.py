@@ -1,7 +1,7 @@
 """Many tasks write the journal, and one thread commits for all of them: group commit.
 
-All that is asked for while a commit is under way goes into the next one, so that the cost of a sync is shared. An
-operation's result comes back only after the commit that holds it: what was awaited is on disk.
+Everything that is handed in during a commit goes into the next one, so that they share the cost of a sync. An
+operation returns only after the commit that holds it: what was awaited is on disk.
 """
 
 import logging
@@ -18,7 +18,7 @@ log = logging.getLogger("batchgen")
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 _PATIENCE = 5.0
-"""Seconds that a group waits for another program that writes; whoever asked may ask again."""
+"""Seconds that a group waits for another program that writes; then the callers may try again."""
 _Operation = Callable[[], Any]
 _Batch = tuple[Sequence[_Operation], list[Any] | None]
 """Operations, and their results unless one of them raised."""
@@ -53,7 +53,7 @@ class GroupRecorder:
         self._writer: BatchWorker[_Operation, _Batch] = BatchWorker(self._run_all, self._commit, "journal")
 
     async def __aenter__(self) -> Self:
-        # The loop must not stand still for another program; the thread may wait for it.
+        # The loop must not be held up by another program; the thread may wait for it.
         self._journal.wait_for_locks(0)
         await self._writer.__aenter__()
         return self
@@ -71,7 +71,7 @@ class GroupRecorder:
         try:
             self._journal.begin_transaction()
             return operations, [operation() for operation in operations]
-        except Exception:  # noqa: BLE001 - met again where each operation is run by itself
+        except Exception:  # noqa: BLE001 - raised again when each operation is run by itself
             return operations, None
 
     def _commit(self, batch: _Batch) -> list[Outcome]:
@@ -80,9 +80,9 @@ class GroupRecorder:
             try:
                 self._journal.commit()
                 return [(result, None) for result in results]
-            except Exception as error:  # noqa: BLE001 - nothing raised here would reach those who wait
-                log.warning("a commit of %d steps failed, and each is tried by itself: %s", len(operations), error)
-        # One operation spoilt the group, or its commit failed: all of it is undone, and each is run by itself.
+            except Exception as error:  # noqa: BLE001 - nothing raised here would reach the callers
+                log.warning("a commit of %d steps failed; trying each by itself: %s", len(operations), error)
+        # One operation failed, or the commit did: the group is rolled back, and each operation is run by itself.
         outcomes: list[Outcome] = []
         patience = _PATIENCE
         for operation in operations:

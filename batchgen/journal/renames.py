@@ -1,8 +1,8 @@
-"""Purchases that the manifest asks for under another id: found, and given to the item that asks for them now.
+"""Finds purchases that the manifest requests under another id, and gives them to the items that request them now.
 
-A rename is a new or edited item whose request was bought under an id that is listed no longer, or now has another
-request. Without a word it would be bought once more. Matching is one to one: what is furthest on first, then the
-lowest id. What cost nothing (failed, rejected) is no purchase; a doubt is carried along.
+A rename is a new or edited item whose request was bought under an id that is gone from the manifest, or now has
+another request. Left alone, it would be bought again. Matching is one to one: the purchase that is furthest along
+first, then the lowest id. What cost nothing (failed, rejected) is not a purchase; one in doubt is.
 """
 
 import re
@@ -18,22 +18,22 @@ from batchgen.item_table import REDO, REQUESTED, SKIPPED
 from batchgen.journal.requeueing import state_before
 
 _BATCH = 5_000
-"""Purchases that one commit gives to other items: what the receipts are told of it is held in memory."""
+"""Purchases that one commit gives to other items; their receipts are held in memory until then."""
 _WAITING = "files/.renamed-"
-"""How the names begin under which files wait; no item's path has a part that begins with a dot."""
+"""How the names of waiting files begin; no part of an item's path begins with a dot."""
 _TAIL = re.compile(r"(@\d+)?(\.[A-Za-z0-9]+)?$")
-"""What follows the path of an item in the name of a file: the number of the output, and the extension."""
+"""What follows an item's path in the name of a file: the number of the output, and the extension."""
 
 
 @dataclass(frozen=True, slots=True)
 class Renames:
-    """Purchases that would be made a second time under another id."""
+    """Purchases that would be made again under another id."""
 
     items: int = 0
     cost: Decimal = Decimal(0)
     """What buying them again would cost, USD."""
     examples: tuple[tuple[str, str], ...] = ()
-    """The first of them: the id it was bought under, and the one it has now."""
+    """The first of them: the id it was bought under, and the id it has now."""
 
 
 NOTHING_RENAMED = Renames()
@@ -41,26 +41,26 @@ NOTHING_RENAMED = Renames()
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A file on its way. Paths are relative to the run folder."""
+    """A file that is to be moved. Paths are relative to the run folder."""
 
     attempt: int
     number: int
     path: str
-    """Where the journal has it."""
+    """Where it is according to the journal."""
     target: str
 
     @property
     def waiting(self) -> str:
-        """Where it waits until all others have left their places: two may change names with each other."""
+        """Where it waits until all others have left their places, since two files may swap names."""
         return f"{_WAITING}{self.attempt}-{self.number}{PurePosixPath(self.path).suffix}"
 
 
 def find_renames(db: sqlite3.Connection, *, real: bool) -> None:
     """Make the temporary tables `unlisted` and `rename` for the journal `db`, with an item table attached.
 
-    `unlisted` holds what was bought and is asked for no longer under that id; `rename` the item that each of these
-    belongs to now, where there is one. Pretended money (not `real`) is spent again without a question: then there is
-    none. Uses the SQL function `wanted`.
+    `unlisted` holds what was bought and is no longer requested under that id; `rename` the item that each of these
+    belongs to now, if there is one. With simulated money (not `real`) there is none: it is spent again without a
+    question. Uses the SQL function `wanted`.
     """
     for name in ("unlisted", "rename"):
         db.execute(f"DROP TABLE IF EXISTS temp.{name}")
@@ -115,8 +115,8 @@ FROM (
 def apply_next_renames(db: sqlite3.Connection, lines: list[receipts.Line]) -> int:
     """Give the next purchases of `rename` to their new items, inside a transaction; return how many items they are.
 
-    `lines` is what the receipts will be told. Attempts keep their numbers, or go on behind those that the new id has
-    already: (id, number) names one purchase in the ledger. Their files are listed in `move`.
+    `lines` gets what is to be written to the receipts. Attempts keep their numbers, or are numbered after those that
+    the new id already has: (id, number) names one purchase in the ledger. The table `move` says where files go.
     """
     batch = db.execute(
         f"SELECT r.position, r.item, s.id, s.path FROM temp.rename r JOIN {REQUESTED} s USING (position)"
@@ -125,7 +125,7 @@ def apply_next_renames(db: sqlite3.Connection, lines: list[receipts.Line]) -> in
     ).fetchall()
     for position, item, new_id, path in batch:
         (offset,) = db.execute(
-            # Of the namesakes, those count that keep the name; and those that never were bought, of what they used up.
+            # Items that keep the id count, and also those that were never bought but have used numbers up.
             "SELECT COALESCE(MAX(o.attempts), 0) FROM item o WHERE o.id = ? AND o.key <> ?"
             " AND o.key NOT IN (SELECT item FROM temp.rename)",
             (new_id, item),
@@ -137,7 +137,7 @@ def apply_next_renames(db: sqlite3.Connection, lines: list[receipts.Line]) -> in
         db.execute(
             "UPDATE item SET id = ?, path = ?, attempts = attempts + ? WHERE key = ?", (new_id, path, offset, item)
         )
-        # From the last one down, so that no two have the same number in between.
+        # From the last one down, so that no two ever have the same number.
         attempts = db.execute(
             "SELECT key, number, purchase FROM attempt WHERE item = ? ORDER BY number DESC", (item,)
         ).fetchall()
@@ -150,7 +150,7 @@ def apply_next_renames(db: sqlite3.Connection, lines: list[receipts.Line]) -> in
 
 
 def plan_moves(db: sqlite3.Connection, attempt: int, path: str) -> None:
-    """Note where the files of an attempt below `files/` belong now; those that were moved aside stay."""
+    """Note where the files of an attempt below `files/` belong now; those below `superseded/` stay."""
     outputs = db.execute(
         "SELECT number, path FROM output WHERE attempt = ? AND path >= 'files/' AND path < 'files0'", (attempt,)
     ).fetchall()
@@ -161,11 +161,11 @@ def plan_moves(db: sqlite3.Connection, attempt: int, path: str) -> None:
             db.execute("INSERT OR REPLACE INTO move VALUES (?, ?, ?)", (attempt, number, target))
 
 
-# ---- files on their way -------------------------------------------------------------------------------------------
+# ---- files that are to be moved ------------------------------------------------------------------------------------
 
 
 def pending_moves(db: sqlite3.Connection, *, waiting: bool, most: int) -> list[Move]:
-    """Return files on their way that wait under a name in between, or that have not left their old place yet."""
+    """Return files to be moved: those that wait under a temporary name, or those still in their old place."""
     rows = db.execute(
         "SELECT m.attempt, m.number, o.path, m.target FROM move m JOIN output o"
         f" ON o.attempt = m.attempt AND o.number = m.number WHERE (o.path GLOB '{_WAITING}*') = ? LIMIT ?",
@@ -175,14 +175,14 @@ def pending_moves(db: sqlite3.Connection, *, waiting: bool, most: int) -> list[M
 
 
 def mark_waiting(db: sqlite3.Connection, moved: Iterable[Move]) -> None:
-    """These files wait now, each as `Move.waiting`."""
+    """Record that these files wait, each as `Move.waiting`."""
     db.executemany(
         "UPDATE output SET path = ? WHERE attempt = ? AND number = ?", [(m.waiting, m.attempt, m.number) for m in moved]
     )
 
 
 def mark_arrived(db: sqlite3.Connection, move: Move, lines: list[receipts.Line]) -> None:
-    """A file is where it belongs; the receipts are told its new place."""
+    """Record that a file is where it belongs, also in the receipts."""
     db.execute("UPDATE output SET path = ? WHERE attempt = ? AND number = ?", (move.target, move.attempt, move.number))
     stored = db.execute(
         "SELECT a.purchase, o.number, o.path, o.bytes, o.sha256 FROM output o JOIN attempt a ON a.key = o.attempt"
@@ -194,5 +194,5 @@ def mark_arrived(db: sqlite3.Connection, move: Move, lines: list[receipts.Line])
 
 
 def cancel_move(db: sqlite3.Connection, move: Move) -> None:
-    """A file is not on its way any more."""
+    """Forget that a file was to be moved."""
     db.execute("DELETE FROM move WHERE attempt = ? AND number = ?", (move.attempt, move.number))

@@ -1,7 +1,7 @@
-"""Requeueing: items that have ended are pending again, to be retried or bought again by one invocation.
+"""Requeueing: items that have ended become pending again, to be retried or bought again by one invocation.
 
-A requeued item is pending, and its latest attempt says how it stood before. What an invocation leaves unbought is put
-back by the next one, unless that is asked in the same words: then it continues, and requeues nothing else.
+A requeued item is pending, and its latest attempt says what state it had. What an invocation leaves unbought is put
+back by the next one, unless that has the same `--again`: then it continues, and requeues nothing else.
 """
 
 import json
@@ -22,12 +22,12 @@ class BuyAgain:
     globs: tuple[str, ...] = ()
 
     def wanted(self, item_id: str) -> bool:
-        """Whether an item is meant."""
+        """Whether it names an item."""
         return any(fnmatchcase(item_id, glob) for glob in self.globs)
 
     @property
     def words(self) -> str:
-        """What was asked for, to be recognised."""
+        """The patterns as text, to compare invocations."""
         return json.dumps(sorted(self.globs))
 
 
@@ -35,7 +35,7 @@ NOTHING_BOUGHT_AGAIN = BuyAgain()
 
 
 def state_before(item: str) -> str:
-    """Return the SQL for the state of a requeued item before (done, lost, failed, rejected); NULL for others."""
+    """Return the SQL for the state a requeued item had (done, lost, failed, rejected); NULL for other items."""
     return (
         f"CASE WHEN {item}.state = 'pending' AND {item}.attempts > 0 THEN"
         f" (SELECT a.state FROM attempt a WHERE a.item = {item}.key ORDER BY a.number DESC LIMIT 1) END"
@@ -43,7 +43,7 @@ def state_before(item: str) -> str:
 
 
 def continues(db: sqlite3.Connection, again: BuyAgain) -> bool:
-    """Whether an earlier invocation requeued items in the same words and left some of them unbought."""
+    """Whether an earlier invocation had the same `--again` and left some of its items unbought."""
     if (
         not again.globs
         or (again.words,) not in db.execute("SELECT value FROM meta WHERE name = ?", (_FACT,)).fetchall()
@@ -55,7 +55,7 @@ def continues(db: sqlite3.Connection, again: BuyAgain) -> bool:
 
 
 def put_back_others(db: sqlite3.Connection, retry: Sequence[State], again: BuyAgain) -> None:
-    """Put requeued items back into their state, but for those that are asked for now too; inside a transaction."""
+    """Put requeued items back into their state, except those that are requested now too; inside a transaction."""
     db.create_function("again", 1, again.wanted, deterministic=True)
     stood, marks = state_before("item"), ", ".join("?" * len(retry))
     db.execute(
@@ -66,5 +66,5 @@ def put_back_others(db: sqlite3.Connection, retry: Sequence[State], again: BuyAg
 
 
 def remember_words(db: sqlite3.Connection, again: BuyAgain) -> None:
-    """Note in which words finished items were requeued; inside a transaction."""
+    """Note with which `--again` finished items were requeued; inside a transaction."""
     db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_FACT, again.words))

@@ -9,13 +9,13 @@ from datetime import UTC, datetime, timedelta
 VERSION = 3
 FILE_NAME = "journal.sqlite3"
 _VOUCHED = """
--- What the receipts were, up to which byte, when this was committed (one row). Generation 0: there were none yet.
+-- Which receipts there were, and how many bytes of them, at this commit (one row). Generation 0: none yet.
 CREATE TABLE vouched (
-  run_id     TEXT NOT NULL,     -- random: tells like-named run folders, and copies of one, apart
+  run_id     TEXT NOT NULL,     -- random: the same in copies of one run folder only
   generation INTEGER NOT NULL,
   bytes      INTEGER NOT NULL,
   sha256     TEXT NOT NULL,
-  -- How many attempts there are, and how many with a job: pages of two copies put together show by it (`integrity`).
+  -- How many attempts there are, and how many with a job: shows whether two copies were mixed (`integrity`).
   attempts   INTEGER NOT NULL,
   accepted   INTEGER NOT NULL
 );
@@ -31,7 +31,7 @@ CREATE TRIGGER attempt_dropped AFTER DELETE ON attempt BEGIN
 END;
 """
 _MOVES = """
--- Files on their way to another name, since their purchase was given to another item (`renaming`).
+-- Files that are to be moved, since their purchase was given to another item (`renames`).
 CREATE TABLE move (
   attempt INTEGER NOT NULL REFERENCES attempt (key),
   number  INTEGER NOT NULL,
@@ -72,7 +72,7 @@ ALTER TABLE attempt RENAME COLUMN told TO named_price;
 SCHEMA = f"""
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 
--- Every item that was ever asked for, as it was bought. (id, digest) is its identity: an edited item is another row.
+-- Every item that was ever requested, as it was bought. (id, digest) is its identity: an edited item is another row.
 CREATE TABLE item (
   key       INTEGER PRIMARY KEY,
   id        TEXT NOT NULL,
@@ -86,7 +86,7 @@ CREATE TABLE item (
   inputs    TEXT NOT NULL,
   state     TEXT NOT NULL DEFAULT 'pending',
   attempts  INTEGER NOT NULL DEFAULT 0,  -- the number of the last attempt
-  position  INTEGER,                     -- in the manifest that was read last; NULL: it no longer asks for it
+  position  INTEGER,                     -- in the manifest that was read last; NULL: no longer there
   UNIQUE (id, digest)
 );
 CREATE INDEX item_pending ON item (position) WHERE state = 'pending' AND position IS NOT NULL;
@@ -115,14 +115,14 @@ CREATE TABLE attempt (
   error_type    TEXT,
   error_message TEXT,
   answer        BLOB,     -- the bytes of the answer to the POST, bounded
-  purchase      TEXT NOT NULL,     -- random: under this name the receipts know it
+  purchase      TEXT NOT NULL,     -- random: its name in the receipts
   reserved      TEXT NOT NULL,     -- what is counted while it is on its way or in doubt, USD
   price_key     TEXT NOT NULL DEFAULT '',  -- the model and the parameters that price it
   named_price   TEXT,              -- the last price that the API itself named, USD
-  surplus       TEXT NOT NULL DEFAULT '0',     -- by how much it named more earlier, USD
+  surplus       TEXT NOT NULL DEFAULT '0',     -- by how much it named a higher price before, USD
   confirmed     INTEGER NOT NULL DEFAULT 0,    -- whether an answer has confirmed what it costs
-  misses        INTEGER NOT NULL DEFAULT 0,  -- answers that said it is not known, since it last was seen
-  missed_ms     INTEGER NOT NULL DEFAULT 0,  -- for how long it was asked for while they came
+  misses        INTEGER NOT NULL DEFAULT 0,  -- answers that said it is unknown, since it was last seen
+  missed_ms     INTEGER NOT NULL DEFAULT 0,  -- for how long it was polled while they came
   UNIQUE (item, number)
 );
 {_INDEXES}

@@ -1,4 +1,4 @@
-"""What a journal says of money: sums over all attempts, and what was learned of prices. All take any connection."""
+"""The money in a journal: the sum over all attempts, and what was learned of prices. Any connection will do."""
 
 import sqlite3
 from decimal import Decimal
@@ -20,7 +20,7 @@ def spend_of(db: sqlite3.Connection) -> Spend:
 
 
 def prices_of(db: sqlite3.Connection) -> Prices:
-    """Return what the answers so far say of the provider's prices."""
+    """Return what the answers so far say about the provider's prices."""
     return Prices(_confirmed(db), _surcharges(db))
 
 

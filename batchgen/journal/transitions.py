@@ -1,7 +1,7 @@
-"""The steps of a purchase: the transitions between the states.
+"""The transitions between the states of a purchase.
 
-Each names the states that it leads from, so that a wrong one is an error and never a silent overwrite. They do not
-commit: see `Journal.transaction`.
+Each names the states that it leads from, so that a wrong transition is an error and never a silent overwrite. They do
+not commit: see `Journal.transaction`.
 """
 
 import sqlite3
@@ -24,23 +24,23 @@ LARGEST_ANSWER = 64 * 1024
 
 
 NEW_PURCHASE = "printf('%011x', {at}) || substr(lower(hex(randomblob(5))), 1, 9)"
-"""SQL for the name of a purchase: random, behind its time (milliseconds), so that an index of them grows at its end."""
+"""SQL for the name of a purchase: its time (milliseconds), then random, so that an index of them grows at its end."""
 
 
 UNKNOWN_FORMAT = "unknown_format"
-"""The `error_type` of a purchase with a file that could be checked by nothing but its arriving twice the same."""
+"""The `error_type` of a purchase with a file of unknown format, which was only checked by downloading it twice."""
 
 
 class TransitionError(Exception):
-    """A step that the states do not allow: a bug, and the journal is as it was before."""
+    """A transition that the states do not allow: a bug. The journal is unchanged."""
 
 
 class Transitions(Outputs):
-    """What can happen to an item that is being bought."""
+    """What can happen to a purchase."""
 
     db: sqlite3.Connection
     lines: list[receipts.Line]
-    """What the receipts are to be told before the commit of it."""
+    """What is to be written to the receipts before the commit."""
 
     def record_intent(
         self, work: Work, account: str, catalog_version: str, now: datetime, *,
@@ -48,7 +48,7 @@ class Transitions(Outputs):
     ) -> Attempt:  # fmt: skip
         """Record the intent to buy: after the commit, and not before, the POST may leave.
 
-        `reserved` is what it is expected to cost (USD; None: what the tables say), and counts until its answer is
+        `reserved` is what it is expected to cost (USD; None: the catalogue price), and counts until the answer is
         known; for `price_key` see `batchgen.policy.budget.Prices`.
         """
         expected = work.item.estimated if reserved is None else reserved
@@ -87,14 +87,14 @@ class Transitions(Outputs):
         )  # fmt: skip
 
     def cancel_intent(self, attempt: Attempt) -> None:
-        """Certainly not charged, and worth another try: back to pending. The number stays used."""
+        """The request was certainly not charged: back to pending. The number stays used."""
         self._drop(attempt, State.SUBMITTING)
         self.lines.append(receipts.void(attempt.purchase))
 
     def accept(self, attempt: Attempt, job: Job, raw: bytes, now: datetime) -> Attempt:
         """The API accepted and charged it: id, cost and expiry, with the answer's bytes.
 
-        Where the answer names no price, the charge is the expected one until a poll names it.
+        If the answer names no price, the charge is the expected one until a poll names it.
         """
         price = job.told(None)
         charged = attempt.reserved if price is None else price
@@ -119,14 +119,14 @@ class Transitions(Outputs):
         )  # fmt: skip
 
     def accept_or_doubt(self, attempt: Attempt, job: Job, raw: bytes, now: datetime) -> Attempt | str:
-        """A POST was answered with a job: accept it, or return the evidence that it is another's: in doubt then.
+        """A POST was answered with a job: accept it, or put it in doubt and return the evidence that it is another's.
 
-        To be decided here, where it is recorded: two answers that name one job may arrive at the same time.
+        Decided here, where it is recorded, since two answers that name one job may arrive at the same time.
         """
         reason = self._evidence(attempt, job)
         if reason is None:
             return self.accept(attempt, job, raw, now)
-        # The job's id stands in the reason, and not where the ids of the account's own jobs stand.
+        # The id of the job goes into the reason, not into the column of the jobs that were bought here.
         self.doubt(attempt, reason, raw)
         return reason
 
@@ -142,7 +142,7 @@ class Transitions(Outputs):
         return None if why is None else f"{named}, which was not ordered here: {why}"
 
     def confirm_price(self, attempt: Attempt, price: Decimal | None) -> Attempt:
-        """A poll has said what a job costs, or (None) has named no price and no other one than was expected."""
+        """A poll has named the price of a job, or (None) has not contradicted the expected one."""
         charge = attempt.charge if price is None else attempt.charge.corrected(price, first=attempt.named_price is None)
         self._step(
             attempt,
@@ -156,7 +156,7 @@ class Transitions(Outputs):
         return replace(attempt, charged=charge.charged, surplus=charge.surplus, named_price=price)
 
     def reject(self, attempt: Attempt, error_type: str, message: str, now: datetime) -> None:
-        """Refused for good, not charged."""
+        """The API rejected the request for good; it was not charged."""
         self._step(
             attempt,
             (State.SUBMITTING,),
@@ -168,7 +168,7 @@ class Transitions(Outputs):
         self.lines.append(receipts.ended(attempt.purchase, State.REJECTED, milliseconds(now)))
 
     def doubt(self, attempt: Attempt, reason: str, raw: bytes = b"") -> None:
-        """May have been charged: never sent again by itself."""
+        """The request may have been charged; it is never sent again by itself."""
         self._step(
             attempt,
             (State.SUBMITTING,),
@@ -179,12 +179,12 @@ class Transitions(Outputs):
         )
 
     def settle_as_not_charged(self, attempt: Attempt, now: datetime) -> None:
-        """Somebody looked it up: an attempt in doubt was not charged. Back to pending."""
+        """The user looked it up: an attempt in doubt was not charged. Back to pending."""
         self._drop(attempt, State.IN_DOUBT)
         self.lines.append(receipts.settled(attempt.purchase, "not_charged", milliseconds(now)))
 
     def settle_as_charged(self, attempt: Attempt, now: datetime) -> None:
-        """Somebody looked it up: an attempt in doubt was charged what was reserved, and its job cannot be found."""
+        """The user looked it up: an attempt in doubt was charged what was reserved, and its job cannot be found."""
         self._step(
             attempt,
             (State.IN_DOUBT,),
@@ -192,7 +192,7 @@ class Transitions(Outputs):
             charged=receipts.plain(attempt.reserved),
             completed_at=milliseconds(now),
             error_type="lost",
-            error_message="charged without a known job id, as settled by hand",
+            error_message="settled by hand as charged, without a known job id",
         )
         self.lines.append(receipts.settled(attempt.purchase, "charged", milliseconds(now), charged=attempt.reserved))
 
@@ -208,27 +208,27 @@ class Transitions(Outputs):
     def complete(
         self, attempt: Attempt, job: Job, polls: int, took_ms: int, now: datetime, *, ordered: int = 1
     ) -> Listing:
-        """Done at the provider: the outputs to fetch are known, or those of them that it lists so far."""
+        """The provider has finished the job; return the outputs that it lists so far."""
         self._step(attempt, (State.PROCESSING,), State.READY, polls=polls, **_ending(job, took_ms, now))
         self._put_outputs(attempt, job, ordered)
         (outputs,) = self.db.execute("SELECT COUNT(*) FROM output WHERE attempt = ?", (attempt.key,)).fetchone()
-        self._tell_end(attempt, State.READY, now, outputs=outputs)
+        self._write_end(attempt, State.READY, now, outputs=outputs)
         return self.listing(attempt)
 
     def list_more_outputs(self, attempt: Attempt, job: Job, polls: int, *, ordered: int) -> Listing:
-        """The provider was asked for outputs that it had not listed; return what is to be fetched beyond that."""
+        """The provider lists more outputs than before; return as left only the new ones."""
         self._step(attempt, (State.READY,), State.READY, polls=polls)
         return self._put_outputs(attempt, job, ordered)
 
     def accept_fewer_outputs(self, attempt: Attempt, reason: str) -> bool:
-        """Fewer outputs than were ordered is all that comes; return whether the others are on disk: then it is done."""
+        """No more outputs will come, although more were ordered; return whether that makes the item done."""
         self._step(attempt, (State.READY,), State.READY, error_type=FEWER_OUTPUTS, error_message=reason)
         return self._finish(attempt)
 
     def fail(self, attempt: Attempt, job: Job, polls: int, took_ms: int, now: datetime) -> None:
         """Failed at the provider, which refunds what it charged (API reference, section 4).
 
-        The refund is the charge as it was told last before: what the failed job calls its cost may be what is left.
+        The refund is the charge as it was known before: the cost that the failed job shows may be what is left of it.
         """
         refunded = attempt.charge.charged
         self._step(
@@ -236,10 +236,10 @@ class Transitions(Outputs):
             refunded_at=milliseconds(now), error_type="generation_failed",
             error_message=job.error or "the provider gave no reason", **_ending(job, took_ms, now),
         )  # fmt: skip
-        self._tell_end(attempt, State.FAILED, now, refunded=refunded)
+        self._write_end(attempt, State.FAILED, now, refunded=refunded)
 
     def lose(self, attempt: Attempt, reason: str, now: datetime, *, polls: int | None = None) -> None:
-        """Charged, and nothing to show for it."""
+        """It was charged, and its job or its output is gone."""
         self._step(
             attempt,
             COLLECTABLE,
@@ -249,7 +249,7 @@ class Transitions(Outputs):
             error_message=reason,
             **({} if polls is None else {"polls": polls}),
         )
-        self._tell_end(attempt, State.LOST, now)
+        self._write_end(attempt, State.LOST, now)
 
     def record_absence(self, attempt: Attempt, absence: Absence) -> None:
         """The provider says that it does not know the job (or, with an empty `absence`, that it does)."""
@@ -257,10 +257,10 @@ class Transitions(Outputs):
         self._step(attempt, (State.PROCESSING,), State.PROCESSING, misses=absence.answers, missed_ms=missed_ms)
 
     def restore_lost(self, attempt: Attempt) -> None:
-        """A lost job is known to the provider after all. Only of an item that was not requeued."""
+        """The provider knows a lost job after all. Only for an item that was not requeued."""
         latest = "SELECT 1 FROM item WHERE key = ? AND attempts = ?"
         if attempt.job_id is None or not self.db.execute(latest, (attempt.work.key, attempt.number)).fetchone():
-            raise TransitionError(f"attempt {attempt.key} cannot be taken up again")
+            raise TransitionError(f"attempt {attempt.key} cannot be restored")
         self._step(
             attempt, (State.LOST,), State.PROCESSING, completed_at=None, error_type=None, error_message=None,
             misses=0, missed_ms=0,
@@ -270,14 +270,14 @@ class Transitions(Outputs):
     def record_file(self, attempt: Attempt, file: StoredFile) -> bool:
         """A file is on disk; return whether it was the last one, which makes the item done.
 
-        Also the other files of an item that is lost since one of its outputs is gone.
+        Lost items may get files too, if only some of their outputs are gone.
         """
         kept = self.db.execute(
             "UPDATE output SET path = ?, bytes = ?, sha256 = ? WHERE attempt = ? AND number = ? AND path IS NULL",
             (file.path, file.bytes, file.sha256, attempt.key, file.output),
         )
         if kept.rowcount != 1:
-            raise TransitionError(f"attempt {attempt.key} waits for no output {file.output}")
+            raise TransitionError(f"attempt {attempt.key} does not wait for output {file.output}")
         self.lines.append(receipts.stored(attempt.purchase, file))
         if not file.familiar:
             self.db.execute(
@@ -295,7 +295,7 @@ class Transitions(Outputs):
         self._step(attempt, (State.READY,), State.DONE)
         return True
 
-    def _tell_end(
+    def _write_end(
         self,
         attempt: Attempt,
         state: State,
@@ -338,7 +338,7 @@ class Transitions(Outputs):
 
 
 def receipt_of(attempt: Attempt, job: Job, now: datetime) -> receipts.Line:
-    """Return the line that says that an attempt was accepted as this job."""
+    """Return the line of receipts that says that an attempt was accepted as this job."""
     price = job.told(None)
     return receipts.accepted(
         attempt.purchase, item=attempt.work.item.id, attempt=attempt.number, job=job.id,

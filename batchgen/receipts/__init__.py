@@ -1,4 +1,4 @@
-"""The second witness of what was bought: `receipts.jsonl`, beside the journal and independent of it."""
+"""The second record of what was bought: `receipts.jsonl`, beside the journal and independent of it."""
 
 from batchgen.receipts.file import FILE_NAME, Receipts, Vouched, replace_with
 from batchgen.receipts.lines import (

@@ -1,4 +1,4 @@
-"""The file of the receipts: lines are only ever added, and a digest over all of them is kept as they are written."""
+"""The file of the receipts: lines are only ever appended, and a digest of all of them is kept as they are written."""
 
 import hashlib
 import os
@@ -15,16 +15,16 @@ FILE_NAME = "receipts.jsonl"
 _CHUNK = 1 << 20
 _LONGEST_LINE = 1 << 16
 _SHARED = 0o640
-"""Readable by the owner's group at most: what somebody buys is nobody else's business."""
+"""Readable by the owner's group at most: what somebody buys is private."""
 
 
 @dataclass(frozen=True, slots=True)
 class Vouched:
-    """What a journal says of its receipts: their first bytes, and the SHA-256 of these."""
+    """What a journal says about its receipts: the number of their first bytes, and the SHA-256 of these."""
 
     run_id: str
     generation: int
-    """Counts how often the file was written anew; 0: there never was one."""
+    """How often the file was rewritten; 0: there never was one."""
     bytes: int
     sha256: str
 
@@ -47,13 +47,13 @@ class Receipts:
         """Over all bytes, once `verify` has read them."""
 
     def close(self) -> None:
-        """Close it; what was not synced is left to the system."""
+        """Close it; the system writes what was not synced."""
         os.close(self._file)
 
     def verify(self, count: int) -> str | None:
         """Read the whole file; return the SHA-256 of its first `count` bytes, or None where there are fewer.
 
-        A torn last line behind them is cut off: it was never acknowledged. From here on lines may be added.
+        A torn last line after them is cut off: it was never acknowledged. From then on, lines may be appended.
         """
         digest, position = hashlib.sha256(), 0
         with disk_errors(self.path):
@@ -64,7 +64,7 @@ class Receipts:
             torn = b""
             while chunk := os.pread(self._file, _CHUNK, position + len(torn)):
                 whole, end, torn = (torn + chunk).rpartition(b"\n")
-                if len(torn) > _LONGEST_LINE:  # no line of ours was torn there
+                if len(torn) > _LONGEST_LINE:  # not a torn line of ours
                     end, torn = end + torn, b""
                 digest.update(whole + end)
                 position += len(whole) + len(end)
@@ -75,8 +75,8 @@ class Receipts:
         return vouched
 
     def lines(self, start: int = 0) -> Iterator[tuple[int, str, dict[str, Any]]]:
-        """Yield the number of the byte where it begins, kind and content of each line from byte `start` on; the kind
-        is empty for a line that cannot be read. A torn last line is left out. Raises DiskError."""
+        """Yield the first byte, the kind and the content of each line from byte `start` on; the kind is empty for a
+        line that cannot be read. A torn last line is left out. Raises DiskError."""
         position, rest = start, b""
         with disk_errors(self.path):
             while chunk := os.pread(self._file, _CHUNK, position + len(rest)):
@@ -90,9 +90,9 @@ class Receipts:
                     position, rest = position + len(rest), b""
 
     def append(self, lines: Iterable[Line], *, sync: bool) -> None:
-        """Write lines; with `sync`, all that was ever written is on disk when this returns.
+        """Append lines; with `sync`, everything written so far is on disk when this returns.
 
-        Raises DiskError; then none of these lines is there, unless it was the syncing that failed.
+        Raises DiskError; then none of these lines is in the file, unless the sync itself failed.
         """
         data = "".join(line.text for line in lines).encode()
         with self._lock, disk_errors(self.path):
@@ -101,7 +101,7 @@ class Receipts:
                 while left:
                     left = left[os.write(self._file, left) :]
             except OSError:
-                os.ftruncate(self._file, self.bytes)  # half a line must not stand before the next one
+                os.ftruncate(self._file, self.bytes)  # half a line must not precede the next one
                 raise
             self.bytes += len(data)
             self._digest.update(data)
@@ -110,7 +110,7 @@ class Receipts:
                 self._synced = self.bytes
 
     def sync(self) -> bool:
-        """Bring all to the disk; return whether there was anything to bring. Raises DiskError."""
+        """Sync everything to the disk; return whether there was anything to sync. Raises DiskError."""
         with self._lock, disk_errors(self.path):
             if self._synced == self.bytes:
                 return False
@@ -119,7 +119,7 @@ class Receipts:
             return True
 
     def size_and_digest(self) -> tuple[int, str]:
-        """Return how many bytes there are, and the SHA-256 of them; another thread may be adding more."""
+        """Return the number of bytes and their SHA-256; another thread may be appending."""
         with self._lock:
             return self.bytes, self._digest.hexdigest()
 
@@ -128,10 +128,10 @@ class Receipts:
         try:
             return os.path.samestat(os.fstat(self._file), self.path.stat())
         except OSError:
-            return False  # deleted, or not to be reached any more
+            return False  # deleted, or out of reach
 
     def copy_to(self, path: Path) -> None:
-        """Write all lines to a new file, also where this one was deleted meanwhile. Raises DiskError."""
+        """Write all lines to a new file, even if this one was deleted meanwhile. Raises DiskError."""
         with disk_errors(path), path.open("xb") as out:
             position = 0
             while chunk := os.pread(self._file, _CHUNK, position):
@@ -142,7 +142,7 @@ class Receipts:
 
 
 def sync_data(file: int) -> None:
-    """Bring a file's bytes to the disk: fdatasync(2), or where there is none, as on macOS, what is stronger."""
+    """Sync a file's bytes to the disk: with fdatasync(2), or on macOS, which lacks it, with F_FULLFSYNC."""
     if hasattr(os, "fdatasync"):
         os.fdatasync(file)
     else:
@@ -152,7 +152,7 @@ def sync_data(file: int) -> None:
 
 
 def replace_with(path: Path, lines: Iterable[Line]) -> None:
-    """Write the file anew, whole: stage, sync, rename. Raises DiskError."""
+    """Rewrite the whole file: stage, sync, rename. Raises DiskError."""
     staged = path.with_name(f".{path.name}.part")
     with disk_errors(path):
         staged.unlink(missing_ok=True)

@@ -1,6 +1,6 @@
 """The lines of the receipts: one JSON object each, whose first key is its kind and names the purchase.
 
-They are short, for there may be millions, and each says what it says for good: none is ever changed. Times are
+They are short, since there may be millions, and none is ever changed. Times are
 milliseconds since 1970 (UTC), money is decimal text in USD.
 """
 
@@ -22,11 +22,11 @@ class Line(NamedTuple):
     synced: bool = False
     """Whether it must be on disk before anything is acknowledged."""
     intent: str = ""
-    """The purchase that it announces, where it does."""
+    """The purchase that it announces; empty for lines of other kinds."""
 
 
 def header(run_id: str, generation: int) -> Line:
-    """The first line of a file: whose receipts these are, and how often they were written anew."""
+    """The first line of a file: whose receipts these are, and how often they were rewritten."""
     return _line({"receipts": FORMAT_VERSION, "run_id": run_id, "generation": generation}, synced=True)
 
 
@@ -39,7 +39,7 @@ def intent(
     purchase: str, *, item: str, digest: str, attempt: int, model: str, price: Decimal, reserved: Decimal,
     account: str, tables: str, at: int,
 ) -> Line:  # fmt: skip
-    """A request is about to leave: `price` by the tables, `reserved` what it may come to."""
+    """A request is about to be sent: `price` is the catalogue price, `reserved` what it is expected to cost."""
     return Line(
         _text(
             {"intent": purchase, "item": item, "digest": digest, "attempt": attempt, "model": model,
@@ -52,8 +52,8 @@ def accepted(
     purchase: str, *, item: str, attempt: int, job: str, charged: Decimal, expires: int | None, at: int
 ) -> Line:
     """The API accepted it as this job, and charged for it."""
-    told = {"accepted": purchase, "item": item, "attempt": attempt, "job": job, "charged": plain(charged), "at": at}
-    return _line(told | ({} if expires is None else {"expires": expires}), synced=True)
+    content = {"accepted": purchase, "item": item, "attempt": attempt, "job": job, "charged": plain(charged), "at": at}
+    return _line(content | ({} if expires is None else {"expires": expires}), synced=True)
 
 
 def void(purchase: str) -> Line:
@@ -66,13 +66,13 @@ def ended(
     outputs: int | None = None,
 ) -> Line:  # fmt: skip
     """It ended at the provider: ready (with so many outputs), failed, rejected or lost."""
-    told = {"ended": purchase, "state": state.value, "at": at}
+    content = {"ended": purchase, "state": state.value, "at": at}
     money = {name: plain(value) for name, value in (("charged", charged), ("refunded", refunded)) if value is not None}
-    return _line(told | money | ({} if outputs is None else {"outputs": outputs}))
+    return _line(content | money | ({} if outputs is None else {"outputs": outputs}))
 
 
 def reopened(purchase: str) -> Line:
-    """It was lost, and the provider knows it again."""
+    """It was lost, and the provider knows it after all."""
     return _line({"reopened": purchase})
 
 
@@ -84,13 +84,13 @@ def stored(purchase: str, file: StoredFile) -> Line:
 
 
 def settled(purchase: str, how: str, at: int, *, charged: Decimal | None = None) -> Line:
-    """Somebody looked it up: it was `charged` and cannot be found, or it was `not_charged`."""
-    told: dict[str, Any] = {"settled": purchase, "how": how, "at": at}
-    return _line(told | ({} if charged is None else {"charged": plain(charged)}), synced=True)
+    """The user looked it up: it was `charged` and cannot be found, or it was `not_charged`."""
+    content: dict[str, Any] = {"settled": purchase, "how": how, "at": at}
+    return _line(content | ({} if charged is None else {"charged": plain(charged)}), synced=True)
 
 
 def renamed(purchase: str, item: str, attempt: int) -> Line:
-    """It belongs to another item now, as this attempt of it."""
+    """It belongs to another item now, as this attempt of that item."""
     return _line({"renamed": purchase, "item": item, "attempt": attempt}, synced=True)
 
 
@@ -99,12 +99,12 @@ def plain(amount: Decimal) -> str:
     return format(amount, "f")
 
 
-def _text(told: dict[str, Any]) -> str:
-    return _ENCODE(told) + "\n"
+def _text(content: dict[str, Any]) -> str:
+    return _ENCODE(content) + "\n"
 
 
-def _line(told: dict[str, Any], *, synced: bool = False) -> Line:
-    return Line(_text(told), synced)
+def _line(content: dict[str, Any], *, synced: bool = False) -> Line:
+    return Line(_text(content), synced)
 
 
 # ---- reading ------------------------------------------------------------------------------------------------------
@@ -122,17 +122,17 @@ def _is_count(value: object) -> bool:
 
 
 def _is_time(value: object) -> bool:
-    """Milliseconds since 1970; a server's time that was never set may be long before."""
+    """Milliseconds since 1970; negative if the clock of a server was never set."""
     return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 53
 
 
 def _is_text(value: object) -> TypeGuard[str]:
-    """What a database takes: JSON can spell half a surrogate pair."""
+    """Text that a database accepts: JSON can contain half a surrogate pair."""
     return isinstance(value, str) and "\0" not in value and not _SURROGATE.search(value)
 
 
 def _is_path(value: object) -> bool:
-    """A path of a file in the run folder, which leads nowhere else."""
+    """A path of a file in the run folder, which does not lead out of it."""
     if not _is_text(value):
         return False
     parts = value.split("/")
@@ -173,18 +173,18 @@ _SHAPES: dict[str, tuple[dict[str, str], dict[str, str]]] = {
     "settled": ({"settled": "purchase", "how": "plain", "at": "time"}, {"charged": "money"}),
     "renamed": ({"renamed": "purchase", "item": "item", "attempt": "count"}, {}),
 }  # fmt: skip
-"""By kind, the keys that a line has and those that it may have, with what stands in them."""
+"""By kind, the keys that a line must have and those that it may have, each with the check of its value."""
 
 
 def read_line(raw: bytes) -> tuple[str, dict[str, Any]] | None:
     """Return kind and content of a line, or None for one that cannot be read."""
     try:
-        told = json.loads(raw)
-        kind = next(iter(told))
+        content = json.loads(raw)
+        kind = next(iter(content))
         wanted, allowed = _SHAPES[kind]
     except (ValueError, TypeError, KeyError, StopIteration, RecursionError):
         return None
-    if not isinstance(told, dict) or not told.keys() >= wanted.keys():
+    if not isinstance(content, dict) or not content.keys() >= wanted.keys():
         return None
-    checks = wanted | {name: check for name, check in allowed.items() if name in told}
-    return (kind, told) if all(_CHECKS[check](told[name]) for name, check in checks.items()) else None
+    checks = wanted | {name: check for name, check in allowed.items() if name in content}
+    return (kind, content) if all(_CHECKS[check](content[name]) for name, check in checks.items()) else None

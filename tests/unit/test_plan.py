@@ -195,5 +195,5 @@ def test_a_selection_is_what_one_of_its_patterns_fits(patterns: list[str], chose
 
 
 def test_a_tag_is_selected_by_name_and_value() -> None:
-    with pytest.raises(UsageError, match="--only tag:line: a tag is selected as tag:NAME=VALUE"):
+    with pytest.raises(UsageError, match="--only tag:line: select a tag with tag:NAME=VALUE"):
         Selection.parse(["tag:line"])

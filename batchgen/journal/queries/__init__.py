@@ -1,1 +1,1 @@
-"""Questions to a journal, for those who read it beside a run."""
+"""Queries on a journal, for readers while a run may be writing it."""

@@ -1,4 +1,4 @@
-"""What a manifest asks for, beside what the journal says was bought: read-only, also while a run goes on."""
+"""Compares what a manifest requests with what the journal says was bought: read-only, also during a run."""
 
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -18,24 +18,24 @@ from batchgen.journal.requeueing import NOTHING_BOUGHT_AGAIN, BuyAgain, continue
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """So many asked-for items that stand alike."""
+    """A number of requested items in the same situation."""
 
     state: State
     edited: bool
-    """Another request was bought under the same id before, and this one is to be bought as well."""
+    """Another request was bought under the same id before, and this one is to be bought too."""
     model: str
     estimated: Decimal
     """USD for one item."""
     items: int
     again: bool = False
-    """On disk already, and to be bought anew all the same."""
+    """Already on disk, and to be bought again."""
     renamed: bool = False
-    """Bought already under another id; see `batchgen.journal.renames`."""
+    """Already bought under another id; see `batchgen.journal.renames`."""
 
 
 @dataclass(frozen=True, slots=True)
 class TagGroup:
-    """So many items with one value of a tag that would be bought, at one price each."""
+    """A number of items with the same value of a tag that would be bought at the same price."""
 
     name: str
     value: str
@@ -51,17 +51,17 @@ class Comparison:
         self._journal = journal
 
     def groups(self, again: BuyAgain = NOTHING_BOUGHT_AGAIN) -> list[Group]:
-        """Return how the items stand, those that are alike counted together; `again` marks good ones to buy anew."""
+        """Return the items grouped by situation; `again` says which finished ones are to be bought again."""
         self._db.create_function("again", 1, again.wanted, deterministic=True)
-        # Where an earlier invocation of the same words left some unbought, only these are bought.
+        # If an earlier invocation of the same words left some of them unbought, only these are bought.
         left = "requeued = 'done' AND " if self._journal and continues(self._db, again) else ""
         rows = self._db.execute(
             f"WITH {self._standing} SELECT state, state = 'pending' AND edited, {left} state = 'done' AND again(id),"
             " renamed, model, estimated, COUNT(*) FROM standing WHERE wanted(id, tags) GROUP BY 1, 2, 3, 4, 5, 6"
         )
         return [
-            Group(State(state), bool(edited), model, Decimal(estimated), items, bool(anew), bool(renamed))
-            for state, edited, anew, renamed, model, estimated, items in rows
+            Group(State(state), bool(edited), model, Decimal(estimated), items, bool(bought_again), bool(renamed))
+            for state, edited, bought_again, renamed, model, estimated, items in rows
         ]
 
     def tags(self) -> list[TagGroup]:
@@ -73,11 +73,11 @@ class Comparison:
         return [TagGroup(row[0], row[1], Decimal(row[2]), row[3]) for row in rows]
 
     def renames(self) -> Renames:
-        """Return what was bought already under ids that are listed no longer, or now have another request."""
+        """Return what was already bought under ids that are gone from the manifest, or now have another request."""
         return found_renames(self._db) if self._journal else NOTHING_RENAMED
 
     def simulated(self) -> bool:
-        """Return whether what was bought so far was bought with pretended money."""
+        """Return whether what was bought so far was bought with simulated money."""
         return self._journal and is_simulated(facts_of(self._db))
 
     def edited_ids(self, most: int) -> list[str]:
@@ -90,7 +90,7 @@ class Comparison:
         return [row[0] for row in rows]
 
     def unlisted(self) -> int:
-        """Return how many items were bought, or may have been, that the manifest asks for under no id."""
+        """Return how many items were bought, or may have been, that the manifest requests under no id."""
         if not self._journal:
             return 0
         (count,) = self._db.execute(
@@ -104,11 +104,11 @@ class Comparison:
 
 
 _EDITED = (
-    # Attempts and not items say so: one that was bought and then requeued is pending.
+    # The attempts say so, not the item: one that was bought and then requeued is pending.
     "EXISTS (SELECT 1 FROM item o JOIN attempt a ON a.item = o.key WHERE o.id = s.id AND o.digest <> s.digest"
     f" AND a.state IN {BOUGHT.sql})"
 )
-# What was requeued and was not bought counts as it stood before: each invocation must be told again.
+# An item that was requeued and not bought counts with its state before: each invocation has to request it again.
 _STANDING = f"""
 standing AS (
   SELECT s.id, s.tags, s.model, s.estimated, s.position, COALESCE({state_before("j")}, j.state, 'pending') AS state,

@@ -12,12 +12,12 @@ from batchgen.item_table import SKIPPED, TO_BUY, attach, make_to_buy
 from batchgen.journal.database import open_for_reading, sqlite_errors
 
 SAMPLE = 64
-"""Digests that stand for all purchases of a run: the smallest ones, which as good as always meet any large overlap."""
+"""How many digests stand for all purchases of a run: the smallest ones, which nearly always show a large overlap."""
 
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """Items that would be bought here, and that other books show as bought."""
+    """Items that would be bought here and that other books show as bought."""
 
     items: int
     cost: Decimal
@@ -26,7 +26,7 @@ class Overlap:
 
 @dataclass(frozen=True, slots=True)
 class PurchaseHistory:
-    """How far a run folder has come; none of it ever shrinks but in a folder that was put back to an older copy."""
+    """How much a run folder has bought. It only ever shrinks if the folder was replaced by an older copy."""
 
     run_id: str
     receipts: int
@@ -38,7 +38,7 @@ class PurchaseHistory:
 
 
 def purchase_history(db: sqlite3.Connection) -> PurchaseHistory:
-    """Return how far the run folder of a journal has come."""
+    """Return how much the run folder of a journal has bought."""
     run_id, receipts = db.execute("SELECT run_id, bytes FROM vouched").fetchone()
     (purchases,) = db.execute("SELECT COUNT(*) FROM attempt WHERE charged IS NOT NULL").fetchone()
     sample = db.execute(
@@ -48,7 +48,7 @@ def purchase_history(db: sqlite3.Connection) -> PurchaseHistory:
 
 
 def mark_to_buy(table: Path, journal: Path | None, wanted: Callable[[str, str], bool]) -> int:
-    """Make the table `TO_BUY`: what is asked for and was never bought in `journal`, no second purchases.
+    """Make the table `TO_BUY`: what is requested and was never bought in `journal`, without second purchases.
 
     Returns how many items were left out that `journal` does not know as bought.
     """

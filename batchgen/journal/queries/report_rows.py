@@ -1,6 +1,6 @@
-"""Queries for those who read a journal beside a run: the ledger, the cost reports, `verify`. All take any connection.
+"""Queries of those who read a journal while a run writes it: ledger, cost reports, `verify`. Any connection will do.
 
-Nothing is gathered here: each query streams, in the order of an index, so that a million rows need no memory.
+Each query streams in the order of an index, so that a million rows need no memory.
 """
 
 import sqlite3
@@ -100,13 +100,13 @@ def charge_rows(db: sqlite3.Connection) -> Iterator[ChargeRow]:
 
 
 def file_rows(db: sqlite3.Connection) -> Iterator[FileRow]:
-    """Yield every file that is on disk as far as the journal knows, by path."""
+    """Yield every file that is on disk according to the journal, by path."""
     for attempt, item_id, digest, model, job_id, number, path, size, sha256 in db.execute(_FILES):
         yield FileRow(attempt, item_id, digest, model, job_id, StoredFile(number, path, size, sha256))
 
 
 def lacking_files(db: sqlite3.Connection) -> Iterator[FileRow]:
-    """Yield the outputs that were ordered and never came, of purchases that are done, by attempt.
+    """Yield the outputs that were ordered and never came, for purchases that are done, by attempt.
 
     Their paths end in `.*`, since only the bytes could tell an extension.
     """
@@ -137,7 +137,7 @@ def bytes_per_job(db: sqlite3.Connection, most: int = 200) -> float:
 
 def knows_file(db: sqlite3.Connection, path: str) -> bool:
     """Return whether the journal has a file at `path`, relative to the run folder."""
-    # A name on disk need not be UTF-8; such a one is looked for by its bytes, and not found.
+    # A name on disk may not be UTF-8; it is looked up by its bytes, and not found.
     name = path.encode(errors="surrogateescape")
     return db.execute("SELECT 1 FROM output WHERE path = CAST(? AS TEXT)", (name,)).fetchone() is not None
 
@@ -145,7 +145,7 @@ def knows_file(db: sqlite3.Connection, path: str) -> bool:
 def replace_file(db: sqlite3.Connection, attempt: int, file: StoredFile) -> None:
     """Record that an output was downloaded after its purchase had ended; inside a transaction of the caller.
 
-    With the last one that was missing, a purchase has all its outputs.
+    When the last missing output comes, the purchase is no longer marked as incomplete.
     """
     db.execute(
         "UPDATE output SET path = ?, bytes = ?, sha256 = ? WHERE attempt = ? AND number = ?",

@@ -1,4 +1,4 @@
-"""How a run stands, read beside the process that writes it."""
+"""The state of a run, read while another process may be writing it."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -20,13 +20,13 @@ class Doubt:
     digest: str
     model: str
     reserved: Decimal
-    """USD that it was expected to cost, and is counted with."""
+    """USD that it was expected to cost, and counts as."""
     submitted_at: datetime
     reason: str
 
 
 def counts_of(db: sqlite3.Connection) -> dict[State, int]:
-    """Return how many items are in each state: the listed ones, and those that are not settled."""
+    """Return how many items are in each state: the requested ones, and unsettled ones that no longer are."""
     rows = db.execute(
         f"SELECT state, COUNT(*) FROM item WHERE position IS NOT NULL OR state IN {UNSETTLED.sql} GROUP BY state"
     )
@@ -34,7 +34,7 @@ def counts_of(db: sqlite3.Connection) -> dict[State, int]:
 
 
 def purchased_counts_of(db: sqlite3.Connection) -> dict[State, int]:
-    """Return how many items are in each state, whether the manifest asks for them or not; none that is pending."""
+    """Return how many items are in each state, whether requested or not; pending ones are left out."""
     rows = db.execute("SELECT state, COUNT(*) FROM item WHERE state <> 'pending' GROUP BY state")
     return {State(state): count for state, count in rows}
 
@@ -46,7 +46,7 @@ def without_request(db: sqlite3.Connection) -> int:
 
 
 def fewer_outputs_of(db: sqlite3.Connection, wanted: str = "true") -> int:
-    """Return how many listed items are done with fewer outputs than were ordered; `wanted` is SQL on the item `i`."""
+    """Return how many requested items are done with fewer outputs than ordered; `wanted` is SQL about the item `i`."""
     (count,) = db.execute(
         "SELECT COUNT(*) FROM attempt a JOIN item i ON i.key = a.item AND i.attempts = a.number"
         " WHERE a.error_type = 'fewer_outputs' AND a.state = 'done' AND i.state = 'done' AND i.position IS NOT NULL"

@@ -1,1 +1,1 @@
-"""Journal and receipts compared at each opening, and one rebuilt from the other."""
+"""Compares journal and receipts whenever a run folder is opened, and rebuilds one from the other."""

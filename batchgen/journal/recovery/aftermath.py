@@ -1,4 +1,4 @@
-"""What follows for items and files once receipts were said to a journal: see `batchgen.journal.recovery.replay`.
+"""What follows for items and files once receipts were replayed: see `batchgen.journal.recovery.replay`.
 
 Its temporary tables: `touched` items, `finished` attempts, and the files that were `kept` of them.
 """
@@ -12,12 +12,12 @@ from batchgen.core.records import UNSETTLED
 
 
 def touch(db: sqlite3.Connection, item: int) -> None:
-    """An attempt of this item has changed."""
+    """Note that an attempt of this item has changed."""
     db.execute("INSERT OR IGNORE INTO temp.touched VALUES (?)", (item,))
 
 
 def settle_files(db: sqlite3.Connection, is_there: Callable[[str, int, str], bool]) -> None:
-    """An attempt all of whose files are there is done, without a question to the provider."""
+    """Make attempts done whose files are all on disk, without asking the provider."""
     whole = db.execute(
         "SELECT f.attempt, a.item FROM temp.finished f JOIN attempt a ON a.key = f.attempt"
         " WHERE a.state = 'processing' AND f.outputs > 0"
@@ -30,7 +30,7 @@ def settle_files(db: sqlite3.Connection, is_there: Callable[[str, int, str], boo
         if all(is_there(path, size, sha256) for _, path, size, sha256 in files):
             db.executemany(
                 "INSERT INTO output (attempt, number, url, path, bytes, sha256) VALUES (?, ?, '', ?, ?, ?)"
-                # Of a job that was lost once, outputs may be known.
+                # The outputs of a job that was lost once may be known.
                 " ON CONFLICT DO UPDATE SET path = excluded.path, bytes = excluded.bytes, sha256 = excluded.sha256",
                 [(attempt, *file) for file in files],
             )
@@ -39,7 +39,7 @@ def settle_files(db: sqlite3.Connection, is_there: Callable[[str, int, str], boo
 
 
 def follow_files(db: sqlite3.Connection, is_there: Callable[[str, int, str], bool]) -> None:
-    """A file may have gone to another place, or come anew, since the journal knew of it."""
+    """Take over where files are now that were moved, or downloaded again, since the journal knew of them."""
     elsewhere = db.execute(
         "SELECT k.path, k.bytes, k.sha256, k.attempt, k.number FROM temp.kept k"
         " JOIN output o ON o.attempt = k.attempt AND o.number = k.number"
@@ -55,7 +55,7 @@ def follow_files(db: sqlite3.Connection, is_there: Callable[[str, int, str], boo
 
 
 def split_live_purchases(db: sqlite3.Connection, item: int) -> None:
-    """Of two purchases of one item that both are on their way, each needs an item of its own to be collected."""
+    """Give each of several unsettled purchases of one item an item of its own, so that all are collected."""
     live = db.execute(
         f"SELECT key, purchase FROM attempt WHERE item = ? AND state IN {UNSETTLED.sql} ORDER BY number DESC",
         (item,),
@@ -65,7 +65,7 @@ def split_live_purchases(db: sqlite3.Connection, item: int) -> None:
             "INSERT INTO item (id, digest, model, body, tags, path, source, estimated, inputs, state, attempts)"
             " SELECT id, digest || '~' || ?2, model, body, tags, path || '~' || ?2, source, estimated, inputs,"
             " (SELECT state FROM attempt WHERE key = ?3), attempts FROM item WHERE key = ?1"
-            # The item of a purchase that was parted before, and that the journal has forgotten meanwhile.
+            # The item of a purchase that was split off before, and that an older journal does not know.
             " ON CONFLICT (id, digest) DO UPDATE SET state = excluded.state RETURNING key",
             (item, purchase[-8:], key),
         ).fetchone()
@@ -73,7 +73,7 @@ def split_live_purchases(db: sqlite3.Connection, item: int) -> None:
 
 
 def derive_state(db: sqlite3.Connection, item: int) -> None:
-    """An item stands as its latest attempt does, or as the one that is still open."""
+    """Set the state of an item to that of its unsettled attempt, or else of its latest one."""
     db.execute(
         "UPDATE item SET state = COALESCE((SELECT state FROM attempt WHERE item = ?1"
         f" ORDER BY state IN {UNSETTLED.sql} DESC, number DESC LIMIT 1), 'pending') WHERE key = ?1",
@@ -82,7 +82,7 @@ def derive_state(db: sqlite3.Connection, item: int) -> None:
 
 
 def is_stored(folder: Path) -> Callable[[str, int, str], bool]:
-    """Return what says whether a file below the run folder has this length and SHA-256."""
+    """Return a function that says whether a file below the run folder has this length and SHA-256."""
 
     def check(path: str, size: int, sha256: str) -> bool:
         try:
@@ -93,6 +93,6 @@ def is_stored(folder: Path) -> Callable[[str, int, str], bool]:
                     and hashlib.file_digest(file, "sha256").hexdigest() == sha256
                 )
         except OSError:
-            return False  # what is not there is fetched again
+            return False  # a missing file is downloaded again
 
     return check

@@ -1,4 +1,4 @@
-"""The journal and its second witness: compared whenever a run folder is opened, so that neither is believed alone."""
+"""Reconciles journal and receipts whenever a run folder is opened, so that neither is believed alone."""
 
 import sqlite3
 from collections import Counter
@@ -20,23 +20,23 @@ from batchgen.journal.recovery.replay import Replay
 from batchgen.receipts import Line, Receipts, Vouched
 
 Evidence = Callable[[sqlite3.Connection], None]
-"""Raises RunFolderError where something else in the run folder knows of purchases that this journal lacks."""
+"""Raises RunFolderError if something else in the run folder knows of purchases that this journal lacks."""
 
 
 def no_evidence(_: sqlite3.Connection) -> None:
-    """Look at nothing else."""
+    """Accept the journal as it is."""
 
 
 class Standing(Enum):
-    """How the receipts stand to what the journal vouches for."""
+    """How the receipts compare with what the journal vouches for."""
 
     FITTING = "fitting"
     NEW = "new"
-    """Neither of them was ever there."""
+    """Neither existed before."""
     MISSING = "missing"
     SHORTER = "shorter"
     OTHER = "other"
-    """Longer than the journal knows, or written anew since: the journal is older, or its last commit was cut short."""
+    """Longer than the journal knows, or rewritten since: the journal is older, or its last commit was cut short."""
 
 
 def vouched_of(db: sqlite3.Connection) -> Vouched:
@@ -57,9 +57,9 @@ def name_receipts(db: sqlite3.Connection, run_id: str, generation: int) -> None:
 def reconcile(db: sqlite3.Connection, folder: Path, evidence: Evidence) -> tuple[Receipts, tuple[str, ...]]:
     """Open the receipts of a run folder and bring journal and receipts to the same knowledge.
 
-    What the receipts know and the journal does not is taken over: an acceptance under its job id, an intent without an
-    answer as in doubt. Receipts that are missing, shorter or of another generation are written anew from both, once
-    `evidence` has nothing against it. Returns the open file, and a sentence for the user on everything unusual.
+    The journal takes over what only the receipts know: an acceptance under its job id, an intent without an answer as
+    in doubt. Receipts that are missing, shorter or of another generation are rewritten from both, unless `evidence`
+    objects. Returns the open file, and a sentence for the user about everything unusual.
     Raises RunFolderError, DiskError.
     """
     path, vouched = folder / receipts.FILE_NAME, vouched_of(db)
@@ -73,13 +73,13 @@ def reconcile(db: sqlite3.Connection, folder: Path, evidence: Evidence) -> tuple
         standing, head = _standing(file, vouched)
         if standing is Standing.FITTING and file.bytes == vouched.bytes:
             return file, ()
-        told = _in_transaction(db, lambda: _caught_up(db, file, vouched, standing, head=head, evidence=evidence))
+        result = _in_transaction(db, lambda: _caught_up(db, file, vouched, standing, head=head, evidence=evidence))
     except BaseException:
         file.close()
         raise
-    if told[0] is not file:
+    if result[0] is not file:
         file.close()
-    return told
+    return result
 
 
 _T = TypeVar("_T")
@@ -97,16 +97,16 @@ def _in_transaction(db: sqlite3.Connection, work: Callable[[], _T]) -> _T:
 
 
 def _standing(file: Receipts, vouched: Vouched) -> tuple[Standing, Vouched]:
-    """Return how the receipts stand, and whose they are and of which generation (as vouched, where they do not say)."""
+    """Return how the receipts compare, and their run id and generation (the journal's, where they do not say)."""
     sha256 = file.verify(vouched.bytes)
     _, kind, line = next(file.lines(), (0, "", {}))
     if kind == "receipts" and line["receipts"] > receipts.FORMAT_VERSION:
-        raise RunFolderError(f"{file.path} was written by a newer batchgen; use that one")
+        raise RunFolderError(f"{file.path} was written by a newer batchgen; use that version")
     head = replace(vouched, run_id=line["run_id"], generation=line["generation"]) if kind == "receipts" else vouched
     if vouched.generation and head.run_id != vouched.run_id:
         raise RunFolderError(
-            f"{file.path} belongs to another run folder than the journal beside it; put the two that belong together in"
-            " place, or move the one that is foreign away"
+            f"{file.path} belongs to another run folder than the journal beside it; put the matching pair in"
+            " place, or move the foreign file away"
         )
     if kind == "receipts" and (head.generation, sha256) == (vouched.generation, vouched.sha256):
         return Standing.FITTING, head
@@ -115,21 +115,21 @@ def _standing(file: Receipts, vouched: Vouched) -> tuple[Standing, Vouched]:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What came of reading receipts."""
+    """The result of reading receipts."""
 
     standing: Standing
     taken: Counter[str] = field(default_factory=Counter)
-    """How the items stand of which they knew more than the journal."""
+    """By state, the items about which they knew more than the journal."""
     damaged: int = 0
-    """Lines that cannot be read."""
+    """Lines that could not be read."""
 
 
 def _caught_up(
     db: sqlite3.Connection, file: Receipts, vouched: Vouched, standing: Standing, *, head: Vouched, evidence: Evidence
 ) -> tuple[Receipts, tuple[str, ...]]:  # fmt: skip
-    """Say the lines to the journal that it does not vouch for; where that does not do, write all of them anew."""
+    """Replay the lines that the journal does not vouch for; where that is not enough, rewrite the whole file."""
     fitting = standing is Standing.FITTING
-    # A journal that knew no receipts is the older one, and takes the name that they give to the run.
+    # A journal that knew no receipts is the older of the two, and takes over the run id that they have.
     db.execute("UPDATE vouched SET run_id = ?", (head.run_id,))
     replay, damaged = Replay(db, newer=fitting), 0
     for _, kind, line in file.lines(vouched.bytes if fitting else 0):
@@ -140,14 +140,14 @@ def _caught_up(
         return _rebuilt(db, file.path, max(head.generation, vouched.generation), evidence, found, old=file)
     file.sync()
     vouch(db, file)
-    return file, _told(found)
+    return file, _notices_of(found)
 
 
 def _rebuilt(
     db: sqlite3.Connection, path: Path, generation: int, evidence: Evidence, found: _Found,
     *, old: Receipts | None = None,
 ) -> tuple[Receipts, tuple[str, ...]]:  # fmt: skip
-    """Write the receipts anew from the journal, as the next generation; `old` is the file that stands there."""
+    """Rewrite the receipts from the journal, as the next generation; `old` is the file that is there now."""
     if found.standing in (Standing.MISSING, Standing.SHORTER):
         evidence(db)
     kept = _kept_aside(old) if old is not None and found.damaged else None
@@ -160,32 +160,32 @@ def _rebuilt(
     except BaseException:
         file.close()
         raise
-    return file, _told(found, kept)
+    return file, _notices_of(found, kept)
 
 
 def _kept_aside(file: Receipts) -> Path:
-    """Copy a file of which some lines cannot be read: it is evidence."""
+    """Copy a file with lines that cannot be read: it is evidence."""
     names = (file.path.with_name(f"{file.path.name}.damaged-{number}") for number in count(1))
     aside = next(path for path in names if not path.exists())
     file.copy_to(aside)
     return aside
 
 
-def _told(found: _Found, kept: Path | None = None) -> tuple[str, ...]:
-    name, told = receipts.FILE_NAME, []
+def _notices_of(found: _Found, kept: Path | None = None) -> tuple[str, ...]:
+    name, notices = receipts.FILE_NAME, []
     if found.taken:
         stand = ", ".join(f"{number:,} {state.replace('_', ' ')}" for state, number in sorted(found.taken.items()))
-        told.append(
-            f"{name} knew more than the journal of {plural(found.taken.total(), 'item')}, and nothing of it is bought"
-            f" again: taken over, they stand as {stand} now"
+        notices.append(
+            f"{name} knew more about {plural(found.taken.total(), 'item')} than the journal, which has taken it over"
+            f" (now {stand}); nothing is bought again"
         )
     if kept is not None:
-        told.append(f"{plural(found.damaged, 'line')} of {name} could not be read; the file was kept as {kept.name}")
+        notices.append(f"{plural(found.damaged, 'line')} of {name} could not be read; the file was kept as {kept.name}")
     if found.standing is Standing.MISSING:
-        told.append(f"{name} was missing; it was written anew from the journal")
+        notices.append(f"{name} was missing; it was rewritten from the journal")
     elif found.standing is Standing.SHORTER:
-        told.append(f"{name} was shorter than the journal says, an older copy maybe; it was written anew")
-    return tuple(told)
+        notices.append(f"{name} was shorter than the journal expects, perhaps an older copy; it was rewritten")
+    return tuple(notices)
 
 
 # ---- the journal as receipts --------------------------------------------------------------------------------------

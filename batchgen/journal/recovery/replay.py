@@ -1,7 +1,7 @@
-"""What the receipts say, said to a journal that may know less: each line is taken over unless it is known already.
+"""Replays receipts to a journal that may know less: it takes over every line that it does not know yet.
 
 Lines are matched by purchase, attempt and job id, and one job id is never two charges. Nothing that the journal knows
-is undone but an intent of which the receipts know that it was not charged. Memory does not grow with the lines.
+is undone, except an intent that the receipts know was not charged. Memory does not grow with the lines.
 """
 
 import hashlib
@@ -16,8 +16,8 @@ from batchgen.journal.recovery.aftermath import derive_state, follow_files, sett
 from batchgen.journal.renames import plan_moves
 
 _Content = dict[str, Any]
-_ALONE = "known from the receipts alone: the program ended while the request was on its way"
-_BY_HAND = "charged without a known job id, as settled by hand"
+_ALONE = "known only from the receipts: the program ended while the request was on its way"
+_BY_HAND = "settled by hand as charged, without a known job id"
 _TABLES = (  # not in one script, which would commit
     "CREATE TEMP TABLE alias (purchase TEXT PRIMARY KEY, attempt INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE TEMP TABLE touched (item INTEGER PRIMARY KEY)",
@@ -27,10 +27,10 @@ _TABLES = (  # not in one script, which would commit
 
 
 class Replay:
-    """Takes lines in their order, inside a transaction of the caller; `finish` ends it."""
+    """Takes the lines in order, inside a transaction of the caller; `finish` ends it."""
 
     def __init__(self, db: sqlite3.Connection, *, newer: bool = False) -> None:
-        """`newer` says that all lines to come are newer than the journal."""
+        """`newer` says that all the lines are newer than the journal."""
         self._db = db
         self._newer = newer
         for statement in _TABLES:
@@ -53,9 +53,9 @@ class Replay:
             self._kinds[kind](line)
 
     def finish(self, is_there: Callable[[str, int, str], bool]) -> Counter[str]:
-        """Give items whose attempts have changed their states, and return how many of these stand how.
+        """Set the states of the items whose attempts have changed, and return how many of these are in each state.
 
-        `is_there` says whether a file has length and SHA-256.
+        `is_there` says whether a file (path, length, SHA-256) is on disk.
         """
         settle_files(self._db, is_there)
         follow_files(self._db, is_there)
@@ -84,7 +84,7 @@ class Replay:
         return None if row is None else (row[0], row[1], row[2], row[3])
 
     def _item(self, item_id: str, digest: str, model: str, price: str) -> int:
-        """Return the key of an item, made without a body where the journal lacks it."""
+        """Return the key of an item; one that the journal lacks is made, without a body."""
         self._db.execute(
             "INSERT INTO item (id, digest, model, body, tags, path, source, estimated, inputs)"
             f" VALUES (?, ?, ?, '{UNKNOWN_BODY}', '{{}}', ?, 'receipts.jsonl', ?, '[]') ON CONFLICT DO NOTHING",
@@ -96,7 +96,7 @@ class Replay:
     # ---- the lines ----
 
     def _bound(self, line: _Content) -> None:
-        """What the journal is bound to stands until a line says the same: what follows on that one is newer."""
+        """The journal's binding stands until a line says the same: the lines after that one are newer."""
         bound = {"run": line["bound"], "api": line["api"], "account": line["account"]}
         known = dict(self._db.execute("SELECT name, value FROM meta WHERE name IN ('run', 'api', 'account')"))
         if self._newer or "api" not in known:
@@ -108,13 +108,13 @@ class Replay:
     def _intent(self, line: _Content) -> None:
         if self._find(line["intent"]) is not None:
             return
-        twin = self._db.execute(
+        known = self._db.execute(
             "SELECT a.key FROM attempt a JOIN item i ON i.key = a.item"
             " WHERE i.id = ? AND i.digest = ? AND a.number = ? AND a.submitted_at = ?",
             (line["item"], line["digest"], line["attempt"], line["at"]),
         ).fetchone()
-        if twin is not None:  # an older program's journal, brought forward, calls its purchases otherwise
-            self._alias(line["intent"], twin[0])
+        if known is not None:  # a journal that was migrated from version 1 has other names for its purchases
+            self._alias(line["intent"], known[0])
             return
         item = self._item(line["item"], line["digest"], line["model"], line["price"])
         self._insert(
@@ -128,33 +128,39 @@ class Replay:
         found = self._find(purchase)
         holder = self._db.execute("SELECT key FROM attempt WHERE job_id = ?", (job,)).fetchone()
         if holder is not None:
-            # Where another attempt has it, one job was named in the answers to two orders, and what this one became is
-            # not known: in doubt.
+            # If another attempt has it, the answers to two orders named one job. What became of this order is not
+            # known: it stays in doubt.
             if found is None:
                 self._alias(purchase, holder[0])
             return
-        told = {"job_id": job, "charged": line["charged"], "accepted_at": line["at"], "expires_at": line.get("expires")}
+        columns = {
+            "job_id": job,
+            "charged": line["charged"],
+            "accepted_at": line["at"],
+            "expires_at": line.get("expires"),
+        }
         if found is not None and found[3] is None:
-            # Whether the answer named a price is not known: no price counts as told, and none as confirmed.
-            told |= {"state": State.PROCESSING, "error_type": None, "error_message": None}
+            # Whether the answer named a price is not known, so none counts as named or confirmed.
+            columns |= {"state": State.PROCESSING, "error_type": None, "error_message": None}
             self._db.execute(
-                f"UPDATE attempt SET {', '.join(f'{name} = ?' for name in told)} WHERE key = ?",
-                (*told.values(), found[0]),
+                f"UPDATE attempt SET {', '.join(f'{name} = ?' for name in columns)} WHERE key = ?",
+                (*columns.values(), found[0]),
             )
             touch(self._db, found[1])
         else:
-            # An acceptance whose intent cannot be read, or a second one: the money is known, the order is not.
+            # An acceptance whose intent cannot be read, or a second acceptance: the money is known, the order is not.
             item = self._presumed(line) if found is None else found[1]
             name = purchase if found is None else hashlib.sha256(job.encode()).hexdigest()[:20]
             self._insert(
                 item, name, number=line["attempt"], state=State.PROCESSING, estimated=line["charged"],
-                reserved=line["charged"], account=self._account(), catalog_version="", submitted_at=line["at"], **told,
+                reserved=line["charged"], account=self._account(), catalog_version="", submitted_at=line["at"],
+                **columns,
             )  # fmt: skip
 
     def _presumed(self, line: _Content) -> int:
-        """Return the item that something was bought for whose order cannot be read: the one that has its id now.
+        """Return the item that a purchase whose order cannot be read belongs to: the one that has its id now.
 
-        Where the id was edited meanwhile, its output is of the earlier request; else it would be paid for twice.
+        If that item was edited meanwhile, the output is of the earlier request; otherwise it would be paid for twice.
         """
         row = self._db.execute(
             "SELECT key FROM item WHERE id = ? ORDER BY position IS NULL", (line["item"],)
@@ -169,7 +175,7 @@ class Replay:
         self._db.execute("INSERT OR REPLACE INTO temp.alias VALUES (?, ?)", (purchase, attempt))
 
     def _insert(self, item: int, purchase: str, *, number: int, **columns: object) -> None:
-        """Make an attempt, under another number where this one names another purchase of the same id."""
+        """Make an attempt; it gets another number if this one belongs to another purchase of the same id."""
         number = self._free_number(item, number)
         columns |= {"item": item, "purchase": purchase, "number": number}
         self._db.execute(
@@ -188,7 +194,7 @@ class Replay:
         return int(last) + 1 if taken else wanted
 
     def _use_number(self, item: int, number: int) -> None:
-        """A number stays used, whatever becomes of its attempt: (id, number) names one purchase for good."""
+        """A number stays used, whatever becomes of its attempt: (id, number) always names the same purchase."""
         self._db.execute("UPDATE item SET attempts = MAX(attempts, ?) WHERE key = ?", (number, item))
 
     def _void(self, line: _Content) -> None:
@@ -208,20 +214,20 @@ class Replay:
         key, item, state, job = found
         after = line["state"]
         if after == State.REJECTED and job is None and state in UNANSWERED:
-            words = ("rejected", "refused for good, as the receipts say")
+            words = ("rejected", "rejected, according to the receipts")
         elif state != State.PROCESSING:
             return
         elif after == State.READY:
             self._db.execute("INSERT OR REPLACE INTO temp.finished VALUES (?, ?)", (key, line.get("outputs", 0)))
-            # A poll may have named another price than the answer to the POST did.
+            # A poll may have named another price than the answer to the POST.
             self._db.execute(
                 "UPDATE attempt SET charged = COALESCE(?, charged) WHERE key = ?", (line.get("charged"), key)
             )
             return
         elif after == State.FAILED:
-            words = ("generation_failed", "failed at the provider, as the receipts say")
+            words = ("generation_failed", "failed at the provider, according to the receipts")
         elif after == State.LOST:
-            words = ("lost", "lost, as the receipts say")
+            words = ("lost", "lost, according to the receipts")
         else:
             return
         self._db.execute(

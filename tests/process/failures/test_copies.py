@@ -60,7 +60,7 @@ def test_an_older_journal_put_back_buys_nothing_again(folder: Path, run: Path, b
     shutil.copy(older, run / "journal.sqlite3")
     last = buy()
     assert last.returncode == 0, last.stderr
-    assert "receipts.jsonl knew more than the journal of 6 items" in last.stderr
+    assert "receipts.jsonl knew more about 6 items than the journal" in last.stderr
     assert summary_of(last)["done"] == 12
     assert bought(api, folder) == 12
     assert batchgen("verify", run, cwd=folder).returncode == 0

@@ -128,7 +128,7 @@ async def test_a_commit_that_fails_fails_everyone_in_it(journal: Journal, caplog
             outcomes = await asyncio.gather(*tasks, return_exceptions=True)
         assert [str(outcome) for outcome in outcomes] == ["full"] * 5
         assert commit.call_count == 6, "once for all together, and once for each"
-        assert "a commit of 5 steps failed, and each is tried by itself: full" in caplog.text
+        assert "a commit of 5 steps failed; trying each by itself: full" in caplog.text
         await record(buyer.intend, "mug-0")
     assert committed(journal) == 1
 

@@ -344,7 +344,7 @@ def test_a_plan_tells_and_run_asks_and_yes_is_no_answer(shot: Path, capsys: pyte
     plan = json.loads(capsys.readouterr().out)
     assert (plan["new"], plan["changed"], plan["renamed"], plan["estimated_usd"]) == (0, 0, 1, "0.00")
     assert guarded(["plan", str(shot), "--detailed-exitcode"]) == 10
-    assert "1 item was bought already under another id (hero as hero-shot)" in capsys.readouterr().out
+    assert "1 item was already bought under another id (hero as hero-shot)" in capsys.readouterr().out
     for more in ([], ["--yes"]):
         assert guarded(["run", str(shot), *more]) == 2
         told = capsys.readouterr().err
@@ -377,4 +377,4 @@ def test_an_edited_item_without_an_id_is_told_and_not_asked(shot: Path, capsys: 
     plan = json.loads(capsys.readouterr().out)
     assert (plan["new"], plan["renamed"]) == (1, 0)
     assert guarded(["plan", str(shot)]) == 0
-    assert "1 item bought before are asked for no longer" in capsys.readouterr().out
+    assert "1 item bought before, but no longer in the manifest" in capsys.readouterr().out

@@ -150,7 +150,7 @@ def test_an_older_copy_of_the_journal_takes_over_what_the_receipts_know(folder: 
     older()
     assert standing(folder)["pan"] == "pending"
     (notice,) = reopened(folder)
-    assert "knew more than the journal of 2 items" in notice
+    assert "knew more about 2 items than the journal" in notice
     assert (standing(folder), jobs(folder)) == (newest, known)
     assert reopened(folder) == ()
 
@@ -238,7 +238,7 @@ def test_a_journal_that_knew_no_receipts_is_matched_by_job(folder: Path) -> None
         db.execute("UPDATE item SET state = 'pending' WHERE id = 'cup'")
     before = jobs(folder)
     (notice,) = reopened(folder)
-    assert "of 1 item," in notice
+    assert "more about 1 item than" in notice
     assert standing(folder)["cup"] == "lost"
     assert jobs(folder) == before | {"job-cup-1"}
     with closing(sqlite3.connect(folder / FILE_NAME)) as db:
@@ -350,7 +350,7 @@ def test_an_older_copy_of_the_receipts_is_written_anew(folder: Path) -> None:
     newest = lines_of(folder)
     older()
     (notice,) = reopened(folder)
-    assert "shorter than the journal says" in notice
+    assert "shorter than the journal expects" in notice
     assert sorted(map(str, lines_of(folder)[1:])) == sorted(map(str, newest[1:]))
 
 
@@ -442,5 +442,5 @@ def test_whatever_time_a_server_names_its_job_is_not_lost(folder: Path, year: in
         job = Job("job-9", JobStatus.PROCESSING, expires_at=datetime(year, 1, 1, tzinfo=UTC))
         buyer.journal.accept(buyer.intend("pan"), job, b"", buyer.tick())
     older()
-    assert "taken over" in reopened(folder)[0]
+    assert "taken it over" in reopened(folder)[0]
     assert "job-9" in jobs(folder)
