@@ -27,19 +27,19 @@ def manifest_schema(catalog: Catalog) -> Schema:
         "$schema": DRAFT,
         "$id": "urn:batchgen:schema:manifest:1",
         "title": "batchgen manifest",
-        "description": "Images and videos to buy: what every item has in common, and the items.",
+        "description": "Images and videos to buy: shared settings, and the items.",
         "type": "object",
         "additionalProperties": False,
         "required": ["version", "name", "items"],
         "properties": {
-            "version": {"const": 1, "description": "The version of the manifest's own format."},
+            "version": {"const": 1, "description": "The version of the manifest format."},
             "name": {
                 "type": "string",
                 "pattern": "^[a-z0-9][a-z0-9._-]{0,63}$",
                 "description": "Names the run folder: lower-case letters, digits, dots, underscores, hyphens.",
                 "examples": ["autumn-menu"],
             },
-            "description": {"type": ["string", "null"], "description": "What the manifest is for, in your words."},
+            "description": {"type": ["string", "null"], "description": "What the manifest is for, in your own words."},
             "run": _or_empty(_run_block()),
             "tags": {"anyOf": [_ref("tags"), {"type": "null"}]},
             "defaults": _or_empty(_defaults(catalog)),
@@ -63,7 +63,7 @@ def _definitions(catalog: Catalog) -> Schema:
         description = f"{model.title}. {model.description}"
         parameters = {parameter.name: _templated(parameter) for parameter in model.parameters}
         definitions |= _item_and_parameters(model.id, description, own, parameters)
-    by_variable = "An item whose model comes from a variable: it may have any model's parameters."
+    by_variable = "An item whose model is set by a variable: it may have any model's parameters."
     return definitions | _item_and_parameters(_ANY, by_variable, own, _merged(catalog))
 
 
@@ -124,14 +124,14 @@ def _own_keys() -> Schema:
     scalar_map: Schema = {"type": "object", "additionalProperties": _SCALAR}
     return {
         "id": {
-            "description": "Names the item and its files; no two ids may differ in upper and lower case alone. "
-            "Made from the prompt where it is left out.",
+            "description": "Names the item and its files; ids must differ in more than upper and lower case. Derived"
+            " from the prompt if left out.",
             "type": "string",
             "anyOf": [{"pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"}, {"pattern": _TEMPLATE["pattern"]}],
             "examples": ["kettle", "${dish}-${season}"],
         },
         "tags": {
-            "description": "Words to group costs by; each becomes a column tag_NAME of the ledger.",
+            "description": "Labels for grouping costs; each becomes a column tag_NAME of the ledger.",
             "type": "object",
             "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_-]{0,63}$"},
             "additionalProperties": _SCALAR_OR_NULL,
@@ -151,8 +151,8 @@ def _own_keys() -> Schema:
             "examples": [[{"season": "autumn", "ratio": "1:1"}]],
         },
         "seeds": {
-            "description": "A number: so many items, each with a seed worked out from its id. "
-            "A list: one item for each seed.",
+            "description": "A number: that many items, each with a seed derived from its id. A list: one item for"
+            " each seed.",
             "anyOf": [
                 {"type": "integer", "minimum": 1},
                 {"type": "array", "minItems": 1, "items": {"type": "integer"}},
@@ -160,19 +160,19 @@ def _own_keys() -> Schema:
             "examples": [4, [1, 2, 3]],
         },
         "repeat": {
-            "description": "The same request, bought so many times: ID~1, ID~2, …",
+            "description": "The same request, bought this many times: ID~1, ID~2, …",
             "type": "integer",
             "minimum": 1,
         },
         "rows": {
-            "description": "A file with one item a row, relative to the manifest; its columns are variables.",
+            "description": "A file with one item per row, relative to the manifest; its columns are variables.",
             "type": "string",
             "pattern": r"\.([cC][sS][vV]|[tT][sS][vV]|[jJ][sS][oO][nN][lL]|[tT][xX][tT])$",
             "examples": ["prompts/products.csv"],
         },
-        "limit": {"description": "Read at most so many rows.", "type": "integer", "minimum": 1},
+        "limit": {"description": "Read at most this many rows.", "type": "integer", "minimum": 1},
         "redo_of": {
-            "description": "A purchase that this item is a wanted second one of: no question is asked about it.",
+            "description": "The earlier purchase that this item intentionally repeats; no question is asked about it.",
             "type": "object",
             "additionalProperties": False,
             "properties": {
@@ -186,24 +186,26 @@ def _own_keys() -> Schema:
 
 
 def _defaults(catalog: Catalog) -> Schema:
-    model = _model_property(catalog, "The model of every item that names none.", template=False)
+    model = _model_property(catalog, "The model of every item that does not set one.", template=False)
     flat = {name: _ref(f"{_ANY}.parameters/properties/{name}") for name in _merged(catalog)}
     return {
-        "description": "Parameters for all items; an item's own value wins. What its model does not take is left out.",
+        "description": "Parameters for all items; an item's own value wins. Parameters that its model does not take"
+        " are left out.",
         **_closed({"model": model, **flat}),
     }
 
 
 def _model_defaults(catalog: Catalog) -> Schema:
     return {
-        "description": "Parameters for the items of one model; they win over defaults.",
+        "description": "Parameters for the items of one model; they override defaults.",
         **_closed({model_id: _ref(f"{model_id}.parameters") for model_id in catalog.models}),
     }
 
 
 def _run_block() -> Schema:
     return {
-        "description": "Settings of a run. BATCHGEN_* variables of the same names win over them, and flags over both.",
+        "description": "Settings of a run. BATCHGEN_* variables of the same names override them, and flags override"
+        " both.",
         **_closed(
             {setting.name: {"description": _sentence(setting), **_setting(setting)} for setting in SETTINGS}
             | {"bought": _BOUGHT}
@@ -212,8 +214,8 @@ def _run_block() -> Schema:
 
 
 _BOUGHT: Schema = {
-    "description": "Ledgers, or lists of `batchgen ledger --as-bought`, relative to the manifest: "
-    "what they show as bought is left out.",
+    "description": "Ledgers, or lists of `batchgen ledger --as-bought`, relative to the manifest; items that they"
+    " show as bought are left out.",
     "type": "array",
     "items": {"type": "string", "minLength": 1},
     "examples": [["bought/*.csv"]],
@@ -265,7 +267,7 @@ def _widest(takers: list[tuple[str, Parameter]], *, everywhere: bool) -> Schema:
     distinct = [value for n, value in enumerate(values) if value not in values[:n]]
     default = {shown(parameter.default) for parameter in parameters}
     common = first if len(default) == 1 else replace(first, default=None)
-    taken = "" if everywhere else f" Taken by {', '.join(model_id for model_id, _ in takers)}."
+    taken = "" if everywhere else f" Used by {', '.join(model_id for model_id, _ in takers)}."
     return {"description": f"{describe(common)}{taken}", **_or_template(*distinct, *_nothing(parameters))}
 
 

@@ -67,10 +67,10 @@ def describe(parameter: Parameter) -> str:
         size = f" of up to {parameter.max_megabytes} MB" if parameter.max_megabytes is not None else ""
         sentences.append(f"{', '.join(parameter.formats)}{size}.")
     if parameter.random is not None:
-        sentences.append(f"{parameter.random} draws a random one.")
+        sentences.append(f"{parameter.random} picks a random one.")
     # As a text: an editor that filled a default in would change the request, and with it its digest.
     if parameter.default is not None:
-        sentences.append(f"The API takes {shown(parameter.default)} where it is left out.")
+        sentences.append(f"Default: {shown(parameter.default)}.")
     return " ".join(sentences)
 
 

@@ -60,7 +60,7 @@ class Parameter:
             case "urls":
                 return f"a list of {self.min_items} to {self.max_items} public http(s) URLs"
             case "string":
-                return "a text"
+                return "text"
         if self.minimum is not None and self.maximum is not None:
             return f"a whole number from {self.minimum} to {self.maximum}"
         return "a whole number"
@@ -172,7 +172,7 @@ def _model(entry: dict[str, Any], shared: Mapping[str, dict[str, Any]]) -> Model
         if model.output not in ("image", "video"):
             raise ValueError(f"unknown output {model.output!r}")
         if len({parameter.name for parameter in parameters}) != len(parameters):
-            raise ValueError("a parameter stands twice")
+            raise ValueError("a parameter is defined twice")
         _check_price(model)
     except (TypeError, KeyError, ValueError) as error:
         raise ValueError(f"{where}: {error}") from error
@@ -230,6 +230,6 @@ def _check_price(model: Model) -> None:
             continue
         parameter = model.parameter(counted)
         if parameter is None or parameter.type != "integer" or type(parameter.default) is not int:
-            raise ValueError(f"{counted} is counted, but is no integer with a default")
+            raise ValueError(f"{counted} is counted, but is not an integer with a default")
         if not (parameter.options or (parameter.minimum is not None and parameter.maximum is not None)):
             raise ValueError(f"{counted} is counted, but has no bounds")

@@ -54,7 +54,7 @@ def wrong(parameter: Parameter, value: object) -> BodyProblem:
     """Return what to say of a value of another type, or beyond the limits."""
     text = isinstance(value, str)
     if parameter.type == "urls" and text:
-        return problem(parameter.name, f"must be {parameter.expected()}, not a single one")
+        return problem(parameter.name, f"must be {parameter.expected()}, not a single value")
     near = nearest(str(value), parameter.options) if text and len(parameter.options) > 1 else None
     hint = f"; did you mean {near}?" if near is not None else ""
     if parameter.type == "integer" and text and (whole := _WHOLE.fullmatch(str(value).strip())) is not None:
@@ -99,12 +99,14 @@ def _check_text(parameter: Parameter, value: object) -> tuple[BodyProblem, ...]:
     if type(value) is not str:
         return (wrong(parameter, value),)
     if parameter.max_length is not None and len(value) > parameter.max_length:
-        message = f"has {len(value):,} characters, at most {parameter.max_length:,} are allowed"
+        message = f"must have at most {parameter.max_length:,} characters, not {len(value):,}"
         return (problem(parameter.name, message),)
     if "\0" in value:
-        return (problem(parameter.name, "holds the character U+0000; did its text come from a file in UTF-16?"),)
+        return (problem(parameter.name, "contains the character U+0000; was it copied from a UTF-16 file?"),)
     if not (value.isascii() or is_encodable(value)):
-        return (problem(parameter.name, "holds half of a surrogate pair (\\ud800 to \\udfff), which is no character"),)
+        return (
+            problem(parameter.name, "contains half of a surrogate pair (\\ud800 to \\udfff), which is not a character"),
+        )
     return ()
 
 
@@ -159,10 +161,10 @@ def _url_fault(value: object) -> str | None:
     if not value.startswith(("http://", "https://")):
         return f"{wanted}; write its scheme in lower case"
     if _BLANK.search(value):
-        return f"{wanted}; it holds a blank or a control character (a blank is written %20)"
+        return f"{wanted}; it contains a space or a control character (write a space as %20)"
     if not is_encodable(value):
-        return f"{wanted}; it holds half of a surrogate pair, which is no character"
-    return None if _has_host(value) else f"{wanted}; it names no host, or no valid one"
+        return f"{wanted}; it contains half of a surrogate pair, which is not a character"
+    return None if _has_host(value) else f"{wanted}; its host is missing or invalid"
 
 
 def _has_host(url: str) -> bool:

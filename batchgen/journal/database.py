@@ -52,7 +52,7 @@ def sqlite_errors(path: Path) -> Iterator[None]:
                 f"the journal {path} is locked by another program; stop that program, then run again"
             ) from error
         if str(error).startswith("Could not decode to UTF-8"):  # raised by Python's module, which sets no code
-            raise _damaged(path, "it holds a text that is not UTF-8") from error
+            raise _damaged(path, "it contains text that is not UTF-8") from error
         _blame(path, error)
         raise
     except Exception as error:
@@ -161,7 +161,7 @@ def _check_version(path: Path, version: int) -> None:
     """Raise RunFolderError for a version that this program does not know the way from."""
     if version != schema.VERSION and version not in schema.MIGRATIONS:
         raise RunFolderError(
-            f"the journal {path} has version {version}, and this batchgen knows version {schema.VERSION}; use the"
+            f"the journal {path} has version {version}, but this batchgen supports version {schema.VERSION}; use the"
             " batchgen that wrote it, or a newer one"
         )
 

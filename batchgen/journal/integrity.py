@@ -20,7 +20,7 @@ def content_fault(db: sqlite3.Connection) -> str | None:
         return str(found)
     for table in ("item", "attempt"):
         if db.execute(f"SELECT 1 FROM {table} WHERE state NOT IN ({_STATES}) LIMIT 1").fetchone():
-            return f"the table {table} holds a state that does not exist"
+            return f"the table {table} contains an unknown state"
     if any(db.execute(question).fetchone() for question in _MIXED):
         return "its file and its log do not belong together: one of them is an older copy"
     return None

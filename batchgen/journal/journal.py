@@ -224,7 +224,7 @@ class Journal(Transitions):
         Raises TransitionError for a state in which an item has not come to an end.
         """
         if not ENDED.issuperset(states):
-            raise TransitionError(f"only items that have ended are requeued, not {', '.join(states)}")
+            raise TransitionError(f"only finished items can be requeued, not {', '.join(states)}")
         self.db.create_function("matches", 1, matches, deterministic=True)
         marks = ", ".join("?" * len(states))
         return self.db.execute(

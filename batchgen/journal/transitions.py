@@ -139,7 +139,7 @@ class Transitions(Outputs):
         if holder is not None:
             return f"{named}, which is {holder[0]}'s"
         why = foreign(attempt.work.item.body, job.model, job.input)
-        return None if why is None else f"{named}, which was not ordered here: {why}"
+        return None if why is None else f"{named}, which is not the job that was ordered: {why}"
 
     def confirm_price(self, attempt: Attempt, price: Decimal | None) -> Attempt:
         """A poll has named the price of a job, or (None) has not contradicted the expected one."""

@@ -72,7 +72,7 @@ def _judge(event: Any, source: "_Lines", problems: Problems, *, free: bool) -> N
     if behind.strip() or (free and blanks == " "):
         rest = printable(line[found.start() :].strip(), 60)
         problems.warn(
-            event.start_mark, f"`{rest}` is a comment in YAML and no part of this text; put the whole text in quotes"
+            event.start_mark, f"`{rest}` is a YAML comment, not part of this text; put the whole text in quotes"
         )
 
 

@@ -137,7 +137,7 @@ class _Loading:
 
     def _expand(self, items: Any, mark: Mark) -> None:
         if isinstance(items, dict) or not hasattr(items, "__iter__") or isinstance(items, str):
-            self._problems.at(mark, "`items` must be a list, each entry begun with `- `")
+            self._problems.at(mark, "`items` must be a list, each entry beginning with `- `")
             return
         count = 0
         for item, item_mark in items if isinstance(items, Iterator) else _marked(items):
@@ -149,7 +149,7 @@ class _Loading:
     def _entry(self, entry: Any, mark: Mark) -> None:
         """Build the items of one entry. Raises BrokenOffError past the bound on items."""
         if type(entry) is not Map:
-            self._problems.at(mark, "an item is a map, as in `- prompt: A striped deck chair`")
+            self._problems.at(mark, "an item must be a map, as in `- prompt: A striped deck chair`")
         elif not self._fast_path.add(entry):
             Expansion(self._context, read_entry_spec(entry, self._problems)).run()
 

@@ -18,4 +18,4 @@ def read_name(path: Path) -> str:
                     return value
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
-    raise UsageError(f"{path} is no manifest with a `name`; `batchgen validate` says what is wrong with it")
+    raise UsageError(f"{path} is not a manifest with a `name`; `batchgen validate` says what is wrong with it")

@@ -53,10 +53,10 @@ class Template:
             try:
                 text = text_of(variables[name])
             except TypeError as error:
-                raise FillError(f"`${{{name}}}` is {error}, which cannot stand inside a text") from error
+                raise FillError(f"`${{{name}}}` is {error}, which cannot be used inside text") from error
             filled[n] = text if fitted is None else fitted(text)
             if fitted is not None and not filled[n]:
-                reason = f"leaves nothing here that {what} can hold"
+                reason = f"leaves no character here that is allowed in {what}"
                 if not text or text.isspace():
                     reason = f"is empty here; {what} needs a letter or a digit"
                 raise FillError(f"`${{{name}}}` {reason}")
@@ -99,12 +99,12 @@ def suspicion(text: str, known: Collection[str]) -> str | None:
             return _meant(found[0], name)
     if (found := _UNCLOSED.search(rest)) is not None:
         start = printable(found[0], 60)
-        return f"`{start}` is sent as it stands: the brace of a variable closes behind its name, `${{name}}`"
+        return f"`{start}` is sent unchanged: a variable's brace closes after its name, as in `${{name}}`"
     return None
 
 
 def _meant(written: str, name: str) -> str:
-    return f"`{printable(written, 60)}` is sent as it stands; a variable is written `${{{printable(name, 60)}}}`"
+    return f"`{printable(written, 60)}` is sent unchanged; a variable is written `${{{printable(name, 60)}}}`"
 
 
 def may_have_variables(value: Any) -> bool:

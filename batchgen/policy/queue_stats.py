@@ -42,12 +42,12 @@ class QueueStats:
         if self.jobs < max(_TELLING_JOBS, 3 * concurrency) or whole < _TELLING_SECONDS * concurrency or not self.worked:
             return None
         if self.queued <= _AT_ONCE * self.worked:
-            return f"the provider began every job at once: a higher concurrency than {concurrency} would be done sooner"
+            return f"the provider started every job at once: a concurrency above {concurrency} would finish sooner"
         machines = concurrency * self.worked / whole
         enough = math.ceil(machines * (1 + self.unseen / self.worked) * _MARGIN)
         if enough >= concurrency:
             return None
         return (
-            f"the provider works on about {machines:.0f} jobs at a time: a concurrency of {enough} keeps it as busy"
-            f" as {concurrency} did"
+            f"the provider processes about {machines:.0f} jobs at a time: a concurrency of {enough} keeps it just as"
+            f" busy as {concurrency}"
         )

@@ -156,7 +156,9 @@ class Fetcher:
             await aside(file.path)
         run_state.waiting_files -= 1
         if not file.familiar:
-            log.warning("%s: %s is kept as it came, twice the same: its format is not known", item.id, file.path)
+            log.warning(
+                "%s: %s has an unknown format; it came twice the same and is kept unchanged", item.id, file.path
+            )
         if last:
             run_state.moved(job.attempt.work, State.READY, State.DONE)
             log.debug("%s is done", item.id)

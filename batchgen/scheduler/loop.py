@@ -74,8 +74,8 @@ class Scheduler:
         if run_state.unrecorded and isinstance(run_state.error, BatchgenError):
             raise OutsideError(
                 f"{run_state.error}; accepted but not in the journal: {', '.join(run_state.unrecorded)};"
-                " the next start takes them over from receipts.jsonl, or they are in doubt"
-                " and `batchgen resolve` takes these ids"
+                " the next run adds them from receipts.jsonl; if they are in doubt then, give these ids to `batchgen"
+                " resolve`"
             ) from run_state.error
         if run_state.error is not None:
             raise run_state.error
@@ -131,7 +131,7 @@ class Scheduler:
         yield gives_up
         too_busy = run_state.submission_backoff.gives_up_at(settings.give_up_after) if not self._submitted else None
         if too_busy is not None and run_state.now >= too_busy:
-            run_state.halt(Stop.OUTAGE, f"the API was too busy for {settings.give_up_after:.0f} s to take anything up")
+            run_state.halt(Stop.OUTAGE, f"the API was too busy for {settings.give_up_after:.0f} s to accept anything")
         yield too_busy
         waiting = self._submitter.posts or not (self._submitted and self._fetcher.idle)
         if waiting or not self._poller.only_parked:
@@ -140,14 +140,14 @@ class Scheduler:
             self._drain_until = run_state.now + settings.drain
         elif run_state.now >= self._drain_until:
             run_state.drained = True
-            run_state.halt(Stop.DRAIN, "only jobs that are far slower than usual are left; they stay paid for")
+            run_state.halt(Stop.DRAIN, "only jobs that are far slower than usual are left; they are paid for and kept")
         yield self._drain_until
 
     async def _wind_down(self) -> None:
         """End what is under way: answers to POSTs are waited for, the rest is cheap to repeat."""
         run_state = self.run_state
         if posts := set(self._submitter.posts):
-            log.info("waiting for the answers to %s", plural(len(posts), "submission"))
+            log.info("waiting for answers to %s", plural(len(posts), "submission"))
             await asyncio.wait(posts, timeout=_POST_GRACE)
             self._submitter.abandon()
             await asyncio.wait(posts)

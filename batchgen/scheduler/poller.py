@@ -133,9 +133,9 @@ class Poller:
         tracked.absence = tracked.absence.again()
         if tracked.absence.certain:
             if tracked.attempt.account == run_state.policy.account or run_state.expired(tracked.attempt.expires_at):
-                await self._settler.lose(tracked, "the provider does not know the job any more")
+                await self._settler.lose(tracked, "the provider no longer knows the job")
                 return
-            self._park(tracked, "is unknown to this account, and another one bought it")
+            self._park(tracked, "is unknown to this account; another account bought it")
         await run_state.record(run_state.ports.journal.record_absence, tracked.attempt, tracked.absence)
         self._park_if_slow(tracked)
         wait = _PARKED_INTERVAL if tracked.parked else tracked.absence.next_wait(run_state.policy.settings.poll_max)

@@ -29,7 +29,7 @@ async def hear_price(run_state: RunState, tracked: TrackedJob, job: Job) -> None
     tracked.attempt = after
     if after.charge != before.charge:
         log.info(
-            "%s costs $%s, and not $%s (job %s)",
+            "%s costs $%s instead of $%s (job %s)",
             before.work.item.id, usd(after.charge.charged), usd(before.charge.charged), before.job_id,
         )  # fmt: skip
     run_state.budget.correct(before.charge, after.charge, bought_now=tracked.bought_now)

@@ -174,8 +174,8 @@ class RunState:
             return
         seconds, side = abs(offset).total_seconds(), "behind" if offset > timedelta(0) else "ahead of"
         self.clock = (
-            f"this computer's clock is {seconds:,.0f} s {side} the API's: set it; what expires is judged by the API's,"
-            " but the times in ledger and log are off by as much"
+            f"this computer's clock is {seconds:,.0f} s {side} the API's: set it. Expiry is judged by the API's"
+            " clock, but the times in the ledger and the log are off by as much"
         )
         log.warning("%s", self.clock)
 
@@ -235,7 +235,8 @@ class RunState:
         limit = self.policy.settings.max_failures
         if limit is not None and self.failures >= limit:
             self.halt(
-                Stop.MAX_FAILURES, f"{plural(self.failures, 'item')} failed or were rejected, the limit that was set"
+                Stop.MAX_FAILURES,
+                f"{plural(self.failures, 'item')} failed or were rejected, as many as max_failures allows",
             )
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

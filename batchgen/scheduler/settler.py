@@ -64,7 +64,7 @@ class Settler:
     async def complement(self, tracked: TrackedJob, job: Job | None) -> None:
         """Fewer outputs were listed than ordered: fetch what is listed now, ask again, and in the end do without.
 
-        `job` is None where the provider does not know the job any more.
+        `job` is None where the provider no longer knows the job.
         """
         run_state, journal, attempt = self._run_state, self._run_state.ports.journal, tracked.attempt
         if self._fetcher.has_lost(attempt):
@@ -86,7 +86,7 @@ class Settler:
     async def _forgo(self, tracked: TrackedJob) -> None:
         run_state, attempt = self._run_state, tracked.attempt
         ordered = run_state.policy.outputs(attempt.work.item)
-        reason = f"the provider lists {ordered - tracked.awaited} of the {ordered} outputs that were ordered"
+        reason = f"the provider lists {ordered - tracked.awaited} of {ordered} ordered outputs"
         log.warning("%s: %s (job %s)", attempt.work.item.id, reason, attempt.job_id)
         done = await run_state.record(run_state.ports.journal.accept_fewer_outputs, attempt, reason)
         self._drop(tracked)
@@ -103,7 +103,7 @@ class Settler:
         run_state = self._run_state
         tracked.empty = tracked.empty.again()
         if tracked.empty.certain:
-            await self.lose(tracked, "the job was completed without any output")
+            await self.lose(tracked, "the job completed without any output")
             return
         wait = tracked.empty.next_wait(run_state.policy.settings.poll_max)
         tracked.empty = tracked.empty.wait(wait)
@@ -123,7 +123,7 @@ class Settler:
         if job.status is JobStatus.PROCESSING:
             tracked.slot = True
             run_state.in_flight += 1
-        log.info("%s counted as lost, and the provider knows it again (job %s)", work.item.id, job.id)
+        log.info("%s was lost, but the provider knows it again (job %s)", work.item.id, job.id)
         return True
 
     def _took(self, tracked: TrackedJob, job: Job) -> tuple[float, bool]:

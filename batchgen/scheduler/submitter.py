@@ -119,7 +119,7 @@ class Submitter:
             return
         self._run_state.halt(
             Stop.MAX_COST if reached.cap == "max_cost" else Stop.BUDGET,
-            f"{reached.cap} is ${usd(reached.limit)}; ${usd(reached.committed)} of it are spent or in doubt, and the"
+            f"{reached.cap} is ${usd(reached.limit)}; ${usd(reached.committed)} of it is spent or in doubt, and the"
             f" next item, {order.work.item.id}, would cost ${usd(price)}",
         )
 
@@ -199,7 +199,7 @@ class Submitter:
             await asyncio.wait([request])
         finally:
             del self._requests[request]
-        return Unclear("the program ended before the answer came") if request.cancelled() else request.result()
+        return Unclear("the program stopped before the answer came") if request.cancelled() else request.result()
 
     async def _obey(self, attempt: Attempt, order: Order, answer: SubmitAnswer, sent: float) -> None:
         """Do with an attempt what its answer says (DESIGN, section 5)."""
@@ -273,7 +273,7 @@ class Submitter:
         for difference in differences(item.body, job.input):
             if difference not in self._told:
                 self._told.add(difference)
-                log.warning("%s: the answer (job %s) %s; it counts all the same", item.id, job.id, difference)
+                log.warning("%s: the answer (job %s) %s; it is accepted anyway", item.id, job.id, difference)
 
     def _settled(self, attempt: Attempt, state: State) -> None:
         self._run_state.moved(attempt.work, State.SUBMITTING, state)
@@ -322,8 +322,8 @@ class Submitter:
             run_state.halt(
                 Stop.DOUBTS,
                 f"{plural(run_state.api_health.doubts, 'submission')} had no clear answer and may have been charged"
-                f" (up to ${usd(run_state.api_health.doubt_usd)}), more than max_in_doubt or a tenth of the cap allows;"
-                " look at the provider's billing before going on",
+                f" (up to ${usd(run_state.api_health.doubt_usd)}), more than max_in_doubt or a tenth of the cap"
+                " allows; check the provider's billing before you continue",
             )
 
 

@@ -216,8 +216,8 @@ async def _look_at_disk(run: OpenRun, run_state: RunState) -> None:
     if free < needed:
         run_state.halt(
             Stop.DISK_LOW,
-            f"{free // _MIB:,} MiB are free on the disk of {run.folder}, and {needed // _MIB:,} are wanted"
-            " before more is bought: make room there",
+            f"{free // _MIB:,} MiB are free on the disk of {run.folder}, but {needed // _MIB:,} MiB are needed before"
+            " more is bought: free up space there",
         )
 
 

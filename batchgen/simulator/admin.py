@@ -96,7 +96,7 @@ class Admin:
             given = json.loads(raw)
             paid, promo = (Decimal(given.get(name, "0")) for name in ("paid", "promo"))
         except (ValueError, TypeError, AttributeError, InvalidOperation) as error:
-            raise invalid("", 'the body is {"paid": "10.00", "promo": "0"}, amounts as texts') from error
+            raise invalid("", 'the body is {"paid": "10.00", "promo": "0"}, amounts as strings') from error
         if not (paid.is_finite() and promo.is_finite()):
             raise invalid("", "amounts are finite")
         chosen = self._chosen(wanted)

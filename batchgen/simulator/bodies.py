@@ -32,7 +32,7 @@ class BodyReader:
             body = _strict_json(text)
             digest = digest_of(canonical_json(body))
         except (ValueError, RecursionError) as error:
-            raise invalid("", f"the body is no JSON object: {error}") from error
+            raise invalid("", f"the body is not a JSON object: {error}") from error
         model = self._model(body)
         if endpoint is not None and model.endpoint != endpoint:
             raise invalid("model", f"{model.id} is served at {model.endpoint}")
@@ -48,7 +48,7 @@ class BodyReader:
         if "model" not in body:
             raise invalid("model", "model is missing")
         if not isinstance(body["model"], str):
-            raise invalid("model", "model must be a text")
+            raise invalid("model", "model must be text")
         model = self._catalog.model(body["model"])
         if model is None:
             raise Refusal(404, "model_not_found", "There is no such model.")
@@ -71,16 +71,16 @@ def _strict_json(text: str) -> dict[str, Any]:
     """Return a JSON object; raises ValueError for other JSON, duplicate keys, and numbers that JSON does not have."""
     body = json.loads(text, object_pairs_hook=_without_duplicates, parse_constant=_no_constant)
     if not isinstance(body, dict):
-        raise ValueError("it is another kind of value")  # noqa: TRY004 - a fault of the text, not of a caller
+        raise ValueError("it has the wrong type")  # noqa: TRY004 - a fault of the text, not of a caller
     return body
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) != len(pairs):
-        raise ValueError("a name stands twice in one object")
+        raise ValueError("a name appears twice in one object")
     return values
 
 
 def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not valid JSON")

@@ -247,7 +247,7 @@ def _prepare(db: sqlite3.Connection, path: Path | None) -> None:
     tables = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
     marks = tuple(db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version"))
     if tables and marks != (_APPLICATION, _VERSION):
-        raise UsageError(f"{path} is no state file of this simulator; name another one with --state")
+        raise UsageError(f"{path} is not a state file of this simulator; give another one with --state")
     # Alone with the file: two simulators on the same books would each charge without the other's knowledge.
     db.execute("PRAGMA locking_mode = EXCLUSIVE")
     db.execute("PRAGMA journal_mode = WAL")

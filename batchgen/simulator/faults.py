@@ -9,24 +9,24 @@ from batchgen.core.errors import UsageError
 
 FAULTS: Mapping[str, str] = MappingProxyType(
     {
-        "lost_before": "the connection is reset before anything was done",
+        "lost_before": "the connection is reset before anything is done",
         "storm": "500 with an HTML page, not charged",
         "unavailable": "502 generation_unavailable, not charged",
         "busy": "429 with Retry-After, not charged",
-        "lost_answer": "accepted and charged, and the connection closes without an answer",
-        "garbled": "accepted and charged, and the 200 cannot be read",
-        "same_id": "accepted and charged, and the answer carries the id of a job that was asked for before",
-        "foreign_answer": "accepted and charged, and the answer shows somebody else's job",
+        "lost_answer": "accepted and charged, but the connection closes without an answer",
+        "garbled": "accepted and charged, but the 200 cannot be read",
+        "same_id": "accepted and charged, but the answer carries the id of an earlier job",
+        "foreign_answer": "accepted and charged, but the answer shows somebody else's job",
         "failed": "the job fails and is refunded",
         "slow": "the job takes 20 times as long",
         "stuck": "the job never finishes",
-        "forgotten": "the job is unknown from the middle of its time on",
+        "forgotten": "the job becomes unknown halfway through",
         "empty": "the job completes without outputs",
-        "drift": "the job is charged 10 % more than the tables say",
-        "poll_error": "500 when asked for a job",
-        "late_file": "404 for the files of a job for a moment after it completed",
-        "gone": "410 for the files of a job",
-        "truncated": "the file's connection closes in the middle, with or without an announced length",
+        "drift": "the job is charged 10 % more than the catalogue price",
+        "poll_error": "500 when a job is polled",
+        "late_file": "404 for a job's files for a moment after it completes",
+        "gone": "410 for a job's files",
+        "truncated": "the connection closes in the middle of a file, with or without a Content-Length",
         "html": "200 with an HTML page in place of the file",
     }
 )
@@ -51,9 +51,9 @@ def parse_faults(texts: Iterable[str]) -> dict[str, float]:
         try:
             rates[name] = float(rate)
         except ValueError as error:
-            raise UsageError(f"a fault is given as NAME=RATE, like failed=0.05, not {text!r}") from error
+            raise UsageError(f"a fault must be NAME=RATE, such as failed=0.05, not {text!r}") from error
         if not equals:
-            raise UsageError(f"a fault is given as NAME=RATE, like failed=0.05, not {text!r}")
+            raise UsageError(f"a fault must be NAME=RATE, such as failed=0.05, not {text!r}")
     check_rates(rates)
     return rates
 
@@ -63,7 +63,7 @@ def check_rates(rates: Mapping[str, float]) -> None:
     for name, rate in rates.items():
         if name not in FAULTS:
             near = difflib.get_close_matches(name, FAULTS, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(FAULTS)}"
+            hint = f"did you mean {near[0]}?" if near else f"the faults are {', '.join(FAULTS)}"
             raise UsageError(f"unknown fault {name!r}; {hint}")
         if not 0 <= rate <= 1:
             raise UsageError(f"the rate of {name} must be from 0 to 1, not {rate:g}")

@@ -46,7 +46,9 @@ def require_media() -> None:
         import av  # noqa: F401 - an extra
         import PIL  # noqa: F401 - an extra
     except ImportError as error:
-        raise UsageError("the simulator makes real media: pip install 'batchgen[sim]'") from error
+        raise UsageError(
+            "the simulator makes real media files, which need an extra: pip install 'batchgen[sim]'"
+        ) from error
 
 
 def drawing_of(model: Model, job: Generation, output: int) -> Drawing:

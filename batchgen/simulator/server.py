@@ -239,7 +239,7 @@ class Simulator:
             address = url.removeprefix(self.files_url)
             reason = self._storage.refusal(address, self._moment())
             if reason is None and not address.partition("?")[0].endswith(".png"):
-                reason = "it is no picture"
+                reason = "it is not an image"
             if reason is not None:
                 raise invalid(path, f"the address could not be fetched: {reason}")
 
@@ -253,7 +253,7 @@ class Simulator:
         account = self._account(request)
         job = self.books.jobs.get(job_id)
         if job is None or job.account != account.id or not job.known(now):
-            raise Refusal(404, "job_not_found", "There is no job of this id, or it has expired.")
+            raise Refusal(404, "job_not_found", "There is no job with this id, or it has expired.")
         return job
 
     def _account(self, request: web.BaseRequest) -> Account:

@@ -99,7 +99,7 @@ class Storage:
             return _plain(405, "method not allowed")
         if "Authorization" in request.headers:
             # As signed addresses of object stores do: only one way to authorise a request is allowed.
-            return _plain(400, "the signed query and an Authorization header exclude each other")
+            return _plain(400, "the signed query and an Authorization header cannot be used together")
         reason = self.refusal(request.raw_path, now)
         if reason is not None:
             return _plain(403, reason)

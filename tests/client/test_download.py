@@ -300,7 +300,7 @@ def test_checks(tmp_path: Path) -> None:
     assert check_file(LocalDisk(tmp_path), another, hash=True) == "has another SHA-256"
     junk = b"x" * len(PNG)
     path.write_bytes(junk)
-    assert "no image or video" in str(check_file(LocalDisk(tmp_path), stored, hash=False))
+    assert "not an image or video" in str(check_file(LocalDisk(tmp_path), stored, hash=False))
     path.unlink()
     path.mkdir()
     assert "cannot be read" in str(check_file(LocalDisk(tmp_path), stored, hash=False))

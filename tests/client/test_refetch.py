@@ -203,7 +203,7 @@ async def test_retry_after_of_a_download_is_kept(run: Path) -> None:
     ("files", "outcome"),
     [
         ([OutputMissing("404")], "the provider no longer has it"),
-        ([b"<html>Sorry</html>"], "the download failed: the file is no image or video: it begins with '<html>"),
+        ([b"<html>Sorry</html>"], "the download failed: the file is not an image or video: it begins with '<html>"),
         ([OutputError("reset"), OutputError("reset"), png(1)], True),
         ([OutputError("reset")] * 4, "the download failed: reset"),
     ],

@@ -268,7 +268,7 @@ def test_every_fault_has_its_moment() -> None:
     ("text", "message"),
     [
         ("faild=0.1", "did you mean failed"),
-        ("zzz=0.1", "there are lost_before, storm"),
+        ("zzz=0.1", "the faults are lost_before, storm"),
         ("failed", "NAME=RATE"),
         ("failed=often", "NAME=RATE"),
         ("failed=1.5", "from 0 to 1"),

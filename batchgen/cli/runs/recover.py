@@ -40,13 +40,14 @@ def command(run: str, manifest: Path, **options: Any) -> None:
             bodiless, name = without_request(journal.db), journal.facts().get("run", folder.name)
     counts, spend = recovered.counts, recovered.spend
     bought = plural(sum(counts.values()), "item")
-    click.echo(f"{name}: the journal was rebuilt from receipts.jsonl; {bought} bought, or perhaps so")
+    click.echo(f"{name}: the journal was rebuilt from receipts.jsonl; {bought} bought or in doubt")
     for state, number in sorted(counts.items()):
         click.echo(f"  {state.value.replace('_', ' '):<10} {number:>10,}")
     click.echo(f"  net {'$' + usd(spend.charged - spend.refunded):>17}")
     if spend.in_doubt:
         click.echo(
             f"  in doubt {'$' + usd(spend.in_doubt):>12}   `batchgen status` lists them, `batchgen resolve` settles"
+            " them"
             " them"
             " them"
             " them"

@@ -67,7 +67,9 @@ class ManifestContext:
             return
         known.update(names)
         if len(known) > MAX_TAGS:
-            raise self.problems.broken_off(mark, f"more than {MAX_TAGS} different tags; each is a column of the ledger")
+            raise self.problems.broken_off(
+                mark, f"there are more than {MAX_TAGS} different tags; each becomes a column of the ledger"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,7 @@ class CompiledEntry:
         }
         # A column or variable named `id` is no reference to the item's own id.
         late = {name for name, written in tags.items() if "id" in names_in(written.value) and "id" not in scope.names}
-        no_id = [("id", "needs an `id`, and this item has none")] if entry_spec.id is None else []
+        no_id = [("id", "needs an `id`, but this item has none")] if entry_spec.id is None else []
         with_id = scope.with_names(() if no_id else ("id",), no_id)
         made = {name: self._entry_value(written, TAG, with_id) for name, written in tags.items()}
         self.early_tags = {name: value for name, value in made.items() if name not in late}
@@ -159,7 +161,7 @@ class CompiledEntry:
             return VariableScope(frozenset(matrix), open=self._entry_spec.broken)
         columns = frozenset(rows.columns or ())
         for name in sorted(columns & matrix.keys()):
-            message = f"`{printable(name, 60)}` is a column of the rows already; give the variable another name"
+            message = f"`{printable(name, 60)}` is already a column of the rows; give the variable another name"
             self._problems.at(self._entry_spec.matrix_marks[name], message)
         of_row = columns | {"row"}
         cells = columns - matrix.keys() if rows.cells else frozenset[str]()
@@ -178,15 +180,13 @@ class CompiledEntry:
         for name, mark in entry_spec.matrix_marks.items():
             if name not in used:
                 shown = printable(name, 60)
-                self._problems.at(
-                    mark, f"the variable `{shown}` is used nowhere; write `${{{shown}}}` where it belongs"
-                )
+                self._problems.at(mark, f"the variable `{shown}` is not used; write `${{{shown}}}` where it belongs")
 
     def _id_template(self, scope: VariableScope, early: Iterable[str], late: Iterable[str]) -> Template | None:
         written = self._entry_spec.id
         if written is None or self._entry_spec.id_refused:
             return None
-        hints = [("id", "cannot be a part of the id itself")]
+        hints = [("id", "cannot be used in the id itself")]
         hints += [(f"tags.{name}", "is built from the id itself") for name in late]
         template = parse_template(written.value)
         known = scope.with_names((f"tags.{name}" for name in early), hints)

@@ -37,7 +37,7 @@ class LocatedValue:
 
     def problem(self, message: str) -> str:
         """Return a message on this value of a request, with what to do where it is a default of all models."""
-        hint = "; `model_defaults` holds what only some models take" if self.origin == "defaults" else ""
+        hint = "; parameters that only some models take belong in `model_defaults`" if self.origin == "defaults" else ""
         return f"{message}{hint}"
 
 
@@ -122,7 +122,7 @@ def _read_id(entry_spec: EntrySpec, written: LocatedValue, problems: Problems) -
     entry_spec.id = written
     if not isinstance(value, str):
         entry_spec.id_refused = True
-        problems.at(written.mark, f"`id` must be a text; put it in quotes{_as_text(value)}")
+        problems.at(written.mark, f"`id` must be text; put it in quotes{_as_text(value)}")
     elif "${" not in value and not ID.fullmatch(value):
         entry_spec.id_refused = True
         problems.at(written.mark, f"`{printable(value, 60)}` {ID_RULE}")
@@ -164,11 +164,11 @@ def _read_matrix(entry_spec: EntrySpec, written: LocatedValue, problems: Problem
         if name in entry_spec.matrix:
             problems.at(key_mark, f"two variables are named `{shown}`")
         elif not name or name != name.strip() or set(name) & set("{}") or name.startswith(("tags.", "items.")):
-            problems.at(key_mark, f"`{shown}` is no name for a variable")
+            problems.at(key_mark, f"`{shown}` is not a valid name for a variable")
         elif not isinstance(values, List) or not values:
             problems.at(mark, f"`{shown}` must be a list of at least one value")
         elif (odd := _first_odd(values)) is not None:
-            problems.at(values.mark(odd), f"a value of `{shown}` must be a text, a number, true or false")
+            problems.at(values.mark(odd), f"a value of `{shown}` must be text, a number, true or false")
         else:
             entry_spec.matrix[name], entry_spec.matrix_marks[name] = values, key_mark
     if math.prod(map(len, entry_spec.matrix.values())) > MAX_ITEMS:
@@ -187,7 +187,7 @@ def _read_exclude(entry_spec: EntrySpec, written: LocatedValue, problems: Proble
         if isinstance(entry, Map) and entry:
             entry_spec.exclude.append(entry)
         else:
-            problems.at(written.value.mark(n), "an entry of `exclude` is a map of variables and values")
+            problems.at(written.value.mark(n), "an entry of `exclude` must be a map of variables and values")
 
 
 def _check_exclude(entry_spec: EntrySpec, problems: Problems) -> None:
@@ -201,7 +201,7 @@ def _can_match(entry: Map, entry_spec: EntrySpec, problems: Problems) -> bool:
         name = composed(written)
         if name not in entry_spec.matrix:
             near = nearest(name, entry_spec.matrix)
-            hint = f"did you mean `{near}`?" if near else "it is no variable of the matrix"
+            hint = f"did you mean `{near}`?" if near else "it is not a variable of the matrix"
             problems.at(entry.key_mark(written), f"`{printable(name, 60)}` excludes nothing; {hint}")
         elif not any(_same(known, value) for known in entry_spec.matrix[name]):
             problems.at(entry.value_mark(written), f"this value excludes nothing: `{name}` never has it")
@@ -216,7 +216,7 @@ def _read_seeds(entry_spec: EntrySpec, written: LocatedValue, problems: Problems
         if not numbers or len(numbers) < len(seeds):
             problems.at(written.mark, "`seeds` must be a number of items, or a list of whole numbers")
         elif (twice := _first_repeated(numbers)) is not None:
-            problems.at(seeds.mark(twice), f"the seed {numbers[twice]} is in this list already")
+            problems.at(seeds.mark(twice), f"the seed {numbers[twice]} is already in this list")
         else:
             entry_spec.seeds = numbers
     else:
@@ -251,7 +251,7 @@ def _count(key: str, written: LocatedValue, problems: Problems) -> int | None:
 def _read_redo_of(entry_spec: EntrySpec, written: LocatedValue, problems: Problems) -> None:
     value = written.value
     if not isinstance(value, Map) or set(value) != set(RedoOf._fields):
-        problems.at(written.mark, "`redo_of` names a purchase that is wanted once more, as in {run: spring, item: mug}")
+        problems.at(written.mark, "`redo_of` must name the purchase to repeat, as in {run: spring, item: mug}")
         return
     for name, form in (("run", RUN_NAME), ("item", _ITEM_NAME)):
         if not isinstance(value[name], str) or not form.fullmatch(value[name]):
@@ -284,19 +284,17 @@ _READERS = {
 def _check_together(item: Map, entry_spec: EntrySpec, problems: Problems) -> None:
     """Note what the keys of an entry say against each other."""
     if item.get("seeds") is not None and item.get("repeat") is not None:
-        problems.at(item.key_mark("repeat"), "`seeds` and `repeat` exclude each other; take one of them")
+        problems.at(item.key_mark("repeat"), "`seeds` and `repeat` cannot be used together; use one of them")
         entry_spec.copies_refused = True
     if entry_spec.seeds_mark is not None and entry_spec.params.get("seed") is not None:
-        problems.at(entry_spec.params["seed"].key_mark, "`seed` and `seeds` exclude each other; take one of them")
+        problems.at(entry_spec.params["seed"].key_mark, "`seed` and `seeds` cannot be used together; use one of them")
     if item.get("exclude") is not None and item.get("matrix") is None:
         problems.at(item.key_mark("exclude"), "`exclude` needs a `matrix`")
     if item.get("limit") is not None and item.get("rows") is None:
         problems.at(item.key_mark("limit"), "`limit` needs `rows`")
     for name in item.get("params") or ():
         if isinstance(item["params"], Map) and name in item and name not in OWN:
-            problems.at(
-                item["params"].key_mark(name), f"`{printable(name, 60)}` stands in the item as well; remove one"
-            )
+            problems.at(item["params"].key_mark(name), f"`{printable(name, 60)}` is also set in the item; remove one")
     if entry_spec.id is not None and isinstance(entry_spec.id.value, str) and entry_spec.multiplies:
         _check_id_varies(entry_spec, entry_spec.id.value, entry_spec.id.mark, problems)
 

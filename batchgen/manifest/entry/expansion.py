@@ -154,12 +154,13 @@ class Expansion:
                 self._unmade.add(f"tags.{name}")
                 continue
             except (TypeError, UnicodeEncodeError) as error:
-                reason = "holds half of a surrogate pair" if isinstance(error, UnicodeError) else f"cannot be {error}"
+                half = isinstance(error, UnicodeError)
+                reason = "contains half of a surrogate pair" if half else f"cannot be {error}"
                 self._note(entry_value, f"the tag `{name}` {reason}")
                 self._unmade.add(f"tags.{name}")
                 continue
             if entry_value.maker is not None and "\0" in text:
-                self._note(entry_value, f"the tag `{name}` holds the character U+0000")
+                self._note(entry_value, f"the tag `{name}` contains the character U+0000")
                 self._unmade.add(f"tags.{name}")
                 continue
             variables[f"tags.{name}"] = text

@@ -54,7 +54,7 @@ def read_header(entries: Mapping[str, TopLevelValue], catalog: Catalog, problems
     for key in entries.keys() - set(KEYS):
         near = nearest(key, KEYS)
         hint = f"did you mean `{near}`?" if near else f"a manifest has {', '.join(KEYS)}"
-        problems.at(entries[key].key_mark, f"`{printable(key, 60)}` is no key of a manifest; {hint}")
+        problems.at(entries[key].key_mark, f"`{printable(key, 60)}` is not a key of a manifest; {hint}")
     _check_version(entries.get("version"), problems)
     run = _map(entries, "run", problems)
     bought = _bought(run, problems)
@@ -87,11 +87,12 @@ def check_tags(tags: Map, problems: Problems) -> None:
 def tag_fault(name: str, value: Any) -> str | None:
     """Return what is wrong with a tag; None where it is well."""
     if not _is_tag_name(name):
-        return f"`{printable(name, 80)}` is no name for a tag: letters, digits, `_`, `-`, no digit first, at most 64"
+        rule = "use letters, digits, `_` and `-`, not starting with a digit, at most 64"
+        return f"`{printable(name, 80)}` is not a valid tag name; {rule}"
     if isinstance(value, dict | list):
-        return f"the tag `{name}` must be a text, a number, true or false"
+        return f"the tag `{name}` must be text, a number, true or false"
     if isinstance(value, str) and "\0" in value:
-        return f"the tag `{name}` holds the character U+0000"
+        return f"the tag `{name}` contains the character U+0000"
     return None
 
 
@@ -114,7 +115,7 @@ def _check_version(entry: TopLevelValue | None, problems: Problems) -> None:
     if entry is None:
         problems.at(None, "`version` is missing; begin with `version: 1`")
     elif whole(entry.value) != 1:
-        problems.at(entry.mark, "`version` must be 1, the only version of manifests that there is")
+        problems.at(entry.mark, "`version` must be 1, the only version of the manifest format")
 
 
 def _name(entry: TopLevelValue | None, problems: Problems) -> str:
@@ -124,7 +125,9 @@ def _name(entry: TopLevelValue | None, problems: Problems) -> str:
         return entry.value
     else:
         problems.at(
-            entry.mark, "`name` must be lower-case letters, digits, `.`, `_`, `-`, at most 64, a letter or digit first"
+            entry.mark,
+            "`name` must consist of lower-case letters, digits, `.`, `_` and `-`, starting with a letter"
+            " or digit, at most 64",
         )
     return ""
 
@@ -133,10 +136,10 @@ def _description(entry: TopLevelValue | None, problems: Problems) -> str:
     if entry is None or entry.value is None:
         return ""
     if not isinstance(entry.value, str):
-        problems.at(entry.mark, "`description` must be a text")
+        problems.at(entry.mark, "`description` must be text")
         return ""
     if "\0" in entry.value:
-        problems.at(entry.mark, "`description` holds the character U+0000")
+        problems.at(entry.mark, "`description` contains the character U+0000")
     return entry.value
 
 
@@ -152,7 +155,7 @@ def _settings(run: Map | None, problems: Problems) -> tuple[dict[str, Any], Path
             known = (*BY_NAME, _BOUGHT)
             near = nearest(name, known)
             hint = f"did you mean `{near}`?" if near else f"`run` takes {', '.join(known)}"
-            problems.at(run.key_mark(name), f"`{printable(name, 60)}` is no setting; {hint}")
+            problems.at(run.key_mark(name), f"`{printable(name, 60)}` is not a setting; {hint}")
             continue
         try:
             settings[name] = parse_setting(setting, value)
@@ -183,7 +186,7 @@ def bought_files(header: Header, folder: Path, problems: Problems) -> tuple[Path
             continue
         if not files:
             # What a typo leaves out would be bought again.
-            problems.at(mark, f"no file fits `{printable(pattern, 200)}`; it is taken from the manifest's folder")
+            problems.at(mark, f"no file matches `{printable(pattern, 200)}` in the manifest's folder")
         found += files
     return tuple(found)
 

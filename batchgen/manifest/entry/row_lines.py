@@ -6,7 +6,7 @@ from typing import IO
 from batchgen.manifest.yaml.problems import Problems
 from batchgen.manifest.yaml.reader import MAX_SCALAR
 
-_UTF_16 = "holds the character U+0000: is it in UTF-16? save it as UTF-8"
+_UTF_16 = "contains the character U+0000: is the file UTF-16? save it as UTF-8"
 
 
 class RowsError(Exception):

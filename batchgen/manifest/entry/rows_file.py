@@ -48,11 +48,13 @@ class CannotOpenError(Exception):
 def open_rows(path: Path, problems: Problems) -> Iterator[Rows]:
     """Open a rows file by its suffix. Raises CannotOpenError, and RowsError for a header that cannot be used."""
     if path.suffix.lower() not in KINDS:
-        raise CannotOpenError(f"rows files are {', '.join(KINDS)}, not {printable(path.suffix or path.name, 60)!r}")
+        raise CannotOpenError(
+            f"a rows file must be one of {', '.join(KINDS)}, not {printable(path.suffix or path.name, 60)!r}"
+        )
     try:
         # A pipe or a device would hold the program up, or never end.
         if not stat.S_ISREG(path.stat().st_mode):
-            raise CannotOpenError(f"{printable(str(path))} is no file")
+            raise CannotOpenError(f"{printable(str(path))} is not a file")
         file = path.open("rb")
     except FileNotFoundError as error:
         raise CannotOpenError(f"there is no file {printable(str(path))}") from error
@@ -105,7 +107,9 @@ def _record(source: Source, records: Any, start: int) -> list[str] | None:
     try:
         record: list[str] | None = next(records, None)
     except csv.Error as error:
-        raise source.broken_off(f"this is no CSV (RFC 4180): {error}; is a quote left open here?", start) from error
+        raise source.broken_off(
+            f"this is not valid CSV (RFC 4180): {error}; is a quote left open here?", start
+        ) from error
     # A checkout that turns line ends around must not make another request of a cell with several lines.
     return record and [cell.replace("\r\n", "\n") if "\r" in cell else cell for cell in record]
 
@@ -116,7 +120,9 @@ def _tsv(source: Source) -> Rows:
     if style is Quoting.CONSISTENT:
         return _separated(source, source.lines(), "\t")
     if style is Quoting.MIXED:
-        source.warn("cells of this file begin with a quote, but not all as RFC 4180 has it: quotes are kept", line)
+        source.warn(
+            "some cells of this file begin with a quote, but not all follow RFC 4180: the quotes are kept", line
+        )
     lines = source.lines()
     first = next(lines, None)
     columns = _columns(source, None if first is None else first.rstrip("\r\n").split("\t"))
@@ -148,12 +154,12 @@ def _columns(source: Source, header: list[str] | None) -> tuple[str, ...]:
 def _header_fault(columns: tuple[str, ...]) -> str | None:
     """Return why a first line is no header, where there is more to say than that it names no columns."""
     if columns[0].lower().startswith("sep=") and not any(columns[1:]):
-        return "`sep=` is a hint for spreadsheets; remove this line, the delimiter is found without it"
+        return "`sep=` is a hint for spreadsheets; remove this line, the delimiter is detected without it"
     if columns[0].startswith("# ") or (columns[0].startswith("#") and len(columns) == 1):
-        return "the first line must name the columns, and this looks like a comment; remove it"
+        return "the first line must name the columns, but this looks like a comment; remove it"
     for n, name in enumerate(columns):
         if (odd := _INVISIBLE.search(name)) is not None:
-            return f"the name of column {n + 1} holds an invisible character (U+{ord(odd[0]):04X}); remove it"
+            return f"the name of column {n + 1} contains an invisible character (U+{ord(odd[0]):04X}); remove it"
     return None
 
 
@@ -185,14 +191,14 @@ def _jsonl(source: Source) -> Iterator[Row]:
         try:
             row = _with_composed_names(decoder.decode(text))
         except json.JSONDecodeError as error:
-            source.fault(f"this is no JSON: {error.msg} at column {error.colno}")
+            source.fault(f"this is not valid JSON: {error.msg} at column {error.colno}")
         except _NoJsonError as error:
             source.fault(str(error))
         except (ValueError, RecursionError):
-            source.fault("this JSON holds a number that is too long, or is nested too deep")
+            source.fault("this JSON contains a number that is too long, or is nested too deeply")
         else:
             if "u0000" in text and _holds_nul(row):
-                source.fault("this JSON holds the character U+0000, which no request may hold")
+                source.fault("this JSON contains the character U+0000, which no request may hold")
             elif isinstance(row, dict):
                 yield source.line, row
             else:
@@ -204,7 +210,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(row) != len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for n, name in enumerate(names) if name in names[:n])
-        raise _NoJsonError(f"the key `{printable(twice, 60)}` stands twice in this line")
+        raise _NoJsonError(f"the key `{printable(twice, 60)}` appears twice in this line")
     return row
 
 
@@ -222,4 +228,4 @@ def _holds_nul(value: Any) -> bool:
 
 
 def _no_constant(name: str) -> None:
-    raise _NoJsonError(f"{name} is no JSON")
+    raise _NoJsonError(f"{name} is not valid JSON")

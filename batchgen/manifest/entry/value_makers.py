@@ -75,7 +75,7 @@ class VariableScope:
         if near is not None:
             return f"is unknown here; did you mean `${{{near}}}`?"
         known = ", ".join(f"${{{known}}}" for known in sorted(self.names)[:20])
-        return f"is unknown here; known are {known}" if known else "is unknown: this item has no variables"
+        return f"is unknown here; the variables are {known}" if known else "is unknown: this item has no variables"
 
 
 def value_maker(

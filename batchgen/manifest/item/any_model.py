@@ -52,4 +52,4 @@ def unknown_parameter(name: str, known: Iterable[str]) -> str:
     """Return what is wrong with a parameter that is none of the `known` ones of all models."""
     near = nearest(name, known)
     hint = f"did you mean `{near}`?" if near else "`batchgen models` lists what they take"
-    return f"`{printable(name, 60)}` is a parameter of no model; {hint}"
+    return f"`{printable(name, 60)}` is not a parameter of any model; {hint}"

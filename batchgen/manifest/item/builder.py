@@ -15,7 +15,7 @@ from batchgen.manifest.item.ids import derived_seed, generated_id
 from batchgen.manifest.item.paths import PathError, PathTemplate
 from batchgen.manifest.item.request import MAX_ITEMS, ItemRequest
 
-TOO_MANY_ITEMS = BodyProblem((), f"a manifest may have {MAX_ITEMS:,} items, and this one has more")
+TOO_MANY_ITEMS = BodyProblem((), f"a manifest may have at most {MAX_ITEMS:,} items; this one has more")
 """Nothing more is to be read after this problem."""
 _ONE_COPY = (("", None),)
 """The copies of a request that is bought once: what comes after the id, and the seed."""

@@ -31,7 +31,7 @@ def note_clashes(table: ItemTable, manifest: Path, problems: Problems, *, paths:
             _note_line(clash, _id_message(clash), manifest, problems)
     for clash in table.clashes("path") if paths else ():
         wanted = _made_by(clash)
-        others = f"as those of {clash.earlier_source}" if not wanted else f"and others of this matrix too{wanted}"
+        others = f"like those of {clash.earlier_source}" if not wanted else f"like those of others here{wanted}"
         _note_line(clash, f"its files would go to `{clash.value}`, {others}", manifest, problems)
 
 
@@ -41,10 +41,10 @@ def _note_line(clash: Clash, message: str, manifest: Path, problems: Problems) -
 
 
 def _id_message(clash: Clash) -> str:
-    same = "" if clash.value == clash.earlier else f", as `{clash.earlier}`: case is not told apart"
+    same = "" if clash.value == clash.earlier else f", as `{clash.earlier}`: ids must differ in more than case"
     advice = "; give one of them an `id` of its own" if clash.generated else ""
     if clash.source != clash.earlier_source:
-        return f"the id `{clash.value}` is taken by {clash.earlier_source}{same}{advice}"
+        return f"the id `{clash.value}` is already used by {clash.earlier_source}{same}{advice}"
     return f"the id `{clash.value}` is made twice here{same}{_made_by(clash)}{advice}"
 
 

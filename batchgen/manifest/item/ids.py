@@ -8,7 +8,7 @@ from unicodedata import ucd_3_2_0
 
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 """What an id may be before `~` and a seed or a number are put behind it."""
-ID_RULE = "is no id: letters, digits, `.`, `_`, `-`, a letter or digit first, at most 100"
+ID_RULE = "is not a valid id; use letters, digits, `.`, `_` and `-`, starting with a letter or digit, at most 100"
 _UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
 _NO_SLUG = re.compile(r"[^a-z0-9]+")
 _SLUG_LENGTH = 40

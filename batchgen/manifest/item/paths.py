@@ -41,7 +41,7 @@ class PathTemplate:
         names = {f"{_TAG}{name}": text for name, text in tags.items()}
         for tag in self.tags:
             if tag not in tags:
-                raise PathError(f"`run.path` uses the tag `{tag}`, which this item has not")
+                raise PathError(f"`run.path` uses the tag `{tag}`, which this item does not have")
         try:
             path = self.template.fill(
                 {**names, "id": item_id, "model": model, "shard": shard(item_id)}, _fitted, "a path"
@@ -68,7 +68,7 @@ def read_path(text: str, tags: Iterable[str] | None = None) -> PathTemplate:
             raise PathError(f"`${{{name}}}` means nothing in a path; {hint}")
     literals = "".join(template.parts[::2])
     if (odd := _UNFIT.search(literals)) is not None:
-        raise PathError(f"a path cannot hold {odd[0]!r}")
+        raise PathError(f"a path cannot contain {odd[0]!r}")
     _check_parts(_with_stand_ins(template))
     return PathTemplate(template, unique="${id}" in text.split("/"))
 
@@ -91,4 +91,4 @@ def _check_parts(path: str) -> None:
         if len(part.encode()) > _LONGEST_PART:
             raise PathError(f"the path `{path[:60]}…` has a part of more than {_LONGEST_PART} bytes")
         if part != part.strip():
-            raise PathError(f"the path `{path}` has a part with blanks at an end")
+            raise PathError(f"the path `{path}` has a part that begins or ends with a space")

@@ -124,7 +124,9 @@ class Document:
         event = self._next()
         if type(event) is MappingStartEvent:
             return event
-        raise self._problems.broken_off(event.start_mark, "a manifest is a map with the keys version, name and items")
+        raise self._problems.broken_off(
+            event.start_mark, "a manifest must be a map with the keys version, name and items"
+        )
 
     def _top(self, streamed: str) -> Iterator[tuple[str, Mark, Any, Mark]]:
         top = Map(self._root().start_mark)
@@ -146,7 +148,7 @@ class Document:
         self._next()
         event = self._next()
         if type(event) is DocumentStartEvent:
-            message = "a manifest is one document; remove this `---` and what follows"
+            message = "a manifest must be a single document; remove this `---` and everything after it"
             raise self._problems.broken_off(event.start_mark, message)
 
     def _stream(self, start: Any) -> Iterator[tuple[Any, Mark]]:
@@ -245,13 +247,13 @@ class Document:
                 self._names[key] = key
             return key
         if isinstance(key, Map) and key and all(value is None for value in key.values()):
-            message = "`{{` begins a map in a map; a variable is written `${name}`, and a text with braces needs quotes"
+            message = "`{{` begins a map in a map; a variable is written `${name}`, and text with braces needs quotes"
             raise self._problems.broken_off(event.start_mark, message)
         if isinstance(key, Map | List):
-            self._problems.at(event.start_mark, "a key must be a text, not a list or a map")
+            self._problems.at(event.start_mark, "a key must be text, not a list or a map")
         else:
             self._problems.at(
-                event.start_mark, f'a key must be a text; put it in quotes: "{printable(_spelled(event), 60)}"'
+                event.start_mark, f'a key must be text; put it in quotes: "{printable(_spelled(event), 60)}"'
             )
         return None
 
@@ -300,7 +302,7 @@ class Document:
             types: dict[str, Any] = {"null": type(None), "bool": bool, "int": int, "float": (int, float)}
             if isinstance(resolved, types[tag]) and (tag == "bool") == isinstance(resolved, bool):
                 return Real.read(value) if tag == "float" and not isinstance(resolved, Real) else resolved
-            self._problems.at(event.start_mark, f'"{printable(value, 60)}" is no value of the tag `!!{tag}`')
+            self._problems.at(event.start_mark, f'"{printable(value, 60)}" is not a valid value for the tag `!!{tag}`')
             return value
         self._bad_tag(event)
         return value
@@ -330,11 +332,11 @@ class Document:
     def _control(self) -> BrokenOffError:
         found = first_control(self._path)
         if found is None:
-            return self._problems.broken_off(None, "the file holds a character that YAML does not allow")
+            return self._problems.broken_off(None, "the file contains a character that YAML does not allow")
         offset, name = found
-        message = f"the control character {name} is not allowed; in double quotes it can be written as an escape"
+        message = f"the control character {name} is not allowed; within double quotes, write it as an escape"
         if name == "U+0000":
-            message = "the file holds the character U+0000: is it in UTF-16? save it as UTF-8"
+            message = "the file contains the character U+0000: is the file UTF-16? save it as UTF-8"
         return self._problems.broken_off(_Place(*line_of(self._path, offset)), message)
 
 
@@ -345,7 +347,7 @@ class _Place:
 
 
 def _again(key: str, first: Mark) -> str:
-    return f"the key `{printable(key, 60)}` stands here again; it is on line {first.line + 1} already"
+    return f"the key `{printable(key, 60)}` is repeated here; it is already on line {first.line + 1}"
 
 
 def _spelled(event: Any) -> str:

@@ -14,20 +14,20 @@ _UNCLOSED = (
     "`{what}` is not closed, or a comma is missing; a value with `${{name}}`, `: ` or a comma in it needs quotes here"
 )
 _IN_PLAIN_WORDS = {
-    "mapping values are not allowed": "`: ` is not allowed here: put the value in quotes, or mend the indentation",
+    "mapping values are not allowed": "`: ` is not allowed here: put the value in quotes, or fix the indentation",
     "block sequence entries are not allowed": "a list entry `- ` is not allowed here: begin it on a line of its own",
     "did not find expected ',' or ']'": _UNCLOSED.format(what="["),
     "expected ',' or ']'": _UNCLOSED.format(what="["),
     "did not find expected ',' or '}'": _UNCLOSED.format(what="{"),
     "expected ',' or '}'": _UNCLOSED.format(what="{"),
-    "did not find expected key": "the indentation does not fit what stands above",
-    "did not find expected '-' indicator": "the indentation does not fit the list above",
-    "expected <block end>": "the indentation does not fit what stands above",
-    "could not find expected ':'": "a key without `:`, or a text that goes on where a key should begin",
-    "found invalid Unicode character escape code": "half of a surrogate pair; write both, as in \\ud83c\\udfa8",
+    "did not find expected key": "the indentation does not match the lines above",
+    "did not find expected '-' indicator": "the indentation does not match the list above",
+    "expected <block end>": "the indentation does not match the lines above",
+    "could not find expected ':'": "a key without `:`, or text that continues where a key should begin",
+    "found invalid Unicode character escape code": "half of a surrogate pair; write both halves, as in \\ud83c\\udfa8",
     "found unknown escape character": "an escape that YAML does not know; in double quotes a backslash is written \\\\",
     "did not find expected hexdecimal number": "an escape without its hexadecimal digits",
-    "found a tab character": "tabs cannot indent; use blanks",
+    "found a tab character": "tabs cannot be used for indentation; use spaces",
     "exceeded maximum nesting depth": TOO_DEEP,  # libyaml from 0.2.6 on has a bound of its own, at a thousand
     "found undefined tag handle": "a tag that YAML does not know; remove it",
 }
@@ -37,16 +37,16 @@ _BEHIND_A_QUOTE = (
 )
 _OR_A_COMMA = ", or add the comma that is missing"
 _NO_START = {
-    "\t": "tabs cannot indent; use blanks",
-    "@": "a text cannot begin with `@`; put it in quotes",
-    "`": "a text cannot begin with a backtick; put it in quotes",
-    "%": "a text cannot begin with `%`; put it in quotes",
+    "\t": "tabs cannot be used for indentation; use spaces",
+    "@": "text cannot begin with `@`; put it in quotes",
+    "`": "text cannot begin with a backtick; put it in quotes",
+    "%": "text cannot begin with `%`; put it in quotes",
 }
 
 
 def explained(error: yaml.MarkedYAMLError, path: Path) -> tuple[Mark | None, str]:
     """Return place and meaning of a syntax error in plain words, the parser's own where there are no better ones."""
-    problem = error.problem or "this is no YAML"
+    problem = error.problem or "this is not valid YAML"
     mark: Any = error.problem_mark or error.context_mark
     if "quoted scalar" in (error.context or "") and problem in _NEVER_CLOSED:
         return error.context_mark, "the quote that opens here is never closed"

@@ -122,9 +122,9 @@ def _shorter(ready: PreparedRun, entry: Entry, purchases: int, skipped: int) -> 
     if complete and not overlap_with_sample(ready.stage, entry.history.sample).items:
         missing = 0
     return Known(
-        f"this run folder lacks {plural(missing, 'purchase')} that were made in it: there were"
-        f" {plural(entry.history.purchases, 'purchase')} for ${usd(entry.net)} in"
-        f" {printable(str(entry.folder), 300)}, and {purchases:,} are left, so it is an older copy",
+        f"this run folder lacks {plural(missing, 'purchase')} that were made in it:"
+        f" {printable(str(entry.folder), 300)} held {plural(entry.history.purchases, 'purchase')} for"
+        f" ${usd(entry.net)}, and {purchases:,} are left, so it is an older copy",
         None,
         max(missing, 0),
     )

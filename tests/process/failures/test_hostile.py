@@ -219,7 +219,7 @@ def test_names_of_files_stay_text(tmp_path: Path, capsys: pytest.CaptureFixture[
         ("../../${id}", "mug", "begins with a dot"),
         ("/srv/${id}", "mug", "must be relative"),
         ("a/../../${id}", "mug", "begins with a dot"),
-        ("a\\0b/${id}", "mug", "a path cannot hold"),
+        ("a\\0b/${id}", "mug", "a path cannot contain"),
         ("${id}", "../mug", "is no id"),
         ("${id}", "/srv/mug", "is no id"),
         ("${id}", "..", "is no id"),

@@ -184,7 +184,7 @@ def test_the_settings_and_the_models_are_all_there() -> None:
 def test_editors_are_given_descriptions_and_never_a_default_to_fill_in() -> None:
     parameters = SCHEMA["definitions"]["hera-1.0-text-to-image.parameters"]["properties"]
     assert all(parameter["description"] for parameter in parameters.values())
-    assert "1:1 where it is left out" in parameters["aspect_ratio"]["description"]
+    assert "Default: 1:1." in parameters["aspect_ratio"]["description"]
     keywords = json.dumps(SCHEMA)
     assert '"default":' not in keywords
     assert '"oneOf":' not in keywords

@@ -90,7 +90,7 @@ def test_a_new_model_is_a_change_of_data_only() -> None:
         (table(**{'output = "image"': 'output = "sound"'}), "unknown output 'sound'"),
         (table(**{'unit = "image"': 'unit = "hour"'}), "unknown unit 'hour'"),
         (table(**{'["s", "l"]': "[1, 2]"}), "options that are not of its type"),
-        (table(**{'name = "count"': 'name = "size"'}), "stands twice"),
+        (table(**{'name = "count"': 'name = "size"'}), "is defined twice"),
         (table() + table().partition('version = "9"')[2], "same id"),
         (table() + "\n[prices]\na = 1", "unknown tables: prices"),
     ],

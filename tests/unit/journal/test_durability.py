@@ -189,7 +189,7 @@ def test_a_journal_of_a_newer_version_is_refused_and_left_alone(tmp_path: Path) 
     before = (tmp_path / FILE_NAME).read_bytes()
     for create in (False, True):
         with pytest.raises(
-            RunFolderError, match=f"has version {VERSION + 1}, and this batchgen knows version {VERSION}"
+            RunFolderError, match=f"has version {VERSION + 1}, but this batchgen supports version {VERSION}"
         ):
             Journal(tmp_path, create=create)
     with pytest.raises(RunFolderError, match=f"version {VERSION}"):

@@ -213,7 +213,7 @@ def test_inserting_an_item_renames_no_other(
         after = identities(items(tmp_path, *entries[:at], more, *entries[at:]))
     except ManifestError as error:
         # Twins and copies with other seeds may ask for the same id; that is said, and never settled by renaming.
-        assert all("is taken by" in problem.message for problem in error.problems)
+        assert all("is already used by" in problem.message for problem in error.problems)
         return
     assert before <= after
 
@@ -282,7 +282,7 @@ def test_a_twin_does_not_take_the_id_of_a_copy_with_another_seed(tmp_path: Path)
     lines = "- prompt: twin\n- prompt: twin\n- {prompt: twin, seeds: 2}\n"
     (found,) = problems(tmp_path, f"version: 1\nname: m\ndefaults: {{model: {CLIP}}}\nitems:\n{lines}")
     assert found.startswith("7:3: the id `twin-")
-    assert found.endswith("~2` is taken by m.yaml:6; give one of them an `id` of its own")
+    assert found.endswith("~2` is already used by m.yaml:6; give one of them an `id` of its own")
 
 
 FAMILY = st.lists(st.one_of(st.just({}), st.builds(lambda n: {"repeat": n}, st.integers(1, 4))), min_size=1, max_size=5)
@@ -341,7 +341,7 @@ def test_ids_have_at_most_100_characters(length: int, fine: bool, tmp_path: Path
     if fine:
         assert stage(tmp_path, manifest).items == 1
     else:
-        assert "is no id" in problems(tmp_path, manifest)[0]
+        assert "is not a valid id" in problems(tmp_path, manifest)[0]
 
 
 # ---- templates ---------------------------------------------------------------------------------------------------
@@ -491,7 +491,7 @@ def test_a_fault_of_the_defaults_is_one_problem(tmp_path: Path) -> None:
     entries = [{"prompt": f"x{n}"} for n in range(1000)]
     found = problems(tmp_path, {"defaults": {"model": HERA, "num_images": 0}, "items": entries})
     assert len(found) == 1
-    assert "`model_defaults` holds what only some models take" in found[0]
+    assert "parameters that only some models take belong in `model_defaults`" in found[0]
 
 
 def test_a_matrix_without_end_is_refused_at_once(tmp_path: Path) -> None:

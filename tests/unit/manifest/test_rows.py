@@ -123,8 +123,11 @@ def test_lines_are_those_on_which_records_begin(tmp_path: Path) -> None:
         ("a,a\n1,2\n", "1: two columns are named `a`"),
         ("", "1: the first line must name the columns"),
         ("\n1,2\n", "1: the first line must name the columns"),
-        ('a\n"x\ny\n', "2: this is no CSV (RFC 4180): unexpected end of data; is a quote left open here?"),
-        ('a,b\n1,2\n"x"y,2\n', "3: this is no CSV (RFC 4180): ',' expected after '\"'; is a quote left open here?"),
+        ('a\n"x\ny\n', "2: this is not valid CSV (RFC 4180): unexpected end of data; is a quote left open here?"),
+        (
+            'a,b\n1,2\n"x"y,2\n',
+            "3: this is not valid CSV (RFC 4180): ',' expected after '\"'; is a quote left open here?",
+        ),
         ("a,b\n1,caf\xe9\n".encode("latin-1"), "2: the line is not UTF-8; save the file as UTF-8"),
         ("a\n" + "x" * (MAX_SCALAR + 1000) + "\n", "2: the line is longer than 1 MiB"),
     ],
@@ -137,7 +140,7 @@ def test_a_quote_left_open_is_not_read_to_the_end(tmp_path: Path) -> None:
     rows, problems = read(tmp_path / "r.csv", 'a,b\n1,"open\n' + "2,x\n" * 1_000_000)
     assert rows == []
     assert len(problems) == 1
-    assert problems[0].startswith("2: this is no CSV (RFC 4180): field larger than field limit")
+    assert problems[0].startswith("2: this is not valid CSV (RFC 4180): field larger than field limit")
 
 
 def test_a_cell_of_nearly_a_mebibyte(tmp_path: Path) -> None:
@@ -261,13 +264,13 @@ def test_jsonl_keeps_types(rows: list[dict[str, Any]], ascii_only: bool, tmp_pat
         ("{", "Expecting property name enclosed in double quotes at column 2"),
         ("[1]", "each line must be a JSON object"),
         ('{"a":1} x', "Extra data"),
-        ('{"a":1,"a":2}', "the key `a` stands twice in this line"),
-        ('{"a":Infinity}', "Infinity is no JSON"),
+        ('{"a":1,"a":2}', "the key `a` appears twice in this line"),
+        ('{"a":Infinity}', "Infinity is not valid JSON"),
         ('{"a":' + "9" * 5000 + "}", "a number that is too long"),
         ('{"a":' + "[" * 100_000, "nested too deep"),
-        ("\x01", "this is no JSON"),
-        ('{"a":["\\u0000"]}', "holds the character U+0000"),
-        ('{"é":1,"e\u0301":2}', "the key `é` stands twice"),
+        ("\x01", "this is not valid JSON"),
+        ('{"a":["\\u0000"]}', "contains the character U+0000"),
+        ('{"é":1,"e\u0301":2}', "the key `é` appears twice"),
     ],
 )
 def test_faults_of_jsonl(line: str, problem: str, tmp_path: Path) -> None:
@@ -280,7 +283,7 @@ def test_faults_of_jsonl(line: str, problem: str, tmp_path: Path) -> None:
 
 # ---- what looks like text and is none ----------------------------------------------------------------------------
 
-UTF_16 = "holds the character U+0000: is it in UTF-16? save it as UTF-8"
+UTF_16 = "contains the character U+0000: is the file UTF-16? save it as UTF-8"
 
 
 @pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "txt"])
@@ -319,9 +322,9 @@ def test_a_huge_line_without_an_end_is_refused_and_not_quoted(tmp_path: Path) ->
         ("# exported on Monday", "this looks like a comment; remove it"),
         ("# exported, on Monday", "this looks like a comment; remove it"),
         ("#exported", "this looks like a comment; remove it"),
-        ("\u200bPrompt,n", "column 1 holds an invisible character (U+200B)"),
-        ("\ufeff\ufeffPrompt,n", "column 1 holds an invisible character (U+FEFF)"),
-        ("n,Pro\u00admpt", "column 2 holds an invisible character (U+00AD)"),
+        ("\u200bPrompt,n", "column 1 contains an invisible character (U+200B)"),
+        ("\ufeff\ufeffPrompt,n", "column 1 contains an invisible character (U+FEFF)"),
+        ("n,Pro\u00admpt", "column 2 contains an invisible character (U+00AD)"),
         ("é,n,e\u0301", "two columns are named `é`"),
     ],
 )
@@ -363,8 +366,8 @@ def test_what_cannot_be_opened(tmp_path: Path) -> None:
     (tmp_path / "folder.csv").mkdir()
     for name, says in [
         ("none.csv", "there is no file"),
-        ("folder.csv", "is no file"),
-        ("sheet.xlsx", "rows files are .csv, .tsv, .jsonl, .txt"),
+        ("folder.csv", "is not a file"),
+        ("sheet.xlsx", "a rows file must be one of .csv, .tsv, .jsonl, .txt"),
         ("nul\0.csv", "cannot be read"),
     ]:
         with pytest.raises(CannotOpenError, match=says), open_rows(tmp_path / name, problems):
@@ -373,7 +376,7 @@ def test_what_cannot_be_opened(tmp_path: Path) -> None:
 
 def test_a_device_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "endless.txt").symlink_to("/dev/zero")
-    with pytest.raises(CannotOpenError, match="is no file"), open_rows(tmp_path / "endless.txt", Problems(tmp_path)):
+    with pytest.raises(CannotOpenError, match="is not a file"), open_rows(tmp_path / "endless.txt", Problems(tmp_path)):
         pass
 
 

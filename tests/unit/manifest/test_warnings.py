@@ -41,7 +41,7 @@ def warnings(folder: Path, items: str, head: str = HEAD) -> list[str]:
 )
 def test_a_text_cut_by_a_comment(items: str, place: str, tmp_path: Path) -> None:
     (warned,) = warnings(tmp_path, items + "\n")
-    assert warned == f"m.yaml:{place} is a comment in YAML and no part of this text; put the whole text in quotes"
+    assert warned == f"m.yaml:{place} is a YAML comment, not part of this text; put the whole text in quotes"
 
 
 @pytest.mark.parametrize(
@@ -83,12 +83,12 @@ def test_an_empty_cell_in_a_template(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("prompt", "says"),
     [
-        ('"{{id}} cup"', "`{{id}}` is sent as it stands; a variable is written `${id}`"),
-        ('"A {{ anything }}"', "`{{ anything }}` is sent as it stands; a variable is written `${anything}`"),
-        ('"A ${{id}}"', "`${{id}}` is sent as it stands; a variable is written `${id}`"),
-        ("${id cup", "`${id` is sent as it stands: the brace of a variable closes behind its name, `${name}`"),
-        ("A {colour} ${colour}", "`{colour}` is sent as it stands; a variable is written `${colour}`"),
-        ("A $colour ${colour}", "`$colour` is sent as it stands; a variable is written `${colour}`"),
+        ('"{{id}} cup"', "`{{id}}` is sent unchanged; a variable is written `${id}`"),
+        ('"A {{ anything }}"', "`{{ anything }}` is sent unchanged; a variable is written `${anything}`"),
+        ('"A ${{id}}"', "`${{id}}` is sent unchanged; a variable is written `${id}`"),
+        ("${id cup", "`${id` is sent unchanged: a variable's brace closes after its name, as in `${name}`"),
+        ("A {colour} ${colour}", "`{colour}` is sent unchanged; a variable is written `${colour}`"),
+        ("A $colour ${colour}", "`$colour` is sent unchanged; a variable is written `${colour}`"),
     ],
 )
 def test_what_looks_like_a_variable(prompt: str, says: str, tmp_path: Path) -> None:
@@ -124,14 +124,14 @@ def test_they_are_bounded(tmp_path: Path) -> None:
 def cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.chdir(tmp_path)
     Path("m.yaml").write_text(f"{HEAD}items:\n  - prompt: A cup #1\n", encoding="utf-8")
-    return "m.yaml:5:13: warning: `#1` is a comment in YAML and no part of this text; put the whole text in quotes\n"
+    return "m.yaml:5:13: warning: `#1` is a YAML comment, not part of this text; put the whole text in quotes\n"
 
 
 def test_validate_tells_them_in_each_format(cut: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert guarded(["validate", "m.yaml"]) == 0
     assert capsys.readouterr().out.startswith(cut)
     assert guarded(["validate", "m.yaml", "--format", "github"]) == 0
-    assert capsys.readouterr().out.startswith("::warning file=m.yaml,line=5,col=13::`#1` is a comment")
+    assert capsys.readouterr().out.startswith("::warning file=m.yaml,line=5,col=13::`#1` is a YAML comment")
     assert guarded(["validate", "m.yaml", "--format", "json"]) == 0
     (report,) = json.loads(capsys.readouterr().out)["manifests"]
     assert (report["valid"], len(report["warnings"]), report["problems"]) == (True, 1, [])

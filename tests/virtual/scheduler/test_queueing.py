@@ -25,7 +25,7 @@ def seen(jobs: int, queued: float, worked: float, unseen: float) -> QueueStats:
 
 def test_where_all_begin_at_once_more_in_flight_are_advised() -> None:
     assert seen(100, 0.0, 60.0, 1.0).advice(8) == (
-        "the provider began every job at once: a higher concurrency than 8 would be done sooner"
+        "the provider started every job at once: a concurrency above 8 would finish sooner"
     )
 
 
@@ -78,7 +78,7 @@ def test_a_run_tells_what_would_have_been_better() -> None:
         right = advised(folder / "right", 21, 20)
         busy = advised(folder / "busy", 10, None, Faults({Fault.RATE_LIMITED: 0.05}))
     assert more is not None
-    assert "higher concurrency than 10" in more
+    assert "a concurrency above 10" in more
     assert fewer is not None
     assert "about 21 jobs at a time: a concurrency of 2" in fewer
     assert right is None
