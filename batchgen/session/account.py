@@ -1,10 +1,12 @@
 """Which API and which key a session uses, and how it reaches them."""
 
-from collections.abc import Callable, Iterator, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TypeVar
 
-from batchgen.client import Route, find_route, is_simulator, parse_base_url
+from batchgen.client import HttpApi, Route, find_route, is_simulator, parse_base_url
 from batchgen.client.addresses import is_loopback
 from batchgen.core.credentials import SIMULATED_KEY, ApiKey
 from batchgen.core.errors import UsageError
@@ -14,6 +16,7 @@ from batchgen.session.embedded_simulator import simulator
 from batchgen.session.run_folder import note_simulated
 
 DEFAULT_BASE_URL = "https://api18.dev"
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,23 @@ class Access:
         if route.proxy is not None and account.is_local:
             tell("the proxy is not used: the API is on this machine")
         return route
+
+
+def call_api(account: ApiAccount, route: Route, journal: Journal, work: Callable[[HttpApi], Awaitable[_T]]) -> _T:
+    """Return what `work` returns, with a client of the account's API, in an event loop of its own.
+
+    Not in a thread whose event loop is running.
+    """
+
+    async def main(url: str) -> _T:
+        api = HttpApi(url, account.key.reveal(), route=route)
+        try:
+            return await work(api)
+        finally:
+            await api.aclose()
+
+    with account.connected(journal) as url:
+        return asyncio.run(main(url))
 
 
 def _address(text: str) -> str:

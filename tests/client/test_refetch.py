@@ -30,7 +30,7 @@ from batchgen.api import (
     Unavailable,
     Unknown,
 )
-from batchgen.cli.runs.verify import check, command
+from batchgen.cli.runs.verify import command
 from batchgen.client import HttpApi
 from batchgen.core.credentials import SIMULATED_KEY
 from batchgen.core.errors import OutsideError, RunFolderError, UsageError
@@ -38,6 +38,7 @@ from batchgen.core.records import StoredFile
 from batchgen.journal import SIMULATOR, Journal, own
 from batchgen.scheduler.refetch import Difference, Workshop, refetch
 from batchgen.session.embedded_simulator import simulator
+from batchgen.session.repair.verification import check
 from batchgen.store import LocalDisk
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from batchgen.journal import FILE_NAME
 from batchgen.receipts import FILE_NAME as RECEIPTS
-from batchgen.session.recovery import recover
+from batchgen.session.repair.recovery import recover
 
 WAL, INDEX = f"{FILE_NAME}-wal", f"{FILE_NAME}-shm"
 JOURNAL = (FILE_NAME, WAL, INDEX)

@@ -24,7 +24,7 @@ from batchgen.core.errors import RunFolderError
 from batchgen.core.records import Item, State, StoredFile
 from batchgen.journal import Attempt, BuyAgain, Journal
 from batchgen.receipts import FILE_NAME as RECEIPTS
-from batchgen.session.recovery import recover
+from batchgen.session.repair.recovery import recover
 
 EXPIRES = datetime(2026, 3, 7, tzinfo=UTC)
 

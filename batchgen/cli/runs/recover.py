@@ -24,7 +24,7 @@ def command(run: str, manifest: Path, **options: Any) -> None:
     from batchgen.journal.queries.run_status import without_request
     from batchgen.session.locate import output_folder
     from batchgen.session.prepare import RunRequest, prepare
-    from batchgen.session.recovery import recover
+    from batchgen.session.repair.recovery import recover
     from batchgen.session.run_folder import open_run_folder
     from batchgen.settings import RUN_NAME
 

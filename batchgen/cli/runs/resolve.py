@@ -1,7 +1,6 @@
 """`batchgen resolve`."""
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +9,7 @@ import click
 from batchgen.cli.options import connection_options
 
 if TYPE_CHECKING:
-    from batchgen.api import Job
-    from batchgen.journal import Attempt, Journal
-    from batchgen.session.resolution import Settlement
+    from batchgen.session.repair.resolution import Settlement
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -40,12 +37,14 @@ def command(run: str, item: str | None, **options: Any) -> None:
     In the exported file, fill in the column `how` of each row: job (with the id in the column job_id), not-charged or
     charged. Rows left empty stay in doubt. --import applies the whole list or nothing.
     """
-    from batchgen.cli.listeners import show_notices
+    from batchgen.cli.access import access_of
+    from batchgen.cli.listeners import show_notice, show_notices
+    from batchgen.core.clock import utc_now
     from batchgen.core.errors import UsageError
     from batchgen.core.text import plural
     from batchgen.manifest import read_name
     from batchgen.session.locate import find_run
-    from batchgen.session.resolution import export_doubts, import_settlements, match
+    from batchgen.session.repair.resolution import decide, export_doubts, import_settlements, match, settle
     from batchgen.session.run_folder import open_run_folder
 
     ways = [bool(options[name]) for name in ("job_id", "not_charged", "charged", "export", "import_")]
@@ -64,61 +63,19 @@ def command(run: str, item: str | None, **options: Any) -> None:
             return
         listed = options["import_"]
         settlements = import_settlements(listed) if listed else [_one(item or "", options)]
-        decided = _decide(journal, match(journal, settlements), Path(run), options)
-        _settle(journal, decided)
+        decided = decide(journal, match(journal, settlements), access_of(options, Path(run)), show_notice)
+        settle(journal, decided, utc_now())
+    for settlement, attempt, _ in decided:
+        click.echo(f"{attempt.work.item.id}: {_MEANING[settlement.how]}")
+    click.echo(f"{plural(len(decided), 'item')} settled; continue with `batchgen run` or `batchgen collect`")
 
 
 def _one(item: str, options: dict[str, Any]) -> "Settlement":
-    from batchgen.session.resolution import How, Settlement
+    from batchgen.session.repair.resolution import How, Settlement
 
     if options["job_id"]:
         return Settlement(item, How.JOB, options["job_id"])
     return Settlement(item, How.CHARGED if options["charged"] else How.NOT_CHARGED)
-
-
-def _decide(
-    journal: "Journal", matched: "Sequence[tuple[Settlement, Attempt]]", run: Path, options: dict[str, Any]
-) -> "list[tuple[Settlement, Attempt, Job | None]]":
-    """Add to each settlement the job that it adopts, confirmed by the API. Nothing is written yet."""
-    import asyncio
-
-    from batchgen.cli.access import access_of
-    from batchgen.cli.listeners import show_notice
-    from batchgen.client import HttpApi
-    from batchgen.session.resolution import How, confirm
-    from batchgen.session.run_folder import bind_account
-
-    if not any(settlement.how is How.JOB for settlement, _ in matched):
-        return [(settlement, attempt, None) for settlement, attempt in matched]
-    facts = journal.facts()
-    access = access_of(options, run)
-    account = access.account_of(facts)
-    bind_account(journal, facts.get("run", ""), account.binding, rotated_key=access.rotated_key)
-    route = access.route_to(account, show_notice)
-
-    async def ask(url: str) -> "list[tuple[Settlement, Attempt, Job | None]]":
-        api = HttpApi(url, account.key.reveal(), route=route)
-        try:
-            return [
-                (s, attempt, await confirm(api, journal, s, attempt) if s.how is How.JOB else None)
-                for s, attempt in matched
-            ]
-        finally:
-            await api.aclose()
-
-    with account.connected(journal) as url:
-        return asyncio.run(ask(url))
-
-
-def _settle(journal: "Journal", decided: "Sequence[tuple[Settlement, Attempt, Job | None]]") -> None:
-    from batchgen.core.clock import utc_now
-    from batchgen.core.text import plural
-    from batchgen.session.resolution import settle
-
-    settle(journal, decided, utc_now())
-    for settlement, attempt, _ in decided:
-        click.echo(f"{attempt.work.item.id}: {_MEANING[settlement.how]}")
-    click.echo(f"{plural(len(decided), 'item')} settled; continue with `batchgen run` or `batchgen collect`")
 
 
 _MEANING = {

@@ -12,7 +12,7 @@ from support.bought import START, Buyer, item, journal_of
 from support.running import FAST, Simulated, batchgen, simulator, summary_of
 
 from batchgen.core.errors import UsageError
-from batchgen.session.resolution import COLUMNS, How, Settlement, export_doubts, import_settlements, match
+from batchgen.session.repair.resolution import COLUMNS, How, Settlement, export_doubts, import_settlements, match
 
 MANIFEST = """\
 version: 1

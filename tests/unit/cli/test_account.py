@@ -97,7 +97,7 @@ def no_api(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         asked.append(url)
         raise Asked
 
-    for place in ("batchgen.client.HttpApi", "batchgen.session.execution.HttpApi"):
+    for place in ("batchgen.session.account.HttpApi", "batchgen.session.execution.HttpApi"):
         monkeypatch.setattr(place, api)
     return asked
 

@@ -17,7 +17,7 @@ from batchgen.journal import FILE_NAME, Journal, own_journal, receipt_of
 from batchgen.journal.recovery.reconcile import vouch
 from batchgen.receipts import FILE_NAME as RECEIPTS
 from batchgen.receipts import void
-from batchgen.session.recovery import recover
+from batchgen.session.repair.recovery import recover
 
 ITEMS = [item(name, f"A {name}") for name in ("mug", "jug", "pan")]
 

@@ -72,7 +72,7 @@ def test_a_job_id_that_a_spreadsheet_took_for_a_number_refuses_nobody(run: Path,
 
 
 def test_a_doubt_that_was_settled_refuses_nobody_once_the_journal_is_made_anew(run: Path) -> None:
-    from batchgen.session.recovery import recover
+    from batchgen.session.repair.recovery import recover
 
     with closing(Journal(run)) as journal:
         with journal.transaction():

@@ -6,7 +6,7 @@ Everything is checked before anything is written, so that a list of settlements 
 import csv
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -20,6 +20,8 @@ from batchgen.core.text import printable, stamp, usd
 from batchgen.journal import Attempt, Journal
 from batchgen.journal.queries.run_status import doubts
 from batchgen.ledger.cells import text_cell
+from batchgen.session.account import Access, call_api
+from batchgen.session.run_folder import bind_account
 
 
 class How(StrEnum):
@@ -126,6 +128,37 @@ def match(journal: Journal, settlements: Iterable[Settlement]) -> list[tuple[Set
     return matched
 
 
+Decided = tuple[Settlement, Attempt, Job | None]
+"""A settlement, its attempt, and the job that it adopts."""
+
+
+def decide(
+    journal: Journal, matched: Sequence[tuple[Settlement, Attempt]], access: Access, tell: Callable[[str], None]
+) -> list[Decided]:
+    """Add to each settlement the job that it adopts, once the API confirms it. Nothing is written yet.
+
+    `tell` is called with what a person should know. Not in a thread whose event loop is running. Raises UsageError,
+    RunFolderError, OutsideError.
+    """
+    if not any(settlement.how is How.JOB for settlement, _ in matched):
+        return [(settlement, attempt, None) for settlement, attempt in matched]
+    facts = journal.facts()
+    account = access.account_of(facts)
+    bind_account(journal, facts.get("run", ""), account.binding, rotated_key=access.rotated_key)
+
+    async def work(api: Api) -> list[Decided]:
+        return [
+            (
+                settlement,
+                attempt,
+                await confirm(api, journal, settlement, attempt) if settlement.how is How.JOB else None,
+            )
+            for settlement, attempt in matched
+        ]
+
+    return call_api(account, access.route_to(account, tell), journal, work)
+
+
 async def confirm(api: Api, journal: Journal, settlement: Settlement, attempt: Attempt) -> Job:
     """Return the job that `settlement` names, once the API says that it is this item's.
 
@@ -162,7 +195,7 @@ def mismatch(attempt: Attempt, job: Job) -> str | None:
     return None
 
 
-def settle(journal: Journal, decided: Sequence[tuple[Settlement, Attempt, Job | None]], now: datetime) -> None:
+def settle(journal: Journal, decided: Sequence[Decided], now: datetime) -> None:
     """Write all settlements, in one transaction."""
     with journal.transaction():
         for settlement, attempt, job in decided:
