@@ -56,7 +56,7 @@ def test_a_job_id_is_adopted_only_where_it_is_the_items_own(tmp_path: Path) -> N
         other_job = job_of(api, others[0])["id"]
         wrong = batchgen("resolve", "job.yaml", first, "--job-id", other_job, cwd=tmp_path)
         assert wrong.returncode == 2
-        assert "its prompt is another" in wrong.stderr
+        assert "its prompt differs" in wrong.stderr
         unknown = batchgen("resolve", "job.yaml", first, "--job-id", "nothing", cwd=tmp_path)
         assert unknown.returncode == 2
         assert "does not know job" in unknown.stderr
@@ -110,10 +110,10 @@ def test_what_was_not_charged_is_bought_by_the_next_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"how": "perhaps"}, "how is 'perhaps'"),
+        ({"how": "perhaps"}, "how must be job, not_charged, charged or empty, not 'perhaps'"),
         ({"how": "job", "job_id": ""}, "job_id must be given where how is job"),
         ({"how": "charged", "item_id": "mug-99"}, "mug-99 is not in doubt"),
-        ({"how": "job", "job_id": "job-x"}, "job job-x is adopted by"),
+        ({"how": "job", "job_id": "job-x"}, "job job-x is already adopted by"),
     ],
 )
 def test_a_list_with_a_fault_changes_nothing(tmp_path: Path, change: dict[str, str], message: str) -> None:
@@ -141,7 +141,7 @@ def test_two_items_do_not_adopt_one_job(tmp_path: Path) -> None:
         for name in ("mug", "twin", "jug"):
             buyer.doubt(name, "no answer")
         both = [Settlement(name, How.JOB, "job-1", where=f"doubts.csv:{n}: ") for n, name in enumerate(("mug", "twin"))]
-        with pytest.raises(UsageError, match=r"doubts\.csv:1: twin: job job-1 is adopted by mug in this list already"):
+        with pytest.raises(UsageError, match=r"doubts\.csv:1: twin: job job-1 is already adopted by mug in this list"):
             match(journal, both)
         others = [Settlement(name, How.CHARGED) for name in ("twin", "jug")]
         assert len(match(journal, [both[0], *others])) == 3
