@@ -66,7 +66,7 @@ def make(count: int, folder: Path) -> None:
                 ),
             )
             journal.db.execute(
-                "INSERT INTO attempt (key, item, number, state, estimated, charged, job_id, account, tables,"
+                "INSERT INTO attempt (key, item, number, state, estimated, charged, job_id, account, catalog_version,"
                 " submitted_at, accepted_at, completed_at, expires_at, took_ms, polls, purchase, reserved)"
                 " SELECT key, key, 1, 'done', '0.056', '0.056', 'job' || key, 'abcdef', '2026-01', ?1 + 40 * key,"
                 " ?1 + 40 * key, ?1 + 40 * key, ?1 + 40 * key, 60000, 20, printf('%020x', key), '0.056' FROM item",
