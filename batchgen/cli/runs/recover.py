@@ -49,6 +49,7 @@ def command(run: str, manifest: Path, **options: Any) -> None:
             f"  in doubt {'$' + usd(spend.in_doubt):>12}   `batchgen status` lists them, `batchgen resolve` settles"
             " them"
             " them"
+            " them"
         )
     if bodiless:
         click.echo(
