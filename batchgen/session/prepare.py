@@ -54,11 +54,11 @@ class RunRequest:
 
 @dataclass(frozen=True, slots=True)
 class PreparedRun:
-    """A manifest that was read, checked and staged, with the settings in force."""
+    """A manifest that was read, checked and expanded into an item table, with the settings in force."""
 
     request: RunRequest
     manifest: Manifest
-    stage: Path
+    item_table: Path
     name: str
     folder: Path
     settings: Settings
@@ -94,7 +94,7 @@ class PreparedRun:
 
     def _compared(self) -> AbstractContextManager[Comparison]:
         return compare(
-            self.stage,
+            self.item_table,
             self.folder / FILE_NAME,
             self.selection.wanted,
             with_renames=self.request.renamed != "buy",
@@ -106,7 +106,7 @@ def adopt(prepared: PreparedRun, journal: Journal) -> int:
 
     Returns how many items that were; none where the money is pretended. Raises DiskError.
     """
-    adopted = 0 if is_embedded(journal.facts()) else journal.apply_renames(prepared.stage)
+    adopted = 0 if is_embedded(journal.facts()) else journal.apply_renames(prepared.item_table)
     if adopted:
         finish_moves(LocalDisk(prepared.folder), journal)
     return adopted
@@ -124,7 +124,7 @@ def parse_states(text: str) -> frozenset[State]:
 
 @contextmanager
 def prepare(request: RunRequest) -> Iterator[PreparedRun]:
-    """Read, check and stage a manifest in a scratch folder that goes with the block.
+    """Read and check a manifest, and expand it into an item table in a scratch folder that lasts as long as the block.
 
     Raises ManifestError with every problem, UsageError, DiskError.
     """
@@ -134,14 +134,14 @@ def prepare(request: RunRequest) -> Iterator[PreparedRun]:
             f"--run {request.name!r}: a run's name must have at most 64 characters of a-z, 0-9, '.', '_' and '-'"
         )
     with tempfile.TemporaryDirectory(prefix="batchgen-", ignore_cleanup_errors=True) as scratch:
-        stage = Path(scratch) / "stage.sqlite3"
+        table = Path(scratch) / "items.sqlite3"
         template = request.environment.get(BY_NAME["path"].variable) or None
         manifest = load_manifest(
-            request.manifest, stage, request.catalog, path_template=template, strict=request.strict
+            request.manifest, table, request.catalog, path_template=template, strict=request.strict
         )
         settings = resolve_settings(request.flags or {}, request.environment, manifest.settings)
         name = request.name or (simulated_name(manifest.name) if request.simulate else manifest.name)
         folder = run_folder(request.manifest, name, request.output, request.environment)
-        index_items(stage)
-        skipped = skip_bought(stage, request.skip_bought, manifest.bought, simulated=request.simulate)
-        yield PreparedRun(request, manifest, stage, name, folder, settings, selection, skipped)
+        index_items(table)
+        skipped = skip_bought(table, request.skip_bought, manifest.bought, simulated=request.simulate)
+        yield PreparedRun(request, manifest, table, name, folder, settings, selection, skipped)

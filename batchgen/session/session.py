@@ -141,12 +141,12 @@ class RunSession(Session):
             return execute(open_run, host)
 
     def _list(self, prepared: PreparedRun, journal: Journal) -> None:
-        """Make the staged items the listed ones, and open again what was asked for."""
+        """Make the items of the manifest the requested ones, and requeue those to retry or to buy again."""
         request = prepared.request
         journal.select(prepared.selection.wanted)
         if request.renamed == "adopt" and (adopted := adopt(prepared, journal)):
             self.host.listen(Adopted(adopted))
-        journal.list_items(prepared.stage)
+        journal.list_items(prepared.item_table)
         compare_files(journal, prepared.folder)
         with journal.transaction():
             note_settings(journal, prepared.manifest.settings)

@@ -239,10 +239,10 @@ class History:
     def rename(self) -> str:
         name = self.draws.choice(list(self.manifest))
         self.manifest[name] = (self.draws.choice((name, f"{name}-new", f"{name}-old")), self.manifest[name][1])
-        with staged(self.journal, self._items()) as stage:
-            adopted = self.journal.apply_renames(stage)
+        with staged(self.journal, self._items()) as table:
+            adopted = self.journal.apply_renames(table)
             self.adopted += adopted
-            self.journal.list_items(stage)
+            self.journal.list_items(table)
         return f"{name} is {self.manifest[name][0]}, {adopted} adopted"
 
     def kill(self) -> str:

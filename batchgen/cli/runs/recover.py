@@ -36,7 +36,7 @@ def command(run: str, manifest: Path, **options: Any) -> None:
         recovered = recover(folder)
         with open_run_folder(folder, create=False) as journal:
             show_notices(journal)
-            journal.list_items(prepared.stage)
+            journal.list_items(prepared.item_table)
             bodiless, name = without_request(journal.db), journal.facts().get("run", folder.name)
     counts, spend = recovered.counts, recovered.spend
     bought = plural(sum(counts.values()), "item")

@@ -47,7 +47,7 @@ def known_elsewhere(ready: PreparedRun, binding: Binding, journal: Journal | Non
         return []
     own = None if journal is None else purchase_history(journal.db)
     entries = register.entries(binding.api, binding.account)
-    skipped = mark_to_buy(ready.stage, None if journal is None else journal.path, ready.selection.wanted)
+    skipped = mark_to_buy(ready.item_table, None if journal is None else journal.path, ready.selection.wanted)
     known: list[Known] = []
     if own is not None:
         known += [
@@ -69,7 +69,7 @@ def _in_other_folders(ready: PreparedRun, binding: Binding, entries: list[Entry]
         if run_id is None or run_id in found:
             continue
         found.add(run_id)
-        shared = overlap_with_journal(ready.stage, folder / FILE_NAME)
+        shared = overlap_with_journal(ready.item_table, folder / FILE_NAME)
         yield Known(
             f"{plural(shared.items, 'item')} of {ready.name} (${usd(shared.cost)} in all) were already bought in"
             f" {printable(str(folder), 300)}",
@@ -103,7 +103,7 @@ def _run_of(folder: Path, binding: Binding) -> str | None:
 
 def _gone(ready: PreparedRun, entry: Entry) -> Known:
     """What the register knows of a run that is not where it was; a sample of its purchases tells whether it matters."""
-    shared = overlap_with_sample(ready.stage, entry.history.sample)
+    shared = overlap_with_sample(ready.item_table, entry.history.sample)
     complete = len(entry.history.sample) < SAMPLE
     count = plural(shared.items, "item") if complete else f"{shared.items:,} or more items"
     return Known(
@@ -119,7 +119,7 @@ def _shorter(ready: PreparedRun, entry: Entry, purchases: int, skipped: int) -> 
     """An older copy of a run folder: how many purchases it lacks is known, which ones is not."""
     missing = entry.history.purchases - purchases - skipped
     complete = len(entry.history.sample) < SAMPLE
-    if complete and not overlap_with_sample(ready.stage, entry.history.sample).items:
+    if complete and not overlap_with_sample(ready.item_table, entry.history.sample).items:
         missing = 0
     return Known(
         f"this run folder lacks {plural(missing, 'purchase')} that were made in it:"

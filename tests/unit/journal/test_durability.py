@@ -206,9 +206,9 @@ def test_a_file_that_is_no_database_is_refused_as_damaged_and_left_alone(tmp_pat
             Journal(tmp_path, create=create)
     with pytest.raises(RunFolderError, match="damaged"):
         open_for_reading(path)
-    stage = tmp_path / "stage.sqlite3"
-    sqlite3.connect(stage).close()
-    with pytest.raises(RunFolderError, match="damaged"), compare(stage, path, lambda *_: True):
+    table = tmp_path / "items.sqlite3"
+    sqlite3.connect(table).close()
+    with pytest.raises(RunFolderError, match="damaged"), compare(table, path, lambda *_: True):
         pass
     assert path.read_bytes() == content
 

@@ -35,8 +35,8 @@ def staged(folder: Path, items: Iterable[Item]) -> Path:
 
 def renamed(folder: Path, items: Iterable[Item]) -> list[tuple[str, str]]:
     """Which purchases of the journal would be adopted: the old id, and the new one."""
-    stage = staged(folder, items)
-    with compare(stage, folder / "run" / FILE_NAME, lambda *_: True) as comparison:
+    table = staged(folder, items)
+    with compare(table, folder / "run" / FILE_NAME, lambda *_: True) as comparison:
         rows = comparison._db.execute(
             "SELECT i.id, s.id FROM temp.rename r JOIN item i ON i.key = r.item JOIN requested.item s USING (position)"
             " ORDER BY r.position"
@@ -131,10 +131,10 @@ def test_only_what_is_wanted_and_nothing_of_pretended_money_is_a_rename(tmp_path
     with journal_of(tmp_path / "run", [item("a"), item("b", "other")]) as journal:
         for name in ("a", "b"):
             Buyer(journal).done(name)
-    stage = staged(tmp_path, [item("x"), item("y", "other")])
-    with compare(stage, tmp_path / "run" / FILE_NAME, lambda id_, _: id_ == "y") as comparison:
+    table = staged(tmp_path, [item("x"), item("y", "other")])
+    with compare(table, tmp_path / "run" / FILE_NAME, lambda id_, _: id_ == "y") as comparison:
         assert comparison.renames().items == 1
-    with compare(stage, tmp_path / "run" / FILE_NAME, lambda *_: True, with_renames=False) as comparison:
+    with compare(table, tmp_path / "run" / FILE_NAME, lambda *_: True, with_renames=False) as comparison:
         assert comparison.renames().items == 0
     with closing(Journal(tmp_path / "run")) as journal, journal.transaction():
         journal.note(api="simulator", account="f00d")
@@ -145,10 +145,10 @@ def test_what_another_run_has_bought_and_a_wanted_second_purchase_are_no_renames
     with journal_of(tmp_path / "run", [item("a")]) as journal:
         Buyer(journal).done("a")
     for statement in ("INSERT INTO skipped VALUES ('a', ?)", "INSERT INTO redo VALUES (1, 'spring', ?)"):
-        stage = staged(tmp_path, [item("x")])
-        with closing(sqlite3.connect(stage)) as db, db:
+        table = staged(tmp_path, [item("x")])
+        with closing(sqlite3.connect(table)) as db, db:
             db.execute(statement, (item("a").digest,))
-        with compare(stage, tmp_path / "run" / FILE_NAME, lambda *_: True) as comparison:
+        with compare(table, tmp_path / "run" / FILE_NAME, lambda *_: True) as comparison:
             assert comparison.renames().items == 0
 
 
@@ -156,11 +156,11 @@ def test_what_another_run_has_bought_and_a_wanted_second_purchase_are_no_renames
 
 
 def adopted(folder: Path, items: Iterable[Item]) -> int:
-    stage = staged(folder, items)
+    table = staged(folder, items)
     with open_run_folder(folder / "run", create=False) as journal:
-        count = journal.apply_renames(stage)
+        count = journal.apply_renames(table)
         finish_moves(LocalDisk(folder / "run"), journal)
-        journal.list_items(stage)
+        journal.list_items(table)
         assert not journal.db.execute("SELECT 1 FROM move").fetchone()
     return count
 
@@ -261,7 +261,7 @@ def test_a_crash_anywhere_is_finished_at_the_next_start(
     """Every rename and every commit may be the last thing that happens."""
     bought(tmp_path, A, B, C)
     after = [named(A, "b"), named(B, "c"), named(C, "a")]
-    stage = staged(tmp_path, after)
+    table = staged(tmp_path, after)
     left = at
 
     def counted(step: Callable[..., None]) -> Callable[..., None]:
@@ -280,7 +280,7 @@ def test_a_crash_anywhere_is_finished_at_the_next_start(
         patched.setattr(local_disk, "sync_folder", counted(sync_folder))
         patched.setattr(Journal, "commit", counted(Journal.commit))
         try:
-            journal.apply_renames(stage)
+            journal.apply_renames(table)
             finish_moves(LocalDisk(tmp_path / "run"), journal)
         except Crash:
             pass

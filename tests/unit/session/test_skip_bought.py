@@ -46,7 +46,7 @@ def earlier(tmp_path: Path) -> Path:
 def left(manifest: Path, *ledgers: Path) -> list[str]:
     """The ids that are left to buy."""
     with prepare(RunRequest(manifest, {}, load_catalog(), skip_bought=ledgers)) as ready:
-        with closing(sqlite3.connect(ready.stage)) as db:
+        with closing(sqlite3.connect(ready.item_table)) as db:
             ids = [name for (name,) in db.execute("SELECT id FROM item ORDER BY position")]
         assert ready.skipped_as_bought == len(STEPS) - len(ids)
     return ids
@@ -98,7 +98,7 @@ def written(folder: Path, *items: str, run: str = "") -> Path:
 
 def left_of(manifest: Path, *ledgers: Path, simulate: bool = False) -> list[str]:
     request = RunRequest(manifest, {}, load_catalog(), skip_bought=ledgers, simulate=simulate)
-    with prepare(request) as ready, closing(sqlite3.connect(ready.stage)) as db:
+    with prepare(request) as ready, closing(sqlite3.connect(ready.item_table)) as db:
         return [name for (name,) in db.execute("SELECT id FROM item ORDER BY position")]
 
 
