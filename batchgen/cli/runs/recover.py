@@ -48,8 +48,6 @@ def command(run: str, manifest: Path, **options: Any) -> None:
         click.echo(
             f"  in doubt {'$' + usd(spend.in_doubt):>12}   `batchgen status` lists them, `batchgen resolve` settles"
             " them"
-            " them"
-            " them"
         )
     if bodiless:
         click.echo(
