@@ -15,17 +15,17 @@ from batchgen.media import Damaged, Unfamiliar, extension_for, inspect_file
 from batchgen.store import OutputStore, Staged, StagedReplacedError
 
 Offload = Callable[..., Awaitable[Any]]
-"""Calls a function with arguments somewhere else than in the event loop, as `asyncio.to_thread` does."""
+"""Calls a function with arguments outside the event loop, as `asyncio.to_thread` does."""
 _QUICKLY_JUDGED = 1 << 20
-"""Bytes that are looked through within a millisecond or so: no longer than the loop may stand still."""
+"""Bytes that can be inspected in about a millisecond: the event loop must not be blocked for longer."""
 
 
 class OutputDamaged(OutputError):  # noqa: N818 - a state of the output, as its siblings in `batchgen.api`
-    """The bytes arrived, but they are not the whole image or video that they should be."""
+    """The bytes arrived, but they are not a whole image or video of the kind that was ordered."""
 
 
 class OutputUnfamiliar(OutputDamaged):
-    """The bytes arrived, and are of no format that is known: whether they are whole shows when they come once more."""
+    """The bytes arrived, in an unknown format: only if they arrive the same once more can they be trusted."""
 
     def __init__(self, message: str, sha256: str) -> None:
         super().__init__(message)
@@ -33,7 +33,7 @@ class OutputUnfamiliar(OutputDamaged):
 
 
 def stem_of(path: str, output: int, outputs: int) -> str:
-    """Return where an output goes below `files/`, without its extension: `PATH` for an only one, else `PATH@N`."""
+    """Return the name of an output below `files/`, without extension: `PATH` if it is the only one, else `PATH@N`."""
     return path if outputs == 1 else f"{path}@{output}"
 
 
@@ -45,19 +45,19 @@ async def fetch(
     output: int,
     *,
     kind: str | None,
-    make_way: Callable[[str], Awaitable[None]],
+    move_aside: Callable[[str], Awaitable[None]],
     seen: str | None = None,
     offload: Offload = asyncio.to_thread,
     received: Callable[[], None] = lambda: None,
 ) -> StoredFile:
     """Fetch the output at `url` into the store as `files/STEM.EXTENSION`, durably.
 
-    The extension follows from the bytes. Those of a format that is not known are kept where they have the SHA-256
-    `seen`, of an earlier arrival; then it follows from what the server calls them. `kind` is what the job should have
-    made, `image` or `video`, where known. `make_way` is awaited with the path of a file that already has the name, and
-    moves it away; `received` is called when all bytes are here, and only the disk is still waited for.
+    The extension follows from the bytes. Bytes of an unknown format are kept if they have the SHA-256 `seen`, that of
+    an earlier arrival; then the extension follows from the server's content type. `kind` is what the job should have
+    made, `image` or `video`, if known. `move_aside` is awaited with the name of a file that already has the final name,
+    to move it; `received` is called when all bytes have arrived and only the disk is waited for.
 
-    Raises OutputError and its kinds (`OutputDamaged` and `OutputUnfamiliar` among them), and DiskError.
+    Raises OutputError or a subclass of it (`OutputDamaged` and `OutputUnfamiliar` among them), and DiskError.
     """
     with store.stage(stem) as staged:
         try:
@@ -68,13 +68,13 @@ async def fetch(
             await offload(staged.sync)
             name = f"files/{stem}.{extension}"
             if not _published(staged, name):
-                await make_way(name)
+                await move_aside(name)
                 if not _published(staged, name):
-                    raise FileExistsError(f"{name} was not moved out of the way")  # a bug: nothing is overwritten
+                    raise FileExistsError(f"{name} was not moved aside")  # a bug: nothing is overwritten
         except BaseException:
             staged.discard()
             raise
-    await offload(store.settle, name)
+    await offload(store.sync, name)
     return StoredFile(output, name, arrival.size, arrival.sha256, familiar)
 
 
@@ -125,7 +125,7 @@ def _sha256(file: FileIO) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Arrival:
-    """What is known of bytes that have all arrived."""
+    """The bytes of an output that have arrived, as far as they are described."""
 
     size: int
     sha256: str
@@ -149,12 +149,12 @@ async def _stream(api: Api, url: str, staged: Staged) -> _Arrival:
 async def _judge(
     file: FileIO, arrival: _Arrival, kind: str | None, seen: str | None, offload: Offload
 ) -> tuple[str, bool]:
-    """Return the extension of a file that is found whole, and of the kind that was ordered, and whether it is known.
+    """Return the extension of a file, and whether its format is known.
 
-    Raises OutputDamaged.
+    Raises OutputDamaged if the file is not whole or not of the kind that was ordered.
     """
     try:
-        # Where there is little to look at, another thread would only be in the way.
+        # A small file is inspected here: that costs less than handing it to a thread.
         media = inspect_file(file) if arrival.size <= _QUICKLY_JUDGED else await offload(inspect_file, file)
     except Unfamiliar as unknown:
         if seen != arrival.sha256:

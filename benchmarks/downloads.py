@@ -101,7 +101,7 @@ async def _fetch_all(base: str, files: int, folder: Path) -> None:
         for number in numbers:
             url = f"{base}/outputs/{number}.mp4"
             await fetch(
-                api, url, LocalDisk(folder), str(number), 1, kind="video", make_way=nothing_there, offload=offload
+                api, url, LocalDisk(folder), str(number), 1, kind="video", move_aside=nothing_there, offload=offload
             )
 
     async with BatchedCalls("files") as offload:

@@ -140,7 +140,7 @@ async def scheduler(count: int, seconds: float) -> dict[str, float]:
     from batchgen.scheduler import RunPolicy, RunState
     from batchgen.scheduler.fetcher import Fetcher
     from batchgen.scheduler.poller import Poller
-    from batchgen.scheduler.run_state import TrackedJob
+    from batchgen.scheduler.tracked_job import TrackedJob
     from batchgen.settings import Settings
     from batchgen.virtual import make_item
 

@@ -17,7 +17,7 @@ _LEAST_MAXIMUM = 10_240
 _KEPT = 48
 """For the journal, receipts, ledger and log, what Python holds open, look-ups of names, a simulator's pipes."""
 _POLLS = 128
-_SETTLING = 128
+_SYNCING = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Shares:
     posts: int = sys.maxsize
     polls: int = _POLLS
     downloads: int = sys.maxsize
-    settling: int = _SETTLING
+    syncing: int = _SYNCING
     """Outputs whose bytes are all here, and which only wait for the disk: each is an open file."""
 
 
@@ -45,7 +45,7 @@ def shares(limit: int) -> Shares:
         posts=max(1, free - 3 * fifth),
         polls=min(_POLLS, max(1, fifth)),
         downloads=max(1, fifth // 3),
-        settling=min(_SETTLING, max(1, fifth)),
+        syncing=min(_SYNCING, max(1, fifth)),
     )
 
 

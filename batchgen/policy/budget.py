@@ -99,7 +99,7 @@ class Prices:
         ratio = self.surcharges.get(model)
         return estimated if ratio is None else (estimated * ratio).quantize(_PRECISION, ROUND_CEILING)
 
-    def learn(self, key: str, model: str, estimated: Decimal, price: Decimal) -> "Prices":
+    def confirm(self, key: str, model: str, estimated: Decimal, price: Decimal) -> "Prices":
         """An answer confirms this price."""
         after = self if self.confirmed.get(key) == price else replace(self, confirmed={**self.confirmed, key: price})
         if price <= estimated or not estimated:
@@ -128,13 +128,13 @@ class BudgetTracker:
         """See `Prices.expected`."""
         return self.prices.expected(key, model, estimated)
 
-    def unproven(self, key: str) -> bool:
+    def needs_confirmation(self, key: str) -> bool:
         """Whether there is a cap, and no answer has confirmed this price yet."""
         return (self.max_cost is not None or self.budget is not None) and key not in self.prices.confirmed
 
-    def may_leave(self, key: str) -> bool:
+    def may_submit(self, key: str) -> bool:
         """Whether a request with this price key may leave now, beside those that are open; the caps apart."""
-        return not self.unconfirmed or not self.unproven(key)
+        return not self.unconfirmed or not self.needs_confirmation(key)
 
     def exceeded(self, price: Decimal) -> Literal["max_cost", "budget"] | None:
         """Return the name of the cap that one more job of this expected price would break, or None when it fits."""
@@ -155,9 +155,9 @@ class BudgetTracker:
 
     def watch(self, item: int, key: str) -> "BudgetTracker":
         """A request or job is open: where its price is not confirmed, no other such one may leave beside it."""
-        return replace(self, unconfirmed={**self.unconfirmed, item: key}) if self.unproven(key) else self
+        return replace(self, unconfirmed={**self.unconfirmed, item: key}) if self.needs_confirmation(key) else self
 
-    def free(self, item: int) -> "BudgetTracker":
+    def unwatch(self, item: int) -> "BudgetTracker":
         """It is open no longer, or nothing can be learned from it soon: the next one may leave."""
         if item not in self.unconfirmed:
             return self
@@ -171,20 +171,20 @@ class BudgetTracker:
     def release(self, item: int, price: Decimal) -> "BudgetTracker":
         """See `Money.release`."""
         released = replace(self, life=self.life.release(price), invocation=self.invocation.release(price))
-        return released.free(item)
+        return released.unwatch(item)
 
     def doubt(self, item: int, price: Decimal) -> "BudgetTracker":
         """See `Money.doubt`. It confirms nothing, and what it is counted with is what was reserved."""
         doubted = replace(self, life=self.life.doubt(price), invocation=self.invocation.doubt(price))
-        return doubted.free(item)
+        return doubted.unwatch(item)
 
     def charge(self, price: Decimal, charged: Decimal) -> "BudgetTracker":
         """See `Money.charge`. Where the answer named no price, it is still to be confirmed."""
         return replace(self, life=self.life.charge(price, charged), invocation=self.invocation.charge(price, charged))
 
-    def learn(self, key: str, model: str, estimated: Decimal, price: Decimal) -> "BudgetTracker":
+    def confirm(self, key: str, model: str, estimated: Decimal, price: Decimal) -> "BudgetTracker":
         """An answer confirms the price: see `Prices.learn`. All that is open under its key is confirmed with it."""
-        prices = self.prices.learn(key, model, estimated, price)
+        prices = self.prices.confirm(key, model, estimated, price)
         open_still = {item: other for item, other in self.unconfirmed.items() if other != key}
         return replace(self, prices=prices, unconfirmed=open_still)
 

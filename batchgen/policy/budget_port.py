@@ -48,11 +48,11 @@ class Budget(Protocol):
         """Return what a purchase is expected to cost, USD: the catalogue price, or more where answers said so."""
         ...
 
-    def unproven(self, price_key: str) -> bool:
+    def needs_confirmation(self, price_key: str) -> bool:
         """Return whether there is a cap, and no answer has confirmed this price yet."""
         ...
 
-    def may_leave(self, price_key: str) -> bool:
+    def may_submit(self, price_key: str) -> bool:
         """Return whether a request with this price key may leave beside those that are open; the caps apart."""
         ...
 
@@ -76,7 +76,7 @@ class Budget(Protocol):
 
     # ---- what is learned afterwards ----
 
-    def learn(self, price_key: str, model: str, estimated: Decimal, price: Decimal) -> None:
+    def confirm(self, price_key: str, model: str, estimated: Decimal, price: Decimal) -> None:
         """An answer has confirmed what purchases of a price key cost, USD."""
         ...
 
@@ -92,7 +92,7 @@ class Budget(Protocol):
         """A job of an earlier invocation is open: its price may still have to be confirmed."""
         ...
 
-    def free(self, item: int) -> None:
+    def unwatch(self, item: int) -> None:
         """A job is open no longer, or nothing can be learned from it soon."""
         ...
 

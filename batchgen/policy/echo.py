@@ -1,8 +1,8 @@
-"""Whether the job that an answer describes can be the one that was ordered: a decision on the echo of the request.
+"""Whether the job in an answer can be the one that was ordered, judged by the echo of the request.
 
-What the API shows beside the id may be left out, filled up with defaults, or written in another form (API reference,
-section 5: `input` is an "echo of your request"), and none of that makes a paid job another's. Evidence is what no
-honest echo changes: the model and the prompt.
+The API may omit parts of the echo, add defaults, or write values in another form (API reference, section 5: `input` is
+an "echo of your request"); that does not make the job someone else's. Only what no correct echo changes is evidence:
+the model and the prompt.
 """
 
 import json
@@ -13,7 +13,7 @@ from typing import Any
 
 
 def foreign(body: str, model: str | None, shown: Mapping[str, Any] | None) -> str | None:
-    """Return why a job of this `model` and `input`, as an answer shows them, is not what `body` ordered, or None."""
+    """Return why a job with this `model` and `input` is not what `body` ordered, or None if it may be."""
     order = json.loads(body)
     for name, said in (("model", model), ("model", _text_in(shown, "model")), ("prompt", _text_in(shown, "prompt"))):
         ordered = order.get(name)
@@ -23,9 +23,9 @@ def foreign(body: str, model: str | None, shown: Mapping[str, Any] | None) -> st
 
 
 def differences(body: str, shown: Mapping[str, Any] | None) -> Iterator[str]:
-    """Yield how the `input` in an answer differs from `body` without being evidence of another's job, as predicates.
+    """Yield how the `input` in an answer differs from `body`, as predicates, beyond the evidence that `foreign` judges.
 
-    Numbers are compared by their value, whatever their form.
+    Numbers are compared by value, in whatever form they are written.
     """
     if shown is None:
         yield "does not show its input"

@@ -16,11 +16,11 @@ class LocalBudget:
     def expected(self, price_key: str, model: str, estimated: Decimal) -> Decimal:
         return self._tracker.expected(price_key, model, estimated)
 
-    def unproven(self, price_key: str) -> bool:
-        return self._tracker.unproven(price_key)
+    def needs_confirmation(self, price_key: str) -> bool:
+        return self._tracker.needs_confirmation(price_key)
 
-    def may_leave(self, price_key: str) -> bool:
-        return self._tracker.may_leave(price_key)
+    def may_submit(self, price_key: str) -> bool:
+        return self._tracker.may_submit(price_key)
 
     def reserve(self, item: int, price_key: str, amount: Decimal) -> Grant | CapReached:
         tracker = self._tracker
@@ -42,8 +42,8 @@ class LocalBudget:
     def doubt(self, grant: Grant) -> None:
         self._tracker = self._tracker.doubt(grant.item, grant.amount)
 
-    def learn(self, price_key: str, model: str, estimated: Decimal, price: Decimal) -> None:
-        self._tracker = self._tracker.learn(price_key, model, estimated, price)
+    def confirm(self, price_key: str, model: str, estimated: Decimal, price: Decimal) -> None:
+        self._tracker = self._tracker.confirm(price_key, model, estimated, price)
 
     def correct(self, before: Charge, after: Charge, *, bought_now: bool) -> None:
         self._tracker = self._tracker.correct(before, after, bought_now=bought_now)
@@ -54,8 +54,8 @@ class LocalBudget:
     def watch(self, item: int, price_key: str) -> None:
         self._tracker = self._tracker.watch(item, price_key)
 
-    def free(self, item: int) -> None:
-        self._tracker = self._tracker.free(item)
+    def unwatch(self, item: int) -> None:
+        self._tracker = self._tracker.unwatch(item)
 
     @property
     def life(self) -> Money:

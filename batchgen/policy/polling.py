@@ -1,4 +1,4 @@
-"""When to ask how a job stands: silent until its model can be done, then the more often the more are about to end.
+"""When to poll a job: first when a job of its model may have ended, then more often the more jobs are about to end.
 
 The provider asks for polls every 2 to 5 s (API reference, section 4).
 """
@@ -8,17 +8,17 @@ from collections import deque
 from collections.abc import Iterable
 
 _WINDOW = 500
-"""Durations remembered for each model: enough for a 1 % quantile, few enough to follow a provider that changes."""
+"""Durations to remember for each model: enough for a 1 % quantile, few enough to follow a provider that changes."""
 _ENOUGH = 5
 _SHARE = 2
-"""Percent of the jobs still at work that may end between two polls. Measured (`benchmarks/polling.py`, 60 s jobs):
-1 saves fewer polls, 3 makes the lag a tenth longer than a poll every 2 s does."""
+"""Percent of the jobs still processing that may end between two polls. Measured (`benchmarks/polling.py`, 60 s jobs):
+1 saves fewer polls, 3 makes the delay a tenth longer than a poll every 2 s does."""
 _UNLEARNED_TIMEOUT = 7200.0
 _SHORTEST_TIMEOUT = 1800.0
 
 
 class Durations:
-    """A sliding window over one model's durations, seconds."""
+    """The latest durations of one model's jobs, in seconds."""
 
     def __init__(self, seen: Iterable[float] = ()) -> None:
         self._order: deque[float] = deque()
@@ -27,21 +27,21 @@ class Durations:
             self.add(seconds)
 
     def add(self, seconds: float) -> None:
-        """A job took this long."""
+        """Add the duration of a job."""
         self._order.append(seconds)
         insort(self._sorted, seconds)
         if len(self._order) > _WINDOW:
             del self._sorted[bisect_left(self._sorted, self._order.popleft())]
 
     def quantile(self, percent: int) -> float | None:
-        """Return the seconds that more than this share of the jobs took at most; None before five were seen."""
+        """Return the quantile of the durations, in seconds; None before five jobs were seen."""
         count = len(self._sorted)
         return self._sorted[count * percent // 100] if count >= _ENOUGH else None
 
     def next_end(self, age: float) -> float | None:
-        """Return the age by which two in a hundred of the jobs older than `age` seconds had ended.
+        """Return the age in seconds at which 2 % of the jobs that took longer than `age` had ended.
 
-        None where there is nothing to go by: fewer than five jobs were seen, or at most one in a hundred was as slow.
+        None if too little is known: fewer than five jobs were seen, or at most one in a hundred took as long.
         """
         count = len(self._sorted)
         ended = bisect_right(self._sorted, age)
@@ -52,22 +52,21 @@ class Durations:
 
 
 def first_poll(durations: Durations, poll_min: float) -> float:
-    """Return the age in seconds at which a job is asked for first: when one in a hundred may be done."""
+    """Return the age in seconds at which to poll a job first: when one in a hundred may have ended."""
     return max(poll_min, durations.quantile(1) or 0.0)
 
 
 def next_poll(durations: Durations, age: float, poll_min: float, poll_max: float) -> float:
-    """Return the seconds from a poll at this age to the next: until some jobs of that age can have ended.
+    """Return the seconds from a poll at this age to the next: until some jobs of that age may have ended.
 
-    Beyond what was learned, a fortieth of the age, so that waiting for a late job costs few polls and adds at most
-    2.5 % to it.
+    If too little is known, a fortieth of the age: a slow job costs few polls, and is noticed at most 2.5 % late.
     """
     end = durations.next_end(age)
     return min(poll_max, max(poll_min, age / 40 if end is None else end - age))
 
 
 def timeout_of(durations: Durations, job_timeout: float | None) -> float:
-    """Return the age in seconds beyond which a job is parked: far beyond all that its model was seen to take."""
+    """Return the age in seconds beyond which a job is parked: far longer than jobs of its model usually take."""
     if job_timeout is not None:
         return job_timeout
     latest = durations.quantile(99)

@@ -1,30 +1,30 @@
-"""Whether the provider queues jobs, and how many in flight would keep it busy: a value changed by copy."""
+"""How long jobs are queued at the provider, and how many in flight would keep it busy: a value changed by copy."""
 
 import math
 from dataclasses import dataclass, replace
 
 _TELLING_JOBS = 30
 _TELLING_SECONDS = 60.0
-"""A run that took less would gain nothing from a better number."""
+"""A shorter run would gain nothing from a better number."""
 _AT_ONCE = 0.02
-"""Jobs that queue for less than this share of their work find a free machine."""
+"""Jobs that were queued for less than this share of their work found a free machine."""
 _MARGIN = 1.05
-"""More in flight than the mean asks for, since neither work nor lag is even (measured: `benchmarks/polling.py`)."""
+"""A little more in flight than on average, since work and delays vary (measured: `benchmarks/polling.py`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class QueueStats:
-    """Where the time of jobs went, in seconds, summed over those of which the provider told."""
+    """How jobs spent their time: sums in seconds, over the jobs whose times the provider stated."""
 
     jobs: int = 0
     queued: float = 0.0
     """Between acceptance and the start of the work."""
     worked: float = 0.0
     unseen: float = 0.0
-    """Between the end and the answer that told of it: its place in flight was taken, and nobody worked."""
+    """Between the end and the poll that noticed it: the job held a slot, and nothing worked on it."""
 
     def ended(self, queued: float, worked: float, unseen: float) -> "QueueStats":
-        """One more job has ended."""
+        """Add a job that has ended."""
         return replace(
             self,
             jobs=self.jobs + 1,
@@ -34,9 +34,9 @@ class QueueStats:
         )
 
     def advice(self, concurrency: int) -> str | None:
-        """Return one sentence where another `concurrency` than this one would have been better, or None.
+        """Return one sentence if another `concurrency` would have been better, or None.
 
-        By Little's law: of those in flight, as many are worked on at a time as work is of their time.
+        By Little's law: the share of the jobs in flight that are worked on is the share of work in their time.
         """
         whole = self.queued + self.worked + self.unseen
         if self.jobs < max(_TELLING_JOBS, 3 * concurrency) or whole < _TELLING_SECONDS * concurrency or not self.worked:

@@ -1,4 +1,4 @@
-"""Downloads again what `verify` found missing or damaged. Buys nothing: it polls jobs and fetches their outputs."""
+"""Downloads files again that `verify` found missing or damaged. It polls jobs and fetches outputs; it buys nothing."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -25,24 +25,24 @@ from batchgen.download import OutputUnfamiliar, fetch
 from batchgen.journal import InlineRecorder, Journal
 from batchgen.journal.queries.report_rows import FileRow
 from batchgen.policy.retry import retry_delay
-from batchgen.scheduler.superseded import make_way
+from batchgen.scheduler.superseded import move_aside
 from batchgen.store import OutputStore
 
 _AT_ONCE = 8
-"""Jobs that are asked for and fetched at the same time."""
+"""Jobs that are polled and fetched at the same time."""
 _TRIES = 4
-"""How often a poll or a download is tried while its trouble may pass."""
+"""Attempts at a poll or a download whose failure may be temporary."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A file that is not what the journal says."""
+    """A file that differs from what the journal says."""
 
     row: FileRow
     reason: str
     refetched: bool = False
     detail: str | None = None
-    """Why it could not be downloaded again; None where it was, or where that was not tried."""
+    """Why it could not be downloaded again; None if it was, or if that was not tried."""
 
     def __str__(self) -> str:
         """Return one line for a person."""
@@ -51,23 +51,23 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
-class Workshop:
-    """What it takes to download again."""
+class RefetchPorts:
+    """The outside world, handed in."""
 
     api: Api
     store: OutputStore
     journal: Journal
     kinds: Mapping[str, str]
-    """What each model makes: `image` or `video`."""
+    """`image` or `video` by model."""
     random: Random
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
 
-async def refetch(workshop: Workshop, damaged: Sequence[Difference]) -> list[Difference]:
-    """Download each damaged file from fresh addresses, record it, and return all of them with their outcome, by path.
+async def refetch(ports: RefetchPorts, damaged: Sequence[Difference]) -> list[Difference]:
+    """Download each damaged file again from a fresh address, record it, and return all with their outcomes, by path.
 
-    The damaged file moves to `superseded/`. Raises OutsideError where the API cannot be reached or refuses the key,
-    and DiskError; what was downloaded until then stays recorded.
+    The damaged file moves to `superseded/`. Raises OutsideError if the API cannot be reached or refuses the key, and
+    DiskError; what was downloaded by then is recorded.
     """
     by_job = sorted(damaged, key=lambda found: (found.row.attempt, found.row.file.output))
     jobs = groupby(by_job, key=lambda found: found.row.attempt)
@@ -75,7 +75,7 @@ async def refetch(workshop: Workshop, damaged: Sequence[Difference]) -> list[Dif
 
     async def work() -> None:
         for _, group in jobs:
-            outcomes.extend(await _refetch_job(workshop, list(group)))
+            outcomes.extend(await _refetch_job(ports, list(group)))
 
     workers = [asyncio.create_task(work()) for _ in range(_AT_ONCE)]
     try:
@@ -87,14 +87,14 @@ async def refetch(workshop: Workshop, damaged: Sequence[Difference]) -> list[Dif
     return sorted(outcomes, key=lambda outcome: outcome.row.file.path)
 
 
-async def _refetch_job(workshop: Workshop, group: list[Difference]) -> list[Difference]:
+async def _refetch_job(ports: RefetchPorts, group: list[Difference]) -> list[Difference]:
     job_id = group[0].row.job_id
     if job_id is None:
-        return [replace(found, detail="no job id is known for it") for found in group]
-    match await _ask(workshop, job_id):
+        return [replace(found, detail="its job id is unknown") for found in group]
+    match await _ask(ports, job_id):
         case Found(job):
             urls = job.outputs if job.status is JobStatus.COMPLETED else ()
-            return [await _refetch_file(workshop, found, urls) for found in group]
+            return [await _refetch_file(ports, found, urls) for found in group]
         case Unknown():
             return [replace(found, detail="the provider no longer knows its job") for found in group]
         case Unavailable(reason):
@@ -103,26 +103,26 @@ async def _refetch_job(workshop: Workshop, group: list[Difference]) -> list[Diff
             raise OutsideError("the API refuses the key: check API18_KEY")
 
 
-async def _ask(workshop: Workshop, job_id: str) -> PollAnswer:
+async def _ask(ports: RefetchPorts, job_id: str) -> PollAnswer:
     for failures in range(1, _TRIES + 1):
-        answer = await workshop.api.poll(job_id)
+        answer = await ports.api.poll(job_id)
         if not isinstance(answer, Unavailable):
             break
         if failures < _TRIES:
-            await workshop.sleep(retry_delay(failures, workshop.random.random(), answer.retry_after))
+            await ports.sleep(retry_delay(failures, ports.random.random(), answer.retry_after))
     if isinstance(answer, Unavailable) and not answer.reached:
         raise OutsideError(f"the API cannot be reached: {answer.reason}")
     return answer
 
 
-async def _refetch_file(workshop: Workshop, found: Difference, urls: Sequence[str | None]) -> Difference:
+async def _refetch_file(ports: RefetchPorts, found: Difference, urls: Sequence[str | None]) -> Difference:
     url = urls[found.row.file.output - 1] if found.row.file.output <= len(urls) else None
     if url is None:
         return replace(found, detail="the provider does not list it")
     seen = found.row.file.sha256
     for failures in range(1, _TRIES + 1):
         try:
-            await _fetch(workshop, found.row, url, seen)
+            await _fetch(ports, found.row, url, seen)
         except OutputRefused as error:
             raise OutsideError("the API refuses the key for a download: check API18_KEY") from error
         except OutputMissing:
@@ -132,27 +132,27 @@ async def _refetch_file(workshop: Workshop, found: Difference, urls: Sequence[st
                 seen = error.sha256
             if failures == _TRIES:
                 return replace(found, detail=f"the download failed: {error}")
-            await workshop.sleep(retry_delay(failures, workshop.random.random(), error.retry_after))
+            await ports.sleep(retry_delay(failures, ports.random.random(), error.retry_after))
         else:
             break
     return replace(found, refetched=True)
 
 
-async def _fetch(workshop: Workshop, row: FileRow, url: str, seen: str) -> None:
-    journal, store = workshop.journal, workshop.store
+async def _fetch(ports: RefetchPorts, row: FileRow, url: str, seen: str) -> None:
+    journal, store = ports.journal, ports.store
     record = InlineRecorder(journal)
-    place = PurePosixPath(row.file.path).with_suffix("")
-    stem = "/".join(place.parts[1:])
-    if place.parts[0] != "files":
-        # The file of an earlier purchase: under its old name stands the one that took its place.
+    path = PurePosixPath(row.file.path).with_suffix("")
+    stem = "/".join(path.parts[1:])
+    if path.parts[0] != "files":
+        # A file of an earlier purchase: its old name belongs to the one that superseded it.
         stem = f"{stem}~{row.digest[:8]}"
 
     async def aside(path: str) -> None:
-        await make_way(store, path, journal, record)
+        await move_aside(store, path, journal, record)
 
-    kind = workshop.kinds.get(row.model)
+    kind = ports.kinds.get(row.model)
     try:
-        file = await fetch(workshop.api, url, store, stem, row.file.output, kind=kind, make_way=aside, seen=seen)
+        file = await fetch(ports.api, url, store, stem, row.file.output, kind=kind, move_aside=aside, seen=seen)
     except DescriptorsError as error:
-        raise OutputError(str(error)) from error  # to be tried again, as what is late
+        raise OutputError(str(error)) from error  # tried again, as any failed download
     await record(journal.replace_file, row.attempt, file)

@@ -1,4 +1,4 @@
-"""The end of a job at the provider: recorded, counted, learned from, and its outputs passed on."""
+"""What happens when a job has ended at the provider: recorded, counted, and its outputs passed to the fetcher."""
 
 from collections.abc import Callable
 
@@ -8,158 +8,156 @@ from batchgen.core.text import printable
 from batchgen.journal import Listing
 from batchgen.policy.absence import Absence
 from batchgen.scheduler.fetcher import Fetcher
-from batchgen.scheduler.run_state import RunState, TrackedJob, log
+from batchgen.scheduler.run_state import RunState, log
+from batchgen.scheduler.tracked_job import TrackedJob
 
 
 class Settler:
-    """Settles jobs that have ended."""
+    """Records how jobs ended."""
 
-    def __init__(self, run_state: RunState, fetcher: Fetcher, ask_at: Callable[[TrackedJob, float], None]) -> None:
-        """`ask_at` lets a job be asked for at a loop time."""
+    def __init__(self, run_state: RunState, fetcher: Fetcher, poll_at: Callable[[TrackedJob, float], None]) -> None:
+        """`poll_at` schedules a poll of a job at a loop time."""
         self._run_state = run_state
         self._fetcher = fetcher
-        self._ask_at = ask_at
+        self._poll_at = poll_at
 
     async def settle(self, tracked: TrackedJob, job: Job) -> None:
-        """A job has ended at the provider: record how, and pass its outputs on."""
+        """Record how a job ended, and pass its outputs to the fetcher."""
         run_state, journal, item = self._run_state, self._run_state.ports.journal, tracked.attempt.work.item
         if job.status is JobStatus.COMPLETED and not any(job.outputs):
-            await self._empty(tracked)
+            await self._completed_without_output(tracked)
             return
-        took, certain = self._took(tracked, job)
-        took_ms = round(took * 1000)
-        self._note_queueing(tracked, job, took)
+        seconds, reliable = self._duration(tracked, job)
+        milliseconds = round(seconds * 1000)
+        self._record_queue_stats(tracked, job, seconds)
         if job.status is JobStatus.FAILED:
             log.warning("%s failed: %s", item.id, printable(job.error or "no reason given"))
             await run_state.record(
-                journal.fail, tracked.attempt, job, tracked.polls, took_ms, run_state.ports.utc_now()
+                journal.fail, tracked.attempt, job, tracked.polls, milliseconds, run_state.ports.utc_now()
             )
             run_state.budget.refund(tracked.attempt.charge, bought_now=tracked.bought_now)
-            self._ended(tracked, State.FAILED)
-            run_state.check_failures()
+            self._job_ended(tracked, State.FAILED)
+            run_state.count_failure()
             return
         ordered = run_state.policy.outputs(item)
         listing = await run_state.record(
-            journal.complete, tracked.attempt, job, tracked.polls, took_ms, run_state.ports.utc_now(), ordered=ordered
-        )
-        if certain:
-            run_state.durations_of(item.model).add(took)
-        self._ended(tracked, State.READY)
-        self._fetch(tracked, listing, job)
-        if tracked.awaited:
-            tracked.empty = Absence()
-            self._ask_for_more(tracked)
+            journal.complete, tracked.attempt, job, tracked.polls, milliseconds, run_state.ports.utc_now(),
+            ordered=ordered,
+        )  # fmt: skip
+        if reliable:
+            run_state.durations_of(item.model).add(seconds)
+        self._job_ended(tracked, State.READY)
+        self._fetch_outputs(tracked, listing, job)
+        if tracked.missing_outputs:
+            tracked.no_output = Absence()
+            self._poll_for_more(tracked)
 
-    def _fetch(self, tracked: TrackedJob, listing: Listing, job: Job) -> None:
-        tracked.awaited = listing.awaited
+    def _fetch_outputs(self, tracked: TrackedJob, listing: Listing, job: Job) -> None:
+        tracked.missing_outputs = listing.awaited
         expires = job.expires_at or tracked.attempt.expires_at
-        self._fetcher.add(tracked.attempt, listing, expires, reclaimed=tracked.reclaimed)
+        self._fetcher.add(tracked.attempt, listing, expires, was_lost=tracked.was_lost)
 
-    def _ask_for_more(self, tracked: TrackedJob) -> None:
-        tracked.empty = tracked.empty.again()
-        wait = tracked.empty.next_wait(self._run_state.policy.settings.poll_max)
-        tracked.empty = tracked.empty.wait(wait)
-        self._ask_at(tracked, self._run_state.now + wait)
+    def _poll_for_more(self, tracked: TrackedJob) -> None:
+        tracked.no_output = tracked.no_output.again()
+        wait = tracked.no_output.next_wait(self._run_state.policy.settings.poll_max)
+        tracked.no_output = tracked.no_output.wait(wait)
+        self._poll_at(tracked, self._run_state.now + wait)
 
-    async def complement(self, tracked: TrackedJob, job: Job | None) -> None:
-        """Fewer outputs were listed than ordered: fetch what is listed now, ask again, and in the end do without.
+    async def add_outputs(self, tracked: TrackedJob, job: Job | None) -> None:
+        """Fetch the outputs that a completed job lists by now; ask again for missing ones, and at last accept fewer.
 
-        `job` is None where the provider no longer knows the job.
+        `job` is None if the provider no longer knows the job.
         """
         run_state, journal, attempt = self._run_state, self._run_state.ports.journal, tracked.attempt
         if self._fetcher.has_lost(attempt):
-            self._drop(tracked)
+            self._stop_polling(tracked)
             return
         if job is not None and any(job.outputs):
             ordered = run_state.policy.outputs(attempt.work.item)
             listing = await run_state.record(journal.list_more_outputs, attempt, job, tracked.polls, ordered=ordered)
-            self._fetch(tracked, listing, job)
+            self._fetch_outputs(tracked, listing, job)
             if listing.left:
-                tracked.empty = Absence()
-        if not tracked.awaited:
-            self._drop(tracked)
-        elif tracked.empty.again().certain:
-            await self._forgo(tracked)
+                tracked.no_output = Absence()
+        if not tracked.missing_outputs:
+            self._stop_polling(tracked)
+        elif tracked.no_output.again().certain:
+            await self._accept_fewer_outputs(tracked)
         else:
-            self._ask_for_more(tracked)
+            self._poll_for_more(tracked)
 
-    async def _forgo(self, tracked: TrackedJob) -> None:
+    async def _accept_fewer_outputs(self, tracked: TrackedJob) -> None:
         run_state, attempt = self._run_state, tracked.attempt
         ordered = run_state.policy.outputs(attempt.work.item)
-        reason = f"the provider lists {ordered - tracked.awaited} of {ordered} ordered outputs"
+        reason = f"the provider lists {ordered - tracked.missing_outputs} of {ordered} ordered outputs"
         log.warning("%s: %s (job %s)", attempt.work.item.id, reason, attempt.job_id)
         done = await run_state.record(run_state.ports.journal.accept_fewer_outputs, attempt, reason)
-        self._drop(tracked)
+        self._stop_polling(tracked)
         if done:
-            run_state.moved(attempt.work, State.READY, State.DONE)
+            run_state.state_changed(attempt.work, State.READY, State.DONE)
 
-    def _drop(self, tracked: TrackedJob) -> None:
-        """Nothing more is asked about it."""
+    def _stop_polling(self, tracked: TrackedJob) -> None:
+        """Do not poll a completed job again."""
         if tracked.parked:
             self._run_state.parked -= 1
 
-    async def _empty(self, tracked: TrackedJob) -> None:
-        """The job was completed, and lists nothing: perhaps it only lists it late."""
-        run_state = self._run_state
-        tracked.empty = tracked.empty.again()
-        if tracked.empty.certain:
+    async def _completed_without_output(self, tracked: TrackedJob) -> None:
+        """Poll again, since a completed job may list its outputs late; at last the item is lost."""
+        if tracked.no_output.again().certain:
             await self.lose(tracked, "the job completed without any output")
-            return
-        wait = tracked.empty.next_wait(run_state.policy.settings.poll_max)
-        tracked.empty = tracked.empty.wait(wait)
-        self._ask_at(tracked, run_state.now + wait)
+        else:
+            self._poll_for_more(tracked)
 
-    async def reclaim(self, tracked: TrackedJob, job: Job) -> bool:
-        """The provider knows a job that counts as lost: take it up where there is something to take up.
+    async def restore_lost(self, tracked: TrackedJob, job: Job) -> bool:
+        """Continue with a lost job that the provider knows again, unless it was completed without any output.
 
-        Returns whether that was so.
+        Returns whether it is continued.
         """
         run_state, work = self._run_state, tracked.attempt.work
         if job.status is JobStatus.COMPLETED and not any(job.outputs):
             return False
         await run_state.record(run_state.ports.journal.restore_lost, tracked.attempt)
-        run_state.moved(work, State.LOST, State.PROCESSING)
-        tracked.lost, tracked.reclaimed, tracked.absence = False, True, Absence()
+        run_state.state_changed(work, State.LOST, State.PROCESSING)
+        tracked.lost, tracked.was_lost, tracked.absence = False, True, Absence()
         if job.status is JobStatus.PROCESSING:
-            tracked.slot = True
+            tracked.holds_slot = True
             run_state.in_flight += 1
         log.info("%s was lost, but the provider knows it again (job %s)", work.item.id, job.id)
         return True
 
-    def _took(self, tracked: TrackedJob, job: Job) -> tuple[float, bool]:
-        """Return how long the job took, in seconds, and whether that is worth learning from.
+    def _duration(self, tracked: TrackedJob, job: Job) -> tuple[float, bool]:
+        """Return how long the job took, in seconds, and whether that is reliable enough to learn from.
 
-        By the provider's clock, which no poll delays, where it tells; but never longer than was waited for the job,
-        since a wrong date there would keep all later jobs of the model from being asked for. Of a job that ended
-        between two invocations, only the provider can tell.
+        By the provider's times if it states them, since our polls come late; but at most as long as we waited, since
+        a wrong time would delay the polls of all later jobs of the model. If a job of an earlier invocation states no
+        times, how long it took is not known.
         """
-        waited = self._run_state.now - tracked.accepted
+        waited = self._run_state.now - tracked.submitted
         if job.created_at and job.completed_at and job.completed_at >= job.created_at:
             return min(waited, (job.completed_at - job.created_at).total_seconds()), True
         return waited, tracked.bought_now
 
-    def _note_queueing(self, tracked: TrackedJob, job: Job, took: float) -> None:
+    def _record_queue_stats(self, tracked: TrackedJob, job: Job, seconds: float) -> None:
         if job.created_at and job.started_at and job.completed_at and tracked.bought_now:
             queued, worked = job.started_at - job.created_at, job.completed_at - job.started_at
-            unseen = self._run_state.now - tracked.accepted - took
+            unseen = self._run_state.now - tracked.submitted - seconds
             self._run_state.queue_stats = self._run_state.queue_stats.ended(
                 queued.total_seconds(), worked.total_seconds(), unseen
             )
 
     async def lose(self, tracked: TrackedJob, reason: str) -> None:
-        """What was paid for is gone."""
+        """Record that the job or its outputs are gone, although they are paid for."""
         run_state = self._run_state
         log.warning("%s is lost (job %s): %s", tracked.attempt.work.item.id, tracked.attempt.job_id, reason)
         await run_state.record(
             run_state.ports.journal.lose, tracked.attempt, reason, run_state.ports.utc_now(), polls=tracked.polls
         )
-        self._ended(tracked, State.LOST)
-        run_state.check_failures()
+        self._job_ended(tracked, State.LOST)
+        run_state.count_failure()
 
-    def _ended(self, tracked: TrackedJob, state: State) -> None:
-        self._run_state.moved(tracked.attempt.work, State.PROCESSING, state)
-        self._run_state.budget.free(tracked.attempt.work.key)
+    def _job_ended(self, tracked: TrackedJob, state: State) -> None:
+        self._run_state.state_changed(tracked.attempt.work, State.PROCESSING, state)
+        self._run_state.budget.unwatch(tracked.attempt.work.key)
         if tracked.parked:
             self._run_state.parked -= 1
-        self._run_state.in_flight -= tracked.slot
-        tracked.parked = tracked.slot = False
+        self._run_state.in_flight -= tracked.holds_slot
+        tracked.parked = tracked.holds_slot = False

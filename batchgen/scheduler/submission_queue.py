@@ -1,4 +1,4 @@
-"""The pending items that were read, in the order in which they may leave."""
+"""The pending items that were read, in the order in which they are submitted."""
 
 import heapq
 from collections import deque
@@ -9,12 +9,12 @@ from itertools import count
 from batchgen.journal import Work
 
 _LOOK_AHEAD = 256
-"""Items that wait for a price to be confirmed, beyond which nothing behind them leaves either."""
+"""How many items may wait for the confirmation of a price while later ones are submitted before them."""
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """A pending item that was read."""
+class QueuedItem:
+    """A pending item that was read from the journal."""
 
     position: int
     """Of the item in the manifest."""
@@ -23,70 +23,73 @@ class Order:
     """See `batchgen.policy.budget.Prices`."""
 
 
-class Queue:
-    """Hands out orders in the manifest's order, but for those that must wait: others may pass them.
+class SubmissionQueue:
+    """Hands out items in the manifest's order. An item that must wait lets later ones pass.
 
-    An order waits for a time of its own (`retry`), or for its price to be confirmed.
+    It waits for a time of its own (`retry`), or for the confirmation of its price.
     """
 
     def __init__(self) -> None:
-        self._page: deque[Order] = deque()
-        self._retries: list[tuple[float, int, Order]] = []
+        self._page: deque[QueuedItem] = deque()
+        self._retries: list[tuple[float, int, QueuedItem]] = []
         self._ties = count()
-        self._passed: dict[str, deque[Order]] = {}
-        """By price key, the orders that others may pass."""
-        self._held = 0
-        """How many these are."""
+        self._unconfirmed: dict[str, deque[QueuedItem]] = {}
+        """By price key, the items that wait for the confirmation of their price."""
+        self._waiting = 0
+        """How many items these are."""
 
     @property
     def wants_page(self) -> bool:
-        """Whether the next page is to be read: there is nothing left of the last one but what waits."""
+        """Whether to read the next page: of the last one, only items that must wait are left."""
         return not self._page
 
     @property
     def empty(self) -> bool:
-        """Whether nothing is left, also for later."""
-        return not (self._page or self._retries or self._held)
+        """Whether no item is left, waiting ones included."""
+        return not (self._page or self._retries or self._waiting)
 
-    def extend(self, orders: Iterable[Order]) -> None:
-        """Put in a page of orders, behind all others."""
-        self._page.extend(orders)
+    def extend(self, page: Iterable[QueuedItem]) -> None:
+        """Add a page of items behind all others."""
+        self._page.extend(page)
 
-    def put_back(self, order: Order) -> None:
-        """It cannot leave now: it comes next."""
-        self._page.appendleft(order)
+    def put_back(self, queued: QueuedItem) -> None:
+        """Make an item that was taken the next one again."""
+        self._page.appendleft(queued)
 
-    def retry(self, order: Order, due: float) -> None:
-        """It may leave again at this loop time, seconds."""
-        heapq.heappush(self._retries, (due, next(self._ties), order))
+    def retry(self, queued: QueuedItem, due: float) -> None:
+        """Add an item that may be submitted again at this loop time, in seconds."""
+        heapq.heappush(self._retries, (due, next(self._ties), queued))
 
     def next_due(self, now: float) -> float | None:
-        """Return the loop time at which the next order that waits for its time may leave, or None."""
+        """Return the loop time at which the next retry may be submitted, or None."""
         return self._retries[0][0] if self._retries and self._retries[0][0] > now else None
 
-    def take(self, now: float, may_leave: Callable[[str], bool]) -> Order | None:
-        """Return the next order whose price key may leave at this loop time, or None."""
-        if (order := self._freed(may_leave)) is not None:
-            return order
-        while self._held < _LOOK_AHEAD and (order := self._first(now)) is not None:
-            if may_leave(order.price_key):
-                return order
-            self._passed.setdefault(order.price_key, deque()).append(order)
-            self._held += 1
+    def take(self, now: float, may_submit: Callable[[str], bool]) -> QueuedItem | None:
+        """Take the next item that may be submitted at this loop time; None if there is none.
+
+        `may_submit` tells for a price key whether it need not wait for a confirmation.
+        """
+        if (queued := self._first_confirmed(may_submit)) is not None:
+            return queued
+        while self._waiting < _LOOK_AHEAD and (queued := self._next(now)) is not None:
+            if may_submit(queued.price_key):
+                return queued
+            self._unconfirmed.setdefault(queued.price_key, deque()).append(queued)
+            self._waiting += 1
         return None
 
-    def _freed(self, may_leave: Callable[[str], bool]) -> Order | None:
-        keys = [key for key in self._passed if may_leave(key)]
+    def _first_confirmed(self, may_submit: Callable[[str], bool]) -> QueuedItem | None:
+        keys = [key for key in self._unconfirmed if may_submit(key)]
         if not keys:
             return None
-        first = min(keys, key=lambda key: self._passed[key][0].position)
-        order = self._passed[first].popleft()
-        self._held -= 1
-        if not self._passed[first]:
-            del self._passed[first]
-        return order
+        first = min(keys, key=lambda key: self._unconfirmed[key][0].position)
+        queued = self._unconfirmed[first].popleft()
+        self._waiting -= 1
+        if not self._unconfirmed[first]:
+            del self._unconfirmed[first]
+        return queued
 
-    def _first(self, now: float) -> Order | None:
+    def _next(self, now: float) -> QueuedItem | None:
         if self._retries and self._retries[0][0] <= now:
             return heapq.heappop(self._retries)[2]
         return self._page.popleft() if self._page else None

@@ -1,4 +1,4 @@
-"""Submission: the intent first, then the POST, then the answer on disk before anything else happens."""
+"""Submission: first the intent goes to disk, then the POST leaves, then the answer goes to disk."""
 
 import asyncio
 from decimal import Decimal
@@ -24,79 +24,80 @@ from batchgen.policy.echo import differences
 from batchgen.policy.retry import AdaptiveLimit, retry_delay
 from batchgen.policy.stopping import Stop
 from batchgen.scheduler.poller import Poller
-from batchgen.scheduler.pricing import learn_price
-from batchgen.scheduler.run_state import RunState, TrackedJob, log
-from batchgen.scheduler.submission_queue import Order, Queue
+from batchgen.scheduler.pricing import confirm_price
+from batchgen.scheduler.run_state import RunState, log
+from batchgen.scheduler.submission_queue import QueuedItem, SubmissionQueue
+from batchgen.scheduler.tracked_job import TrackedJob
 
 _PAGE = 256
-"""Pending items read from the journal at a time: memory does not grow with the manifest."""
+"""Pending items to read from the journal at a time, so that memory does not grow with the manifest."""
 _BACKLOG_OF_DOWNLOADS = 2000
-"""Outputs waiting to be fetched beyond which nothing new is bought: results must not expire unfetched."""
-
+"""Buy nothing new while more outputs than this wait to be fetched: outputs must not expire before that."""
 _BALANCE_INTERVAL = 60.0
-"""Seconds between two submissions while an empty balance is waited for; a 402 costs nothing."""
+"""Seconds between two submissions while the balance is empty and the run waits for it; a 402 costs nothing."""
 
 
 class Submitter:
-    """Takes pending items in the manifest's order and submits them, as many at once as pace and money allow."""
+    """Submits pending items in the manifest's order, as many at once as the adaptive limit and the budget allow."""
 
     def __init__(self, run_state: RunState, poller: Poller) -> None:
         self._run_state = run_state
         self._poller = poller
         self._adaptive_limit = AdaptiveLimit.full(run_state.policy.settings.concurrency)
-        self._queue = Queue()
-        self._behind = -1
+        self._queue = SubmissionQueue()
+        self._read_up_to = -1
         """Position in the manifest up to which pending items were read."""
         self._exhausted = not run_state.policy.buying
         self._reading = False
-        self._tries: dict[int, int] = {}
-        """Busy answers in this invocation, by item; an entry goes with the item's first other answer."""
+        self._busy_answers: dict[int, int] = {}
+        """By item, the busy answers in a row."""
         self.posts: set[asyncio.Task[None]] = set()
-        """The submissions under way: never cancelled, because their answers cost money."""
+        """The submissions that are running. They are never cancelled: their answers tell what was charged."""
         self._requests: dict[asyncio.Task[SubmitAnswer], None] = {}
-        """The requests of these that are on their way, oldest first."""
+        """Their requests that were sent, oldest first."""
         self.left_pending = 0
-        """Items that the API was too busy for, as often as `max_attempts` allows."""
+        """Items that stay pending because the API was too busy for them `max_attempts` times."""
         self._bought = 0
-        self._told: set[str] = set()
-        """How answers of this run differed from their orders: each is worth one line."""
+        """Submissions that were accepted or are in doubt."""
+        self._differences_told: set[str] = set()
+        """How answers differed from their requests; each difference is logged once."""
 
     @property
     def idle(self) -> bool:
         """Whether nothing is left to submit, now or later."""
         return self._exhausted and self._queue.empty
 
-    def abandon(self) -> None:
-        """Wait no longer for the answers under way: what may have been accepted is in doubt."""
+    def abandon_requests(self) -> None:
+        """Wait no longer for answers: what was sent is in doubt."""
         for request in self._requests:
             request.cancel()
 
     def start(self) -> float | None:
-        """Start what may start now; return the loop time at which more may, or None when only an answer can tell."""
+        """Start what may start now; return the loop time at which more may, or None if that depends on an answer."""
         run_state = self._run_state
-        while run_state.stop is None:
+        while run_state.stopped_because is None:
             if self._queue.wants_page and not self._exhausted and not self._reading:
                 self._reading = True
                 run_state.spawn(self._read())
-            if (wait := self._gate()) is not None:
-                return wait or None
-            order = self._queue.take(run_state.now, run_state.budget.may_leave)
-            if order is None:
+            if (blocked_until := self._blocked_until()) is not None:
+                return blocked_until or None
+            queued = self._queue.take(run_state.now, run_state.budget.may_submit)
+            if queued is None:
                 return self._queue.next_due(run_state.now)
-            item, budget = order.work.item, run_state.budget
-            # Held open for a whole generation, a request would keep all others waiting whose price is not confirmed.
-            wait = run_state.policy.settings.submit == "wait" and not budget.unproven(order.price_key)
-            price = budget.expected(order.price_key, item.model, item.estimated)
-            grant = budget.reserve(order.work.key, order.price_key, price)
+            item, budget = queued.work.item, run_state.budget
+            # A request that is held open until its job ends would delay all others with unconfirmed prices as long.
+            wait = run_state.policy.settings.submit == "wait" and not budget.needs_confirmation(queued.price_key)
+            price = budget.expected(queued.price_key, item.model, item.estimated)
+            grant = budget.reserve(queued.work.key, queued.price_key, price)
             if isinstance(grant, CapReached):
-                self._queue.put_back(order)
-                self._at_cap(grant, order, price)
+                self._queue.put_back(queued)
+                self._cap_reached(grant, queued, price)
                 return None
-            self._submit(order, grant, wait=wait)
+            self._submit(queued, grant, wait=wait)
         return None
 
-    def _gate(self) -> float | None:
-        """Return None when a submission may start now, else the loop time to look again (a past one: when woken)."""
+    def _blocked_until(self) -> float | None:
+        """Return None if a submission may start now, else the loop time to look again (0: after the next change)."""
         run_state, settings = self._run_state, self._run_state.policy.settings
         if len(self.posts) >= run_state.policy.shares.posts:
             return 0.0
@@ -104,7 +105,7 @@ class Submitter:
             return 0.0
         if settings.max_new is not None and self._bought + len(self.posts) >= settings.max_new:
             if not (self.posts or self._reading or self.idle):
-                run_state.halt(Stop.MAX_NEW, f"{plural(self._bought, 'new job')} submitted, as many as max_new allows")
+                run_state.stop(Stop.MAX_NEW, f"{plural(self._bought, 'new job')} submitted, as many as max_new allows")
             return 0.0
         if run_state.now < run_state.submission_backoff.until:
             return run_state.submission_backoff.until
@@ -113,74 +114,65 @@ class Submitter:
             return 0.0 if self.posts else probe_at
         return None
 
-    def _at_cap(self, reached: CapReached, order: Order, price: Decimal) -> None:
-        """The next item does not fit: wait while something under way may still give money back, then stop."""
+    def _cap_reached(self, reached: CapReached, queued: QueuedItem, price: Decimal) -> None:
+        """The next item does not fit: stop, unless a job in flight may still be refunded."""
         if self._run_state.in_flight:
             return
-        self._run_state.halt(
+        self._run_state.stop(
             Stop.MAX_COST if reached.cap == "max_cost" else Stop.BUDGET,
             f"{reached.cap} is ${usd(reached.limit)}; ${usd(reached.committed)} of it is spent or in doubt, and the"
-            f" next item, {order.work.item.id}, would cost ${usd(price)}",
+            f" next item, {queued.work.item.id}, would cost ${usd(price)}",
         )
 
     async def _read(self) -> None:
         try:
-            rows = await self._run_state.record(self._run_state.ports.journal.pending, self._behind, _PAGE)
+            rows = await self._run_state.record(self._run_state.ports.journal.pending, self._read_up_to, _PAGE)
         finally:
             self._reading = False
         self._exhausted = len(rows) < _PAGE
         if rows:
-            self._behind = rows[-1][0]
+            self._read_up_to = rows[-1][0]
             key_of = self._run_state.policy.price_key
-            self._queue.extend(Order(position, work, key_of(work.item)) for position, work in rows)
+            self._queue.extend(QueuedItem(position, work, key_of(work.item)) for position, work in rows)
 
-    def _submit(self, order: Order, grant: Grant, *, wait: bool) -> None:
+    def _submit(self, queued: QueuedItem, grant: Grant, *, wait: bool) -> None:
         run_state = self._run_state
         run_state.api_health = run_state.api_health.sent(grant.amount)
         run_state.in_flight += 1
-        task = run_state.spawn(self._post(order, grant, wait=wait))
+        task = run_state.spawn(self._post(queued, grant, wait=wait))
         self.posts.add(task)
         task.add_done_callback(self.posts.discard)
 
-    async def _post(self, order: Order, grant: Grant, *, wait: bool) -> None:
-        run_state, policy, journal, work = (
-            self._run_state,
-            self._run_state.policy,
-            self._run_state.ports.journal,
-            order.work,
-        )
+    async def _post(self, queued: QueuedItem, grant: Grant, *, wait: bool) -> None:
+        run_state, work = self._run_state, queued.work
+        policy, ports = run_state.policy, run_state.ports
         attempt = await run_state.record(
-            journal.record_intent,
-            work,
-            policy.account,
-            policy.catalog_version,
-            run_state.ports.utc_now(),
-            reserved=grant.amount,
-            price_key=order.price_key,
-        )
-        run_state.moved(work, State.PENDING, State.SUBMITTING)
-        if run_state.stop is not None:
-            await self._release(attempt)
+            ports.journal.record_intent, work, policy.account, policy.catalog_version, ports.utc_now(),
+            reserved=grant.amount, price_key=queued.price_key,
+        )  # fmt: skip
+        run_state.state_changed(work, State.PENDING, State.SUBMITTING)
+        if run_state.stopped_because is not None:
+            await self._cancel_intent(attempt)
             return
         if self._is_crowded():
-            await self._release(attempt)
-            self._queue.retry(order, run_state.now)
+            await self._cancel_intent(attempt)
+            self._queue.retry(queued, run_state.now)
             return
         sent = run_state.now
         answer = await self._answer(work.item, wait=wait)
         try:
-            await self._obey(attempt, order, answer, sent)
+            await self._handle_answer(attempt, queued, answer, sent)
         except BatchgenError:
             if isinstance(answer, Accepted):
-                self._keep_id(attempt, answer)
+                self._save_receipt(attempt, answer)
             raise
 
     def _is_crowded(self) -> bool:
-        """Whether jobs that counted as parked or lost have taken their places again while an intent was written."""
+        """Whether parked or lost jobs have taken slots again while an intent was being recorded."""
         return self._run_state.in_flight > self._run_state.policy.settings.concurrency
 
-    def _keep_id(self, attempt: Attempt, answer: Accepted) -> None:
-        """An acceptance could not be recorded: keep its id wherever that can be done. The journal has the intent."""
+    def _save_receipt(self, attempt: Attempt, answer: Accepted) -> None:
+        """An acceptance could not be recorded: save its job id where possible. The intent is in the journal."""
         run_state, name = self._run_state, f"{attempt.work.item.id} as job {answer.job.id}"
         run_state.unrecorded.append(name)
         log.error("accepted but not recorded: %s", name)
@@ -190,7 +182,7 @@ class Submitter:
             log.error("its receipt could not be written either: %s", error)
 
     async def _answer(self, item: Item, *, wait: bool) -> SubmitAnswer:
-        """Send the request and return its answer; only `abandon` can cut it off."""
+        """Send the request and return its answer; nothing but `abandon_requests` interrupts it."""
         policy = self._run_state.policy
         endpoint = policy.endpoints[item.model] if policy.settings.endpoint == "model" else "/v1/generate"
         request = asyncio.create_task(self._run_state.ports.api.submit(item.body, endpoint, wait=wait))
@@ -201,9 +193,9 @@ class Submitter:
             del self._requests[request]
         return Unclear("the program stopped before the answer came") if request.cancelled() else request.result()
 
-    async def _obey(self, attempt: Attempt, order: Order, answer: SubmitAnswer, sent: float) -> None:
-        """Do with an attempt what its answer says (DESIGN, section 5)."""
-        run_state, journal, item = self._run_state, self._run_state.ports.journal, order.work.item
+    async def _handle_answer(self, attempt: Attempt, queued: QueuedItem, answer: SubmitAnswer, sent: float) -> None:
+        """Record what an answer says of its attempt, and act on it."""
+        run_state, journal, item = self._run_state, self._run_state.ports.journal, queued.work.item
         if isinstance(answer, Accepted):
             await self._accepted(attempt, answer, sent)
         elif isinstance(answer, Unclear):
@@ -217,28 +209,28 @@ class Submitter:
             run_state.budget.release(attempt.grant)
             run_state.api_health = run_state.api_health.definite()
             run_state.submission_backoff = run_state.submission_backoff.answered()
-            self._settled(attempt, State.REJECTED)
-            run_state.check_failures()
+            self._submission_ended(attempt, State.REJECTED)
+            run_state.count_failure()
         else:
-            await self._release(attempt)
-            self._put_back(order, answer)
+            await self._cancel_intent(attempt)
+            self._handle_refusal(queued, answer)
 
     def _doubted(self, attempt: Attempt, reason: str) -> None:
-        """An attempt is recorded as in doubt: it counts with what was reserved, and confirms no price."""
+        """Count an attempt that was recorded as in doubt, with the price that was reserved; it confirms no price."""
         run_state, work = self._run_state, attempt.work
         log.warning("%s is in doubt: %s", work.item.id, reason)
         run_state.budget.doubt(attempt.grant)
         run_state.api_health = run_state.api_health.unclear(run_state.now, attempt.reserved)
-        self._settled(attempt, State.IN_DOUBT)
+        self._submission_ended(attempt, State.IN_DOUBT)
         self._bought += 1
         self._check_doubts()
 
-    async def _release(self, attempt: Attempt) -> None:
-        """Certainly not charged: as if it had never been tried."""
+    async def _cancel_intent(self, attempt: Attempt) -> None:
+        """Take back an intent that was certainly not charged: the item is pending again."""
         run_state = self._run_state
         await run_state.record(run_state.ports.journal.cancel_intent, attempt)
         run_state.budget.release(attempt.grant)
-        self._settled(attempt, State.PENDING)
+        self._submission_ended(attempt, State.PENDING)
 
     async def _accepted(self, attempt: Attempt, answer: Accepted, sent: float) -> None:
         run_state, item = self._run_state, attempt.work.item
@@ -250,76 +242,81 @@ class Submitter:
         if isinstance(accepted, str):
             self._doubted(attempt, accepted)
             return
-        self._tell_differences(item, answer.job)
+        self._log_differences(item, answer.job)
         run_state.budget.charge(attempt.grant, accepted.charge.charged)
         if accepted.named_price is not None:
-            learn_price(run_state, accepted)
+            confirm_price(run_state, accepted)
         run_state.api_health = run_state.api_health.definite()
         run_state.submission_backoff = run_state.submission_backoff.answered()
         self._adaptive_limit = self._adaptive_limit.accepted()
-        self._tries.pop(attempt.work.key, None)
+        self._busy_answers.pop(attempt.work.key, None)
         self._bought += 1
-        run_state.moved(attempt.work, State.SUBMITTING, State.PROCESSING)
+        run_state.state_changed(attempt.work, State.SUBMITTING, State.PROCESSING)
         log.info("%s was accepted as job %s for $%s", item.id, answer.job.id, usd(accepted.charge.charged))
         tracked = TrackedJob(accepted, sent)
         if attempt.work.key in run_state.budget.unconfirmed:
-            self._poller.ask_now(tracked)  # for its price, which the answer did not name
+            self._poller.poll_now(tracked)  # for the price, which the answer did not name
         elif answer.job.status is JobStatus.PROCESSING:
             self._poller.add(tracked)
         else:
             await self._poller.settle(tracked, answer.job)
 
-    def _tell_differences(self, item: Item, job: Job) -> None:
+    def _log_differences(self, item: Item, job: Job) -> None:
         for difference in differences(item.body, job.input):
-            if difference not in self._told:
-                self._told.add(difference)
+            if difference not in self._differences_told:
+                self._differences_told.add(difference)
                 log.warning("%s: the answer (job %s) %s; it is accepted anyway", item.id, job.id, difference)
 
-    def _settled(self, attempt: Attempt, state: State) -> None:
-        self._run_state.moved(attempt.work, State.SUBMITTING, state)
+    def _submission_ended(self, attempt: Attempt, state: State) -> None:
+        self._run_state.state_changed(attempt.work, State.SUBMITTING, state)
         self._run_state.in_flight -= 1
         if state is not State.PENDING:
-            self._tries.pop(attempt.work.key, None)
+            self._busy_answers.pop(attempt.work.key, None)
 
-    def _put_back(self, order: Order, answer: NotSent | Busy | Unauthorized | NoBalance) -> None:
-        """An item that was certainly not charged is pending again."""
-        run_state, work = self._run_state, order.work
+    def _handle_refusal(self, queued: QueuedItem, answer: NotSent | Busy | Unauthorized | NoBalance) -> None:
+        """Decide when an item that was certainly not charged is submitted again."""
+        run_state = self._run_state
         if isinstance(answer, Unauthorized):
-            run_state.halt(Stop.KEY, f"the API refuses the key ({printable(answer.error_type)}): check API18_KEY")
+            run_state.stop(Stop.KEY, f"the API refuses the key ({printable(answer.error_type)}): check API18_KEY")
         elif isinstance(answer, NoBalance) and run_state.policy.wait_for_balance:
-            log.warning("the balance is used up; asking again in %.0f s", _BALANCE_INTERVAL)
+            log.warning("the balance is used up; trying again in %.0f s", _BALANCE_INTERVAL)
             run_state.api_health = run_state.api_health.definite()
             run_state.submission_backoff = run_state.submission_backoff.answered().wait(
                 run_state.now, _BALANCE_INTERVAL
             )
-            self._queue.retry(order, run_state.submission_backoff.until)
+            self._queue.retry(queued, run_state.submission_backoff.until)
         elif isinstance(answer, NoBalance):
-            run_state.halt(Stop.BALANCE, _BALANCE.get(answer.error_type, printable(answer.message)))
+            run_state.stop(Stop.BALANCE, _BALANCE.get(answer.error_type, printable(answer.message)))
         elif isinstance(answer, NotSent):
             run_state.api_health = run_state.api_health.not_sent(run_state.now)
-            run_state.trouble = printable(answer.reason)
-            self._queue.retry(order, run_state.now)
+            run_state.unreachable_reason = printable(answer.reason)
+            self._queue.retry(queued, run_state.now)
         else:
-            run_state.api_health = run_state.api_health.definite()
-            self._adaptive_limit = self._adaptive_limit.busy(run_state.now)
+            self._back_off(queued, answer)
+
+    def _back_off(self, queued: QueuedItem, answer: Busy) -> None:
+        """The provider is busy: all submissions wait, and this item is retried unless it was too often."""
+        run_state, work = self._run_state, queued.work
+        run_state.api_health = run_state.api_health.definite()
+        self._adaptive_limit = self._adaptive_limit.busy(run_state.now)
+        draw = run_state.ports.random.random()
+        run_state.submission_backoff = run_state.submission_backoff.busy(
+            run_state.now, retry_delay(run_state.submission_backoff.streak + 1, draw, answer.retry_after)
+        )
+        tries = self._busy_answers[work.key] = self._busy_answers.get(work.key, 0) + 1
+        if tries >= run_state.policy.settings.max_attempts:
+            log.warning("%s stays pending: the API was busy %d times", work.item.id, tries)
+            del self._busy_answers[work.key]
+            self.left_pending += 1
+        else:
             draw = run_state.ports.random.random()
-            run_state.submission_backoff = run_state.submission_backoff.busy(
-                run_state.now, retry_delay(run_state.submission_backoff.streak + 1, draw, answer.retry_after)
-            )
-            tries = self._tries[work.key] = self._tries.get(work.key, 0) + 1
-            if tries >= run_state.policy.settings.max_attempts:
-                log.warning("%s stays pending: the API was busy %d times", work.item.id, tries)
-                del self._tries[work.key]
-                self.left_pending += 1
-            else:
-                draw = run_state.ports.random.random()
-                self._queue.retry(order, run_state.now + retry_delay(tries, draw, answer.retry_after))
+            self._queue.retry(queued, run_state.now + retry_delay(tries, draw, answer.retry_after))
 
     def _check_doubts(self) -> None:
         run_state, settings = self._run_state, self._run_state.policy.settings
         caps = [cap for cap in (settings.max_cost, settings.budget) if cap is not None]
         if run_state.api_health.too_many_doubts(settings.max_in_doubt, min(caps, default=None)):
-            run_state.halt(
+            run_state.stop(
                 Stop.DOUBTS,
                 f"{plural(run_state.api_health.doubts, 'submission')} had no clear answer and may have been charged"
                 f" (up to ${usd(run_state.api_health.doubt_usd)}), more than max_in_doubt or a tenth of the cap"

@@ -1,4 +1,4 @@
-"""Files of earlier purchases move to `superseded/`; nothing is ever overwritten."""
+"""Files of earlier purchases move to `superseded/`, so that nothing is ever overwritten."""
 
 from itertools import count
 from pathlib import PurePosixPath
@@ -8,53 +8,53 @@ from batchgen.journal import Attempt, Journal, Recorder
 from batchgen.store import OutputStore
 
 
-async def make_way(store: OutputStore, path: str, journal: Journal, record: Recorder) -> None:
-    """Move the file `path`, below `files/`, to a free place below `superseded/`.
+async def move_aside(store: OutputStore, path: str, journal: Journal, record: Recorder) -> None:
+    """Give the file `path`, below `files/`, a free name below `superseded/`.
 
-    The journal learns the new place first, then the file moves: after a crash between the two, the next call finds a
-    file that the journal already has at its new place, and finishes the move. One call at a time. Raises DiskError.
+    The new name is recorded first, then the file moves: after a crash between the two, the next call finds the new
+    name in the journal and finishes the move. One call at a time. Raises DiskError.
     """
-    place = await record(free_place, store, path, journal)
-    store.move([(path, place)])
+    name = await record(claim_superseded_name, store, path, journal)
+    store.move([(path, name)])
 
 
-def free_place(store: OutputStore, path: str, journal: Journal) -> str:
-    """Return where a file below `files/` is to go below `superseded/`, and have the journal know it there.
+def claim_superseded_name(store: OutputStore, path: str, journal: Journal) -> str:
+    """Return a free name below `superseded/` for a file below `files/`, and record the file under it.
 
-    Inside a transaction; the file itself is moved by the caller.
+    Inside a transaction. The caller moves the file itself. Raises DiskError.
     """
     owned = journal.owner_of(path) is not None
     below = PurePosixPath(path).relative_to("files")
     for number in count(1):
-        name = below.name if number == 1 else f"{below.stem}~{number}{below.suffix}"
-        place = str(PurePosixPath("superseded") / below.with_name(name))
-        taken = store.length(place) is not None
-        known = journal.owner_of(place) is not None
-        if not taken and known and not owned:
-            return place
-        if not taken and not known:
-            journal.move_file(path, place)
-            return place
+        last_part = below.name if number == 1 else f"{below.stem}~{number}{below.suffix}"
+        name = str(PurePosixPath("superseded") / below.with_name(last_part))
+        taken = store.length(name) is not None
+        recorded = journal.owner_of(name) is not None
+        if not taken and recorded and not owned:
+            return name  # recorded before a crash, and not moved yet
+        if not taken and not recorded:
+            journal.move_file(path, name)
+            return name
     raise AssertionError  # for the type checker: the numbers do not end
 
 
-async def retire_earlier(store: OutputStore, attempt: Attempt, journal: Journal, record: Recorder) -> None:
-    """Move the files of earlier purchases under the same id aside, whatever they are called. One call at a time."""
+async def move_earlier_files_aside(store: OutputStore, attempt: Attempt, journal: Journal, record: Recorder) -> None:
+    """Move the files of all earlier attempts of an item aside. One call at a time. Raises DiskError."""
     for path in await record(journal.earlier_files, attempt):
-        await make_way(store, path, journal, record)
+        await move_aside(store, path, journal, record)
 
 
-async def restore(store: OutputStore, journal: Journal, record: Recorder) -> None:
-    """Bring back the files of items that are asked for again as they were bought: an edit was undone.
+async def restore_files(store: OutputStore, journal: Journal, record: Recorder) -> None:
+    """Move back the files of items that are in the manifest again as they were bought, since an edit was undone.
 
-    The file moves first, then the journal learns of it: after a crash between the two, the next call finds the file at
-    its place already. Raises DiskError.
+    The file moves first, then its name is recorded: after a crash between the two, the next call finds the file under
+    its name already. Raises DiskError.
     """
-    for back in await record(journal.files_to_restore):
-        place = f"files/{stem_of(back.item_path, back.output, back.outputs)}{PurePosixPath(back.path).suffix}"
-        if store.length(back.path) is not None:
-            if store.length(place) is not None:
-                await make_way(store, place, journal, record)
-            store.move([(back.path, place)])
-        if store.length(place) is not None and await record(journal.owner_of, place) is None:
-            await record(journal.move_file, back.path, place)
+    for file in await record(journal.files_to_restore):
+        name = f"files/{stem_of(file.item_path, file.output, file.outputs)}{PurePosixPath(file.path).suffix}"
+        if store.length(file.path) is not None:
+            if store.length(name) is not None:
+                await move_aside(store, name, journal, record)
+            store.move([(file.path, name)])
+        if store.length(name) is not None and await record(journal.owner_of, name) is None:
+            await record(journal.move_file, file.path, name)

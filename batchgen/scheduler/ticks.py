@@ -1,7 +1,7 @@
-"""Who is due when, by ticks: those that are due about the same time are due together.
+"""A queue by time, in ticks: what is due at about the same time is due together.
 
-What happens together is cheaper than one by one: requests leave and answers come in bursts, and the journal commits a
-burst at once. And a job that waits costs no more than its place in a list.
+That is cheaper than one by one: requests and answers come in bursts, and the journal commits a burst at once. A job
+that waits costs no more than its place in a list.
 """
 
 import heapq
@@ -11,11 +11,11 @@ from typing import Generic, TypeVar
 
 _T = TypeVar("_T")
 TICK = 0.02
-"""Seconds, little beside those between two polls (API reference, section 4: 2 to 5)."""
+"""Seconds; short compared to the time between two polls (API reference, section 4: 2 to 5)."""
 
 
 class Ticks(Generic[_T]):
-    """Things by the tick in which they are due, never before their time; of one tick, first come, first served."""
+    """Things in the order in which they are due, never early; first in, first out within a tick."""
 
     def __init__(self) -> None:
         self._by_tick: dict[int, deque[_T]] = {}
@@ -27,7 +27,7 @@ class Ticks(Generic[_T]):
         return self._count
 
     def add(self, thing: _T, due: float) -> None:
-        """Put in what is due at this loop time, seconds."""
+        """Add a thing that is due at this loop time, in seconds."""
         tick = math.ceil(due / TICK)
         if tick not in self._by_tick:
             self._by_tick[tick] = deque()
@@ -36,7 +36,7 @@ class Ticks(Generic[_T]):
         self._count += 1
 
     def next(self) -> float | None:
-        """Return the loop time of the first that is due, or None where nothing is in."""
+        """Return the loop time at which the next is due, or None if the queue is empty."""
         return self._ticks[0] * TICK if self._ticks else None
 
     def take(self, now: float) -> _T | None:

@@ -21,7 +21,7 @@ from batchgen.core.records import LIVE, UNSUCCESSFUL, Item, State
 from batchgen.journal import GroupRecorder, Journal
 from batchgen.journal.queries.report_rows import bytes_per_job
 from batchgen.ledger import next_write, write_ledger
-from batchgen.policy.stopping import Stop, room_needed
+from batchgen.policy.stopping import Stop, space_needed
 from batchgen.scheduler import Ending, RunPolicy, RunPorts, RunState, Scheduler
 from batchgen.session.checks.evidence import note_ledger
 from batchgen.session.conclusion import conclude, rescue
@@ -200,7 +200,7 @@ async def _watch_disk(run: OpenRun, run_state: RunState) -> None:
     while True:
         await asyncio.sleep(_DISK_EVERY)
         if not run.journal.intact():
-            run_state.halt(Stop.DISK, f"{run.folder} was deleted or replaced during the run")
+            run_state.stop(Stop.DISK, f"{run.folder} was deleted or replaced during the run")
             return
         await _look_at_disk(run, run_state)
 
@@ -211,10 +211,10 @@ async def _look_at_disk(run: OpenRun, run_state: RunState) -> None:
         return
     average = await run_state.record(bytes_per_job, run.journal.db)
     jobs = sum(run_state.counts[state] for state in (State.SUBMITTING, State.PROCESSING, State.READY))
-    needed = room_needed(run.settings.min_free * _MIB, jobs, average)
+    needed = space_needed(run.settings.min_free * _MIB, jobs, average)
     free = run.free(run.folder)
     if free < needed:
-        run_state.halt(
+        run_state.stop(
             Stop.DISK_LOW,
             f"{free // _MIB:,} MiB are free on the disk of {run.folder}, but {needed // _MIB:,} MiB are needed before"
             " more is bought: free up space there",
@@ -235,6 +235,6 @@ async def _rewrite_ledger(run: OpenRun, run_state: RunState) -> None:
             except DescriptorsError as error:
                 log.warning("the ledger is written later: %s", error)
             except DiskError as error:
-                run_state.halt(Stop.DISK_LOW, str(error))
+                run_state.stop(Stop.DISK_LOW, str(error))
             written = loop.time()
             took = written - start

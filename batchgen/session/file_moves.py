@@ -2,7 +2,7 @@
 
 from batchgen.journal import Journal
 from batchgen.journal.renames import Move, cancel_move, mark_arrived, mark_waiting, pending_moves
-from batchgen.scheduler.superseded import free_place
+from batchgen.scheduler.superseded import claim_superseded_name
 from batchgen.store import OutputStore
 
 _BATCH = 500
@@ -21,16 +21,16 @@ def finish_moves(store: OutputStore, journal: Journal) -> None:
     while batch := pending_moves(journal.db, waiting=True, most=_BATCH):
         for m in batch:
             if store.length(m.path) is not None and store.length(m.target) is not None:
-                _make_way(store, m.target, journal)
+                _move_aside(store, m.target, journal)
         store.move([(m.path, m.target) for m in batch])
         with journal.transaction():
             for m in batch:
                 _arrived(m, journal)
 
 
-def _make_way(store: OutputStore, path: str, journal: Journal) -> None:
+def _move_aside(store: OutputStore, path: str, journal: Journal) -> None:
     with journal.transaction():
-        place = free_place(store, path, journal)
+        place = claim_superseded_name(store, path, journal)
     store.move([(path, place)])
 
 

@@ -69,7 +69,7 @@ class LocalDisk:
             with disk_errors(part):
                 file.close()
 
-    def settle(self, name: str) -> None:
+    def sync(self, name: str) -> None:
         folder = _inside(self._folder, name).parent
         with disk_errors(folder):
             sync_folder(folder)

@@ -8,11 +8,11 @@ from typing import Protocol
 
 
 class StagedReplacedError(Exception):
-    """Another download of the same output has put its own bytes into the place of these."""
+    """Another download of the same output has replaced the staged bytes with its own."""
 
 
 class Staged(Protocol):
-    """The bytes of one output while they arrive: in a local file, so that they can be inspected before they count."""
+    """The bytes of one output while they arrive: in a local file, so that they can be inspected before publishing."""
 
     @property
     def file(self) -> FileIO:
@@ -21,7 +21,7 @@ class Staged(Protocol):
 
     @property
     def place(self) -> Path:
-        """Where the local file is, for messages."""
+        """The path of the local file, for messages."""
         ...
 
     def write(self, data: bytes) -> None:
@@ -35,23 +35,23 @@ class Staged(Protocol):
     def publish(self, name: str) -> bool:
         """Give the bytes their final name, and return whether that was free; where it was not, nothing happens.
 
-        Raises StagedReplacedError, DiskError. Not durable before `OutputStore.settle`.
+        Raises StagedReplacedError, DiskError. Not durable before `OutputStore.sync`.
         """
         ...
 
     def discard(self) -> None:
-        """Remove bytes that will not be published, unless another download has taken their place."""
+        """Remove bytes that will not be published, unless another download has replaced them."""
         ...
 
 
 class OutputStore(Protocol):
-    """A place for outputs. Names that lead out of it raise ValueError, since they are a bug."""
+    """A place for outputs. A name that leads out of it is a bug, and raises ValueError."""
 
     def stage(self, stem: str) -> AbstractContextManager[Staged]:
-        """Begin an output that will be named `files/STEM.EXTENSION`. Raises DiskError."""
+        """Return an open, empty place for the bytes of `files/STEM.EXTENSION`. Raises DiskError."""
         ...
 
-    def settle(self, name: str) -> None:
+    def sync(self, name: str) -> None:
         """Make durable that `name` was published. Blocks. Raises DiskError."""
         ...
 
@@ -60,12 +60,12 @@ class OutputStore(Protocol):
         ...
 
     def length(self, name: str) -> int | None:
-        """Return how many bytes an output has; None where there is none. Raises DiskError."""
+        """Return how many bytes an output has; None if it does not exist. Raises DiskError."""
         ...
 
     def move(self, moves: Iterable[tuple[str, str]]) -> None:
-        """Give outputs other names (from, to), durably. The new names are free, as far as the caller knows.
+        """Give outputs other names (from, to) in this order, durably. The caller has made sure that the names are free.
 
-        What somebody removed cannot be moved, and is passed over. Raises DiskError.
+        An output that does not exist is passed over. Raises DiskError.
         """
         ...

@@ -67,7 +67,7 @@ async def inline(function: Callable[..., Any], *arguments: Any) -> Any:
     return function(*arguments)
 
 
-async def nothing_in_the_way(path: str) -> None:
+async def never_aside(path: str) -> None:
     raise AssertionError(f"{path} is in the way")
 
 
@@ -76,11 +76,19 @@ async def get(
     api: Api,
     stem: str = "mug",
     kind: str | None = "image",
-    make_way: Callable[[str], Awaitable[None]] = nothing_in_the_way,
+    move_aside: Callable[[str], Awaitable[None]] = never_aside,
     seen: str | None = None,
 ) -> StoredFile:
     return await fetch(
-        api, "https://files.test/x", LocalDisk(folder), stem, 1, kind=kind, make_way=make_way, seen=seen, offload=inline
+        api,
+        "https://files.test/x",
+        LocalDisk(folder),
+        stem,
+        1,
+        kind=kind,
+        move_aside=move_aside,
+        seen=seen,
+        offload=inline,
     )
 
 
@@ -101,9 +109,7 @@ async def test_in_a_thread_and_over_http(tmp_path: Path) -> None:
     async with raw_server(answering(http(200, jpeg))) as server:
         api = HttpApi(server.url, "api18_x")
         try:
-            stored = await fetch(
-                api, server.url + "/f", LocalDisk(tmp_path), "x", 2, kind=None, make_way=nothing_in_the_way
-            )
+            stored = await fetch(api, server.url + "/f", LocalDisk(tmp_path), "x", 2, kind=None, move_aside=never_aside)
         finally:
             await api.aclose()
     assert stored == StoredFile(2, "files/x.jpg", len(jpeg), hashlib.sha256(jpeg).hexdigest())
@@ -163,7 +169,7 @@ async def test_what_has_the_name_makes_way(tmp_path: Path) -> None:
     (tmp_path / "files").mkdir()
     (tmp_path / "files/mug.png").write_bytes(b"earlier")
     (tmp_path / "files/mug.part").write_bytes(b"left over by a kill, and longer than the file" * 1000)
-    await get(tmp_path, OneFile(PNG), make_way=aside)
+    await get(tmp_path, OneFile(PNG), move_aside=aside)
     assert moved == ["files/mug.png"]
     assert (tmp_path / "aside").read_bytes() == b"earlier"
     assert (tmp_path / "files/mug.png").read_bytes() == PNG
@@ -176,7 +182,7 @@ async def test_nothing_is_ever_overwritten(tmp_path: Path) -> None:
     (tmp_path / "files").mkdir()
     (tmp_path / "files/mug.png").write_bytes(b"earlier")
     with pytest.raises(FileExistsError):
-        await get(tmp_path, OneFile(PNG), make_way=lazy)
+        await get(tmp_path, OneFile(PNG), move_aside=lazy)
     assert (tmp_path / "files/mug.png").read_bytes() == b"earlier"
 
 
@@ -205,7 +211,7 @@ async def test_a_link_does_not_lead_out(tmp_path: Path) -> None:
     async def aside(path: str) -> None:
         (run / path).rename(run / "aside.png")
 
-    await get(run, OneFile(PNG), make_way=aside)
+    await get(run, OneFile(PNG), move_aside=aside)
     assert (run / "files/mug.png").read_bytes() == PNG
     assert not (run / "files/mug.png").is_symlink()
     assert everything(outside) == ["precious"]

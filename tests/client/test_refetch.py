@@ -36,7 +36,7 @@ from batchgen.core.credentials import SIMULATED_KEY
 from batchgen.core.errors import OutsideError, RunFolderError, UsageError
 from batchgen.core.records import StoredFile
 from batchgen.journal import SIMULATOR, Journal, own
-from batchgen.scheduler.refetch import Difference, Workshop, refetch
+from batchgen.scheduler.refetch import Difference, RefetchPorts, refetch
 from batchgen.session.embedded_simulator import simulator
 from batchgen.session.repair.verification import check
 from batchgen.store import LocalDisk
@@ -93,7 +93,7 @@ async def repaired(
     journal = Journal(folder)
     try:
         outcomes = await refetch(
-            Workshop(api, LocalDisk(folder), journal, {MODEL: "image"}, random.Random(1), sleep), damaged
+            RefetchPorts(api, LocalDisk(folder), journal, {MODEL: "image"}, random.Random(1), sleep), damaged
         )
     finally:
         journal.close()

@@ -19,10 +19,10 @@ from batchgen.policy.retry import AdaptiveLimit
 from batchgen.receipts import FILE_NAME as RECEIPTS
 from batchgen.receipts import Line, Receipts
 from batchgen.scheduler.poller import Poller
-from batchgen.scheduler.pricing import learn_price
-from batchgen.scheduler.run_state import TrackedJob
-from batchgen.scheduler.submission_queue import Order
+from batchgen.scheduler.pricing import confirm_price
+from batchgen.scheduler.submission_queue import QueuedItem
 from batchgen.scheduler.submitter import Submitter
+from batchgen.scheduler.tracked_job import TrackedJob
 from batchgen.settings import Settings
 from batchgen.virtual import DeadlockError, Fault, Faults, Offer, SpinningError, World, make_items
 from batchgen.virtual.harness import MODEL
@@ -63,12 +63,12 @@ def test_nothing_is_caught_where_nothing_is_planted(tmp_path: Path) -> None:
 
 
 def sends_again_after_every_error(patch: pytest.MonkeyPatch) -> None:
-    obey = Submitter._obey
+    handle = Submitter._handle_answer
 
-    async def again(self: Submitter, attempt: Attempt, order: Order, answer: SubmitAnswer, sent: float) -> None:
-        await obey(self, attempt, order, NotSent("again") if isinstance(answer, Unclear) else answer, sent)
+    async def again(self: Submitter, attempt: Attempt, queued: QueuedItem, answer: SubmitAnswer, sent: float) -> None:
+        await handle(self, attempt, queued, NotSent("again") if isinstance(answer, Unclear) else answer, sent)
 
-    patch.setattr(Submitter, "_obey", again)
+    patch.setattr(Submitter, "_handle_answer", again)
 
 
 def sends_again_after_a_crash(patch: pytest.MonkeyPatch) -> None:
@@ -80,8 +80,8 @@ def sends_again_after_a_crash(patch: pytest.MonkeyPatch) -> None:
 
 
 def sends_before_the_intent_is_on_disk(patch: pytest.MonkeyPatch) -> None:
-    async def post(self: Submitter, order: Order, grant: Grant, *, wait: bool) -> None:
-        run_state, policy, work = self._run_state, self._run_state.policy, order.work
+    async def post(self: Submitter, queued: QueuedItem, grant: Grant, *, wait: bool) -> None:
+        run_state, policy, work = self._run_state, self._run_state.policy, queued.work
         sent = run_state.now
         answer = await self._answer(work.item, wait=wait)
         attempt = await run_state.record(
@@ -92,8 +92,8 @@ def sends_before_the_intent_is_on_disk(patch: pytest.MonkeyPatch) -> None:
             run_state.ports.utc_now(),
             reserved=grant.amount,
         )
-        run_state.moved(work, State.PENDING, State.SUBMITTING)
-        await self._obey(attempt, order, answer, sent)
+        run_state.state_changed(work, State.PENDING, State.SUBMITTING)
+        await self._handle_answer(attempt, queued, answer, sent)
 
     patch.setattr(Submitter, "_post", post)
 
@@ -122,8 +122,8 @@ def polls_before_the_answer_is_on_disk(patch: pytest.MonkeyPatch) -> None:
             job_id=answer.job.id, accepted_at=run_state.ports.utc_now(), expires_at=answer.job.expires_at,
         )  # fmt: skip
         run_state.budget.charge(attempt.grant, attempt.reserved)
-        learn_price(run_state, early)
-        run_state.moved(attempt.work, State.SUBMITTING, State.PROCESSING)
+        confirm_price(run_state, early)
+        run_state.state_changed(attempt.work, State.SUBMITTING, State.PROCESSING)
         assert answer.job.status is JobStatus.PROCESSING
         tracked = TrackedJob(early, sent)
         settle = self._poller.settle
@@ -155,19 +155,19 @@ def saves_a_page_of_html(patch: pytest.MonkeyPatch) -> None:
 
 
 def takes_a_lost_answer_for_a_refusal(patch: pytest.MonkeyPatch) -> None:
-    async def obey(self: Submitter, attempt: Attempt, order: Order, answer: SubmitAnswer, sent: float) -> None:
+    async def handle(self: Submitter, attempt: Attempt, queued: QueuedItem, answer: SubmitAnswer, sent: float) -> None:
         if isinstance(answer, Unclear):
             run_state = self._run_state
             await run_state.record(
                 run_state.ports.journal.reject, attempt, "error", answer.reason, run_state.ports.utc_now()
             )
             run_state.budget.release(attempt.grant)
-            self._settled(attempt, State.REJECTED)
+            self._submission_ended(attempt, State.REJECTED)
         else:
-            await original(self, attempt, order, answer, sent)
+            await original(self, attempt, queued, answer, sent)
 
-    original = Submitter._obey
-    patch.setattr(Submitter, "_obey", obey)
+    original = Submitter._handle_answer
+    patch.setattr(Submitter, "_handle_answer", handle)
 
 
 def gives_a_job_up_after_one_unanswered_poll(patch: pytest.MonkeyPatch) -> None:
@@ -198,7 +198,7 @@ def tells_the_receipts_no_intent(patch: pytest.MonkeyPatch) -> None:
 
 
 def lets_any_price_leave(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(BudgetTracker, "may_leave", lambda *_: True)
+    patch.setattr(BudgetTracker, "may_submit", lambda *_: True)
 
 
 def takes_an_acceptance_for_a_confirmation(patch: pytest.MonkeyPatch) -> None:
@@ -207,7 +207,7 @@ def takes_an_acceptance_for_a_confirmation(patch: pytest.MonkeyPatch) -> None:
     def confirmed(self: BudgetTracker, price: Decimal, charged: Decimal) -> BudgetTracker:
         after = charge(self, price, charged)
         for key in {*after.unconfirmed.values()}:
-            after = after.learn(key, MODEL, charged, charged)
+            after = after.confirm(key, MODEL, charged, charged)
         return after
 
     patch.setattr(BudgetTracker, "charge", confirmed)

@@ -11,7 +11,7 @@ from batchgen.core.errors import RunFolderError
 from batchgen.core.text import printable
 from batchgen.journal import Journal
 from batchgen.ledger import write_ledger
-from batchgen.scheduler.refetch import Difference, Workshop, refetch
+from batchgen.scheduler.refetch import Difference, RefetchPorts, refetch
 from batchgen.session.account import Access, ApiAccount, call_api
 from batchgen.session.repair.verification import Checked, Watch, check
 from batchgen.session.run_folder import open_run_folder
@@ -45,7 +45,7 @@ def _refetched(
     store = LocalDisk(journal.path.parent)
 
     async def work(api: HttpApi) -> list[Difference]:
-        return await refetch(Workshop(api, store, journal, kinds, Random()), damaged)  # noqa: S311 - jitter
+        return await refetch(RefetchPorts(api, store, journal, kinds, Random()), damaged)  # noqa: S311 - jitter
 
     return call_api(account, access.route_to(account, tell), journal, work)
 

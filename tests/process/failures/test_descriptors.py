@@ -47,14 +47,14 @@ def none_to_spare() -> Iterator[None]:
 @pytest.mark.parametrize("limit", [0, 20, 64, 100, 256, 1024])
 def test_what_is_under_way_fits(limit: int) -> None:
     found = shares(limit)
-    assert min(found.posts, found.polls, found.downloads, found.settling) >= 1
-    needed = found.posts + found.polls + 3 * found.downloads + found.settling
+    assert min(found.posts, found.polls, found.downloads, found.syncing) >= 1
+    needed = found.posts + found.polls + 3 * found.downloads + found.syncing
     assert needed <= max(6, limit - 48)
 
 
 def test_with_plenty_only_the_settings_bound() -> None:
     plenty = shares(65_536)
-    assert (plenty.polls, plenty.settling) == (PLENTY.polls, PLENTY.settling)
+    assert (plenty.polls, plenty.syncing) == (PLENTY.polls, PLENTY.syncing)
     assert plenty.posts > 10_000
     assert plenty.downloads > 1_000
 
@@ -105,7 +105,7 @@ async def test_what_finds_none_left_is_later_and_names_the_cure(tmp_path: Path) 
                 answer, polled = await api.submit("{}", "/v1/generate", wait=False), await api.poll("job-1")
                 with pytest.raises(DescriptorsError) as no_file:
                     await fetch(
-                        api, f"{server.url}/f", LocalDisk(tmp_path), "mug", 1, kind=None, make_way=not_in_the_way
+                        api, f"{server.url}/f", LocalDisk(tmp_path), "mug", 1, kind=None, move_aside=not_in_the_way
                     )
                 with pytest.raises(DescriptorsError) as no_journal:
                     open_for_reading(tmp_path / "journal.sqlite3")

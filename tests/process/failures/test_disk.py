@@ -21,7 +21,7 @@ from support.running import COMMAND, FAST, KEY, Simulated, batchgen, environment
 from batchgen.catalog import load_catalog
 from batchgen.core.credentials import ApiKey
 from batchgen.journal import Binding, Journal
-from batchgen.policy.stopping import Stop, room_needed
+from batchgen.policy.stopping import Stop, space_needed
 from batchgen.session.execution import OpenRun, execute
 from batchgen.session.host import Host
 from batchgen.session.run_folder import bind_account, open_run_folder
@@ -192,10 +192,10 @@ def test_an_output_folder_that_cannot_be(tmp_path: Path, output: str, code: int)
 
 
 def test_the_room_that_is_kept_grows_with_what_is_paid_for() -> None:
-    assert room_needed(64 * MIB, 0, 0.0) == 64 * MIB
-    assert room_needed(64 * MIB, 10, 5e6) == 64 * MIB + 100_000_000
-    assert room_needed(64 * MIB, 11, 5e6) > room_needed(64 * MIB, 10, 5e6)
-    assert room_needed(64 * MIB, 10, 5e6) < room_needed(64 * MIB, 10, 6e6)
+    assert space_needed(64 * MIB, 0, 0.0) == 64 * MIB
+    assert space_needed(64 * MIB, 10, 5e6) == 64 * MIB + 100_000_000
+    assert space_needed(64 * MIB, 11, 5e6) > space_needed(64 * MIB, 10, 5e6)
+    assert space_needed(64 * MIB, 10, 5e6) < space_needed(64 * MIB, 10, 6e6)
 
 
 @pytest.fixture

@@ -41,7 +41,7 @@ class Open:
 class Run:
     """Walks through the steps of buying, as the submitter does."""
 
-    purse: BudgetTracker
+    budget: BudgetTracker
     under_way: list[Open] = field(default_factory=list)
     charged: list[Decimal] = field(default_factory=list)
     refused: set[str | None] = field(default_factory=set)
@@ -53,39 +53,39 @@ class Run:
         elif kind == "refund":
             if self.charged:
                 charge = Charge(self.charged.pop(pick % len(self.charged)))
-                self.purse = self.purse.refund(charge, bought_now=bool(pick % 2))
+                self.budget = self.budget.refund(charge, bought_now=bool(pick % 2))
         elif self.under_way:
             self.settle(kind, pick, factor)
 
     def buy(self, model: str, estimated: Decimal) -> None:
         self.bought += 1
         key = f"{model} {estimated}"
-        request = Open(self.bought, model, self.purse.expected(key, model, estimated), estimated)
-        if (cap := self.purse.exceeded(request.price)) is not None:
+        request = Open(self.bought, model, self.budget.expected(key, model, estimated), estimated)
+        if (cap := self.budget.exceeded(request.price)) is not None:
             self.refused.add(cap)
-        elif self.purse.may_leave(key):
-            self.purse = self.purse.reserve(request.item, key, request.price)
+        elif self.budget.may_submit(key):
+            self.budget = self.budget.reserve(request.item, key, request.price)
             self.under_way.append(request)
 
     def settle(self, kind: str, pick: int, factor: Decimal) -> None:
         request = self.under_way.pop(pick % len(self.under_way))
         if kind == "release":
-            self.purse = self.purse.release(request.item, request.price)
+            self.budget = self.budget.release(request.item, request.price)
         elif kind == "doubt":
-            self.purse = self.purse.doubt(request.item, request.price)
+            self.budget = self.budget.doubt(request.item, request.price)
         else:
             amount = (request.estimated * factor).quantize(Decimal("0.000001"))
-            self.purse = self.purse.charge(request.price, amount)
-            self.purse = self.purse.learn(request.key, request.model, request.estimated, amount)
+            self.budget = self.budget.charge(request.price, amount)
+            self.budget = self.budget.confirm(request.key, request.model, request.estimated, amount)
             self.charged.append(amount)
 
     def check_reservations(self) -> None:
         expected = sum((request.price for request in self.under_way), Decimal(0))
-        assert self.purse.life.reserved == self.purse.invocation.reserved == expected
-        left = self.purse.left()
+        assert self.budget.life.reserved == self.budget.invocation.reserved == expected
+        left = self.budget.left()
         assert left is None or left >= 0
-        unconfirmed = {r.item: r.key for r in self.under_way if self.purse.unproven(r.key)}
-        assert self.purse.unconfirmed == unconfirmed
+        unconfirmed = {r.item: r.key for r in self.under_way if self.budget.needs_confirmation(r.key)}
+        assert self.budget.unconfirmed == unconfirmed
         assert len(unconfirmed) <= 1
 
 
@@ -103,7 +103,7 @@ def test_reservations_are_exact_and_end_at_nothing(
     while run.under_way:
         run.settle(ends.pop(), 0, Decimal("1.1"))
         run.check_reservations()
-    assert run.purse.life.reserved == run.purse.invocation.reserved == 0
+    assert run.budget.life.reserved == run.budget.invocation.reserved == 0
     given_caps = {name for name, cap in (("max_cost", max_cost), ("budget", budget)) if cap is not None}
     assert run.refused <= given_caps
 
@@ -115,8 +115,8 @@ def test_where_the_tables_are_right_no_cap_is_ever_passed(
     run = Run(BudgetTracker(Money(charged=spent), max_cost, budget))
     for kind, model, estimated, pick, _ in steps:
         run.step(kind, model, estimated, pick, Decimal(1))
-        assert run.purse.life.committed <= max(max_cost, spent)
-        assert run.purse.invocation.committed <= budget
+        assert run.budget.life.committed <= max(max_cost, spent)
+        assert run.budget.invocation.committed <= budget
 
 
 @pytest.mark.parametrize(
@@ -131,8 +131,8 @@ def test_where_the_tables_are_right_no_cap_is_ever_passed(
     ],
 )
 def test_a_cap_may_be_reached_and_not_passed(life: str, invocation: str, price: str, cap: str | None) -> None:
-    purse = BudgetTracker(Money(charged=usd(life)), usd("10"), usd("5"), Money(charged=usd(invocation)))
-    assert purse.exceeded(usd(price)) == cap
+    budget = BudgetTracker(Money(charged=usd(life)), usd("10"), usd("5"), Money(charged=usd(invocation)))
+    assert budget.exceeded(usd(price)) == cap
 
 
 def test_all_that_may_have_been_paid_counts() -> None:
@@ -149,66 +149,66 @@ def test_without_a_cap_everything_fits() -> None:
 
 
 def test_the_caps_of_an_earlier_life_do_not_bind_the_invocation() -> None:
-    purse = BudgetTracker(Money(charged=usd("100")), None, usd("1"))
-    assert purse.exceeded(usd("1")) is None
-    assert purse.exceeded(usd("1.01")) == "budget"
+    budget = BudgetTracker(Money(charged=usd("100")), None, usd("1"))
+    assert budget.exceeded(usd("1")) is None
+    assert budget.exceeded(usd("1.01")) == "budget"
 
 
 def test_a_refund_makes_room_where_it_was_paid() -> None:
-    purse = (
+    budget = (
         BudgetTracker(Money(charged=usd("2")), usd("3"), usd("1")).reserve(1, "m", usd("1")).charge(usd("1"), usd("1"))
     )
-    assert purse.exceeded(usd("0.5")) == "max_cost"
-    earlier = purse.refund(Charge(usd("1")), bought_now=False)
+    assert budget.exceeded(usd("0.5")) == "max_cost"
+    earlier = budget.refund(Charge(usd("1")), bought_now=False)
     assert earlier.exceeded(usd("0.5")) == "budget"
-    assert purse.refund(Charge(usd("1")), bought_now=True).exceeded(usd("1")) is None
+    assert budget.refund(Charge(usd("1")), bought_now=True).exceeded(usd("1")) is None
 
 
 # ---- drift ----------------------------------------------------------------------------------------------------------
 
 
-def charged(purse: BudgetTracker, key: str, model: str, estimated: str, amount: str) -> BudgetTracker:
-    price = purse.expected(key, model, usd(estimated))
-    purse = purse.reserve(1, key, price).charge(price, usd(amount))
-    return purse.learn(key, model, usd(estimated), usd(amount))
+def charged(budget: BudgetTracker, key: str, model: str, estimated: str, amount: str) -> BudgetTracker:
+    price = budget.expected(key, model, usd(estimated))
+    budget = budget.reserve(1, key, price).charge(price, usd(amount))
+    return budget.confirm(key, model, usd(estimated), usd(amount))
 
 
 def test_a_price_is_expected_as_it_was_confirmed_last_and_never_below_the_tables() -> None:
-    purse = charged(BudgetTracker(Money(), usd("1"), None), "k", "m", "0.10", "0.15")
-    assert purse.expected("k", "m", usd("0.10")) == usd("0.15")
-    purse = charged(purse, "k", "m", "0.10", "0.30")
-    assert purse.expected("k", "m", usd("0.10")) == usd("0.30")
-    purse = charged(purse, "k", "m", "0.10", "0.12")
-    assert purse.expected("k", "m", usd("0.10")) == usd("0.12"), "the last one counts"
-    purse = charged(purse, "k", "m", "0.10", "0.01")
-    assert purse.expected("k", "m", usd("0.10")) == usd("0.10")
+    budget = charged(BudgetTracker(Money(), usd("1"), None), "k", "m", "0.10", "0.15")
+    assert budget.expected("k", "m", usd("0.10")) == usd("0.15")
+    budget = charged(budget, "k", "m", "0.10", "0.30")
+    assert budget.expected("k", "m", usd("0.10")) == usd("0.30")
+    budget = charged(budget, "k", "m", "0.10", "0.12")
+    assert budget.expected("k", "m", usd("0.10")) == usd("0.12"), "the last one counts"
+    budget = charged(budget, "k", "m", "0.10", "0.01")
+    assert budget.expected("k", "m", usd("0.10")) == usd("0.10")
 
 
 def test_a_model_that_costs_more_than_the_tables_say_is_expected_to_do_so_at_its_other_prices() -> None:
-    purse = charged(BudgetTracker(Money(), usd("1"), None), "k", "dear", "0.10", "0.15")
-    assert purse.expected("other", "dear", usd("0.20")) == usd("0.30")
-    assert purse.expected("other", "another model", usd("0.20")) == usd("0.20")
-    purse = charged(purse, "k", "dear", "0.10", "0.12")
-    assert purse.expected("other", "dear", usd("0.20")) == usd("0.30"), "the largest ratio counts"
+    budget = charged(BudgetTracker(Money(), usd("1"), None), "k", "dear", "0.10", "0.15")
+    assert budget.expected("other", "dear", usd("0.20")) == usd("0.30")
+    assert budget.expected("other", "another model", usd("0.20")) == usd("0.20")
+    budget = charged(budget, "k", "dear", "0.10", "0.12")
+    assert budget.expected("other", "dear", usd("0.20")) == usd("0.30"), "the largest ratio counts"
 
 
 def test_a_free_estimate_teaches_nothing_of_other_prices() -> None:
-    purse = charged(BudgetTracker(Money(), None, None), "k", "free", "0", "0.50")
-    assert purse.expected("k", "free", usd("0")) == usd("0.50")
-    assert purse.expected("other", "free", usd("0.10")) == usd("0.10")
-    assert purse.life.charged == usd("0.50")
+    budget = charged(BudgetTracker(Money(), None, None), "k", "free", "0", "0.50")
+    assert budget.expected("k", "free", usd("0")) == usd("0.50")
+    assert budget.expected("other", "free", usd("0.10")) == usd("0.10")
+    assert budget.life.charged == usd("0.50")
 
 
 def test_with_drift_a_cap_is_passed_by_the_first_surprise_at_most() -> None:
-    purse, cap = BudgetTracker(Money(), usd("1"), None), usd("1")
-    while purse.exceeded(purse.expected("k", "m", usd("0.09"))) is None:
-        purse = charged(purse, "k", "m", "0.09", "0.13")
-    assert usd("0.87") < purse.life.committed <= cap
+    budget, cap = BudgetTracker(Money(), usd("1"), None), usd("1")
+    while budget.exceeded(budget.expected("k", "m", usd("0.09"))) is None:
+        budget = charged(budget, "k", "m", "0.09", "0.13")
+    assert usd("0.87") < budget.life.committed <= cap
 
 
 @given(PRICES.filter(bool), st.decimals("0.000001", "99999", places=6))
 def test_another_price_is_expected_in_proportion_or_a_trifle_more(estimated: Decimal, amount: Decimal) -> None:
-    prices = Prices().learn("k", "m", estimated, amount)
+    prices = Prices().confirm("k", "m", estimated, amount)
     expected = prices.expected("other", "m", estimated)
     assert 0 <= expected - max(amount, estimated) <= Decimal("0.000001")
 
@@ -217,37 +217,37 @@ def test_another_price_is_expected_in_proportion_or_a_trifle_more(estimated: Dec
 
 
 def test_under_a_cap_one_unconfirmed_price_is_open_at_a_time_and_confirmed_ones_go_on() -> None:
-    purse = BudgetTracker(Money(), usd("1"), None).learn("known", "m", usd("0.05"), usd("0.05"))
-    purse = purse.reserve(1, "new", usd("0.05"))
-    assert not purse.may_leave("new")
-    assert not purse.may_leave("newer"), "one in the whole run, not one of each"
-    assert purse.may_leave("known")
-    assert purse.reserve(2, "known", usd("0.05")).unconfirmed == {1: "new"}
+    budget = BudgetTracker(Money(), usd("1"), None).confirm("known", "m", usd("0.05"), usd("0.05"))
+    budget = budget.reserve(1, "new", usd("0.05"))
+    assert not budget.may_submit("new")
+    assert not budget.may_submit("newer"), "one in the whole run, not one of each"
+    assert budget.may_submit("known")
+    assert budget.reserve(2, "known", usd("0.05")).unconfirmed == {1: "new"}
 
 
 def test_without_a_cap_nothing_waits() -> None:
-    purse = BudgetTracker(Money(), None, None).reserve(1, "new", usd("0.05"))
-    assert purse.may_leave("newer")
+    budget = BudgetTracker(Money(), None, None).reserve(1, "new", usd("0.05"))
+    assert budget.may_submit("newer")
 
 
 def test_a_budget_is_a_cap_too() -> None:
-    assert not BudgetTracker(Money(), None, usd("1")).reserve(1, "new", usd("0.05")).may_leave("new")
+    assert not BudgetTracker(Money(), None, usd("1")).reserve(1, "new", usd("0.05")).may_submit("new")
 
 
 def test_what_confirms_nothing_frees_the_turn_and_what_confirms_opens_the_price() -> None:
     price = usd("0.05")
-    purse = BudgetTracker(Money(), usd("1"), None).reserve(1, "new", price)
-    for freed in (purse.release(1, price), purse.doubt(1, price), purse.free(1)):
-        assert freed.may_leave("newer")
-        assert not freed.reserve(2, "new", price).may_leave("new")
-    assert not purse.charge(price, price).may_leave("new"), "accepted without a price"
-    known = purse.charge(price, price).learn("new", "m", price, price)
-    assert known.reserve(2, "new", price).reserve(3, "new", price).may_leave("newer")
+    budget = BudgetTracker(Money(), usd("1"), None).reserve(1, "new", price)
+    for freed in (budget.release(1, price), budget.doubt(1, price), budget.unwatch(1)):
+        assert freed.may_submit("newer")
+        assert not freed.reserve(2, "new", price).may_submit("new")
+    assert not budget.charge(price, price).may_submit("new"), "accepted without a price"
+    known = budget.charge(price, price).confirm("new", "m", price, price)
+    assert known.reserve(2, "new", price).reserve(3, "new", price).may_submit("newer")
 
 
 def test_a_confirmed_price_confirms_all_that_is_open_under_it() -> None:
-    purse = BudgetTracker(Money(), usd("1"), None).watch(1, "a").watch(2, "a").watch(3, "b")
-    assert purse.learn("a", "m", usd("1"), usd("1")).unconfirmed == {3: "b"}
+    budget = BudgetTracker(Money(), usd("1"), None).watch(1, "a").watch(2, "a").watch(3, "b")
+    assert budget.confirm("a", "m", usd("1"), usd("1")).unconfirmed == {3: "b"}
 
 
 # ---- a price that is told again -------------------------------------------------------------------------------------
@@ -263,11 +263,11 @@ def test_of_two_prices_the_larger_counts_and_the_last_one_stands() -> None:
 
 def test_a_corrected_price_counts_in_the_life_and_in_the_invocation_that_bought_it() -> None:
     before, after = Charge(usd("0.20")), Charge(usd("0.05"), usd("0.15"))
-    purse = BudgetTracker(Money(charged=usd("0.20")), usd("1"), usd("1"), Money(charged=usd("0.20")))
-    now = purse.correct(before, after, bought_now=True)
+    budget = BudgetTracker(Money(charged=usd("0.20")), usd("1"), usd("1"), Money(charged=usd("0.20")))
+    now = budget.correct(before, after, bought_now=True)
     assert now.life == now.invocation == Money(charged=usd("0.05"), surplus=usd("0.15"))
     assert now.life.committed == usd("0.20")
-    earlier = purse.correct(before, Charge(usd("0.50")), bought_now=False)
+    earlier = budget.correct(before, Charge(usd("0.50")), bought_now=False)
     assert (earlier.life.committed, earlier.invocation.committed) == (usd("0.50"), usd("0.20"))
     refunded = now.refund(after, bought_now=True)
     assert refunded.life.committed == refunded.invocation.committed == 0

@@ -85,12 +85,12 @@ def test_a_refund_of_this_invocation_makes_room_again(make: Make) -> None:
 def test_one_price_that_is_not_confirmed_leaves_at_a_time(make: Make) -> None:
     budget = make(usd("10"), None)
     grant = granted(budget.reserve(1, "k", usd("1")))
-    assert budget.unproven("k")
-    assert not budget.may_leave("other")
+    assert budget.needs_confirmation("k")
+    assert not budget.may_submit("other")
     budget.charge(grant, usd("1.5"))
-    budget.learn("k", "m", usd("1"), usd("1.5"))
-    assert budget.may_leave("k")
-    assert budget.may_leave("other")
+    budget.confirm("k", "m", usd("1"), usd("1.5"))
+    assert budget.may_submit("k")
+    assert budget.may_submit("other")
     assert (budget.expected("k", "m", usd("1")), dict(budget.confirmed)) == (usd("1.5"), {"k": usd("1.5")})
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchgen.core.records import State
-from batchgen.policy.stopping import START_PATIENCE, ApiHealth, Pause, Stop, exit_code
+from batchgen.policy.stopping import START_TIMEOUT, ApiHealth, Pause, Stop, exit_code
 
 PRICE = Decimal("0.30")
 
@@ -116,14 +116,14 @@ def test_an_api_that_was_never_reached_ends_the_run_after_thirty_seconds() -> No
     api_health = ApiHealth().unreachable(100.0)
     for now in (101.0, 103.0, 107.0, 115.0):
         api_health = api_health.unreachable(now)
-    assert api_health.gives_up_at(1800.0) == 100.0 + START_PATIENCE
-    assert api_health.gives_up_at(5.0) == 105.0
-    assert START_PATIENCE == 30.0
+    assert api_health.stops_at(1800.0) == 100.0 + START_TIMEOUT
+    assert api_health.stops_at(5.0) == 105.0
+    assert START_TIMEOUT == 30.0
 
 
 def test_a_later_outage_gets_the_patience_that_was_set_from_its_beginning() -> None:
     api_health = ApiHealth().definite().unreachable(500.0).unreachable(900.0).failing(950.0)
-    assert api_health.gives_up_at(1800.0) == 2300.0
+    assert api_health.stops_at(1800.0) == 2300.0
 
 
 def test_an_outage_pauses_submissions_and_an_answer_opens_them() -> None:
@@ -132,24 +132,24 @@ def test_an_outage_pauses_submissions_and_an_answer_opens_them() -> None:
     assert until(api_health.unreachable(1.0)) == 3.0
     for opened in (api_health.reached(), api_health.definite()):
         assert opened.pause() is None
-        assert opened.gives_up_at(1800.0) is None
+        assert opened.stops_at(1800.0) is None
         assert until(opened.unreachable(50.0)) == 51.0, "the next outage starts with a short pause"
 
 
 def test_polls_that_fail_are_an_outage_without_a_pause_until_one_is_answered() -> None:
     api_health = ApiHealth().failing(10.0).failing(20.0)
     assert api_health.pause() is None
-    assert api_health.gives_up_at(1800.0) == 1810.0
-    assert api_health.reached().gives_up_at(1800.0) is None
+    assert api_health.stops_at(1800.0) == 1810.0
+    assert api_health.reached().stops_at(1800.0) is None
 
 
 def test_an_unclear_answer_ends_an_outage() -> None:
-    assert unclear(ApiHealth().unreachable(0.0), 1.0).gives_up_at(1800.0) is None
+    assert unclear(ApiHealth().unreachable(0.0), 1.0).stops_at(1800.0) is None
 
 
 def test_fair_weather_has_no_deadline() -> None:
-    assert ApiHealth().gives_up_at(1800.0) is None
-    assert ApiHealth().reached().gives_up_at(1800.0) is None
+    assert ApiHealth().stops_at(1800.0) is None
+    assert ApiHealth().reached().stops_at(1800.0) is None
 
 
 @given(
@@ -172,7 +172,7 @@ def test_a_pause_is_never_longer_than_a_minute_and_a_definite_answer_always_ends
         assert probe is None or probe <= now + 60.0
         assert probe is not None or (streak < 3 and kind != "unreachable")
         assert api_health.definite().pause() is None
-        gives_up = api_health.gives_up_at(1800.0)
+        gives_up = api_health.stops_at(1800.0)
         assert gives_up is None or gives_up <= now + 1800.0
 
 

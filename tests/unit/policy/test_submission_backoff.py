@@ -22,5 +22,5 @@ def test_the_longest_wait_holds() -> None:
 def test_an_answer_ends_the_streak_and_not_the_wait() -> None:
     hold = SubmissionBackoff().busy(0.0, 30.0).answered()
     assert (hold.since, hold.streak, hold.until) == (None, 0, 30.0)
-    assert hold.gives_up_at(1800.0) is None
-    assert SubmissionBackoff().busy(7.0, 30.0).gives_up_at(1800.0) == 1807.0
+    assert hold.stops_at(1800.0) is None
+    assert SubmissionBackoff().busy(7.0, 30.0).stops_at(1800.0) == 1807.0

@@ -20,7 +20,7 @@ def put(store: OutputStore, stem: str, content: bytes) -> str:
         staged.write(content)
         staged.sync()
         assert staged.publish(name)
-    store.settle(name)
+    store.sync(name)
     return name
 
 
@@ -100,7 +100,7 @@ def test_no_name_leads_out_of_the_store(make: Make, tmp_path: Path, name: str) -
     inside = put(store, "mug", b"1")
     with store.stage("jug") as staged:
         for leads_out in (
-            lambda: store.open(name), lambda: store.length(name), lambda: store.settle(name),
+            lambda: store.open(name), lambda: store.length(name), lambda: store.sync(name),
             lambda: staged.publish(name), lambda: store.move([(inside, name)]), lambda: store.move([(name, inside)]),
         ):  # fmt: skip
             with pytest.raises(ValueError, match="not a path below"):

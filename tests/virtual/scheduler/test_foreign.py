@@ -1,4 +1,4 @@
-"""An acceptance is compared with the order: another's job is in doubt, its id told, and never fetched as one's own."""
+"""An acceptance is compared with the queued: another's job is in doubt, its id told, and never fetched as one's own."""
 
 import json
 import logging

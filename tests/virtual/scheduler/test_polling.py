@@ -20,7 +20,7 @@ class Race:
     """How a policy did."""
 
     makespan: float
-    """Over the ideal: the same jobs in the same order, each place filled again the moment it is free."""
+    """Over the ideal: the same jobs in the same queued, each place filled again the moment it is free."""
     polls: float
     """For each job."""
     lag: float

@@ -1,0 +1,53 @@
+"""What a run is given: the outside world, and the conditions on which it buys."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from batchgen.api import Api
+from batchgen.core.clock import UtcNow
+from batchgen.core.descriptors import PLENTY, Shares
+from batchgen.core.records import Item
+from batchgen.journal import Journal, Recorder
+from batchgen.settings import Settings
+from batchgen.store import OutputStore
+
+
+@dataclass(frozen=True, slots=True)
+class RunPorts:
+    """The outside world, handed in."""
+
+    api: Api
+    journal: Journal
+    record: Recorder
+    store: OutputStore
+    utc_now: UtcNow
+    random: random.Random
+    offload: Callable[..., Awaitable[Any]] = asyncio.to_thread
+    """Runs a blocking function outside the event loop; in virtual time, at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunPolicy:
+    """What is bought, and on which conditions."""
+
+    settings: Settings
+    account: str
+    catalog_version: str
+    endpoints: Mapping[str, str]
+    """Path of the create endpoint by model."""
+    kinds: Mapping[str, str]
+    """`image` or `video` by model."""
+    price_key: Callable[[Item], str]
+    """Names what the price of an item depends on (`batchgen.catalog.price_key`)."""
+    outputs: Callable[[Item], int] = lambda _: 1
+    """How many outputs an item orders (`batchgen.catalog.outputs_of`)."""
+    buying: bool = True
+    wait_for_balance: bool = False
+    """Whether to wait for an empty balance to be refilled, instead of stopping submissions."""
+    shares: Shares = PLENTY
+    """How many requests and files may be open at once, whatever the settings allow."""
+    ask_lost: bool = False
+    """Whether to ask for lost jobs once more."""
