@@ -41,11 +41,11 @@ def test_what_is_no_evidence(model: str | None, shown: dict[str, Any] | None) ->
 @pytest.mark.parametrize(
     ("model", "shown", "reason"),
     [
-        ("other", None, "its model is another"),
-        ("other", ORDER, "its model is another"),
-        ("m", ORDER | {"model": "other"}, "its model is another"),
-        ("m", ORDER | {"prompt": "A caf\u00e9, at dawn"}, "its prompt is another"),
-        (None, {"prompt": "A cafe, at dusk"}, "its prompt is another"),
+        ("other", None, "its model differs"),
+        ("other", ORDER, "its model differs"),
+        ("m", ORDER | {"model": "other"}, "its model differs"),
+        ("m", ORDER | {"prompt": "A caf\u00e9, at dawn"}, "its prompt differs"),
+        (None, {"prompt": "A cafe, at dusk"}, "its prompt differs"),
     ],
 )
 def test_evidence(model: str | None, shown: dict[str, Any] | None, reason: str) -> None:
@@ -115,6 +115,6 @@ async def test_the_simulator_answers_with_the_id_of_another_job() -> None:
 async def test_the_simulator_answers_with_somebody_elses_job() -> None:
     async with simulated(faults={"foreign_answer": 1}) as api:
         answer = (await api.post(IMAGE)).json
-        assert foreign(canonical_json(IMAGE), answer["model"], answer["input"]) == "its prompt is another"
+        assert foreign(canonical_json(IMAGE), answer["model"], answer["input"]) == "its prompt differs"
         assert (await api.books())["accepted"] == 1
         assert (await api.ask("GET", f"/v1/jobs/{answer['id']}")).error == "job_not_found"
