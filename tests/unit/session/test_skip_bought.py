@@ -152,7 +152,7 @@ def test_a_list_of_what_was_bought_serves_a_copy_of_the_manifest(manifest: Path,
 @pytest.mark.parametrize(
     ("bought", "place", "message"),
     [
-        ("[none/*.csv]", "3:16", "no file fits `none/*.csv`"),
+        ("[none/*.csv]", "3:16", "no file matches `none/*.csv`"),
         ("[/tmp/*.csv]", "3:16", "must be relative to the manifest"),
         ("bought.csv", "3:15", "must be a list of files"),
         ("[[a.csv]]", "3:15", "must be a list of files"),
