@@ -244,7 +244,7 @@ def read_job(raw: bytes) -> Job:
     timings = answer.get("timings")
     return Job(
         id=job_id,
-        # A word that the reference lacks ("queued") is no end state: the job exists and is polled.
+        # A word that the reference lacks ("queued") is not a final state: the job exists and is polled.
         status=JobStatus(status) if status in ("completed", "failed") else JobStatus.PROCESSING,
         model=_text(answer.get("model")),
         cost=_money(answer.get("cost_usd")),
@@ -312,7 +312,7 @@ def _money(value: object) -> Decimal | None:
     if not amount.is_finite() or not 0 <= amount < 10**9:
         return None
     exponent = amount.as_tuple().exponent
-    # More digits than these are no price, but an attack on whoever prints them.
+    # More digits than these are no price, but an attack on anyone who prints them.
     return amount if isinstance(exponent, int) and -12 <= exponent <= 9 else None
 
 

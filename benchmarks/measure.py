@@ -44,7 +44,7 @@ class Usage:
 
 
 def run(command: Sequence[str | Path], *, cwd: Path | None = None, accept: tuple[int, ...] = (0,)) -> Usage:
-    """Run a command to its end and return what it used. Raises BenchmarkError where it ends otherwise than accepted.
+    """Run a command to its end and return what it used. Raises BenchmarkError if its exit code is not an accepted one.
 
     The peak is only right for a process larger than this one: Linux carries the peak of the parent over an exec, so
     this program imports nothing that is large.

@@ -27,7 +27,7 @@ def rows(folder: Path, items: int) -> Iterator[Row]:
 
 
 def play(items: int, folder: Path) -> dict[str, object]:
-    """Play the night: the budget of the evening ends, then the account is empty, then all goes on to the end."""
+    """Play the night: the budget of the evening ends, then the account is empty, then the rest is finished."""
     from decimal import Decimal
 
     from batchgen.settings import Settings

@@ -1,4 +1,4 @@
-"""The API's shape, as cheap as Python can serve it: whoever is measured against it is the bottleneck, and not it.
+"""The API's shape, as cheap as Python can serve it: so the bottleneck is the program that is measured, not the server.
 
 Every POST is accepted at once. A job is done at its n-th poll (`--polls`), and after some seconds (`--seconds`,
 lognormal with `--sigma`); its one output is the same file of `--size` bytes behind a redirect to another origin.

@@ -1,7 +1,7 @@
 """Checks request bodies against the tables, many of them and fast, and says in plain words what is wrong.
 
 The verdict is the request schema's. In a batch the prompts differ and the other parameters repeat, so a body is taken
-apart: values of which there is no end (texts, URLs, seeds) are each checked by hand, and the rest is judged by the
+apart: values without a fixed list (texts, URLs, seeds) are each checked by hand, and the rest is judged by the
 schema once, with stand-ins for those values, and remembered.
 """
 

@@ -68,7 +68,7 @@ def _definitions(catalog: Catalog) -> Schema:
 
 
 def _item(catalog: Catalog) -> Schema:
-    """Return what every item must be, and where to go on for its model."""
+    """Return what every item must be, and which definition applies to its model."""
     return {
         "type": "object",
         "properties": {"model": _model_property(catalog, "The model that makes this item.", template=True)},

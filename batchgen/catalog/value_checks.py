@@ -1,6 +1,6 @@
 """Checks single values of a request body by hand, and words what is wrong with them.
 
-These are the values of which there is no end: texts, URLs, seeds. Each check is at least as strict as the schema's.
+These are the values without a fixed list: texts, URLs, seeds. Each check is at least as strict as the schema's.
 """
 
 import re
@@ -113,7 +113,7 @@ def _check_text(parameter: Parameter, value: object) -> tuple[BodyProblem, ...]:
 def _check_integer(parameter: Parameter, value: object) -> tuple[BodyProblem, ...]:
     if type(value) is not int:
         return (wrong(parameter, value),)
-    # Python's integers have no end; those of whoever reads the JSON do (RFC 8259, section 6).
+    # Python's integers have no limit; those of the program that reads the JSON do (RFC 8259, section 6).
     if not -_SEED_LIMIT <= value < _SEED_LIMIT:
         return (problem(parameter.name, "must be a whole number that fits in 64 bits"),)
     return ()

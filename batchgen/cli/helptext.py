@@ -1,4 +1,4 @@
-"""What `batchgen --help` says, kept as it is shown: to make it anew takes four times as long as Python itself to start.
+"""What `batchgen --help` prints, stored as text: to generate it takes four times as long as Python's own start.
 
 `tests/unit/cli/test_root.py` holds it to what the command line would make of its commands at 80 columns.
 """

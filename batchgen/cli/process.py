@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 def stopping_signals() -> tuple[signal.Signals, ...]:
     """Return the signals that ask a process to stop in order: Ctrl-C, SIGTERM, and SIGHUP unless that is ignored.
 
-    `nohup` has it ignored from the start, and means that the run goes on when its terminal is closed (POSIX, nohup).
+    `nohup` has it ignored from the start, so that the run continues when its terminal is closed (POSIX, nohup).
     """
     ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     return (signal.SIGINT, signal.SIGTERM) if ignored else (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -87,7 +87,7 @@ class Bar:
         )
 
     def show(self, snapshot: Snapshot) -> None:
-        """Draw the bar anew."""
+        """Redraw the bar."""
         ended = snapshot.done + snapshot.failed + snapshot.in_doubt
         if self._bar.total is None:
             self._bar.total = snapshot.items

@@ -114,7 +114,7 @@ class Addresses:
         Raises ValueError, with a reason that does not repeat the address, for one that must not be asked.
         """
         try:
-            # A signed address is signed as it stands: nothing in it is quoted anew unless it has to be.
+            # A signed address is signed as written: nothing in it is quoted again unless it must be.
             url = URL(text, encoded=_PLAIN.fullmatch(text) is not None)
             if before is not None and not url.absolute and not url.scheme:
                 url = before.join(url)

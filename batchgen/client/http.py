@@ -233,7 +233,7 @@ class HttpApi:
         return explain(error) + (self._hint if isinstance(error, aiohttp.ClientConnectorDNSError) else "")
 
     def _host(self, url: URL) -> str:
-        # Never the whole address: a signature in it opens the file to whoever reads the log.
+        # Never the whole address: a signature in it opens the file to anyone who reads the log.
         return self._in_words(url.host or "")
 
     def _in_words(self, address: str) -> str:

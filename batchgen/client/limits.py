@@ -12,7 +12,7 @@ class Limits:
     submit_idle: float = 120.0
     """From the moment at which a POST leaves until its answer begins, whatever the peer takes or says meanwhile."""
     answer: float = 120.0
-    """For the whole body of an answer that has begun: each byte may come late, all of them together may not."""
+    """Limit for the whole body of an answer that has started: single bytes may be late, not all of them."""
     poll: float = 60.0
     """For a whole poll."""
     output_idle: float = 60.0

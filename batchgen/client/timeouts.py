@@ -1,7 +1,7 @@
 """Time limits that count only while the event loop runs.
 
-A process that was stopped (SIGSTOP, Ctrl-Z, a machine that slept) finds, when it goes on, every timer of the event loop
-expired, and in its sockets the answers that came meanwhile. An answer that lies there must be read, since it may be
+A process that was stopped (SIGSTOP, Ctrl-Z, a machine that slept) finds, when it continues, every timer of the event
+loop expired, and in its sockets the answers that came meanwhile. An answer that lies there must be read, since it may be
 paid for; so the time for which the loop itself stood still is nobody's silence, and counts for nothing here.
 """
 
@@ -90,7 +90,7 @@ class Limit:
         self.due = math.inf if seconds is None else self._patience.time() + seconds
 
     def expire(self) -> None:
-        """End the block in the next turn of the loop, unless it is started anew before."""
+        """End the block in the next turn of the loop, unless it is restarted before then."""
         self.due = math.inf
         self._timeout.reschedule(asyncio.get_running_loop().time())
 

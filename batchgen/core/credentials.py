@@ -76,7 +76,7 @@ def _from_dotenv(path: Path) -> str | None:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (FileNotFoundError, IsADirectoryError):
-        return None  # a folder of this name is somebody's virtual environment
+        return None  # a folder of this name is probably a virtual environment
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot read {path}: {getattr(error, 'strerror', 'not UTF-8')}") from None
     found = None

@@ -35,7 +35,7 @@ PLENTY = Shares()
 
 
 def shares(limit: int) -> Shares:
-    """Return what fits into so many descriptors; at least one of each, so that the run goes on, however slowly.
+    """Return what fits into so many descriptors; at least one of each, so that the run continues, however slowly.
 
     A poll and a POST hold one connection. A download holds a file and up to two: to the API, and to where it redirects.
     """
@@ -77,7 +77,7 @@ def is_lack(error: BaseException | None) -> bool:
 
 
 def none_left() -> bool:
-    """Return whether there is no descriptor left now: for errors of libraries that do not say why."""
+    """Return whether no descriptor is left right now: for libraries whose errors do not say why."""
     try:
         os.close(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
     except OSError as error:

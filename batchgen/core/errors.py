@@ -4,8 +4,8 @@ BatchgenError
 ├── UsageError               2   nothing was bought
 │   ├── ManifestError            every problem of a manifest at once
 │   └── ConsentError             money would move that nobody agreed to
-│       └── DeclinedError            somebody was asked and said no
-├── OutsideError             5   mend the cause and run again
+│       └── DeclinedError            the user was asked and declined
+├── OutsideError             5   fix the cause and run again
 │   └── DiskError
 └── RunFolderError           6   owned, damaged, or bound to something else; nothing was bought
 
@@ -29,7 +29,7 @@ class ConsentError(UsageError):
 
 
 class DeclinedError(ConsentError):
-    """A purchase that somebody was asked about and declined."""
+    """A purchase that the user was asked about and declined."""
 
 
 class OutsideError(BatchgenError):
@@ -45,7 +45,7 @@ class DescriptorsError(OutsideError):
 
 
 class RunFolderError(BatchgenError):
-    """A run folder that cannot be used: busy, damaged, or begun with another API or account."""
+    """A run folder that cannot be used: in use, damaged, or started with another API or account."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -181,7 +181,7 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
             _check_version(path, version)
             if version != schema.VERSION:
                 connection = _migrated_copy(connection, version)
-            # One snapshot for all that is read: sums and rows then agree while a run goes on.
+            # One snapshot for all that is read: sums and rows then agree even during a run.
             connection.execute("BEGIN")
         except BaseException:
             connection.close()

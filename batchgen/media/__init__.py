@@ -84,7 +84,7 @@ def extension_for(content_type: str | None) -> str:
 def inspect(path: Path) -> Media:
     """Return what the file at `path` is, by its bytes alone.
 
-    Raises `Unfamiliar` when it is something else that is no text, `Damaged` when it is a text or ends too early, at
+    Raises `Unfamiliar` when it is something else that is not text, `Damaged` when it is text or is cut short, at
     whatever byte it was cut; `batchgen.media.mp4`, `webm` and `bitmaps` name the cases that their containers leave
     open. Raises OSError where it cannot be read.
     """

@@ -1,4 +1,4 @@
-"""PNG, JPEG, GIF and WebP: does the picture go on to its own end?
+"""PNG, JPEG, GIF and WebP: is the image complete?
 
 What follows after the end of a picture is ignored, as every reader does. Each walk notices a file that is cut short at
 any byte; damage in the middle only shows where it breaks the structure (and, in PNG, a checksum).

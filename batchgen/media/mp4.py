@@ -13,7 +13,7 @@ from itertools import islice
 
 from batchgen.media.source import Damaged, Source
 
-# Boxes hold a four-letter type; whatever else stands there is no box.
+# Boxes hold a four-letter type; anything else is not a box.
 _LETTERS = frozenset(range(0x20, 0x7F)) | {0xA9}
 _HEADER = 8
 _ZEROS, _BLANKS = re.compile(rb"\0*"), re.compile(rb"[ \t\r\n]*")

@@ -1,4 +1,4 @@
-"""Is it a text? What a server says in words, in HTML or in JSON, is no output, whatever its status."""
+"""Is it text? An answer in plain words, HTML or JSON is not an output, whatever its status."""
 
 import codecs
 import re

@@ -1,4 +1,4 @@
-"""The seam to whoever holds a run's money: one process by itself, or a coordinator for several that buy side by side.
+"""The seam to the owner of a run's money: one process by itself, or a coordinator for several that buy side by side.
 
 Nothing is spent without a grant. A grant ends in exactly one of three ways: given back, charged, or in doubt.
 """
@@ -27,7 +27,7 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class CapReached:
-    """Why there is no grant: the next purchase would pass a cap."""
+    """Why there is no grant: the next purchase would exceed a cap."""
 
     cap: Cap
     limit: Decimal
@@ -71,7 +71,7 @@ class Budget(Protocol):
         ...
 
     def doubt(self, grant: Grant) -> None:
-        """The purchase may have been charged: the grant counts until somebody finds out."""
+        """The purchase may have been charged: the grant counts until this is settled."""
         ...
 
     # ---- what is learned afterwards ----

@@ -15,7 +15,7 @@ FILE_NAME = "receipts.jsonl"
 _CHUNK = 1 << 20
 _LONGEST_LINE = 1 << 16
 _SHARED = 0o640
-"""Readable by the owner's group at most: what somebody buys is private."""
+"""Readable by the owner's group at most: purchases are private."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ class Summary:
     stop: Stop | None
     detail: str
     failures: int
-    """Items that ended badly in this invocation, also those that the manifest asks for no longer."""
+    """Items that failed in this invocation, including those no longer in the manifest."""
     missing: int
     """Files that were bought and are not on disk as they were."""
     fewer: int

@@ -25,7 +25,7 @@ class Refusal(Exception):  # noqa: N818 - an answer that ends a handler, not a f
         """Return the answer."""
         error = {"type": self.kind, "message": str(self)}
         if self.details is not None:
-            error["details"] = self.details  # type: ignore[assignment]  # the one entry that is no text
+            error["details"] = self.details  # type: ignore[assignment]  # the one entry that is not text
         return json_response(self.status, json.dumps({"error": error}), self.headers)
 
 

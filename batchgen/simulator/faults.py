@@ -59,7 +59,7 @@ def parse_faults(texts: Iterable[str]) -> dict[str, float]:
 
 
 def check_rates(rates: Mapping[str, float]) -> None:
-    """Raise UsageError for a fault that does not exist (with a suggestion) or a rate that is no probability."""
+    """Raise UsageError for a fault that does not exist (with a suggestion) or a rate that is not a probability."""
     for name, rate in rates.items():
         if name not in FAULTS:
             near = difflib.get_close_matches(name, FAULTS, n=1)

@@ -59,7 +59,7 @@ def command(manifest: Path, **options: Any) -> int:
 
 
 def _simulated_beside(prepared: "PreparedRun") -> str | None:
-    """Return a hint where nothing was bought for real yet, and somebody may look for what was tried out."""
+    """Return a hint if nothing was bought with real money yet, but the run was tried with --simulate."""
     from batchgen.session.locate import is_run, simulated_name
 
     tried = prepared.folder.with_name(simulated_name(prepared.name))

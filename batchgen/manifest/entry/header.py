@@ -192,7 +192,7 @@ def bought_files(header: Header, folder: Path, problems: Problems) -> tuple[Path
 
 
 def _defaults(defaults: Map | None, catalog: Catalog, problems: Problems) -> Map | None:
-    """Drop what no model takes: a default that only some models lack is no fault."""
+    """Drop what no model takes: a default that only some models lack is not a fault."""
     if defaults is None:
         return None
     known = {parameter.name for model in catalog.models.values() for parameter in model.parameters}

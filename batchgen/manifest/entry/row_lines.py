@@ -47,7 +47,7 @@ class Source:
                 yield piece
                 continue
             lines = (begun + piece).splitlines(keepends=True)
-            # What does not end with LF may go on: with the other half of a CRLF, or with the rest of the line.
+            # A line that does not end with LF may continue: with the second half of a CRLF, or with more text.
             begun = b"" if lines[-1].endswith(b"\n") or len(lines[-1]) > MAX_SCALAR else lines.pop()
             yield from lines
         if begun:

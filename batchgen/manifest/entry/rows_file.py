@@ -152,7 +152,7 @@ def _columns(source: Source, header: list[str] | None) -> tuple[str, ...]:
 
 
 def _header_fault(columns: tuple[str, ...]) -> str | None:
-    """Return why a first line is no header, where there is more to say than that it names no columns."""
+    """Return why a first line is not a header, if there is more to say than that it names no columns."""
     if columns[0].lower().startswith("sep=") and not any(columns[1:]):
         return "`sep=` is a hint for spreadsheets; remove this line, the delimiter is detected without it"
     if columns[0].startswith("# ") or (columns[0].startswith("#") and len(columns) == 1):

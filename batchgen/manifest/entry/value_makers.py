@@ -28,7 +28,7 @@ class _Invalid:
 UNSET = _Unset()
 INVALID = _Invalid()
 TAG = "tag"
-"""The kind of a value that is no parameter but a tag."""
+"""The kind of a value that is a tag, not a parameter."""
 _INTEGER = re.compile(r"[-+]?[0-9]{1,18}")
 
 

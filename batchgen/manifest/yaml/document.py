@@ -2,7 +2,7 @@
 
 Scalars follow the core schema of YAML 1.2 (section 10.3), plain style only: null (`~`, empty), `true` and `false`,
 decimal, `0o` and `0x` integers, floats. All else is text: `16:9`, `no`, `2024-01-01`. Only tags of that schema are
-known. Duplicate keys and keys that are no texts are problems. Anchors, aliases and `<<` merges are followed, and what
+known. Duplicate keys and keys that are not text are problems. Anchors, aliases and `<<` merges are followed, and what
 they expand to is bounded.
 """
 
@@ -138,7 +138,7 @@ class Document:
                 entries = self._stream(value_event)
                 yield streamed, event.start_mark, entries, value_event.start_mark
                 for _ in entries:
-                    pass  # whoever asked for it did not want the rest, but the parser has to pass it
+                    pass  # the caller did not want the rest, but the parser has to pass it
             else:
                 value = self._node(value_event, 1)
                 if key is not None and fresh:
@@ -239,7 +239,7 @@ class Document:
         return result
 
     def _key(self, event: Any, depth: int) -> str | None:
-        """Return a key; None, with the problem noted, where it is no text."""
+        """Return a key; None, with the problem noted, if it is not text."""
         key = self._scalar(event) if type(event) is ScalarEvent and event.anchor is None else self._node(event, depth)
         if type(key) is str:
             usual = type(event) is ScalarEvent and event.implicit[0] and event.tag is None and not self._reader.hidden

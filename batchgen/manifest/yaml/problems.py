@@ -104,7 +104,7 @@ class Problems:
         return BrokenOffError(message)
 
     def clear(self) -> None:
-        """Forget everything: the manifest is read anew."""
+        """Forget everything: the manifest is read again."""
         self._problems, self._warnings = _Notes(), _Notes()
 
     def error(self) -> ManifestError:

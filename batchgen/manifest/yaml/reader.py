@@ -58,7 +58,7 @@ class Reader:
         self.hidden = False
         """Whether anything was hidden so far, so that scalars have to be restored."""
         self.quiet = 0
-        """Bytes handed out since the parser last gave an event; whoever takes the events sets it back to 0."""
+        """Bytes handed out since the parser last gave an event; the consumer of the events resets it to 0."""
         self.hashes = False
         """Whether a `#` stood behind a blank so far, and something else before it on its line."""
         self._file = file

@@ -1,5 +1,5 @@
 """Purchases of this manifest that are in another run folder: where a name was changed, an output folder moved, or an
-older copy of a folder put back, everything would be bought once more. So somebody has to say that it may.
+older copy of a folder put back, everything would be bought once more. So the user must confirm it.
 """
 
 import logging

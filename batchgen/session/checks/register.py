@@ -1,5 +1,5 @@
 """The register: where this user's runs are and how far they have come, so that a run folder that was moved, deleted or
-put back to an older copy is noticed. It helps and decides nothing: whatever is wrong with it, a run goes on without.
+put back to an older copy is noticed. It helps but decides nothing: whatever is wrong with it, a run continues.
 """
 
 import json

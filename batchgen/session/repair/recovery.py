@@ -1,4 +1,4 @@
-"""A journal made anew from `receipts.jsonl`, for a run folder whose own is lost or damaged.
+"""A journal rebuilt from `receipts.jsonl`, for a run folder whose own is lost or damaged.
 
 The receipts know what was bought, under which job and for how much; the manifest gives the requests, and their digests
 tell whether they fit. What the manifest does not have, or has otherwise by now, is kept without its request: it is
@@ -29,7 +29,7 @@ _SUFFIXES = ("", "-wal", "-shm")
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """What a journal made anew holds."""
+    """What a rebuilt journal holds."""
 
     counts: dict[State, int]
     """Items that were bought, or may have been, by state."""
@@ -41,7 +41,7 @@ class Recovered:
 
 
 def recover(folder: Path) -> Recovered:
-    """Make the journal of the run folder `folder` anew from its receipts; one that exists is moved aside.
+    """Rebuild the journal of the run folder `folder` from its receipts; one that exists is moved aside.
 
     It is made beside the old one and put in place whole. Its items have no requests yet: list them from the manifest.
     Raises RunFolderError where there are no receipts, or where another process owns the folder; DiskError.
@@ -49,7 +49,7 @@ def recover(folder: Path) -> Recovered:
     if not (folder / RECEIPTS).is_file():
         raise RunFolderError(f"{folder} has no {RECEIPTS} to make a journal from; restore {FILE_NAME} from a backup")
     with own(folder, utc_now()), ExitStack() as stack:
-        if (folder / FILE_NAME).exists():  # a run may go on whose lock file was removed
+        if (folder / FILE_NAME).exists():  # a run whose lock file was removed may still be active
             stack.enter_context(own_journal(folder / FILE_NAME, create=False))
         scratch = folder / ".recover"
         with disk_errors(scratch):
@@ -81,7 +81,7 @@ def _made(folder: Path, path: Path) -> tuple[dict[State, int], Spend, int]:
             unread += not kind
             replay.take(kind, line)
         replay.finish(is_stored(folder))
-        if not unread:  # else the next opening keeps the file aside, and writes it anew
+        if not unread:  # else the next opening keeps the file aside, and rewrites it
             vouch(db, file)
         db.execute("COMMIT")
         db.execute("PRAGMA journal_mode = DELETE")  # one file, whole, which is then put in place

@@ -1,4 +1,4 @@
-"""Settling what is in doubt: by a job id that the API confirms, or by the word of somebody who looked it up.
+"""Settling items in doubt: by a job id that the API confirms, or by what the user found in the provider's billing.
 
 Everything is checked before anything is written, so that a list of settlements is taken as a whole or not at all.
 """
