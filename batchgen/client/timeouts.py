@@ -1,8 +1,8 @@
 """Time limits that count only while the event loop runs.
 
 A process that was stopped (SIGSTOP, Ctrl-Z, a machine that slept) finds, when it continues, every timer of the event
-loop expired, and in its sockets the answers that came meanwhile. An answer that lies there must be read, since it may be
-paid for; so the time for which the loop itself stood still is nobody's silence, and counts for nothing here.
+loop expired, and in its sockets the answers that came meanwhile. Such an answer must be read, since it may be paid
+for; so the time during which the loop itself stood still does not count as silence of the server.
 """
 
 import asyncio
