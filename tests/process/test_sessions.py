@@ -153,6 +153,19 @@ def test_what_is_paid_for_is_collected_in_a_thread(tmp_path: Path, api: Simulate
         assert pool.submit(collect.run).result().exit_code == 0
 
 
+def test_a_simulated_run_in_a_thread_asks_for_no_key(tmp_path: Path) -> None:
+    def no_key() -> ApiKey:
+        raise AssertionError("a key was asked for")
+
+    (tmp_path / "job.yaml").write_text(
+        "version: 1\nname: job\nitems: [{id: mug, model: hera-1.0-text-to-image, prompt: Mug}]\n", encoding="utf-8"
+    )
+    request = RunRequest(tmp_path / "job.yaml", {"BATCHGEN_REGISTER": ""}, load_catalog(), simulate=True, flags=QUICK)
+    with prepare(request) as prepared, ThreadPoolExecutor(1) as pool:
+        summary = pool.submit(RunSession(access=Access(find_key=no_key), prepared=prepared).run).result()
+    assert (summary.exit_code, summary.simulated, summary.run) == (0, True, "job.simulated")
+
+
 def state_of_the_process() -> dict[str, Any]:
     log = logging.getLogger("batchgen")
     return {
