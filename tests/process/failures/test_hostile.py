@@ -220,9 +220,9 @@ def test_names_of_files_stay_text(tmp_path: Path, capsys: pytest.CaptureFixture[
         ("/srv/${id}", "mug", "must be relative"),
         ("a/../../${id}", "mug", "begins with a dot"),
         ("a\\0b/${id}", "mug", "a path cannot contain"),
-        ("${id}", "../mug", "is no id"),
-        ("${id}", "/srv/mug", "is no id"),
-        ("${id}", "..", "is no id"),
+        ("${id}", "../mug", "is not a valid id"),
+        ("${id}", "/srv/mug", "is not a valid id"),
+        ("${id}", "..", "is not a valid id"),
     ],
 )
 def test_a_path_out_of_the_run_is_refused(
