@@ -52,7 +52,7 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a manifest stands against its run folder, and what is left to buy."""
+    """How a manifest compares with its run folder, and what is left to buy."""
 
     name: str
     states: Mapping[State, int]

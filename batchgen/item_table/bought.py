@@ -25,8 +25,8 @@ class BoughtElsewhere:
     def leave_out(self) -> int:
         """Move the items that were bought to `SKIPPED`, and return how many they are.
 
-        A purchase stands for the item of the same id and request; else, as where items were renamed, for the first one
-        of the same request that is left and is not a wanted second purchase.
+        A purchase counts for the item of the same id and request; otherwise (items may have been renamed) for the first
+        one left with the same request that is not a wanted second purchase.
         """
         self._db.execute(_SAME)
         self._db.execute(_SAME_REQUEST)

@@ -85,7 +85,7 @@ def _identity(found: os.stat_result) -> tuple[int, int]:
 
 
 def owner(folder: Path) -> str | None:
-    """Return who owns `folder` now, as the tail of a sentence (maybe empty), or None when nobody does."""
+    """Return who owns `folder` now, as the end of a sentence (possibly empty), or None if it is free."""
     try:
         handle = os.open(folder / _NAME, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:

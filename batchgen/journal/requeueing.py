@@ -57,10 +57,10 @@ def continues(db: sqlite3.Connection, again: BuyAgain) -> bool:
 def put_back_others(db: sqlite3.Connection, retry: Sequence[State], again: BuyAgain) -> None:
     """Put requeued items back into their state, except those that are requested now too; inside a transaction."""
     db.create_function("again", 1, again.wanted, deterministic=True)
-    stood, marks = state_before("item"), ", ".join("?" * len(retry))
+    before, marks = state_before("item"), ", ".join("?" * len(retry))
     db.execute(
-        f"UPDATE item SET state = {stood} WHERE {stood} IS NOT NULL"
-        f" AND NOT ({stood} IN ({marks}) OR ({stood} = 'done' AND again(id)))",
+        f"UPDATE item SET state = {before} WHERE {before} IS NOT NULL"
+        f" AND NOT ({before} IN ({marks}) OR ({before} = 'done' AND again(id)))",
         retry,
     )
 

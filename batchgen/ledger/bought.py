@@ -16,7 +16,7 @@ COLUMNS = ("run", "item_id", "request_digest")
 
 
 def purchases(charges: Iterable[Charge], *, simulated: bool) -> Iterator[Charge]:
-    """Yield the charges that were paid for, or may have been; those of pretended money too where `simulated`."""
+    """Yield the charges that were paid for, or may have been; with `simulated`, those of simulated money too."""
     return (charge for charge in charges if charge.state in BOUGHT and (simulated or not charge.simulated))
 
 

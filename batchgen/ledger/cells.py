@@ -14,10 +14,10 @@ EARLIER_COLUMNS = (*COLUMNS[: COLUMNS.index("catalog_version")], "tables")
 """Those of the layout before this one, which is still read."""
 TAG_PREFIX = "tag_"
 TRUE = "true"
-"""What `simulated` holds for pretended money; else it is empty."""
+"""What `simulated` contains for simulated money; otherwise it is empty."""
 
 # What spreadsheets take for the start of a formula (OWASP, "CSV Injection"), also behind what they trim or do not
-# show. Apostrophes count as blanks, so that a text which brings one of its own can be told from one that was given it.
+# show. Apostrophes count as blanks, so that a text with an apostrophe of its own differs from one that was given one.
 _FORMULA = re.compile(r"['\s\u00ad\u200b-\u200f\u2060\ufeff]*[=+\-@＝＋－＠]|'*\r")
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _CONTROLS_BUT_LINE_ENDS = re.compile("[\x00-\x09\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")

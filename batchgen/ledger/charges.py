@@ -40,7 +40,7 @@ class Charge:
     tags: Mapping[str, str]
     """Only those with a value."""
     simulated: bool
-    """Whether the money is pretended."""
+    """Whether the money is simulated."""
     job_id: str = ""
     """As far as a ledger file says; empty where a run folder was read."""
 
@@ -155,7 +155,7 @@ def _charge(row: Sequence[str], columns: Sequence[str], tags: Sequence[str]) -> 
 
 
 def _simulated(cells: Mapping[str, str]) -> bool:
-    # The earlier layout does not say it; the embedded simulator has an account that is nobody else's.
+    # The earlier layout does not say so, but only the embedded simulator has this account.
     if "simulated" not in cells:
         return cells["account"] == SIMULATED_KEY.fingerprint
     # A spreadsheet writes the word its own way.

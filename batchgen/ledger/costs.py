@@ -13,7 +13,7 @@ from batchgen.core.text import stamp
 from batchgen.ledger.charges import Charge
 
 GroupKey = Callable[[Charge], str | None]
-"""Names the group of a charge; None where it belongs to none (no such tag, never sent)."""
+"""Returns the group of a charge; None if it belongs to none (no such tag, never sent)."""
 ROW_STATES = tuple(state for state in State if state is not State.PENDING)
 """The states that a ledger's row can be in."""
 
@@ -40,9 +40,9 @@ class CostReport:
     repeated: int
     """Rows that were given more than once and counted once."""
     simulated: bool = False
-    """Whether it is of pretended money, and of nothing else."""
+    """Whether it is about simulated money, and nothing else."""
     left_out: int = 0
-    """Rows of the other money, pretended or real."""
+    """Rows of the other kind of money, simulated or real."""
 
 
 def group_key(by: str) -> GroupKey:
@@ -58,7 +58,7 @@ def group_key(by: str) -> GroupKey:
 def cost_report(by: str, charges: Iterable[Charge], *, unique: bool = False, simulated: bool = False) -> CostReport:
     """Return the sums of `charges` by group; a charge that comes twice counts as it came first.
 
-    Real and pretended money are never added up: only the charges of the one kind count, and the others are left out.
+    Real and simulated money are never added up: only charges of one kind count, and the others are left out.
 
     A purchase is known by run, item, attempt and digest, and by the second it was submitted in, which tells apart two
     runs of one name in different output folders; or by its job in place of item and attempt, which a rename changes.

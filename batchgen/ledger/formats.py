@@ -15,7 +15,7 @@ _WIDEST_GROUP = 60
 def as_table(report: CostReport) -> str:
     """Return aligned columns with a total below; states that no row is in are left out.
 
-    Pretended money stands under a heading that says so.
+    Simulated money gets a heading that says so.
     """
     states = [state for state in ROW_STATES if state in report.total.states]
     lines = [[report.by, "rows", "charged", "refunded", "net", "in doubt", *(s.replace("_", " ") for s in states)]]
@@ -33,7 +33,7 @@ def as_table(report: CostReport) -> str:
 def as_csv(report: CostReport) -> str:
     """Return RFC 4180 with all states as columns, and without a total, which would be counted with the rest.
 
-    A last column, `simulated`, is `true` for pretended money.
+    A last column, `simulated`, is `true` for simulated money.
     """
     out = io.StringIO()
     writer = csv.writer(out)

@@ -40,7 +40,7 @@ def write_ledger(run: str, folder: Path) -> LedgerTotals:
     """Replace the ledger in the run folder `folder` by one made from its journal, and return its sums.
 
     Reads one snapshot, so it may be called while a run writes the journal, from any thread. An intent whose answer
-    is awaited stands as `submitting`, with its expected price in doubt: that money may have gone. RFC 4180, UTF-8
+    is awaited has a row as `submitting`, with its expected price in doubt: it may have been charged. RFC 4180, UTF-8
     without a byte order mark. Raises RunFolderError, DiskError.
     """
     path = folder / FILE_NAME

@@ -62,14 +62,14 @@ class Replay:
         for (item,) in self._db.execute("SELECT item FROM temp.touched"):
             split_live_purchases(self._db, item)
             derive_state(self._db, item)
-        stands = dict(
+        states = dict(
             self._db.execute(
                 "SELECT state, COUNT(*) FROM item WHERE key IN (SELECT item FROM temp.touched) GROUP BY state"
             )
         )
         for table in ("alias", "touched", "finished", "kept"):
             self._db.execute(f"DROP TABLE temp.{table}")
-        return Counter(stands)
+        return Counter(states)
 
     # ---- finding ----
 
@@ -96,7 +96,7 @@ class Replay:
     # ---- the lines ----
 
     def _bound(self, line: _Content) -> None:
-        """The journal's binding stands until a line says the same: the lines after that one are newer."""
+        """The journal's binding counts until a line says the same: the lines after that one are newer."""
         bound = {"run": line["bound"], "api": line["api"], "account": line["account"]}
         known = dict(self._db.execute("SELECT name, value FROM meta WHERE name IN ('run', 'api', 'account')"))
         if self._newer or "api" not in known:
