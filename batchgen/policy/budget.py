@@ -1,4 +1,4 @@
-"""The money that is spent, promised, or may have been spent; and whether one more job fits below the caps."""
+"""The money that is spent, reserved or in doubt, and whether one more job fits below the caps: pure decisions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -7,22 +7,22 @@ from typing import Literal
 
 _ZERO = Decimal(0)
 _PRECISION = Decimal("0.000001")
-"""USD. Reservations are added and taken away a million times: they must stay exact."""
+"""USD. Reservations are added and subtracted a million times: they must stay exact."""
 
 
 @dataclass(frozen=True, slots=True)
 class Money:
-    """USD, changed by copy. Everything that may have been paid counts until it is known that it was not."""
+    """Sums in USD, changed by copy. What may have been charged counts until it is known that it was not."""
 
     charged: Decimal = _ZERO
-    """The prices that the API named last, as in the ledger."""
+    """The latest prices that the API named, as in the ledger."""
     refunded: Decimal = _ZERO
     reserved: Decimal = _ZERO
-    """Expected prices of requests on their way."""
+    """Expected prices of requests that wait for their answer."""
     in_doubt: Decimal = _ZERO
-    """Expected prices of requests that had no clear answer."""
+    """Expected prices of requests without a clear answer."""
     surplus: Decimal = _ZERO
-    """By how much the API named more for jobs, earlier, than it named last: of two prices the larger counts."""
+    """By how much earlier prices of jobs were higher than the latest ones: the highest price of a job counts."""
 
     @property
     def committed(self) -> Decimal:
@@ -30,23 +30,23 @@ class Money:
         return self.charged + self.surplus + self.reserved + self.in_doubt - self.refunded
 
     def reserve(self, price: Decimal) -> "Money":
-        """A request is about to leave."""
+        """A request is about to be sent."""
         return replace(self, reserved=self.reserved + price)
 
     def release(self, reserved: Decimal) -> "Money":
-        """It was certainly not charged."""
+        """A request was certainly not charged."""
         return replace(self, reserved=self.reserved - reserved)
 
     def charge(self, reserved: Decimal, charged: Decimal) -> "Money":
-        """It was accepted at this price."""
+        """A request was accepted at this price."""
         return replace(self, reserved=self.reserved - reserved, charged=self.charged + charged)
 
     def doubt(self, reserved: Decimal) -> "Money":
-        """It may have been charged, with what it was expected to cost."""
+        """A request may have been charged: its expected price counts."""
         return replace(self, reserved=self.reserved - reserved, in_doubt=self.in_doubt + reserved)
 
     def correct(self, before: "Charge", after: "Charge") -> "Money":
-        """The API names another price for a job than it did, or the first one."""
+        """The API named the first price of a job, or another one than before."""
         return replace(
             self,
             charged=self.charged + after.charged - before.charged,
@@ -54,7 +54,7 @@ class Money:
         )
 
     def refund(self, charge: "Charge") -> "Money":
-        """The provider gave a charge back: nothing of it counts any more."""
+        """The provider refunded a charge: no part of it counts any longer."""
         return replace(self, refunded=self.refunded + charge.charged, surplus=self.surplus - charge.surplus)
 
 
@@ -63,36 +63,37 @@ class Charge:
     """What one job cost, USD."""
 
     charged: Decimal
-    """The price that the API named last; where it named none, the expected one."""
+    """The latest price that the API named; if it named none, the expected one."""
     surplus: Decimal = _ZERO
-    """By how much it named more earlier: that counts against the caps beside the charge, until it is refunded."""
+    """By how much an earlier price was higher: it counts against the caps too, until the charge is refunded."""
 
     @property
     def counted(self) -> Decimal:
-        """The largest price that the API named."""
+        """The highest price that the API named."""
         return self.charged + self.surplus
 
     def corrected(self, told: Decimal, *, first: bool) -> "Charge":
-        """Return the charge once the API has named this price, for the first time or after others."""
+        """Return the charge after the API has named this price, for the `first` time or after another one."""
         return Charge(told, _ZERO if first else max(_ZERO, self.counted - told))
 
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """What the provider's answers say of its prices, beside the tables. USD.
+    """What the provider's answers said about prices, beyond the catalogue. USD.
 
-    A price key names what is priced: a model and the values of the parameters that its price hangs on.
+    A price key names what is priced: a model and the values of the parameters that its price depends on.
     """
 
     confirmed: Mapping[str, Decimal] = field(default_factory=dict)
-    """By price key, what the latest purchase that an answer has confirmed counts with."""
+    """By price key, the price of the latest purchase that an answer confirmed."""
     surcharges: Mapping[str, Decimal] = field(default_factory=dict)
-    """By model, the largest ratio of charge to estimate seen: what its other prices must be expected to be, too."""
+    """By model, the highest ratio of charge to estimate: its other prices are expected to be as much higher."""
 
     def expected(self, key: str, model: str, estimated: Decimal) -> Decimal:
-        """Return what a job is reserved with: the larger of the price confirmed last and the tables'.
+        """Return what to reserve for a job: the higher of the latest confirmed price and the catalogue price.
 
-        Where none was confirmed yet, a model that charged more than the tables say is expected to do so again.
+        If no price of its key was confirmed, a model that charged more than the catalogue price is expected to do so
+        again.
         """
         if (confirmed := self.confirmed.get(key)) is not None:
             return max(confirmed, estimated)
@@ -100,7 +101,7 @@ class Prices:
         return estimated if ratio is None else (estimated * ratio).quantize(_PRECISION, ROUND_CEILING)
 
     def confirm(self, key: str, model: str, estimated: Decimal, price: Decimal) -> "Prices":
-        """An answer confirms this price."""
+        """Return the prices after an answer confirmed this one."""
         after = self if self.confirmed.get(key) == price else replace(self, confirmed={**self.confirmed, key: price})
         if price <= estimated or not estimated:
             return after
@@ -110,10 +111,10 @@ class Prices:
 
 @dataclass(frozen=True, slots=True)
 class BudgetTracker:
-    """The money of a run folder's life and of this invocation, with their caps (None: no cap).
+    """The money of a run folder since it began, and of this invocation, with their caps (None: no cap).
 
-    Under a cap only one request may be open whose price no answer has confirmed yet: where it turns out dearer than
-    expected, the cap is passed by that one surprise and not by as many as there are places in flight.
+    Under a cap, only one request whose price is unconfirmed may be open: if it turns out more expensive than expected,
+    the cap is exceeded by that one job, and not by as many as may be in flight.
     """
 
     life: Money
@@ -122,22 +123,22 @@ class BudgetTracker:
     invocation: Money = Money()
     prices: Prices = Prices()
     unconfirmed: Mapping[int, str] = field(default_factory=dict)
-    """The price keys of open requests and jobs whose price is not confirmed, by item (its key in the journal)."""
+    """The price keys of open requests and jobs whose price is unconfirmed, by item (its key in the journal)."""
 
     def expected(self, key: str, model: str, estimated: Decimal) -> Decimal:
         """See `Prices.expected`."""
         return self.prices.expected(key, model, estimated)
 
     def needs_confirmation(self, key: str) -> bool:
-        """Whether there is a cap, and no answer has confirmed this price yet."""
+        """Return whether there is a cap, and no answer has confirmed this price yet."""
         return (self.max_cost is not None or self.budget is not None) and key not in self.prices.confirmed
 
     def may_submit(self, key: str) -> bool:
-        """Whether a request with this price key may leave now, beside those that are open; the caps apart."""
+        """Return whether a request with this price key may leave beside those that are open. Caps are not checked."""
         return not self.unconfirmed or not self.needs_confirmation(key)
 
     def exceeded(self, price: Decimal) -> Literal["max_cost", "budget"] | None:
-        """Return the name of the cap that one more job of this expected price would break, or None when it fits."""
+        """Return the cap that one more job of this expected price would exceed, or None if it fits."""
         if self.max_cost is not None and self.life.committed + price > self.max_cost:
             return "max_cost"
         if self.budget is not None and self.invocation.committed + price > self.budget:
@@ -145,7 +146,7 @@ class BudgetTracker:
         return None
 
     def left(self) -> Decimal | None:
-        """Return what may still be committed, or None without any cap."""
+        """Return what may still be committed (USD), or None without any cap."""
         rooms = []
         if self.max_cost is not None:
             rooms.append(self.max_cost - self.life.committed)
@@ -154,11 +155,11 @@ class BudgetTracker:
         return max(_ZERO, min(rooms)) if rooms else None
 
     def watch(self, item: int, key: str) -> "BudgetTracker":
-        """A request or job is open: where its price is not confirmed, no other such one may leave beside it."""
+        """A request or job is open: if its price is unconfirmed, no other such request may leave beside it."""
         return replace(self, unconfirmed={**self.unconfirmed, item: key}) if self.needs_confirmation(key) else self
 
     def unwatch(self, item: int) -> "BudgetTracker":
-        """It is open no longer, or nothing can be learned from it soon: the next one may leave."""
+        """It has ended, or is parked: the next one may leave."""
         if item not in self.unconfirmed:
             return self
         return replace(self, unconfirmed={other: key for other, key in self.unconfirmed.items() if other != item})
@@ -174,26 +175,26 @@ class BudgetTracker:
         return released.unwatch(item)
 
     def doubt(self, item: int, price: Decimal) -> "BudgetTracker":
-        """See `Money.doubt`. It confirms nothing, and what it is counted with is what was reserved."""
+        """See `Money.doubt`. It confirms no price, and counts with what was reserved."""
         doubted = replace(self, life=self.life.doubt(price), invocation=self.invocation.doubt(price))
         return doubted.unwatch(item)
 
     def charge(self, price: Decimal, charged: Decimal) -> "BudgetTracker":
-        """See `Money.charge`. Where the answer named no price, it is still to be confirmed."""
+        """See `Money.charge`. If the answer named no price, it is still unconfirmed."""
         return replace(self, life=self.life.charge(price, charged), invocation=self.invocation.charge(price, charged))
 
     def confirm(self, key: str, model: str, estimated: Decimal, price: Decimal) -> "BudgetTracker":
-        """An answer confirms the price: see `Prices.learn`. All that is open under its key is confirmed with it."""
+        """An answer confirmed the price: see `Prices.confirm`. All that is open under its key is confirmed with it."""
         prices = self.prices.confirm(key, model, estimated, price)
         open_still = {item: other for item, other in self.unconfirmed.items() if other != key}
         return replace(self, prices=prices, unconfirmed=open_still)
 
     def correct(self, before: Charge, after: Charge, *, bought_now: bool) -> "BudgetTracker":
-        """See `Money.correct`; a job of an earlier invocation is no matter of this one's budget."""
+        """See `Money.correct`. A job of an earlier invocation does not count against this one's budget."""
         invocation = self.invocation.correct(before, after) if bought_now else self.invocation
         return replace(self, life=self.life.correct(before, after), invocation=invocation)
 
     def refund(self, charge: Charge, *, bought_now: bool) -> "BudgetTracker":
-        """A refund; it makes room in the budget only for what was bought in this invocation."""
+        """See `Money.refund`. It frees budget only for what this invocation bought."""
         invocation = self.invocation.refund(charge) if bought_now else self.invocation
         return replace(self, life=self.life.refund(charge), invocation=invocation)

@@ -1,4 +1,4 @@
-"""The seam to the owner of a run's money: one process by itself, or a coordinator for several that buy side by side.
+"""The port to the money of a run, which one process holds alone or several share.
 
 Nothing is spent without a grant. A grant ends in exactly one of three ways: given back, charged, or in doubt.
 """
@@ -39,13 +39,14 @@ class CapReached:
 class Budget(Protocol):
     """The money of one run. Called on the run's event loop only; nothing here waits.
 
-    A holder that must ask others first asks ahead of time, and grants only what it has been granted.
+    Where several processes share a cap, each is lent amounts of it ahead of time, grants only from these, and gives
+    back what it does not need. So the cap holds without a question to others for each item.
     """
 
     # ---- before a purchase ----
 
     def expected(self, price_key: str, model: str, estimated: Decimal) -> Decimal:
-        """Return what a purchase is expected to cost, USD: the catalogue price, or more where answers said so."""
+        """Return what a purchase is expected to cost, USD: the catalogue price, or more if answers said so."""
         ...
 
     def needs_confirmation(self, price_key: str) -> bool:
@@ -53,7 +54,7 @@ class Budget(Protocol):
         ...
 
     def may_submit(self, price_key: str) -> bool:
-        """Return whether a request with this price key may leave beside those that are open; the caps apart."""
+        """Return whether a request with this price key may leave beside those that are open. Caps are not checked."""
         ...
 
     def reserve(self, item: int, price_key: str, amount: Decimal) -> Grant | CapReached:
@@ -71,10 +72,10 @@ class Budget(Protocol):
         ...
 
     def doubt(self, grant: Grant) -> None:
-        """The purchase may have been charged: the grant counts until this is settled."""
+        """The purchase may have been charged: the grant counts until that is resolved."""
         ...
 
-    # ---- what is learned afterwards ----
+    # ---- afterwards ----
 
     def confirm(self, price_key: str, model: str, estimated: Decimal, price: Decimal) -> None:
         """An answer has confirmed what purchases of a price key cost, USD."""
@@ -89,14 +90,14 @@ class Budget(Protocol):
         ...
 
     def watch(self, item: int, price_key: str) -> None:
-        """A job of an earlier invocation is open: its price may still have to be confirmed."""
+        """A job of an earlier invocation is still open: its price may need confirmation."""
         ...
 
     def unwatch(self, item: int) -> None:
-        """A job is open no longer, or nothing can be learned from it soon."""
+        """A job has ended, or is parked: others need not wait for its price."""
         ...
 
-    # ---- how it stands ----
+    # ---- the current state ----
 
     @property
     def life(self) -> Money:

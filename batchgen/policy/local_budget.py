@@ -1,4 +1,4 @@
-"""The budget of a run that buys by itself: the decisions of `BudgetTracker`, kept in one place."""
+"""The budget of a run that buys alone. It holds the current `BudgetTracker`, and nothing else replaces it."""
 
 from collections.abc import Mapping
 from decimal import Decimal

@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.lent_budget import STEP, Lender, LentBudget
 
 from batchgen.policy.budget import BudgetTracker, Charge, Money
 from batchgen.policy.budget_port import Budget, CapReached, Grant
@@ -18,7 +19,11 @@ def local(max_cost: Decimal | None, budget: Decimal | None) -> Budget:
     return LocalBudget(BudgetTracker(Money(), max_cost, budget))
 
 
-BUDGETS = pytest.mark.parametrize("make", [local])
+def lent(max_cost: Decimal | None, budget: Decimal | None) -> Budget:
+    return LentBudget(Lender(max_cost), budget)
+
+
+BUDGETS = pytest.mark.parametrize("make", [local, lent])
 PRICES = st.sampled_from([Decimal(price) for price in ("0.056", "0.30", "4.50", "0")])
 ENDS = st.sampled_from(["release", "charge", "doubt", "wait"])
 
@@ -128,3 +133,41 @@ def test_no_sequence_of_grants_passes_a_cap(
     for grant in held:
         budget.release(grant)
     assert budget.life.reserved == budget.invocation.reserved == 0
+
+
+def test_what_one_spender_gives_back_another_one_is_granted() -> None:
+    lender = Lender(usd("1"))
+    one, other = LentBudget(lender, None), LentBudget(lender, None)
+    held = granted(one.reserve(1, "k", usd("0.7")))
+    assert isinstance(other.reserve(2, "k", usd("0.7")), CapReached)
+    one.release(held)
+    assert one.spare == STEP, "it keeps a little for its next purchase"
+    assert isinstance(other.reserve(2, "k", usd("0.7")), CapReached)
+    one.give_back()
+    assert lender.lent == 0
+    granted(other.reserve(2, "k", usd("0.7")))
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), PRICES, ENDS), max_size=60), PRICES)
+def test_spenders_of_one_cap_never_pass_it_together(steps: list[tuple[int, Decimal, str]], cap: Decimal) -> None:
+    lender = Lender(cap)
+    spenders = [LentBudget(lender, None) for _ in range(3)]
+    held: list[tuple[LentBudget, Grant]] = []
+    for item, (number, price, end) in enumerate(steps):
+        spender = spenders[number]
+        answer = spender.reserve(item, "k", price)
+        if isinstance(answer, Grant):
+            held.append((spender, answer))
+        if held and end != "wait":
+            holder, grant = held.pop(0)
+            if end == "charge":
+                holder.charge(grant, grant.amount)
+            else:
+                getattr(holder, end)(grant)
+        committed = sum((each.life.committed for each in spenders), Decimal(0))
+        assert committed <= lender.lent <= cap
+    for holder, grant in held:
+        holder.release(grant)
+    for each in spenders:
+        each.give_back()
+    assert lender.lent == sum((each.life.committed for each in spenders), Decimal(0))
