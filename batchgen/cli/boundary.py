@@ -67,15 +67,15 @@ def _show(error: BatchgenError) -> None:
 
 
 def _without_keys(text: str) -> str:
-    """Return `text` without anything that has the form of a key: it may have been given where none belongs."""
+    """Return `text` without anything that looks like a key: it may have been given in the wrong place."""
     return _KEYS.sub("api18_***", text)
 
 
 def _bug_report() -> str:
-    """Write the traceback, without the values of variables, and return where it stands, as the tail of a sentence."""
+    """Write the traceback, without the values of variables, and return where it is, as the end of a sentence."""
     import traceback
 
-    # Other people's exceptions may hold whatever they were given.
+    # Exceptions of libraries may contain any value they were given.
     report = _without_keys(traceback.format_exc())
     try:
         return f"in {_written(report)}"

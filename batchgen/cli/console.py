@@ -18,7 +18,7 @@ from batchgen.session.prepare import Renaming
 from batchgen.session.summary import Summary, format_summary, summary_json
 
 _PLACES_SHOWN = 3
-"""Places with purchases of the same items that are told one by one."""
+"""How many places with purchases of the same items are listed one by one."""
 
 
 def console_host(*, quiet: bool) -> Host:
@@ -40,10 +40,10 @@ def console_host(*, quiet: bool) -> Host:
 
 
 class TerminalConsent:
-    """Asks on the terminal; where there is none, names the flags that answer. Raises click.Abort where nobody does."""
+    """Asks on the terminal; if there is none, names the flags that answer. Raises click.Abort if the user aborts."""
 
     def renamed(self, question: RenamedItems) -> Renaming:
-        """Return what is to become of purchases under another id. Raises ConsentError."""
+        """Return what to do with purchases under another id. Raises ConsentError."""
         _ask_on_terminal(
             question.sentences,
             "give --renamed adopt to keep the purchases under the new ids, or --renamed buy to buy again (--yes does"
@@ -76,7 +76,7 @@ class TerminalConsent:
 
 
 def _ask_on_terminal(sentences: tuple[str, ...] | list[str], flags: str) -> None:
-    """Show what a question is about. Raises ConsentError, which names the flags, where nobody can be asked."""
+    """Show what a question is about. Raises ConsentError, which names the flags, if nobody can be asked."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise ConsentError(f"{'; '.join(sentences)}: {flags}")
     for sentence in sentences:
@@ -84,7 +84,7 @@ def _ask_on_terminal(sentences: tuple[str, ...] | list[str], flags: str) -> None
 
 
 def show_summary(summary: Summary, *, as_json: bool, quiet: bool) -> int:
-    """Print how a run ended and return its exit code, which no output takes away: the summary is in the run folder."""
+    """Print how a run finished and return its exit code, even if printing fails: the summary is in the run folder."""
     try:
         _print(summary, as_json=as_json, quiet=quiet)
     except DiskError as error:

@@ -1,4 +1,4 @@
-"""What hears the events of a session, beside the progress: messages, signals, garbage collection."""
+"""Listeners to the events of a session, besides progress: messages, signals, garbage collection."""
 
 import asyncio
 import gc
@@ -15,7 +15,7 @@ from batchgen.session.host import Adopted, Ended, Event, Notice, Planned, Starte
 
 
 class Messages:
-    """Tells events in words."""
+    """Prints events as messages."""
 
     def __init__(self, *, quiet: bool) -> None:
         self._quiet = quiet
@@ -43,7 +43,7 @@ class Messages:
 
 
 def show_notice(text: str) -> None:
-    """Show on stderr something that the user should know."""
+    """Print a note for the user on stderr."""
     click.echo(f"note: {printable(text, 2000)}", err=True)
 
 
@@ -66,7 +66,7 @@ class Signals:
             for number in stopping_signals():
                 loop.add_signal_handler(number, self._on_signal)
         elif isinstance(event, Ended):
-            # What a closed loop leaves in place is its own matter: SIGTERM would end the process without a word
+            # A closed loop does not restore the handlers: SIGTERM would then end the process without a message
             # (asyncio), and Ctrl-C would go unheard (uvloop).
             interrupt_on(*stopping_signals())
 
@@ -76,16 +76,16 @@ class Signals:
                 logging.shutdown()
             finally:
                 os._exit(130)  # at once; all that was recorded is on disk
-        self._stop.stop()  # before anything is told: who hears it may be gone
+        self._stop.stop()  # before anything is printed: the reader may be gone
         sys.stderr.write("\nstopping: waiting for answers under way; once more to stop at once\n")
         sys.stderr.flush()
 
 
 class RareCollections:
-    """While the event loop runs: look for unreachable cycles more rarely than Python does.
+    """While the event loop runs: collect garbage cycles more rarely than Python does by default.
 
-    Jobs in flight are no garbage, and hardly any is made. Measured (`benchmarks/items.py`): a seventh of the CPU of a
-    run otherwise.
+    Jobs in flight are not garbage, and little else is created. Measured (`benchmarks/items.py`): this saves a seventh
+    of the CPU of a run.
     """
 
     def __init__(self) -> None:

@@ -28,7 +28,7 @@ _WARNINGS_SHOWN = 10
 
 
 def manifest_options(command: _F) -> _F:
-    """The manifest, and which of its items in which run folder."""
+    """The manifest, the selected items, and the run folder."""
     return _all(
         click.argument("manifest", type=click.Path(path_type=Path)),
         click.option("--output", metavar="DIR", help="The output folder (BATCHGEN_OUTPUT)."),
@@ -68,7 +68,7 @@ proxy_option = click.option(
 
 
 def connection_options(command: _F) -> _F:
-    """Where the API is, and with which key."""
+    """The API's address and the key."""
     return _all(
         click.option(
             "--base-url",
@@ -90,7 +90,7 @@ def connection_options(command: _F) -> _F:
 
 
 def report_options(command: _F) -> _F:
-    """How much is said, and in which form."""
+    """How much is printed, and in which form."""
     return _all(
         click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON on stdout."),
         click.option("--quiet", "-q", is_flag=True, help="Show no progress and no final table."),

@@ -1,4 +1,4 @@
-"""Progress on stderr: a bar where a terminal can draw it, else a plain line every 30 s."""
+"""Progress on stderr: a bar if the terminal can draw it, otherwise a plain line every 30 s."""
 
 import time
 from collections.abc import Callable
@@ -18,11 +18,11 @@ class Reporter(Protocol):
     """Seconds between two updates."""
 
     def show(self, snapshot: Snapshot) -> None:
-        """Show how it stands."""
+        """Show a snapshot."""
         ...
 
     def close(self) -> None:
-        """Leave the screen tidy."""
+        """Clean up the screen."""
         ...
 
 
@@ -39,7 +39,7 @@ class Silence:
 
 
 class Lines:
-    """One plain line now and then, for logs."""
+    """A plain line from time to time, for logs."""
 
     every = LINE_EVERY
 
@@ -50,7 +50,7 @@ class Lines:
         self._last: tuple[Snapshot, float] | None = None
 
     def show(self, snapshot: Snapshot) -> None:
-        """Write one line; none where it would repeat the one that was just written."""
+        """Write one line, unless it would repeat the last one."""
         ended = snapshot.done + snapshot.failed + snapshot.in_doubt
         if self._first is None:
             self._first = ended
@@ -102,7 +102,7 @@ class Bar:
 
 
 class Progress:
-    """Hears the events of a session, and shows its snapshots as often as its reporter wants."""
+    """Listens to the events of a session and shows its snapshots as often as the reporter wants."""
 
     def __init__(self, out: IO[str], *, quiet: bool, now: Callable[[], float] = time.monotonic) -> None:
         self._out = out
@@ -131,7 +131,7 @@ class Progress:
 
 
 def reporter_for(out: IO[str], *, quiet: bool, elapsed: Callable[[], float]) -> Reporter:
-    """Return the reporter that fits where `out` leads to."""
+    """Return the reporter that suits `out`: a terminal, or a file or pipe."""
     if quiet:
         return Silence()
     return Bar(out) if out.isatty() else Lines(out, elapsed)

@@ -7,7 +7,7 @@ import click
 
 from batchgen import __version__
 
-# The first lines of the commands' own texts stand here as well, so that `--help` imports none of them.
+# The first lines of the commands' help are repeated here, so that `--help` imports none of them.
 COMMANDS = {
     "init": "Write a commented starter manifest to PATH (default manifest.yaml); nothing is overwritten.",
     "models": "Show every model with its price, or one MODEL with all its parameters.",

@@ -1,1 +1,1 @@
-"""What everything stands on: records, errors, time, text, digests, files."""
+"""The foundation: records, errors, time, text, digests, files."""

@@ -1,8 +1,8 @@
-"""One thread waits for the disk on behalf of many tasks: all that asks meanwhile is served together, in one go.
+"""One thread waits for the disk on behalf of many tasks; requests that arrive meanwhile are served together.
 
-Waking a thread, and being woken by it, costs more than most of the work, and a sync on disk can serve many at once. So
-what is asked for about the same time goes together, and so does what is asked for while the thread is at work. And
-whatever does not wait for the disk is done in the loop: a thread would only fight with it for the interpreter.
+Waking a thread, and being woken by it, costs more than most of the work, and one sync can serve many requests. So
+requests that arrive at about the same time, or while the thread is busy, are served together. Work that does not wait
+for the disk is done in the event loop: a thread would only compete with it for the interpreter.
 """
 
 import asyncio
@@ -15,13 +15,13 @@ from typing import Any, Generic, Self, TypeVar
 _T = TypeVar("_T")
 _B = TypeVar("_B")
 _GATHER = 0.01
-"""Seconds for which orders gather while they come thick and fast: little beside the seconds that a job takes."""
+"""Seconds for which orders are collected under load; short compared with the seconds that a job takes."""
 _THICK = 0.1
-"""Seconds since the group before: one that comes later than this waits for nobody."""
+"""Seconds since the previous group; an order that comes later than this does not wait for others."""
 _LARGEST_GROUP = 512
 
 Outcome = tuple[Any, BaseException | None]
-"""What came of one order: its result, or what it raised."""
+"""The outcome of one order: its result, or the exception it raised."""
 
 
 class BatchWorker(Generic[_T, _B]):
@@ -40,7 +40,7 @@ class BatchWorker(Generic[_T, _B]):
         self._waiting: list[tuple[_T, asyncio.Future[Any]]] = []
         self._open = False
         self._under_way = False
-        """Whether a group is with the thread, or will be soon."""
+        """Whether a group is in the thread, or is scheduled."""
         self._handed_over = 0.0
         """The loop time at which the last group went."""
 

@@ -1,4 +1,4 @@
-"""The API key: where it is found, and a wrapper that shows it nowhere.
+"""The API key: where to find it, and a wrapper that never shows it.
 
 It comes from the variable `API18_KEY`, from a file, or from the line of that name in a `.env`, looked for beside the
 manifest first and in the working directory second. No flag or manifest holds one: those end up in shell histories and
@@ -18,7 +18,7 @@ _LINE = re.compile(rf"\s*(?:export\s+)?{VARIABLE}\s*=\s*(.*?)\s*(?:\s#.*)?")
 
 
 class ApiKey:
-    """A key that prints as stars wherever it lands; `reveal` is called by the HTTP client alone."""
+    """A key that always prints as stars; only the HTTP client calls `reveal`."""
 
     __slots__ = ("_text",)
 
@@ -31,7 +31,7 @@ class ApiKey:
 
     @property
     def fingerprint(self) -> str:
-        """Twelve hex digits that tell accounts apart and give nothing away."""
+        """Twelve hex digits that identify the account without revealing the key."""
         return hashlib.sha256(b"batchgen account\n" + self._text.encode()).hexdigest()[:12]
 
     def __repr__(self) -> str:
@@ -44,19 +44,19 @@ class ApiKey:
 
 
 SIMULATED_KEY = ApiKey("api18_Simulated0000000")
-"""The key of the embedded simulator: what was bought under it was bought with pretended money."""
+"""The key of the embedded simulator: what was bought under it was bought with pretend money."""
 
 
 def find_key(manifest_folder: Path | None, key_file: Path | None, environment: Mapping[str, str]) -> ApiKey:
-    """Return the key. A file that was named wins over the environment, and that over `.env`.
+    """Return the key. A file that was given overrides the environment, which overrides `.env`.
 
-    Raises UsageError where there is none, or where it does not have the form of a key (API reference, section 2).
+    Raises UsageError if there is none, or if it does not have the form of a key (API reference, section 2).
     """
     if key_file is not None:
         try:
             return _checked(key_file.read_text(encoding="utf-8").strip(), str(key_file))
         except (OSError, UnicodeDecodeError) as error:
-            # Cut off from its cause, which holds the file's bytes.
+            # Without its cause, which contains the file's bytes.
             raise UsageError(
                 f"cannot read the key from {key_file}: {getattr(error, 'strerror', 'not UTF-8')}"
             ) from None

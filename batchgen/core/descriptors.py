@@ -1,6 +1,6 @@
-"""File descriptors: how many this process may hold, and what is started at the same time with so many.
+"""File descriptors: how many this process may have, and how much work they allow at the same time.
 
-Each connection and each open file takes one, and what finds none left is not broken: it has to wait.
+Each connection and each open file takes one. Running out of them is not a fault: the work has to wait.
 """
 
 import errno
@@ -13,7 +13,7 @@ TOO_MANY = "too many open files; raise the limit with `ulimit -n`"
 _WANTED = 65_536
 """More than the largest run needs."""
 _LEAST_MAXIMUM = 10_240
-"""What macOS grants where its hard limit says "no limit" (OPEN_MAX, sys/syslimits.h)."""
+"""What macOS grants if its hard limit is "no limit" (OPEN_MAX, sys/syslimits.h)."""
 _KEPT = 48
 """For the journal, receipts, ledger and log, what Python holds open, look-ups of names, a simulator's pipes."""
 _POLLS = 128
@@ -22,13 +22,13 @@ _SYNCING = 128
 
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """How many of each may be under way at the same time."""
+    """How many of each may be in progress at the same time."""
 
     posts: int = sys.maxsize
     polls: int = _POLLS
     downloads: int = sys.maxsize
     syncing: int = _SYNCING
-    """Outputs whose bytes are all here, and which only wait for the disk: each is an open file."""
+    """Outputs that are complete and only wait for the disk: each is an open file."""
 
 
 PLENTY = Shares()
@@ -50,12 +50,12 @@ def shares(limit: int) -> Shares:
 
 
 def current_limit() -> int:
-    """Return how many descriptors this process may hold now."""
+    """Return how many descriptors this process may have now."""
     return _finite(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 
 
 def raise_limit() -> int:
-    """Let this process hold as many descriptors as it is allowed and can need; return how many that are."""
+    """Raise this process's limit of descriptors as far as allowed and useful; return the limit."""
     soft, hard = (_finite(limit) for limit in resource.getrlimit(resource.RLIMIT_NOFILE))
     for wanted in (min(_WANTED, hard), min(_LEAST_MAXIMUM, hard)):
         if wanted > soft:

@@ -1,13 +1,13 @@
-"""The error tree. Everything that a user can meet is in it; anything else that escapes is a bug (exit 70).
+"""The error tree. It contains every error that a user can meet; any other exception is a bug (exit 70).
 
 BatchgenError
 ├── UsageError               2   nothing was bought
 │   ├── ManifestError            every problem of a manifest at once
-│   └── ConsentError             money would move that nobody agreed to
+│   └── ConsentError             a purchase that nobody confirmed
 │       └── DeclinedError            the user was asked and declined
 ├── OutsideError             5   fix the cause and run again
 │   └── DiskError
-└── RunFolderError           6   owned, damaged, or bound to something else; nothing was bought
+└── RunFolderError           6   in use, damaged, or bound to something else; nothing was bought
 
 The numbers are the exit codes; `batchgen.cli.boundary` alone turns errors into them.
 """
@@ -21,11 +21,11 @@ class BatchgenError(Exception):
 
 
 class UsageError(BatchgenError):
-    """What was asked for is wrong or not agreed to: a command line, a manifest, a setting, a missing yes."""
+    """The request is wrong or not confirmed: a command line, a manifest, a setting, confirmation missing."""
 
 
 class ConsentError(UsageError):
-    """A purchase that nobody agreed to."""
+    """A purchase that nobody confirmed."""
 
 
 class DeclinedError(ConsentError):
@@ -41,7 +41,7 @@ class DiskError(OutsideError):
 
 
 class DescriptorsError(OutsideError):
-    """No file descriptor was left for a file: nothing is wrong with the disk, and it may be tried again later."""
+    """No file descriptor was left for a file: the disk is fine, and a later attempt may succeed."""
 
 
 class RunFolderError(BatchgenError):
@@ -57,7 +57,7 @@ class Problem:
     column: int
     message: str
     quoted: str = ""
-    """The source line itself, without its line end; empty where there is none to show."""
+    """The source line itself, without its line end; empty if there is none to show."""
 
 
 class ManifestError(UsageError):
@@ -66,6 +66,6 @@ class ManifestError(UsageError):
     def __init__(self, problems: Sequence[Problem], *, more: int = 0) -> None:
         self.problems = tuple(problems)
         self.more = more
-        """How many further problems were found and left out of `problems`, to bound the output."""
+        """How many further problems were left out of `problems`, to limit the output."""
         count = len(self.problems) + more
         super().__init__(f"{count} problem{'s' if count != 1 else ''} in the manifest")

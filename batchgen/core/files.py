@@ -14,7 +14,7 @@ from batchgen.core.errors import DescriptorsError, DiskError
 
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Translate what the operating system says while `path` is written (full, read-only, too long a name, …).
+    """Translate errors of the operating system while `path` is written (full, read-only, name too long, …).
 
     Raises DiskError, and DescriptorsError where too many files were open.
     """
@@ -48,16 +48,16 @@ def publish(staged: Path, final: Path) -> None:
 
 
 PRIVATE = 0o640
-"""What is in a run folder's books is for its owner, and for those of the owner's group to read."""
+"""Journal, receipts and log may be read by their owner and the owner's group only."""
 
 
 def open_private(path: str, flags: int) -> int:
-    """Open a file as `open` asks its `opener` to; one that is made is nobody's beyond `PRIVATE`, whatever the umask."""
+    """An `opener` for `open`: a new file gets at most the permissions `PRIVATE`, whatever the umask."""
     return os.open(path, flags, PRIVATE)
 
 
 def make_private(path: Path) -> None:
-    """Take away what goes beyond `PRIVATE` where `path` is there and is this user's own. Raises DiskError."""
+    """Remove permissions beyond `PRIVATE` if `path` exists and belongs to this user. Raises DiskError."""
     with disk_errors(path), suppress(FileNotFoundError):
         found = path.stat()
         mode = stat.S_IMODE(found.st_mode)
@@ -67,7 +67,7 @@ def make_private(path: Path) -> None:
 
 @contextmanager
 def staged_text(final: Path) -> Iterator[IO[str]]:
-    """Open a UTF-8 text file that replaces `final` when the block ends well, and vanishes when it does not.
+    """Open a UTF-8 text file that replaces `final` if the block succeeds, and is removed if it does not.
 
     Line ends are written as given. Raises `DiskError` when the disk is full or not writable.
     """

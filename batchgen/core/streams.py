@@ -1,4 +1,4 @@
-"""The three standard streams: there from the start, and nothing that goes wrong with one ends what is under way."""
+"""The three standard streams: present from the start, and no fault of theirs stops the work in progress."""
 
 import errno
 import os
@@ -7,7 +7,7 @@ from typing import IO, Any
 
 
 def open_missing() -> None:
-    """Open those that the caller left closed (`2>&-`) on the null device.
+    """Open the null device in place of those that the caller left closed (`2>&-`).
 
     Before anything else is opened: it would get their numbers, and what is printed would go into it (a journal, a
     socket). Python has None in the place of such a stream.
@@ -25,9 +25,9 @@ def open_missing() -> None:
 
 
 class Outlet:
-    """Standard output or error, whose reader may go away (`batchgen models | head`): the rest goes nowhere.
+    """Standard output or error, whose reader may go away (`batchgen models | head`): the rest is discarded.
 
-    A command then still ends with the code that it has earned. Where what is written `matters`, any other fault, such
+    The command still exits with its proper code. Where what is written `matters`, any other fault, such
     as a full disk, is raised by `flush` as DiskError, once.
     """
 
@@ -46,7 +46,7 @@ class Outlet:
             return len(text)
 
     def flush(self) -> None:
-        """Hand on what was written. Raises DiskError, see the class."""
+        """Flush what was written. Raises DiskError, see the class."""
         try:
             self._stream.flush()
         except OSError as error:
@@ -58,7 +58,7 @@ class Outlet:
             raise DiskError(f"cannot write the output: {fault.strerror}") from fault
 
     def _drop(self, error: OSError) -> None:
-        # What is buffered has to go somewhere: the interpreter flushes once more when it ends.
+        # Buffered text has to go somewhere: the interpreter flushes once more when it exits.
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, self._stream.fileno())
         os.close(nowhere)

@@ -9,14 +9,14 @@ _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u
 
 
 def printable(text: str, limit: int = 500) -> str:
-    """Return `text` on one line, fit for a terminal or a log: controls become blanks, and it is cut at `limit`."""
+    """Return `text` on one line, fit for terminals and logs: control characters become spaces; cut at `limit`."""
     if len(text) > limit:
         text = text[: limit - 1] + "…"
     return _UNPRINTABLE.sub(" ", text)
 
 
 def usd(amount: Decimal) -> str:
-    """Return `amount` in plain decimal digits, at least two behind the point: `0.06`, `1.056`, `-0.30`."""
+    """Return `amount` in plain decimal digits, at least two after the decimal point: `0.06`, `1.056`, `-0.30`."""
     plain = format(amount, "f")
     whole, _, fraction = plain.partition(".")
     fraction = fraction.rstrip("0").ljust(2, "0")

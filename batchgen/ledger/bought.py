@@ -23,7 +23,7 @@ def purchases(charges: Iterable[Charge], *, simulated: bool) -> Iterator[Charge]
 def write_bought(charges: Iterable[Charge], path: Path) -> int:
     """Write the purchases among `charges` as a list, the same for the same purchases, and return how many there are.
 
-    Pretended money buys nothing. Raises DiskError.
+    Pretend money buys nothing. Raises DiskError.
     """
     with closing(sqlite3.connect("", isolation_level=None)) as db:
         # Sorted without holding them all: a nameless database goes to a file where it grows.

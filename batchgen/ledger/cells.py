@@ -11,7 +11,7 @@ COLUMNS = (
 )  # fmt: skip
 """In the order of the file; one `tag_NAME` for each tag follows."""
 EARLIER_COLUMNS = (*COLUMNS[: COLUMNS.index("catalog_version")], "tables")
-"""Those of the layout before this one, which is still read."""
+"""The columns of the earlier layout, which is still read."""
 TAG_PREFIX = "tag_"
 TRUE = "true"
 """What `simulated` contains for simulated money; otherwise it is empty."""
@@ -24,14 +24,14 @@ _CONTROLS_BUT_LINE_ENDS = re.compile("[\x00-\x09\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800
 
 
 def text_cell(text: str) -> str:
-    """Return `text` on one line, behind an apostrophe where a spreadsheet would run it."""
+    """Return `text` on one line, after an apostrophe if a spreadsheet would run it."""
     if text.isprintable() and text[:1].isalnum():
         return text  # as nearly all are, without a regular expression
     return _guard(_CONTROLS.sub(" ", text))
 
 
 def prompt_cell(text: str) -> str:
-    """Return `text` with its line ends, behind an apostrophe where a spreadsheet would run it."""
+    """Return `text` with its line ends, after an apostrophe if a spreadsheet would run it."""
     return _guard(_CONTROLS_BUT_LINE_ENDS.sub(" ", text))
 
 

@@ -1,4 +1,4 @@
-"""Cost reports: charges summed by group. Exact, streamed, and nothing counted twice."""
+"""Cost reports: charges summed by group, exact and streamed, with nothing counted twice."""
 
 import hashlib
 import sqlite3

@@ -104,7 +104,7 @@ class PreparedRun:
 def adopt(prepared: PreparedRun, journal: Journal) -> int:
     """Give purchases to the items that ask for them under another id, and their files the new names.
 
-    Returns how many items that were; none where the money is pretended. Raises DiskError.
+    Returns how many items that were; none where it is pretend money. Raises DiskError.
     """
     adopted = 0 if is_embedded(journal.facts()) else journal.apply_renames(prepared.item_table)
     if adopted:

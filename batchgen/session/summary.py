@@ -38,7 +38,7 @@ class Summary:
     """Items that are done with fewer outputs than were ordered."""
     exit_code: int
     simulated: bool = False
-    """Whether the money is pretended."""
+    """Whether it is pretend money."""
     advice: str | None = None
     """One sentence where another concurrency would have been better."""
     clock: str | None = None

@@ -82,7 +82,7 @@ def command(path: Path) -> None:
 
 
 def _name_for(path: Path) -> str:
-    """Return a name for the run, made of the file's. Raises UsageError where a run of this name exists already."""
+    """Return a name for the run, derived from the file name. Raises UsageError if a run of that name exists."""
     from batchgen.session.locate import is_run, output_folder, simulated_name
     from batchgen.settings import fit_run_name
 
@@ -103,7 +103,7 @@ def _written_name(name: str) -> str:
 
 
 def _schema_above(path: Path) -> str | None:
-    """Return the way from the manifest to the schema in the nearest folder `schemas`; None where there is none."""
+    """Return the path from the manifest to the schema in the nearest folder `schemas`; None if there is none."""
     for depth, folder in enumerate(path.absolute().parents):
         if (folder / "schemas" / _SCHEMA).is_file():
             return f"{'../' * depth or './'}schemas/{_SCHEMA}"
@@ -111,7 +111,7 @@ def _schema_above(path: Path) -> str | None:
 
 
 def _written_schema(path: Path) -> str:
-    """Write the schema beside the manifest, unless one is there, and return the way to it."""
+    """Write the schema beside the manifest, unless one is there, and return its path."""
     from batchgen.catalog import load_catalog, schema_files
 
     beside = path.with_name(_SCHEMA)

@@ -87,7 +87,7 @@ def _price(model: Model) -> str:
 
 
 def _price_examples(model: Model) -> Iterator[tuple[str, str]]:
-    """Yield what calls cost, by every value the price depends on; of a count, its ends and its default."""
+    """Yield what calls cost, for every value the price depends on; for a count: its minimum, maximum and default."""
     names = [*model.price.by, *([model.price.times] if model.price.times else [])]
     parameters = [parameter for name in names if (parameter := model.parameter(name)) is not None]
     for values in itertools.product(*map(_telling_values, parameters)):
@@ -120,7 +120,7 @@ def _example(model: Model) -> list[str]:
 
 
 def _yaml(value: object) -> str:
-    # JSON is YAML, and needs no rules for what must stand in quotes.
+    # JSON is YAML, and needs no rules about what to quote.
     return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)
 
 

@@ -1,4 +1,4 @@
-"""`batchgen schema`: write the JSON Schemas, or check that those on disk are what the tables say."""
+"""`batchgen schema`: write the JSON Schemas, or check that those on disk match the catalogue."""
 
 from pathlib import Path
 

@@ -18,16 +18,16 @@ FORMAT_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class _Verdict:
-    """What was found of one manifest."""
+    """The result for one manifest."""
 
     manifest: Path
     items: int
     estimated: Decimal
     """USD."""
     error: ManifestError | UsageError | None
-    """None where it is valid."""
+    """None if it is valid."""
     warnings: Sequence[Problem] = ()
-    """None are told where it is refused."""
+    """Empty if it is refused."""
     more_warnings: int = 0
 
 

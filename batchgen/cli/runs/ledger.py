@@ -86,7 +86,7 @@ def _list_bought(charges: "Iterator[Charge]", path: Path) -> int:
 def _charges(folders: list[Path], files: list[Path]) -> "Iterator[Charge]":
     from batchgen.ledger import file_charges, run_charges
 
-    # Folders come first: of what is given twice the first counts, and a journal is never older than its ledger.
+    # Folders come first: of two copies the first counts, and a journal is never older than its ledger.
     for folder in folders:
         yield from run_charges(folder)
     for file in files:

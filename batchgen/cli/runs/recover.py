@@ -31,7 +31,7 @@ def command(run: str, manifest: Path, **options: Any) -> None:
     folder = Path(run)
     if not folder.is_dir() and RUN_NAME.fullmatch(run):
         folder = output_folder(manifest, options["output"], os.environ) / run
-    # The manifest is read first: a mistake in it must not be met with half of the work done.
+    # The manifest is read first: a mistake in it must not be found when half of the work is done.
     with prepare(RunRequest(manifest, os.environ, load_catalog(), output=options["output"])) as prepared:
         recovered = recover(folder)
         with open_run_folder(folder, create=False) as journal:

@@ -1,4 +1,4 @@
-"""`batchgen simulate`: serve a pretended API."""
+"""`batchgen simulate`: simulate the API."""
 
 from decimal import Decimal
 from pathlib import Path

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from batchgen.journal.queries.run_status import Doubt
 
 _SHOWN = 20
-"""Doubts that are listed one by one."""
+"""How many items in doubt are listed one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +23,14 @@ class _Standing:
     run: str
     folder: Path
     owner: str | None
-    """The tail of a sentence that names who runs it; None: nobody does."""
+    """The end of a sentence that names the process that runs it; None: it is not running."""
     simulated: bool
-    """Whether the money is pretended."""
+    """Whether it is pretend money."""
     counts: "dict[State, int]"
     spend: "Spend"
     doubts: "list[Doubt]"
     fewer: int
-    """Items that are done with fewer outputs than were ordered."""
+    """Items that are done, but with fewer outputs than ordered."""
 
 
 @click.command("status")

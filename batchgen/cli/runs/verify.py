@@ -1,4 +1,4 @@
-"""`batchgen verify`: the files of a run against its journal; `--refetch` downloads again what differs."""
+"""`batchgen verify`: the files of a run against its journal; `--refetch` downloads damaged files again."""
 
 import json
 import os
@@ -58,7 +58,7 @@ def command(
     if repair:
         checked, differences = _refetched(folder, Path(run), quick=quick, connection=connection)
     else:
-        # What is found is told at once where it can be: a folder of missing files needs no memory.
+        # Differences are printed at once if possible: a folder of missing files then needs no memory.
         checked = check(folder, quick=quick, found=kept.append if as_json else _say, watch=_with_progress)
     if as_json:
         click.echo(json.dumps(_as_json(checked, differences), indent=2))

@@ -14,7 +14,7 @@ def skip_bought(table: Path, given: Sequence[Path], listed: Sequence[Path] = (),
     """Leave items out of an item table that other books show as bought, or as perhaps bought; return how many.
 
     `given` are the books of `--skip-bought`, `listed` those of the manifest's `run.bought`; `simulated` counts
-    pretended money too. Raises UsageError, also where what was given fits nothing, and RunFolderError.
+    pretend money too. Raises UsageError, also where what was given fits nothing, and RunFolderError.
     """
     if not given and not listed:
         return 0

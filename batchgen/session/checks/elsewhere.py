@@ -38,7 +38,7 @@ class Known:
 
 
 def known_elsewhere(ready: PreparedRun, binding: Binding, journal: Journal | None, register: Register) -> list[Known]:
-    """Return where purchases of what a run would buy are known, the most first; none for pretended money.
+    """Return where purchases of what a run would buy are known, the most first; none for pretend money.
 
     A run folder that has bought something already is only compared with what the register says of itself. Only folders
     of the same API and account count. Wanted second purchases (`redo_of`) are none of this.

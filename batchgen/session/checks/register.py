@@ -95,7 +95,7 @@ class Register:
         return self._with(read) or []
 
     def remember(self, journal: Journal) -> None:
-        """Note how far a run folder has come; pretended money is forgotten. A run has one entry, wherever it is."""
+        """Note how far a run folder has come; pretend money is forgotten. A run has one entry, wherever it is."""
         facts, history, spend = journal.facts(), purchase_history(journal.db), journal.spend()
         if "api" not in facts:
             return

@@ -226,7 +226,7 @@ def test_the_earlier_layout_tells_the_embedded_simulator_by_its_account(spring: 
     assert {charge.simulated for charge in file_charges(path)} == {True}
 
 
-# ---- pretended money ------------------------------------------------------------------------------------------------
+# ---- pretend money ------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
