@@ -31,26 +31,26 @@ def play(items: int, folder: Path) -> dict[str, object]:
     from decimal import Decimal
 
     from batchgen.settings import Settings
-    from batchgen.virtual import Duration, Fault, Faults, Offer, World, episodes, make_items
+    from batchgen.virtual import Duration, Fault, FaultPlan, Offer, World, episodes, make_items
     from batchgen.virtual.harness import MODEL
 
     commits = _counted_commits()
     gc.disable()  # the provider's books only grow, and to look through them again and again finds nothing
 
     rates = {
-        Fault.BUSY: 0.01, Fault.RATE_LIMITED: 0.001, Fault.JOB_FAILS: 0.01, Fault.JOB_SLOW: 0.001,
-        Fault.POLL_FAILS: 0.01, Fault.OUTPUTS_LATE: 0.005, Fault.FILE_TRUNCATED: 0.005, Fault.FILE_LATE: 0.005,
-        Fault.ANSWER_LOST: 0.0005,
+        Fault.UNAVAILABLE: 0.01, Fault.BUSY: 0.001, Fault.FAILED: 0.01, Fault.SLOW: 0.001,
+        Fault.POLL_ERROR: 0.01, Fault.OUTPUTS_LATE: 0.005, Fault.TRUNCATED: 0.005, Fault.LATE_FILE: 0.005,
+        Fault.LOST_ANSWER: 0.0005,
     }  # fmt: skip
     evening = Settings(concurrency=IN_FLIGHT, budget=Decimal("0.05") * items / 3, max_in_doubt=items)
     offer = Offer(durations={MODEL: Duration(60.0, 0.3)})
-    world = World(folder, make_items(items), seed=1, settings=evening, faults=Faults(rates), offer=offer)
+    world = World(folder, make_items(items), seed=1, settings=evening, faults=FaultPlan(rates), offer=offer)
     outcomes = [world.invoke()]
     # Half way through the next third, the account is empty.
     empty = world.clock.seconds + 60.0 * items / IN_FLIGHT / 6
-    world.provider.fate.faults = Faults(rates, episodes(empty, empty + 60.0, [Fault.NO_BALANCE]))
+    world.provider.follow(FaultPlan(rates, episodes(empty, empty + 60.0, [Fault.NO_BALANCE])))
     outcomes.append(world.invoke())
-    world.provider.fate.faults = Faults(rates)
+    world.provider.follow(FaultPlan(rates))
     # What is left are jobs a hundred times as slow as others, for which a run waits an hour.
     while outcomes[-1].word is not None:
         outcomes.append(world.invoke(settings=Settings(concurrency=IN_FLIGHT, max_in_doubt=items)))

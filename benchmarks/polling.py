@@ -84,8 +84,9 @@ def played(policy: str, jobs: int, folder: Path) -> Race:
     assert outcome.exit_code == 0
     assert not world.violations
     booked = list(world.provider.books.jobs.values())
-    lag = sum(job.end_seen - job.ends for job in booked) / jobs
-    ideal = _ideal(job.ends - job.created for job in booked)
+    told = world.provider.observed.jobs
+    lag = sum(told[job.id].end_seen - job.ends_at for job in booked) / jobs
+    ideal = _ideal(job.ends_at - job.created_at for job in booked)
     return Race(outcome.seconds / ideal, world.provider.polls / jobs, lag)
 
 

@@ -68,7 +68,7 @@ class Api:
         self._options = options
         self._port = "0"
         self.seen: Counter[str] = Counter()
-        """Faults that show in an answer, over all lives."""
+        """FaultPlan that show in an answer, over all lives."""
         self.start(*options)
 
     def start(self, *options: object) -> None:

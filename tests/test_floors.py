@@ -8,7 +8,7 @@ PACKAGE = Path(__file__).parent.parent / "batchgen"
 FLOORS = {
     0: ["__init__"],
     1: ["core"],
-    2: ["api", "settings", "receipts", "media", "policy", "item_table", "store"],
+    2: ["api", "settings", "receipts", "media", "policy", "item_table", "store", "provider"],
     3: ["catalog", "client", "journal", "download"],
     4: ["manifest", "plan", "ledger", "simulator"],
     5: ["scheduler"],

@@ -9,9 +9,8 @@ from urllib.parse import parse_qs
 from aiohttp import web
 
 from batchgen import __version__
+from batchgen.provider import Account, Books, ProviderJob
 from batchgen.simulator.answers import Refusal, invalid, iso, json_response
-from batchgen.simulator.books import Account, Books
-from batchgen.simulator.generation import Generation
 
 PREFIX = "/_simulator/"
 _BATCH = 200
@@ -69,7 +68,7 @@ class Admin:
         await answer.write(b"]}")
         return answer
 
-    def _row(self, job: Generation, now: float) -> dict[str, Any]:
+    def _row(self, job: ProviderJob, now: float) -> dict[str, Any]:
         status = job.status(now)
         return {
             "number": job.number,
@@ -81,7 +80,7 @@ class Admin:
             "acceptance": job.acceptance,
             "state": status,
             "cost": format(job.cost, "f"),
-            "refunded": format(self._books.refund_of(job, now), "f"),
+            "refunded": format(job.refund(now), "f"),
             "created_at": iso(job.created_at),
             "started_at": iso(job.started_at),
             "completed_at": None if status == "processing" else iso(job.ends_at),

@@ -3,10 +3,11 @@
 import json
 import math
 from datetime import UTC, datetime
+from decimal import Decimal
 
 from aiohttp import web
 
-from batchgen.simulator.generation import Generation
+from batchgen.provider import ProviderJob
 
 
 class Refusal(Exception):  # noqa: N818 - an answer that ends a handler, not a fault of the program
@@ -52,8 +53,8 @@ def iso(moment: float) -> str:
     return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
-def job_json(job: Generation, now: float, url: str, retention_days: float) -> str:
-    """Return a job as the API shows it at this moment; `url` is the API's own address."""
+def job_json(job: ProviderJob, now: float, url: str, retention_days: float, cost: Decimal | None) -> str:
+    """Return a job as the API shows it at this moment; `url` is the API's own address, `cost` the price it names."""
     status = job.status(now)
     started = f'"{iso(job.started_at)}"' if now >= job.started_at else "null"
     completed = inference = error = "null"
@@ -64,13 +65,15 @@ def job_json(job: Generation, now: float, url: str, retention_days: float) -> st
         if status == "failed":
             error = '"The generation failed at the provider; the charge was refunded."'
         else:
-            data = ",".join(f'{{"url":"{url}{file_path(job.id, n)}"}}' for n in range(job.outputs))
-    # The charge is written with its decimal digits: a binary float would show 0.30000000000000004 sooner or later.
+            files = enumerate(job.listed(now))
+            data = ",".join(f'{{"url":"{url}{file_path(job.id, n)}"}}' if listed else "{}" for n, listed in files)
+    # A price is written with its decimal digits: a binary float would show 0.30000000000000004 sooner or later.
+    named = "" if cost is None else f'"cost_usd":{cost:f},'
     return (
         f'{{"id":"{job.id}","object":"generation","model":"{job.model}","output_kind":"{job.kind}",'
         f'"status":"{status}","created_at":"{iso(job.created_at)}","started_at":{started},'
         f'"completed_at":{completed},"expires_at":"{iso(job.expires_at)}","retention_days":{retention_days:g},'
-        f'"error":{error},"cost_usd":{job.cost:f},"input":{job.body},"timings":{{"inference_ms":{inference}}},'
+        f'"error":{error},{named}"input":{job.body},"timings":{{"inference_ms":{inference}}},'
         f'"urls":{{"get":"{url}/v1/jobs/{job.id}"}},"data":[{data}]}}'
     )
 

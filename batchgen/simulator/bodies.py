@@ -6,8 +6,9 @@ from typing import Any
 
 from batchgen.catalog import BodyChecker, Catalog, Model
 from batchgen.core.digest import canonical_json, digest_of
+from batchgen.provider import Order
 from batchgen.simulator.answers import Refusal, invalid
-from batchgen.simulator.generation import Order
+from batchgen.simulator.orders import order_of
 
 MAX_BODY = 256 * 1024
 """Bytes; a body of all parameters at their longest is far below."""
@@ -20,8 +21,10 @@ class BodyReader:
         self._catalog = catalog
         self._checker = BodyChecker(catalog)
 
-    def read(self, content_type: str, raw: bytes, endpoint: str | None) -> Order:
-        """Return what is ordered; `endpoint` is the path of a kind's own endpoint, None where every model is served.
+    def read(self, content_type: str, raw: bytes, endpoint: str | None) -> tuple[Order, list[tuple[str, str]]]:
+        """Return what is ordered, and the addresses that the provider would fetch, each with its path in the body.
+
+        `endpoint` is the path of a kind's own endpoint, None where every model is served.
 
         Raises Refusal: 400 invalid_request or 404 model_not_found.
         """
@@ -42,7 +45,7 @@ class BodyReader:
         ]
         if faults:
             raise Refusal(400, "invalid_request", "The request is invalid.", faults)
-        return Order(model=model, body=body, text=text, digest=digest)
+        return order_of(model, body, text, digest), _input_urls(model, body)
 
     def _model(self, body: Mapping[str, Any]) -> Model:
         if "model" not in body:
@@ -55,11 +58,10 @@ class BodyReader:
         return model
 
 
-def input_urls(order: Order) -> list[tuple[str, str]]:
-    """Return the addresses that the provider would fetch, each with its path in the body."""
+def _input_urls(model: Model, body: Mapping[str, Any]) -> list[tuple[str, str]]:
     found = []
-    for parameter in order.model.parameters:
-        value = order.body.get(parameter.name)
+    for parameter in model.parameters:
+        value = body.get(parameter.name)
         if parameter.type == "url" and value is not None:
             found.append((parameter.name, value))
         elif parameter.type == "urls" and value is not None:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Literal
 
 from batchgen.catalog import Model, reproducible
 from batchgen.core.errors import UsageError
-from batchgen.simulator.generation import Generation, given_or_default
+from batchgen.provider import ProviderJob
+from batchgen.simulator.orders import given_or_default
 
 if TYPE_CHECKING:
     from PIL import Image, ImageFont
@@ -51,7 +52,7 @@ def require_media() -> None:
         ) from error
 
 
-def drawing_of(model: Model, job: Generation, output: int) -> Drawing:
+def drawing_of(model: Model, job: ProviderJob, output: int) -> Drawing:
     """Return what to draw for one output (from 0) of a job."""
     body = json.loads(job.body)
     # Without a seed each purchase of the same request gives another output, as with the provider.

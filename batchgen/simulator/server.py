@@ -11,7 +11,8 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from typing import Any, Self
+from decimal import Decimal
+from typing import Self
 from urllib.parse import parse_qs
 
 from aiohttp import web
@@ -19,14 +20,24 @@ from aiohttp import web
 from batchgen.catalog import Catalog
 from batchgen.core.clock import UtcNow, utc_now
 from batchgen.core.errors import UsageError
+from batchgen.provider import (
+    Acceptance,
+    Account,
+    Dice,
+    Fault,
+    Faults,
+    NoCreditError,
+    Order,
+    Provider,
+    ProviderJob,
+)
+from batchgen.provider.faults import ADDRESS, BEFORE, POLL
 from batchgen.simulator.admin import PREFIX, Admin
 from batchgen.simulator.answers import Refusal, html_response, invalid, job_json, json_response
-from batchgen.simulator.bodies import MAX_BODY, BodyReader, input_urls
-from batchgen.simulator.books import Account, Books
-from batchgen.simulator.faults import ANSWER, BEFORE, POLL, Dice, Faults
-from batchgen.simulator.generation import Generation, Order, Provider, charge_of
+from batchgen.simulator.bodies import MAX_BODY, BodyReader
 from batchgen.simulator.media import require_media
 from batchgen.simulator.settings import KEY, SimulatorSettings
+from batchgen.simulator.state_file import StateFile
 from batchgen.simulator.storage import Storage, Studio
 
 HOST = "127.0.0.1"
@@ -59,17 +70,14 @@ class Simulator:
         self._now = now
         self._catalog = catalog
         self._dice = Dice(settings.seed)
-        self._faults = Faults(settings.faults, self._dice, settings.strikes)
-        self._provider = Provider(
-            self._dice,
-            self._faults,
-            speed=settings.speed,
-            retention=settings.retention_days * _DAY,
-            capacity=settings.capacity,
+        self._faults = Faults(
+            self._dice, {Fault(name): rate for name, rate in settings.faults.items()}, strikes=settings.strikes
         )
         self._reader = BodyReader(self._catalog)
         self._endpoints = {_ANY_MODEL: None} | {m.endpoint: m.endpoint for m in self._catalog.models.values()}
         self._tries: Counter[tuple[str, str]] = Counter()
+        self._addresses: Counter[str] = Counter()
+        """How often each file was asked for."""
         self._keyed: dict[str, Account] = {}
 
     async def __aenter__(self) -> Self:
@@ -77,15 +85,23 @@ class Simulator:
         encoder is missing."""
         require_media()
         async with AsyncExitStack() as stack:
-            self.books = Books(self.settings.state, paid=self.settings.balance, promo=self.settings.promo)
+            self.books = StateFile(self.settings.state, paid=self.settings.balance, promo=self.settings.promo)
             stack.callback(self.books.close)
+            self._provider = Provider(
+                self.books,
+                self._dice,
+                self._faults,
+                speed=self.settings.speed,
+                retention=self.settings.retention_days * _DAY,
+                capacity=self.settings.capacity,
+            )
             for key in self.settings.keys:
                 self.books.account(account_of(key))
             self._provider.resume(self.books.unfinished())
             self._admin = Admin(self.books, self.requests, unmarked=self.settings.unmarked)
             studio = Studio(self._catalog, small=self.settings.media == "tiny")
             stack.callback(studio.close)
-            self._storage = Storage(self.books, studio, self._faults, self._dice)
+            self._storage = Storage(self._provider, studio)
             self._stopping = asyncio.Event()
             self.files_url = await _listen(stack, self._serve_storage, self.settings.files_port)
             self.url = await _listen(stack, self._serve_api, self.settings.port)
@@ -135,53 +151,56 @@ class Simulator:
         now = self._moment()
         job = self._own(request, job_id, now)
         self.books.polls[job_id] += 1
-        what = f"{job.digest} {job.acceptance}"
-        if self._faults.possible(POLL) and self._faults.strike(POLL, what, self.books.polls[job_id]):
-            raise Refusal(500, "internal_error", "Something went wrong.")
-        return self._shown(200, job, now)
+        match self._faults.strike(POLL, f"{job.digest} {job.acceptance}", self.books.polls[job_id]):
+            case Fault.POLL_ERROR:
+                raise Refusal(500, "internal_error", "Something went wrong.")
+            case fault:
+                _refuse_for(fault)
+        return self._shown(200, job, now, self._provider.price(job, now))
 
     def _file(self, request: web.BaseRequest, job_id: str, query: str) -> web.Response:
         now = self._moment()
         job = self._own(request, job_id, now)
         number = parse_qs(query).get("n", ["0"])[-1] if query else "0"
-        if job.status(now) != "completed" or now < job.files_at:
+        if job.status(now) != "completed":
             raise Refusal(404, "file_not_ready", "The file is not ready.")
-        if not _OUTPUT.fullmatch(number) or int(number) >= job.outputs:
+        if not _OUTPUT.fullmatch(number) or not self._is_listed(job, int(number), now):
             raise Refusal(404, "file_not_found", "There is no such file.")
+        if Fault.LATE_FILE in self._provider.file_faults(job, int(number) + 1, now):
+            raise Refusal(404, "file_not_ready", "The file is not ready.")
+        what = f"{job.digest} {job.acceptance} {number}"
+        self._addresses[what] += 1
+        _refuse_for(self._faults.strike(ADDRESS, what, self._addresses[what]))
         expires = int(min(now + self.settings.url_ttl, job.expires_at)) + 1
         target = self.files_url + self._storage.signed(job, int(number), expires)
         return web.Response(status=302, headers={"Location": target})
+
+    def _is_listed(self, job: ProviderJob, number: int, now: float) -> bool:
+        listed = job.listed(now)
+        return number < len(listed) and listed[number]
 
     async def _submit(self, request: web.BaseRequest, endpoint: str | None, query: str) -> web.Response:
         account = self._account(request)
         wait = parse_qs(query).get("wait", ["false"])[-1] if query else "false"
         if wait not in ("true", "false"):
             raise invalid("wait", "wait must be true or false")
-        order = self._reader.read(request.headers.get("Content-Type", ""), await _body(request), endpoint)
-        for path, url in input_urls(order):
+        order, urls = self._reader.read(request.headers.get("Content-Type", ""), await _body(request), endpoint)
+        for path, url in urls:
             self._check_reachable(path, url)
         self._strike_before(request, account, order)
-        job = self._accept(account, order)
-        fault = self._faults.strike(ANSWER, f"{account.id} {order.digest}", job.acceptance)
-        if fault == "lost_answer":
+        accepted = self._accept(account, order)
+        if accepted.fault is Fault.LOST_ANSWER:
             _drop(request, reset=False)
-        if fault == "garbled":
+        if accepted.fault is Fault.GARBLED:
             return json_response(200, '{"object":"generation","status":"proc')
+        if accepted.fault is Fault.BARE_ANSWER:
+            return json_response(202, json.dumps({"id": accepted.id}))
         if wait == "true":
-            await self._finished(job)
+            await self._finished(accepted.job)
         now = self._moment()
-        shown = replace(job, **self._disguise(job, fault))
-        return self._shown(202 if job.status(now) == "processing" else 200, shown, now)
-
-    def _disguise(self, job: Generation, fault: str | None) -> dict[str, Any]:
-        """Return what the answer to a submission says instead of the truth."""
-        if fault == "same_id":
-            asked = (one for one in self.books.polls if one != job.id and self.books.jobs[one].account == job.account)
-            return {"id": next(asked, job.id)}
-        if fault == "foreign_answer":
-            order = json.loads(job.body) | {"prompt": "Somebody else's prompt"}
-            return {"id": self._dice.token("foreign", job.id), "body": json.dumps(order)}
-        return {}
+        price = self._provider.price_at_post(accepted, now)
+        shown = replace(accepted.job, id=accepted.id, body=accepted.body)
+        return self._shown(202 if shown.status(now) == "processing" else 200, shown, now, price)
 
     def _strike_before(self, request: web.BaseRequest, account: Account, order: Order) -> None:
         """End the request here where a fault strikes before anything is charged."""
@@ -190,39 +209,29 @@ class Simulator:
         self._tries[account.id, order.digest] += 1
         number = self._tries[account.id, order.digest]
         match self._faults.strike(BEFORE, f"{account.id} {order.digest}", number):
-            case "lost_before":
+            case Fault.LOST_BEFORE:
                 _drop(request, reset=True)
-            case "storm":
+            case Fault.STORM:
                 raise _Page(500)
-            case "unavailable":
+            case Fault.UNAVAILABLE:
                 raise Refusal(502, "generation_unavailable", "The provider is unavailable; try again.")
-            case "busy":
-                raise Refusal(429, "rate_limited", "Too many requests; try again.", headers={"Retry-After": "1"})
+            case Fault.REJECTED:
+                raise invalid("prompt", "the prompt is not allowed")
+            case Fault.NO_BALANCE:
+                raise Refusal(402, "insufficient_balance", "The balance does not cover this call; top it up.")
+            case fault:
+                _refuse_for(fault)
 
-    def _accept(self, account: Account, order: Order) -> Generation:
+    def _accept(self, account: Account, order: Order) -> Acceptance:
         """Charge for a job and enter it, in one step that nothing can interrupt. Raises Refusal: 402."""
-        now = self._moment()
-        self.books.settle(now)
-        acceptance = self.books.next_acceptance(account, order.digest)
-        faults = self._provider.faults_of(order.digest, acceptance)
-        cost = charge_of(order, faults)
-        if cost > account.balance:
-            if account.balance <= 0 < account.promo:
-                raise Refusal(402, "paid_balance_required", "Promotional credit cannot pay for API calls.")
-            raise Refusal(402, "insufficient_balance", "The balance does not cover this call; top it up.")
-        job = self._provider.generation(
-            order,
-            number=self.books.next_number(),
-            account=account.id,
-            acceptance=acceptance,
-            cost=cost,
-            faults=faults,
-            now=now,
-        )
-        self.books.accept(job)
-        return job
+        try:
+            return self._provider.accept(order, account, self._moment())
+        except NoCreditError as error:
+            if error.promotional:
+                raise Refusal(402, "paid_balance_required", "Promotional credit cannot pay for API calls.") from error
+            raise Refusal(402, "insufficient_balance", "The balance does not cover this call; top it up.") from error
 
-    async def _finished(self, job: Generation) -> None:
+    async def _finished(self, job: ProviderJob) -> None:
         """Return when the job has ended, or when the wait budget is used up."""
         end = min(job.ends_at, job.created_at + self.settings.wait_budget / self.settings.speed)
         while not self._stopping.is_set() and (left := end - self._moment()) > 0:
@@ -245,15 +254,15 @@ class Simulator:
 
     # ---- shared -----------------------------------------------------------------------------------------------------
 
-    def _shown(self, status: int, job: Generation, now: float) -> web.Response:
-        return json_response(status, job_json(job, now, self.url, self.settings.retention_days))
+    def _shown(self, status: int, job: ProviderJob, now: float, price: Decimal | None) -> web.Response:
+        return json_response(status, job_json(job, now, self.url, self.settings.retention_days, price))
 
-    def _own(self, request: web.BaseRequest, job_id: str, now: float) -> Generation:
+    def _own(self, request: web.BaseRequest, job_id: str, now: float) -> ProviderJob:
         """Return a job of the caller's account. Raises Refusal: 401, 404."""
         account = self._account(request)
-        job = self.books.jobs.get(job_id)
-        if job is None or job.account != account.id or not job.known(now):
-            raise Refusal(404, "job_not_found", "There is no job with this id, or it has expired.")
+        job = self._provider.find(job_id, account.id, now)
+        if job is None:
+            raise _unknown_job()
         return job
 
     def _account(self, request: web.BaseRequest) -> Account:
@@ -284,6 +293,21 @@ class Simulator:
         answer = await self._storage.serve(request, self._moment())
         self.requests[f"{request.method} storage", str(answer.status)] += 1
         return answer
+
+
+def _refuse_for(fault: Fault | None) -> None:
+    """Raise the Refusal that a fault stands for; none does nothing."""
+    match fault:
+        case Fault.BUSY | Fault.POLL_LIMITED | Fault.FILE_LIMITED:
+            raise Refusal(429, "rate_limited", "Too many requests; try again.", headers={"Retry-After": "1"})
+        case Fault.UNAUTHORIZED:
+            raise Refusal(401, "invalid_api_key", "The key is not valid.")
+        case Fault.POLL_UNKNOWN:
+            raise _unknown_job()
+
+
+def _unknown_job() -> Refusal:
+    return Refusal(404, "job_not_found", "There is no job with this id, or it has expired.")
 
 
 class _Page(Refusal):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from batchgen.core.errors import UsageError
-from batchgen.simulator.faults import check_rates
+from batchgen.simulator.fault_rates import check_rates
 
 KEY = re.compile(r"api18_[A-Za-z0-9]{16}")
 """The form of a key (API reference, section 2)."""
@@ -28,7 +28,7 @@ class SimulatorSettings:
     keys: frozenset[str] = frozenset()
     """The keys that are accepted, each an account; empty: every well-formed key."""
     faults: Mapping[str, float] = field(default_factory=dict)
-    """Rates from 0 to 1 by name (see `batchgen.simulator.faults`)."""
+    """Rates from 0 to 1 by name (see `batchgen.provider.faults`)."""
     strikes: int | None = 3
     """How often in a row a transient fault can strike the same thing; None: without bound, as in an outage."""
     capacity: int | None = None

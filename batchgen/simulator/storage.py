@@ -10,10 +10,10 @@ from urllib.parse import parse_qs
 from aiohttp import web
 
 from batchgen.catalog import Catalog
+from batchgen.provider import Fault, Provider, ProviderJob
+from batchgen.provider.faults import FETCH
+from batchgen.provider.pictures import foreign
 from batchgen.simulator.answers import html_response
-from batchgen.simulator.books import Books
-from batchgen.simulator.faults import FETCH, Dice, Faults
-from batchgen.simulator.generation import Generation
 from batchgen.simulator.media import drawing_of, encode, tiny
 
 TYPES = {"image": "image/png", "video": "video/mp4"}
@@ -36,7 +36,7 @@ class Studio:
         self._size = 0
         self._making: dict[tuple[str, int], asyncio.Future[bytes]] = {}
 
-    async def file(self, job: Generation, output: int) -> bytes:
+    async def file(self, job: ProviderJob, output: int) -> bytes:
         """Return the bytes of one output (from 0)."""
         if self._small:
             return tiny(job.kind)
@@ -69,15 +69,13 @@ class Studio:
 class Storage:
     """Signs addresses and serves what they name."""
 
-    def __init__(self, books: Books, studio: Studio, faults: Faults, dice: Dice) -> None:
-        self._books = books
+    def __init__(self, provider: Provider, studio: Studio) -> None:
+        self._provider = provider
         self._studio = studio
-        self._faults = faults
-        self._dice = dice
-        self._secret = dice.secret("storage")
+        self._secret = provider.dice.secret("storage")
         self._fetches: Counter[str] = Counter()
 
-    def signed(self, job: Generation, output: int, expires: int) -> str:
+    def signed(self, job: ProviderJob, output: int, expires: int) -> str:
         """Return path and query of an output (from 0) that work until `expires`, seconds since the epoch."""
         path = f"/outputs/{job.id}/{output}.{_SUFFIXES[job.kind]}"
         return f"{path}?expires={expires}&signature={self._signature(path, expires)}"
@@ -104,26 +102,28 @@ class Storage:
         if reason is not None:
             return _plain(403, reason)
         match = _PATH.fullmatch(request.raw_path.partition("?")[0])
-        job = self._books.jobs.get(match[1]) if match else None
+        job = self._provider.books.jobs.get(match[1]) if match else None
         if match is None or job is None or now >= job.expires_at:
             return _plain(404, "no such file")
-        if "gone" in job.faults:
+        lasting = self._provider.file_faults(job, int(match[2]) + 1, now)
+        if Fault.GONE in lasting:
             return _plain(410, "gone")
+        if Fault.FOREIGN_FILE in lasting:
+            return web.Response(body=foreign(job.id, int(match[2]) + 1), headers={"Content-Type": TYPES[job.kind]})
         return await self._output(request, job, int(match[2]))
 
-    async def _output(self, request: web.BaseRequest, job: Generation, output: int) -> web.StreamResponse:
+    async def _output(self, request: web.BaseRequest, job: ProviderJob, output: int) -> web.StreamResponse:
         what = f"{job.digest} {job.acceptance} {output}"
-        fault = None
-        number = 0
-        if self._faults.possible(FETCH):
-            self._fetches[what] += 1
-            number = self._fetches[what]
-            fault = self._faults.strike(FETCH, what, number)
-        if fault == "html":
+        self._fetches[what] += 1
+        number = self._fetches[what]
+        fault = self._provider.faults.strike(FETCH, what, number)
+        if fault is Fault.HTML:
             return html_response(200)
+        if fault is Fault.FILE_LIMITED:
+            return web.Response(status=429, headers={"Retry-After": "1"})
         content = await self._studio.file(job, output)
-        if fault == "truncated":
-            _cut_short(request, content, announced=self._dice.uniform("announced", what, number) < 0.5)
+        if fault is Fault.TRUNCATED:
+            _cut_short(request, content, announced=self._provider.dice.uniform("announced", what, number) < 0.5)
         return web.Response(body=content, headers={"Content-Type": TYPES[job.kind]})
 
     def _signature(self, path: str, expires: int) -> str:

@@ -1,9 +1,10 @@
 """Virtual time: the scheduler over an in-memory API, hundreds of hours in seconds, the same seed the same run."""
 
-from batchgen.virtual.faults import OUTAGE, Episode, Fault, Faults, episodes
+from batchgen.provider import Episode, Fault, Naming
+from batchgen.virtual.fault_plan import OUTAGE, FaultPlan, episodes
 from batchgen.virtual.harness import Outcome, World, make_item, make_items
 from batchgen.virtual.loop import DeadlockError, SpinningError, VirtualClock, VirtualLoop, run_virtual
-from batchgen.virtual.memory_api import Duration, MemoryApi, Offer, Provider
+from batchgen.virtual.memory_api import Duration, MemoryApi, Offer, VirtualProvider
 
 __all__ = [
     "OUTAGE",
@@ -11,14 +12,15 @@ __all__ = [
     "Duration",
     "Episode",
     "Fault",
-    "Faults",
+    "FaultPlan",
     "MemoryApi",
+    "Naming",
     "Offer",
     "Outcome",
-    "Provider",
     "SpinningError",
     "VirtualClock",
     "VirtualLoop",
+    "VirtualProvider",
     "World",
     "episodes",
     "make_item",

@@ -11,26 +11,29 @@ from batchgen.download import check_file
 from batchgen.journal import Journal
 from batchgen.journal.queries.purchases import job_rows, unanswered_by_digest
 from batchgen.journal.queries.report_rows import file_rows
+from batchgen.provider import Books
+from batchgen.provider.pictures import foreign, picture
 from batchgen.scheduler import Ending, RunState
 from batchgen.store import LocalDisk
-from batchgen.virtual.books import BookedJob, Books
-from batchgen.virtual.pictures import foreign, picture
+from batchgen.virtual.memory_api import VirtualProvider
+from batchgen.virtual.observed import Observed, Told
 
 _ZERO = Decimal(0)
 
 
-def check_books(journal: Journal, books: Books, consented: Mapping[str, int], now: float) -> Iterator[str]:
+def check_books(journal: Journal, provider: VirtualProvider, consented: Mapping[str, int]) -> Iterator[str]:
     """Compare a journal with the books, whatever has just happened: safe after a crash at any place.
 
     `consented` says how often each body (by digest) may be bought.
     """
+    books = provider.books
     for digest, times in books.accepted.items():
         if times > consented.get(digest, 0):
             yield f"the body {digest[:8]} was accepted {times} times, and {consented.get(digest, 0)} were agreed to"
     for digest, jobs in forgotten(journal.db, books).items():
         if jobs > 0:
             yield f"{jobs} jobs for the body {digest[:8]} were accepted and are forgotten"
-    yield from _charges(journal.db, books, now)
+    yield from _charges(journal.db, provider)
 
 
 def forgotten(db: sqlite3.Connection, books: Books) -> Counter[str]:
@@ -41,30 +44,30 @@ def forgotten(db: sqlite3.Connection, books: Books) -> Counter[str]:
     return Counter({digest: jobs - doubtful.get(digest, 0) for digest, jobs in unknown.items()})
 
 
-def _charges(db: sqlite3.Connection, books: Books, now: float) -> Iterator[str]:
+def _charges(db: sqlite3.Connection, provider: VirtualProvider) -> Iterator[str]:
     """What the journal says was paid is what the books say, job by job."""
     for job_id, account, state, charged, refunded in job_rows(db):
-        job = books.jobs.get(job_id)
+        job = provider.books.jobs.get(job_id)
         if job is None:
             yield f"the journal has {job_id}, which the provider never accepted"
             continue
         if job.account != account:
             yield f"{job_id} is booked under {account}, and {job.account} bought it"
-        if charged is None or not _right(state, Decimal(charged), job):
-            yield f"{job_id} cost {job.price}, and the journal says {charged}, {state}"
+        if charged is None or not _right(state, Decimal(charged), job.cost, provider.observed.jobs[job_id]):
+            yield f"{job_id} cost {job.cost}, and the journal says {charged}, {state}"
         if (state == State.FAILED) != (refunded is not None):
             yield f"{job_id} is {state}, with the refund {refunded}"
-        if refunded is not None and (not job.refunded(now) or refunded != charged):
+        if refunded is not None and (not job.refund(provider.clock.seconds) or refunded != charged):
             yield f"{job_id} was never refunded {refunded}"
 
 
-def _right(state: str, charged: Decimal, job: BookedJob) -> bool:
+def _right(state: str, charged: Decimal, cost: Decimal, told: Told) -> bool:
     """Whether a charge is what the API said of a job last; before the end, the answer may have come to a dead run."""
-    if job.named is None:
+    if told.named is None:
         return True  # it never arrived what it cost: the expected price stands
     if state in COMPLETED:
-        return charged == job.named
-    return charged in (job.price, job.posted, job.named) or job.posted is None
+        return charged == told.named
+    return charged in (cost, told.posted, told.named) or told.posted is None
 
 
 def check_files(journal: Journal, folder: Path) -> Iterator[str]:
@@ -106,16 +109,16 @@ def check_end(run_state: RunState, journal: Journal, ending: Ending) -> Iterator
         yield f"paid work was left ({ending.stop.word}), with {_words(counts)}"
 
 
-def surprise(run_state: RunState, books: Books, estimates: Mapping[str, Decimal]) -> Decimal:
+def surprise(run_state: RunState, observed: Observed, estimates: Mapping[str, Decimal]) -> Decimal:
     """Return by how much a cap may be passed (docs/reliability.md, "What a cap can be passed by"), USD.
 
     One open request, and each in doubt, may cost more than the tables say (`estimates`, by price key); and what is
     open under a confirmed price more than that, where the provider changes it. 0 where all cost what the tables say.
     """
-    spread = {key: books.spread[key] for key in estimates if key in books.spread}
+    spread = {key: observed.spread[key] for key in estimates if key in observed.spread}
     dearer = max((most - estimates[key] for key, (_, most) in spread.items()), default=_ZERO)
     changed = max((most - least for least, most in spread.values()), default=_ZERO)
-    return max(_ZERO, dearer) * (1 + run_state.counts[State.IN_DOUBT]) + changed * books.most_open
+    return max(_ZERO, dearer) * (1 + run_state.counts[State.IN_DOUBT]) + changed * observed.most_open
 
 
 def check_caps(run_state: RunState, net: Decimal, surprise: Decimal) -> Iterator[str]:

@@ -19,11 +19,11 @@ from batchgen.receipts import FILE_NAME as RECEIPTS
 from batchgen.scheduler import Ending, RunPolicy, RunPorts, RunState, Scheduler
 from batchgen.settings import Settings
 from batchgen.store import LocalDisk
-from batchgen.virtual.books import price_key_of
 from batchgen.virtual.checks import check_books, check_end, check_files, consent_to, forgotten
-from batchgen.virtual.faults import Faults
+from batchgen.virtual.fault_plan import FaultPlan
 from batchgen.virtual.loop import VirtualClock, VirtualLoop
-from batchgen.virtual.memory_api import MemoryApi, Offer, Provider
+from batchgen.virtual.memory_api import MemoryApi, Offer, VirtualProvider
+from batchgen.virtual.observed import price_key_of
 from batchgen.virtual.watching import CrashPoint, PromiseMonitor, WatchedApi, WatchedRecorder
 
 MODEL = "hera-1.0-text-to-image"
@@ -65,7 +65,7 @@ class World:
 
     def __init__(
         self, folder: Path, items: Iterable[Item], *, seed: int = 0, settings: Settings | None = None,
-        faults: Faults | None = None, offer: Offer | None = None,
+        faults: FaultPlan | None = None, offer: Offer | None = None,
     ) -> None:  # fmt: skip
         self.folder = folder
         self.items = list(items)
@@ -73,7 +73,7 @@ class World:
         self.clock = VirtualClock()
         self.ahead = timedelta(0)
         """How far the clock of the machine that runs it is ahead of the provider's."""
-        self.provider = Provider(self.clock, seed, faults=faults, offer=offer)
+        self.provider = VirtualProvider(self.clock, seed, plan=faults, offer=offer)
         self.draws = random.Random(f"harness {seed}")  # noqa: S311 - a simulation must be repeatable
         self.consented = consent_to(self.items)
         self.violations: list[str] = []
@@ -114,7 +114,7 @@ class World:
             ending = self._drive(Scheduler(run_state), fuse, at)
             counts, fewer = journal.counts(), journal.fewer_outputs()
             self.violations += witness.found
-            self.violations += check_books(journal, self.provider.books, self.consented, self.clock.seconds)
+            self.violations += check_books(journal, self.provider, self.consented)
             if ending is not None:
                 # A kill may strike between the journal's word on a move and the move itself, which the next run ends.
                 self.violations += check_files(journal, self.folder)

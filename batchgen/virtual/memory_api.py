@@ -1,11 +1,10 @@
-"""The API in memory, on virtual time: a provider with books, and the working fake of the seam `batchgen.api.Api`."""
+"""The API in memory, on virtual time: a front end of `batchgen.provider`, and the working fake of the API's seam."""
 
 import asyncio
 import hashlib
-import heapq
 import json
-import math
 import random
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -37,13 +36,28 @@ from batchgen.api import (
 )
 from batchgen.core.clock import UtcNow
 from batchgen.core.digest import digest_of
-from batchgen.virtual.books import BookedJob, Books, price_key_of
-from batchgen.virtual.faults import AT_FILE, AT_FIRST_LOOK, AT_JOB, AT_POLL, AT_SUBMISSION, Fate, Fault, Faults
+from batchgen.provider import (
+    Acceptance,
+    Books,
+    Dice,
+    Fault,
+    Faults,
+    Naming,
+    NoCreditError,
+    Order,
+    Provider,
+    ProviderJob,
+)
+from batchgen.provider.faults import ADDRESS, BEFORE, FETCH, POLL
+from batchgen.provider.pictures import foreign, picture
+from batchgen.virtual.fault_plan import FaultPlan
 from batchgen.virtual.loop import VirtualClock
-from batchgen.virtual.pictures import foreign, picture
+from batchgen.virtual.observed import Observed
 
 _WAIT_BUDGET = 60.0
 _REFUSED = "the key is missing or wrong"
+_UNLIMITED = Decimal(10**9)
+"""USD. Accounts here have all the credit they want; `no_balance` stands for one that has not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +68,6 @@ class Duration:
     """Seconds."""
     sigma: float = 0.5
 
-    def draw(self, draws: random.Random) -> float:
-        """Return seconds."""
-        return self.median * math.exp(draws.gauss(0.0, self.sigma))
-
 
 @dataclass(frozen=True, slots=True)
 class Offer:
@@ -65,12 +75,8 @@ class Offer:
 
     prices: Mapping[str, Decimal] = field(default_factory=dict)
     """USD by model; 0.05 for others."""
-    posted: Mapping[str, Decimal | None] = field(default_factory=dict)
-    """What the answers to POSTs name instead while the job is at work, by model; None: no price."""
-    polled: Mapping[str, Decimal | None] = field(default_factory=dict)
-    """What polls name instead."""
-    refunds_to_zero: bool = False
-    """Whether a failed job costs 0 once it is refunded, as polls tell it."""
+    naming: Naming = field(default_factory=Naming)
+    """Which prices answers name, where they are not the charge."""
     durations: Mapping[str, Duration] = field(default_factory=dict)
     """By model; the default of `Duration` for others."""
     latency: tuple[float, float] = (0.02, 0.2)
@@ -83,37 +89,31 @@ class Offer:
     """Seconds, in a 429."""
 
 
-def _listing(fault: Fault | None, outputs: int, ends: float) -> tuple[frozenset[int], float]:
-    """Return which outputs are listed at first, and from when on all are."""
-    numbers = range(1, outputs + 1)
-    if outputs > 1 and fault is Fault.OUTPUTS_ONE_BY_ONE:
-        return frozenset({1}), ends + 30.0
-    if outputs > 1 and fault is Fault.FEWER_OUTPUTS:
-        return frozenset(numbers[:-1]), math.inf
-    if outputs > 1 and fault is Fault.FIRST_OUTPUT_MISSING:
-        return frozenset(numbers[1:]), math.inf
-    return frozenset(), -math.inf
+class VirtualProvider:
+    """A provider on a virtual clock, with a network in between. Outlives the runs that speak to it."""
 
-
-class Provider:
-    """The other side: accepts, charges, works, refunds, forgets. Outlives the runs that speak to it."""
-
-    def __init__(self, clock: VirtualClock, seed: int = 0, *, faults: Faults | None = None, offer: Offer | None = None):
+    def __init__(
+        self, clock: VirtualClock, seed: int = 0, *, plan: FaultPlan | None = None, offer: Offer | None = None
+    ) -> None:
         self.clock = clock
         self.offer = offer or Offer()
-        self.books = Books()
+        self.books = Books(paid=_UNLIMITED)
+        dice = Dice(seed)
+        self.faults = Faults(dice, {})
+        self.follow(plan or FaultPlan())
+        self.core = Provider(
+            self.books, dice, self.faults, retention=self.offer.retention, capacity=self.offer.machines,
+            naming=self.offer.naming, name_job=lambda _order, _account, number, _acceptance: f"job{number}",
+        )  # fmt: skip
+        self.observed = Observed()
         self.draws = random.Random(seed)  # noqa: S311 - a simulation must be repeatable
-        self.fate = Fate(faults or Faults(), self.draws)
         self.polls = 0
         self.dated = True
         """Whether answers tell the provider's time."""
-        self.late = 20.0
-        """The most seconds by which a late file is late."""
+        self.tries: Counter[str] = Counter()
+        """How often each thing was tried."""
         self.listeners: list[Callable[..., None]] = []
         """Called with each event and its time (seconds)."""
-        self._files: dict[str, tuple[Fault | None, float]] = {}
-        self._machines: list[float] = []
-        """A heap of the times at which each machine is free."""
         self._trace = hashlib.sha256()
 
     @property
@@ -127,103 +127,59 @@ class Provider:
         for listener in self.listeners:
             listener(self.clock.seconds, *what)
 
+    def follow(self, plan: FaultPlan) -> None:
+        """From now on, these faults strike."""
+        self.faults.change(plan.rates, plan.script)
+
     def travel(self) -> float:
         """Return seconds for one way of a request."""
         return self.draws.uniform(*self.offer.latency) / 2
 
-    def accept(self, body: str, account: str) -> BookedJob:
-        """Enter a job into the books and return it."""
-        now = self.clock.seconds
+    def strike(self, group: tuple[Fault, ...], kind: str, what: str, subject: str | None = None) -> Fault | None:
+        """Return the fault of a group that strikes now; `subject` is what a script may name, `what` where not given."""
+        if not self.faults.possible(group):
+            return None
+        self.tries[f"{kind} {what}"] += 1
+        number = self.tries[f"{kind} {what}"]
+        named = what if subject is None else subject
+        return self.faults.strike(group, what, number, now=self.clock.seconds, subject=named)
+
+    def accept(self, body: str, account: str) -> Acceptance:
+        """Enter a job into the books and return it. Raises NoCreditError."""
         request = json.loads(body)
         model = str(request["model"])
-        fault = self.fate.pick(AT_JOB, now, body)
-        took = self.offer.durations.get(model, Duration()).draw(self.draws)
-        if fault is Fault.JOB_SLOW:
-            took *= 100
-        begins = self._begin(now, took)
-        ends = math.inf if fault is Fault.JOB_STUCK else begins + took
-        price = self.offer.prices.get(model, Decimal("0.05"))
-        if self.fate.strikes(Fault.DRIFT, now, body):
-            price += price / 10
-        shown = {Fault.NO_OUTPUTS: math.inf, Fault.OUTPUTS_LATE: ends + 6.0}.get(fault, ends) if fault else ends
-        outputs = int(request.get("num_images", 1)) + (fault is Fault.MORE_OUTPUTS)
-        few, all_from = _listing(fault, outputs, ends)
-        posted = self.offer.posted.get(model, price)
-        if self.fate.strikes(Fault.COST_MISSING, now, body):
-            posted = None
-        elif self.fate.strikes(Fault.COST_LOW, now, body):
-            posted = price / 2
-        job = BookedJob(
-            id=f"job{len(self.books.jobs) + 1}", account=account, digest=digest_of(body), model=model,
-            key=price_key_of(body), price=price, posted=posted,
-            created=now, begins=begins, ends=ends, expires=now + self.offer.retention, fails=fault is Fault.JOB_FAILS,
-            outputs=outputs, shown=shown, few=few, all_from=all_from,
-            forgotten=now + took * self.draws.uniform(0.2, 1.1) if fault is Fault.JOB_FORGOTTEN else math.inf,
+        duration = self.offer.durations.get(model, Duration())
+        order = Order(
+            model=model, kind="image", text=body, digest=digest_of(body),
+            price=self.offer.prices.get(model, Decimal("0.05")), outputs=int(request.get("num_images", 1)),
+            median=duration.median, sigma=duration.sigma,
         )  # fmt: skip
-        self.books.enter(job)
-        self.note("accepted", job.id, job.digest)
-        return job
+        accepted = self.core.accept(order, self.books.account(account), self.clock.seconds)
+        self.observed.accepted(accepted.job, self.core.price_at_post(accepted, accepted.job.created_at))
+        self.note("accepted", accepted.job.id, order.digest)
+        return accepted
 
-    def _begin(self, now: float, took: float) -> float:
-        """Return when the work on a job begins: now, or when a machine is free."""
-        if self.offer.machines is None:
-            return now
-        if len(self._machines) < self.offer.machines:
-            heapq.heappush(self._machines, now + took)
-            return now
-        begins = max(now, self._machines[0])
-        heapq.heapreplace(self._machines, begins + took)
-        return begins
-
-    def find(self, job_id: str, account: str) -> BookedJob | None:
+    def find(self, job_id: str, account: str) -> ProviderJob | None:
         """Return a job as an account may see it, or None."""
-        job = self.books.jobs.get(job_id)
-        now = self.clock.seconds
-        if job is None or job.account != account or now >= job.forgotten or now >= job.expires:
-            return None
-        return job
+        return self.core.find(job_id, account, self.clock.seconds)
 
-    def describe(self, job: BookedJob) -> Job:
-        """Return the job as an answer shows it now."""
+    def describe(self, job: ProviderJob, cost: Decimal | None) -> Job:
+        """Return the job as an answer shows it now; `cost` is the price that it names."""
         now, at = self.clock.seconds, self.clock.at
-        ended = now >= job.ends
-        status = JobStatus.PROCESSING if not ended else JobStatus.FAILED if job.fails else JobStatus.COMPLETED
-        cost = self.offer.polled.get(job.model, job.price)
-        if status is JobStatus.FAILED and self.offer.refunds_to_zero:
-            cost = Decimal(0)
-        listed = status is JobStatus.COMPLETED and now >= job.shown
+        status = JobStatus(job.status(now))
         return Job(
-            id=job.id, status=status, model=job.model, cost=cost, created_at=at(job.created),
-            started_at=at(job.begins) if now >= job.begins else None,
-            completed_at=at(job.ends) if ended else None, expires_at=at(job.expires),
+            id=job.id, status=status, model=job.model, cost=cost, created_at=at(job.created_at),
+            started_at=at(job.started_at) if now >= job.started_at else None,
+            completed_at=at(job.ends_at) if now >= job.ends_at else None, expires_at=at(job.expires_at),
             error="the model gave up" if status is JobStatus.FAILED else None,
-            outputs=self._addresses(job) if listed else (),
+            outputs=tuple(f"memory:{job.id}/{n}" if on else None for n, on in enumerate(job.listed(now), 1)),
         )  # fmt: skip
-
-    def _addresses(self, job: BookedJob) -> tuple[str | None, ...]:
-        """Return the addresses of a job's outputs as they are listed now."""
-        numbers = range(1, job.outputs + 1)
-        listed = numbers if self.clock.seconds >= job.all_from else sorted(job.few)
-        places = range(1, max(listed) + 1)
-        return tuple(f"memory:{job.id}/{n}" if n in listed else None for n in places)
-
-    def forget_files(self) -> None:
-        """Decide anew what is wrong with each file."""
-        self._files.clear()
-
-    def file_fault(self, url: str) -> tuple[Fault | None, float]:
-        """Return what is wrong with a file for longer than one request, and until when (seconds)."""
-        if url not in self._files:
-            now = self.clock.seconds
-            fault = self.fate.pick(AT_FIRST_LOOK, now, url)
-            self._files[url] = fault, now + self.draws.uniform(1.0, self.late)
-        return self._files[url]
 
 
 class MemoryApi(Api):
-    """One account's way to a `Provider`; virtual time passes with every request."""
+    """One account's way to a `VirtualProvider`; virtual time passes with every request."""
 
-    def __init__(self, provider: Provider, account: str, now: UtcNow) -> None:
+    def __init__(self, provider: VirtualProvider, account: str, now: UtcNow) -> None:
         self._provider = provider
         self._account = account
         self._now = now
@@ -240,64 +196,61 @@ class MemoryApi(Api):
 
     async def submit(self, body: str, endpoint: str, *, wait: bool) -> SubmitAnswer:
         """See `Api.submit`. Where the caller goes away, what is under way may be accepted all the same."""
-        provider = self._provider
-        fault = provider.fate.pick(AT_SUBMISSION, provider.clock.seconds, body)
-        provider.note("submit", digest_of(body), endpoint, fault)
+        provider, digest = self._provider, digest_of(body)
+        fault = provider.strike(BEFORE, "submit", f"{self._account} {digest}", body)
+        provider.note("submit", digest, endpoint, fault)
         try:
             await asyncio.sleep(provider.travel())
         except (asyncio.CancelledError, GeneratorExit):
             if provider.draws.random() < 0.5:
                 provider.accept(body, self._account)
             raise
-        if fault is not None and (answer := self._refusal(fault)) is not None:
+        if fault is not None:
             await asyncio.sleep(provider.travel())
-            if fault is not Fault.NOT_SENT:
+            if fault not in (Fault.NOT_SENT, Fault.LOST_BEFORE):
                 self._answered()
-            return answer
-        if fault is Fault.UNREADABLE and provider.draws.random() < 0.5:
-            return Unclear("a 202 without a usable id", b"<html>")
-        job = provider.accept(body, self._account)
-        if wait:
-            await asyncio.sleep(min(_WAIT_BUDGET, job.ends - provider.clock.seconds))
+            return self._refusal(fault)
+        try:
+            accepted = provider.accept(body, self._account)
+        except NoCreditError:
+            return NoBalance("insufficient_balance", "top up")
+        if wait and accepted.fault is not Fault.BARE_ANSWER:
+            await asyncio.sleep(max(0.0, min(_WAIT_BUDGET, accepted.job.ends_at - provider.clock.seconds)))
         await asyncio.sleep(provider.travel())
-        if fault is Fault.ANSWER_LOST:
+        return self._acceptance(accepted, json.loads(body))
+
+    def _acceptance(self, accepted: Acceptance, order: dict[str, Any]) -> SubmitAnswer:
+        """Return the answer to a submission that was accepted."""
+        provider, job = self._provider, accepted.job
+        if accepted.fault is Fault.LOST_ANSWER:
             return Unclear("the connection was reset")
         self._answered()
-        if fault is Fault.UNREADABLE:
-            return Unclear("a 202 without a usable id", b"<html>")
-        shown = self._shown(job, json.loads(body), fault)
+        if accepted.fault is Fault.GARBLED:
+            return Unclear("a 200 that cannot be read", b'{"object":"generation","status":"proc')
+        if accepted.fault is Fault.BARE_ANSWER:
+            shown = Job(job.id, JobStatus.PROCESSING)
+        else:
+            price = provider.core.price_at_post(accepted, provider.clock.seconds)
+            shown = replace(provider.describe(job, price), id=accepted.id, input=order)
+            if accepted.body != job.body:
+                shown = replace(shown, input=json.loads(accepted.body))
         if shown.id == job.id:
-            provider.books.told(job.id, shown, polled=False)
+            provider.observed.told(job.id, shown, polled=False)
         return Accepted(shown, json.dumps({"id": shown.id}).encode())
 
-    def _shown(self, job: BookedJob, order: dict[str, Any], fault: Fault | None) -> Job:
-        """Return what the answer to a submission says of the job that it made."""
-        if fault is Fault.BARE_ANSWER:
-            return Job(job.id, JobStatus.PROCESSING)
-        shown = replace(self._provider.describe(job), input=order)
-        if job.posted is None or shown.status is JobStatus.PROCESSING:
-            shown = replace(shown, cost=job.posted)
-        if fault is Fault.FOREIGN_ANSWER:
-            return replace(shown, id=f"somebody-{job.id}", input=order | {"prompt": "Somebody else's prompt"})
-        if fault is Fault.SAME_ID:
-            # What was asked for is on disk already: of two answers under way, nobody could tell whose the id is.
-            known = (other.id for other in self._provider.books.jobs.values() if other.polls)
-            return replace(shown, id=next(known, job.id))
-        return shown
-
-    def _refusal(self, fault: Fault) -> SubmitAnswer | None:
-        """Return the answer of a request that is not accepted, or None when this fault lets it through."""
-        unavailable = "generation_unavailable"
+    def _refusal(self, fault: Fault) -> SubmitAnswer:
+        """Return the answer of a request that is not accepted."""
         answers: dict[Fault, SubmitAnswer] = {
             Fault.NOT_SENT: NotSent("connection refused"),
-            Fault.SERVER_ERROR: Unclear("a 500 in another form", b"oops"),
-            Fault.BUSY: Busy(unavailable, "try again", None),
-            Fault.RATE_LIMITED: Busy("rate_limited", "slow down", self._provider.offer.retry_after),
+            Fault.LOST_BEFORE: Unclear("the connection was reset"),
+            Fault.STORM: Unclear("a 500 in another form", b"oops"),
+            Fault.UNAVAILABLE: Busy("generation_unavailable", "try again", None),
+            Fault.BUSY: Busy("rate_limited", "slow down", self._provider.offer.retry_after),
             Fault.REJECTED: Rejected("invalid_request", "prompt: must not be this"),
             Fault.UNAUTHORIZED: Unauthorized("unauthorized", _REFUSED),
             Fault.NO_BALANCE: NoBalance("insufficient_balance", "top up"),
         }
-        return answers.get(fault)
+        return answers[fault]
 
     async def poll(self, job_id: str) -> PollAnswer:
         """See `Api.poll`."""
@@ -305,7 +258,7 @@ class MemoryApi(Api):
         provider.polls += 1
         await asyncio.sleep(provider.travel())
         now = provider.clock.seconds
-        fault = provider.fate.pick(AT_POLL, now, job_id)
+        fault = provider.strike(POLL, "poll", job_id)
         job = provider.find(job_id, self._account)
         provider.note("poll", job_id, fault)
         answer = self._look(job, fault)
@@ -313,26 +266,23 @@ class MemoryApi(Api):
         if fault is not Fault.POLL_UNREACHED:
             self._answered()
         if job is not None:
-            job.polls += 1
-            job.first_asked = min(job.first_asked, now)
-            if isinstance(answer, Found):
-                provider.books.told(job_id, answer.job, polled=True)
-                if answer.job.status is not JobStatus.PROCESSING:
-                    job.end_seen = min(job.end_seen, now)
+            provider.books.polls[job_id] += 1
+            provider.observed.polled(job_id, now, answer.job if isinstance(answer, Found) else None)
         return answer
 
-    def _look(self, job: BookedJob | None, fault: Fault | None) -> PollAnswer:
-        if fault is Fault.POLL_FAILS:
-            return Unavailable("a 503")
+    def _look(self, job: ProviderJob | None, fault: Fault | None) -> PollAnswer:
+        provider = self._provider
+        if fault is Fault.POLL_ERROR:
+            return Unavailable("a 500")
         if fault is Fault.POLL_UNREACHED:
             return Unavailable("connection refused", reached=False)
         if fault is Fault.POLL_LIMITED:
-            return Unavailable("a 429", retry_after=self._provider.offer.retry_after)
+            return Unavailable("a 429", retry_after=provider.offer.retry_after)
         if fault is Fault.UNAUTHORIZED:
             return Unauthorized("unauthorized", _REFUSED)
         if job is None or fault is Fault.POLL_UNKNOWN:
             return Unknown("no such job")
-        return Found(self._provider.describe(job))
+        return Found(provider.describe(job, provider.core.price(job, provider.clock.seconds)))
 
     def open_output(self, url: str) -> "_Opening":
         """See `Api.open_output`."""
@@ -345,7 +295,7 @@ class MemoryApi(Api):
 class _Opening:
     """The context that `open_output` returns."""
 
-    def __init__(self, provider: Provider, account: str, url: str, answered: Callable[[], None]) -> None:
+    def __init__(self, provider: VirtualProvider, account: str, url: str, answered: Callable[[], None]) -> None:
         self._provider = provider
         self._answered = answered
         self._account = account
@@ -357,21 +307,26 @@ class _Opening:
         now = provider.clock.seconds
         job_id, _, number = self._url.removeprefix("memory:").partition("/")
         job = provider.find(job_id, self._account)
-        lasting, until = provider.file_fault(self._url)
-        fault = provider.fate.pick(AT_FILE, now, self._url)
-        provider.note("file", self._url, lasting, fault)
+        listed = job is not None and int(number) <= len(job.listed(now))
+        lasting = provider.core.file_faults(job, int(number), now) if job is not None and listed else frozenset()
+        refused = provider.strike(ADDRESS, "address", self._url)
+        fault = provider.strike(FETCH, "file", self._url)
+        provider.note("file", self._url, sorted(lasting), refused or fault)
+        if fault is Fault.FILE_UNREACHED:
+            raise OutputError("connection refused")
         self._answered()
-        if fault is Fault.UNAUTHORIZED:
+        if refused is not None:
             raise OutputRefused(_REFUSED)
         if fault is Fault.FILE_LIMITED:
             raise OutputError("a 429", provider.offer.retry_after)
-        if lasting is Fault.FILE_GONE:
+        if Fault.GONE in lasting:
             raise OutputGone("a 410")
-        if job is None or now < job.shown or (lasting is Fault.FILE_LATE and now < until):
+        if not listed or Fault.LATE_FILE in lasting:
             raise OutputMissing("a 404")
-        made = foreign if lasting is Fault.FILE_FOREIGN else picture
-        data = b"<html>not found</html>" if fault is Fault.FILE_WRONG else made(job_id, int(number))
-        return Output(len(data), _Chunks(provider, data, fault))
+        made = foreign if Fault.FOREIGN_FILE in lasting else picture
+        data = b"<html>not found</html>" if fault is Fault.HTML else made(job_id, int(number))
+        announced = fault is not Fault.TRUNCATED or provider.draws.random() < 0.5
+        return Output(len(data) if announced else None, _Chunks(provider, data, cut=fault is Fault.TRUNCATED))
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -382,18 +337,13 @@ class _Opening:
 class _Chunks(AsyncIterator[bytes]):
     """The bytes of an output in two pieces. A class, because an abandoned generator would be ended by the next loop."""
 
-    def __init__(self, provider: Provider, data: bytes, fault: Fault | None) -> None:
+    def __init__(self, provider: VirtualProvider, data: bytes, *, cut: bool) -> None:
         half = len(data) // 2
         self._provider = provider
-        self._fault = fault
-        self._pieces = (
-            [data[:half]] if fault in (Fault.FILE_TRUNCATED, Fault.FILE_BROKEN) else [data[:half], data[half:]]
-        )
+        self._pieces = [data[:half]] if cut else [data[:half], data[half:]]
 
     async def __anext__(self) -> bytes:
         await asyncio.sleep(self._provider.travel())
         if self._pieces:
             return self._pieces.pop(0)
-        if self._fault is Fault.FILE_BROKEN:
-            raise OutputError("the connection was reset")
         raise StopAsyncIteration

@@ -9,20 +9,11 @@ from pathlib import Path
 
 from batchgen.core.records import State
 from batchgen.journal import FILE_NAME
+from batchgen.provider import Episode, Fault, Naming
+from batchgen.provider.faults import ADDRESS, ANSWER, BEFORE, FETCH, FILE, JOB, POLL
 from batchgen.receipts import FILE_NAME as RECEIPTS
 from batchgen.settings import Settings
-from batchgen.virtual.faults import (
-    AT_FILE,
-    AT_FIRST_LOOK,
-    AT_JOB,
-    AT_POLL,
-    AT_SUBMISSION,
-    OUTAGE,
-    Episode,
-    Fault,
-    Faults,
-    episodes,
-)
+from batchgen.virtual.fault_plan import OUTAGE, FaultPlan, episodes
 from batchgen.virtual.harness import World, make_item, make_items
 from batchgen.virtual.memory_api import Duration, Offer
 
@@ -33,10 +24,10 @@ _CALM = 8
 """Most invocations until everything must have ended, once they have stopped."""
 _STORMS = (
     OUTAGE,
-    (Fault.SERVER_ERROR, Fault.POLL_FAILS, Fault.FILE_BROKEN),
-    (Fault.ANSWER_LOST,),
-    (Fault.BUSY,),
-    (Fault.RATE_LIMITED, Fault.POLL_LIMITED),
+    (Fault.STORM, Fault.POLL_ERROR, Fault.TRUNCATED),
+    (Fault.LOST_ANSWER,),
+    (Fault.UNAVAILABLE,),
+    (Fault.BUSY, Fault.POLL_LIMITED),
     (Fault.NO_BALANCE,),
     (Fault.UNAUTHORIZED,),
     (Fault.POLL_UNKNOWN,),
@@ -82,7 +73,7 @@ def soak(seed: int, items: int, folder: Path) -> Story:
         # One of the two, never both: a snapshot put back whole is for the register of runs to notice.
         if draws.random() < 0.3:
             put_back += world.put_back(draws.choice((FILE_NAME, RECEIPTS)))
-    world.provider.fate.faults = Faults()
+    world.provider.follow(FaultPlan())
     calm = Settings(concurrency=world.settings.concurrency, max_in_doubt=items)
     for number in range(_CALM):
         invocations += 1
@@ -97,17 +88,20 @@ def soak(seed: int, items: int, folder: Path) -> Story:
     double = sum(times > world.consented[digest] for digest, times in books.accepted.items())
     return Story(
         seed, items, len(books.jobs), double, world.forgotten(), world.crashes, invocations, put_back,
-        world.clock.seconds / 3600, world.provider.fate.struck, world.counts(), world.provider.trace,
+        world.clock.seconds / 3600, world.provider.faults.struck, world.counts(), world.provider.trace,
         tuple(dict.fromkeys(world.violations)),
     )  # fmt: skip
 
 
 def _world(seed: int, items: int, folder: Path, draws: random.Random) -> World:
     """Return the world of a story: some faults at some rates, some storms, some limits."""
-    kinds = [*AT_SUBMISSION, *AT_JOB, *AT_POLL, *AT_FILE, *AT_FIRST_LOOK]
+    kinds = [*BEFORE, *ANSWER, *JOB, *POLL, *ADDRESS, *FETCH, *FILE]
     rates = {kind: draws.choice((0.01, 0.03, 0.1)) for kind in kinds if draws.random() < 0.4}
     # Each of these ends an invocation: more of them would leave nothing to see.
     rates |= {kind: 0.0005 for kind in (Fault.UNAUTHORIZED, Fault.NO_BALANCE) if kind in rates}
+    # Prices that change are hard to tell from broken promises: rarer, and by themselves.
+    for kind in (Fault.DRIFT, Fault.COST_MISSING, Fault.COST_LOW):
+        rates.pop(kind, None)
     if draws.random() < 0.2:
         rates[Fault.DRIFT] = 0.1
     for kind in (Fault.COST_MISSING, Fault.COST_LOW):
@@ -136,6 +130,6 @@ def _world(seed: int, items: int, folder: Path, draws: random.Random) -> World:
     offer = Offer(
         durations={model: Duration(draws.choice((5.0, 60.0, 300.0)), 0.5)},
         prices={model: Decimal(draws.choice(("0.05", "0.05", "0.05", "0.25")))},
-        refunds_to_zero=draws.random() < 0.5,
+        naming=Naming(refunds_to_zero=draws.random() < 0.5),
     )
-    return World(folder, wanted, seed=seed, settings=settings, faults=Faults(rates, tuple(storms)), offer=offer)
+    return World(folder, wanted, seed=seed, settings=settings, faults=FaultPlan(rates, tuple(storms)), offer=offer)

@@ -16,9 +16,9 @@ from batchgen.journal import InlineRecorder, Journal
 from batchgen.journal.queries.purchases import estimates, job_rows
 from batchgen.journal.transitions import Transitions
 from batchgen.scheduler import RunState
-from batchgen.virtual.books import price_key_of
 from batchgen.virtual.checks import check_caps, surprise
-from batchgen.virtual.memory_api import MemoryApi, Provider
+from batchgen.virtual.memory_api import MemoryApi, VirtualProvider
+from batchgen.virtual.observed import price_key_of
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -46,7 +46,7 @@ class CrashPoint:
 class PromiseMonitor:
     """Stands beside a run and writes down every breach of a promise at the moment it happens."""
 
-    def __init__(self, provider: Provider, journal: Journal) -> None:
+    def __init__(self, provider: VirtualProvider, journal: Journal) -> None:
         self._provider = provider
         self._intents: Counter[str] = Counter()
         self._recorded = {row.job_id for row in job_rows(journal.db)}
@@ -89,15 +89,15 @@ class PromiseMonitor:
 
     def _check_turn(self, key: str) -> None:
         """Under a cap, a request whose price no answer has confirmed leaves when no other such one is open."""
-        books, provider = self._provider.books, self._provider
-        if key in books.confirmed:
+        provider, observed = self._provider, self._provider.observed
+        if key in observed.confirmed:
             return
         for other, count in (+self._open).items():
-            if other not in books.confirmed:
+            if other not in observed.confirmed:
                 self.found.append(f"{key} leaves beside {count} requests of {other}, and neither price is confirmed")
-        for job_id in self._recorded & books.jobs.keys():  # others are told in doubts
-            job = books.jobs[job_id]
-            unseen = job.key not in books.confirmed and job.first_asked == math.inf
+        for job_id in self._recorded & observed.jobs.keys():  # others are told in doubts
+            told, job = observed.jobs[job_id], provider.books.jobs[job_id]
+            unseen = told.key not in observed.confirmed and told.first_asked == math.inf
             if unseen and provider.find(job_id, job.account) is not None:
                 self.found.append(f"{key} leaves beside {job_id}, which was not asked for its price")
 
@@ -109,12 +109,12 @@ class PromiseMonitor:
     def look(self) -> None:
         """Check what must hold at each moment."""
         if self.run_state is not None:
-            books, run_state = self._provider.books, self.run_state
-            books.most_open = max(
-                books.most_open, run_state.in_flight + run_state.parked + run_state.counts[State.LOST]
+            observed, run_state = self._provider.observed, self.run_state
+            observed.most_open = max(
+                observed.most_open, run_state.in_flight + run_state.parked + run_state.counts[State.LOST]
             )
-            allowed = surprise(self.run_state, books, self._estimates)
-            self.found += check_caps(self.run_state, books.net(self._provider.clock.seconds), allowed)
+            allowed = surprise(self.run_state, observed, self._estimates)
+            self.found += check_caps(self.run_state, self._provider.books.net(self._provider.clock.seconds), allowed)
 
 
 class WatchedRecorder:

@@ -11,7 +11,9 @@ from support.simulated import IMAGE, LONG, VIDEO, Caller, simulated
 
 from batchgen.catalog import load_catalog
 from batchgen.core.errors import UsageError
-from batchgen.simulator.faults import ANSWER, BEFORE, FAULTS, FETCH, JOB, POLL, Dice, Faults, parse_faults
+from batchgen.provider import Dice, Fault, Faults
+from batchgen.provider.faults import ADDRESS, ANSWER, BEFORE, FETCH, FILE, JOB, MEANINGS, NO_CONNECTION, POLL
+from batchgen.simulator.fault_rates import FAULTS, parse_faults
 
 
 async def attempt(api: Caller, body: Any = IMAGE) -> str:
@@ -207,7 +209,7 @@ async def _inference(api: Caller, job_id: str) -> Any:
 
 
 async def test_outcomes_depend_on_the_seed_and_the_request_alone() -> None:
-    faults = dict.fromkeys((*BEFORE, *ANSWER, *JOB, *POLL), 0.15)
+    faults = {name: 0.08 for name in FAULTS if name not in (*FILE, *FETCH, *ADDRESS)}
     bodies: list[dict[str, Any]] = [{**(IMAGE, VIDEO)[n % 2], "prompt": f"<{n}> kite"} for n in range(24)]
     results = []
     for order, seed in ((1, 5), (-1, 5), (1, 6)):
@@ -239,15 +241,15 @@ async def test_durations_spread_around_the_providers(body: dict[str, Any], low: 
 
 
 def test_rates_are_kept() -> None:
-    faults = Faults({"failed": 0.1, "stuck": 0.02}, Dice(1), 3)
-    drawn = [faults.of_job(f"{n:064x}", 1) for n in range(5000)]
+    faults = Faults(Dice(1), {Fault.FAILED: 0.1, Fault.STUCK: 0.02}, strikes=3)
+    drawn = [faults.lasting(JOB, f"{n:064x}\n1", now=0.0, subject="") for n in range(5000)]
     assert sum("failed" in job for job in drawn) / 5000 == pytest.approx(0.1, abs=0.015)
     assert sum("stuck" in job for job in drawn) / 5000 == pytest.approx(0.02, abs=0.007)
 
 
 @pytest.mark.parametrize(("rate", "strikes"), [(1.0, 3), (0.9, 3), (0.6, 1), (1.0, 0)])
 def test_no_transient_fault_strikes_more_often_in_a_row_than_allowed(rate: float, strikes: int) -> None:
-    faults = Faults({"busy": rate, "storm": rate / 2}, Dice(3), strikes)
+    faults = Faults(Dice(3), {Fault.BUSY: rate, Fault.STORM: rate / 2}, strikes=strikes)
     row = longest = 0
     for number in range(1, 400):
         row = row + 1 if faults.strike(BEFORE, "a request", number) else 0
@@ -256,12 +258,13 @@ def test_no_transient_fault_strikes_more_often_in_a_row_than_allowed(rate: float
 
 
 def test_an_outage_has_no_bound() -> None:
-    faults = Faults({"unavailable": 1}, Dice(0), None)
+    faults = Faults(Dice(0), {Fault.UNAVAILABLE: 1})
     assert {faults.strike(BEFORE, "a request", number) for number in range(1, 100)} == {"unavailable"}
 
 
 def test_every_fault_has_its_moment() -> None:
-    assert sorted((*BEFORE, *ANSWER, *JOB, *POLL, *FETCH)) == sorted(FAULTS)
+    assert {*BEFORE, *ANSWER, *JOB, *POLL, *FILE, *ADDRESS, *FETCH} == set(MEANINGS) == set(Fault)
+    assert {*FAULTS, *NO_CONNECTION} == set(Fault)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Any
 
 from batchgen.core.records import Item, State
 from batchgen.settings import Settings
-from batchgen.virtual import Duration, Episode, Fault, Faults, Offer, Outcome, World, episodes
+from batchgen.virtual import Duration, Episode, Fault, FaultPlan, Offer, Outcome, World, episodes
 from batchgen.virtual.harness import MODEL
 
 FOREVER = float("inf")
@@ -37,7 +37,7 @@ def world_of(
 ) -> World:
     """A world with these settings and scripted faults."""
     return World(
-        folder / "run", items, seed=seed, settings=Settings(**settings), faults=Faults(rates or {}, strikes),
+        folder / "run", items, seed=seed, settings=Settings(**settings), faults=FaultPlan(rates or {}, strikes),
         offer=Offer(durations={MODEL: Duration(median, sigma)}, latency=latency),
     )  # fmt: skip
 
@@ -49,7 +49,7 @@ def strike(fault: Fault, subject: str = "", *, start: float = 0.0, end: float = 
 
 def calm(world: World, *strikes: Episode) -> None:
     """From now on nothing goes wrong but these."""
-    world.provider.fate.faults = Faults(script=strikes)
+    world.provider.follow(FaultPlan(script=strikes))
 
 
 def storm(faults: Iterable[Fault], *, start: float = 0.0, end: float = FOREVER) -> tuple[Episode, ...]:

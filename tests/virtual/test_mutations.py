@@ -24,17 +24,17 @@ from batchgen.scheduler.submission_queue import QueuedItem
 from batchgen.scheduler.submitter import Submitter
 from batchgen.scheduler.tracked_job import TrackedJob
 from batchgen.settings import Settings
-from batchgen.virtual import DeadlockError, Fault, Faults, Offer, SpinningError, World, make_items
+from batchgen.virtual import DeadlockError, Fault, FaultPlan, Naming, Offer, SpinningError, World, make_items
 from batchgen.virtual.harness import MODEL
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 
-FAULTS = Faults({
-    Fault.ANSWER_LOST: 0.05,
-    Fault.BUSY: 0.05,
-    Fault.JOB_FAILS: 0.2,
-    Fault.FILE_WRONG: 0.1,
-    Fault.POLL_FAILS: 0.05,
+FAULTS = FaultPlan({
+    Fault.LOST_ANSWER: 0.05,
+    Fault.UNAVAILABLE: 0.05,
+    Fault.FAILED: 0.2,
+    Fault.HTML: 0.1,
+    Fault.POLL_ERROR: 0.05,
 })  # fmt: skip
 
 
@@ -49,7 +49,7 @@ def gauntlet(folder: Path) -> list[str]:
             if older is not None:
                 world.put_back(older)
             world.keep_copies()
-        world.provider.fate.faults = Faults()
+        world.provider.follow(FaultPlan())
         world.invoke(settings=Settings(concurrency=8, max_in_doubt=100))
         if world.violations:
             return world.violations
@@ -230,17 +230,17 @@ ESTIMATE = make_items(1)[0].estimated
 MISTAKES_WITH_PRICES: list[tuple[Plant, dict[Fault, float]]] = [
     (lets_any_price_leave, {}),
     (takes_an_acceptance_for_a_confirmation, {Fault.COST_MISSING: 1.0}),
-    (counts_doubts_with_the_tables_price, {Fault.ANSWER_LOST: 0.3}),
-    (takes_the_cost_of_a_failed_job_for_its_price, {Fault.JOB_FAILS: 0.5}),
+    (counts_doubts_with_the_tables_price, {Fault.LOST_ANSWER: 0.3}),
+    (takes_the_cost_of_a_failed_job_for_its_price, {Fault.FAILED: 0.5}),
     (keeps_the_first_price, {Fault.COST_LOW: 1.0}),
 ]
 
 
 def market(folder: Path, rates: dict[Fault, float]) -> list[str]:
     """Buy under a cap where all costs five times what the tables say; return the promises that were broken."""
-    offer = Offer(prices={MODEL: Decimal("0.25")}, refunds_to_zero=True)
+    offer = Offer(prices={MODEL: Decimal("0.25")}, naming=Naming(refunds_to_zero=True))
     settings = Settings(concurrency=8, max_cost=Decimal("2.00"), max_in_doubt=100)
-    world = World(folder, make_items(20), settings=settings, faults=Faults(rates), offer=offer)
+    world = World(folder, make_items(20), settings=settings, faults=FaultPlan(rates), offer=offer)
     world.invoke()
     return world.violations
 

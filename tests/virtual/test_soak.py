@@ -31,7 +31,13 @@ def steps_of_a_small_run(folder: Path, rates: dict[Fault, float]) -> int:
     "rates",
     [
         {},
-        {Fault.JOB_FAILS: 0.5, Fault.FILE_BROKEN: 0.3, Fault.BUSY: 0.3, Fault.ANSWER_LOST: 0.3, Fault.POLL_FAILS: 0.3},
+        {
+            Fault.FAILED: 0.5,
+            Fault.TRUNCATED: 0.3,
+            Fault.UNAVAILABLE: 0.3,
+            Fault.LOST_ANSWER: 0.3,
+            Fault.POLL_ERROR: 0.3,
+        },
     ],
     ids=["calm", "faults"],
 )

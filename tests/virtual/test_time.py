@@ -100,7 +100,7 @@ def test_the_same_seed_makes_the_same_run(tmp_path: Path) -> None:
 
 
 def test_hundreds_of_hours_pass_in_a_second_or_two(tmp_path: Path) -> None:
-    world = world_of(tmp_path, make_items(4), strike(Fault.JOB_STUCK, '"i1"'), job_timeout=600, drain=10**6)
+    world = world_of(tmp_path, make_items(4), strike(Fault.STUCK, '"i1"'), job_timeout=600, drain=10**6)
     started = time.monotonic()
     outcome = run_clean(world)
     assert outcome.seconds > 168 * 3600  # until it expires

@@ -61,7 +61,7 @@ def command(
     from batchgen.cli.process import loop_factory
     from batchgen.core.descriptors import raise_limit
     from batchgen.simulator import SimulatorSettings
-    from batchgen.simulator.faults import FAULTS, parse_faults
+    from batchgen.simulator.fault_rates import FAULTS, parse_faults
 
     if list_faults:
         for name, meaning in FAULTS.items():

@@ -160,7 +160,7 @@ def test_missing_encoders_name_the_extra() -> None:
 
 
 def test_the_faults_can_be_listed() -> None:
-    from batchgen.simulator.faults import FAULTS
+    from batchgen.simulator.fault_rates import FAULTS
 
     done = subprocess.run([*COMMAND, "--list-faults"], capture_output=True, text=True, timeout=20, check=True)
     assert [line.split()[0] for line in done.stdout.splitlines()] == list(FAULTS)

@@ -17,7 +17,7 @@ AHEAD = timedelta(days=30)
 def most_open(world: World) -> int:
     """The most jobs that were at work at the provider at the same time."""
     jobs = world.provider.books.jobs.values()
-    return max(sum(other.created <= job.created < other.ends for other in jobs) for job in jobs)
+    return max(sum(other.created_at <= job.created_at < other.ends_at for other in jobs) for job in jobs)
 
 
 @pytest.mark.parametrize("dated", [True, False])
@@ -42,7 +42,7 @@ def test_a_clock_that_jumped_between_two_runs_parks_nothing(tmp_path: Path, date
 
 
 def test_a_job_of_an_earlier_run_is_as_old_as_the_provider_says(tmp_path: Path) -> None:
-    world = world_of(tmp_path, make_items(1), strike(Fault.JOB_STUCK), concurrency=1, job_timeout=600.0, drain=60.0)
+    world = world_of(tmp_path, make_items(1), strike(Fault.STUCK), concurrency=1, job_timeout=600.0, drain=60.0)
     run_clean(world, at=[(30.0, Scheduler.interrupt)])
     world.clock.advance(3600)
     outcome = run_clean(world)
@@ -65,10 +65,10 @@ def test_the_difference_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFi
 
 def unknown_to_this_account(tmp_path: Path, *, past_expiry: float, ahead: timedelta = timedelta(0)) -> World:
     """A job that another account bought, asked for so many seconds after its expiry by the provider's clock."""
-    world = world_of(tmp_path, make_items(1), strike(Fault.JOB_STUCK), concurrency=1, drain=30.0)
+    world = world_of(tmp_path, make_items(1), strike(Fault.STUCK), concurrency=1, drain=30.0)
     run_clean(world, account="another", at=[(20.0, Scheduler.interrupt)])
     (job,) = world.provider.books.jobs.values()
-    world.clock.advance(job.expires - world.clock.seconds + past_expiry)
+    world.clock.advance(job.expires_at - world.clock.seconds + past_expiry)
     world.ahead = ahead
     return world
 
@@ -89,12 +89,12 @@ def test_a_job_is_expired_by_the_providers_clock_alone(tmp_path: Path, dated: bo
 
 
 def test_a_file_that_is_missing_is_gone_by_the_providers_clock_alone(tmp_path: Path) -> None:
-    world = world_of(tmp_path, make_items(3), strike(Fault.FILE_LATE), concurrency=3)
+    world = world_of(tmp_path, make_items(3), strike(Fault.LATE_FILE), concurrency=3)
     world.ahead = AHEAD
-    world.provider.late = 10**6
+    world.provider.core.late_file = 10**6
     assert run_clean(world).counts == {State.READY: 3}
     calm(world)
-    world.provider.forget_files()
+    world.provider.core.forget_files()
     assert run_clean(world).counts == {State.DONE: 3}
 
 

@@ -86,7 +86,7 @@ def test_a_foreign_job_is_in_doubt_and_its_id_told(
     world = world_of(tmp_path, make_items(6), strike(fault, '"i5"'), concurrency=1)
     outcome = run_clean(world)
     assert (count(outcome, State.DONE), count(outcome, State.IN_DOUBT), outcome.exit_code) == (5, 1, 4)
-    assert world.provider.fate.struck[fault] == 1
+    assert world.provider.faults.struck[fault] == 1
     (told,) = [record.getMessage() for record in caplog.records if "in doubt" in record.getMessage()]
     assert "i5 is in doubt: the answer names job " in told
     again = run_clean(world)

@@ -46,15 +46,16 @@ def test_a_resume_polls_what_is_paid_for_and_buys_the_rest(tmp_path: Path) -> No
 def test_the_first_poll_waits_for_what_was_learned(tmp_path: Path) -> None:
     world = world_of(tmp_path, make_items(100), concurrency=10, sigma=0.1)
     run_clean(world)
-    asked = [job.first_asked - job.created for job in world.provider.books.jobs.values()]
-    took = sorted(job.ends - job.created for job in world.provider.books.jobs.values())
+    told = world.provider.observed.jobs
+    asked = [told[job.id].first_asked - job.created_at for job in world.provider.books.jobs.values()]
+    took = sorted(job.ends_at - job.created_at for job in world.provider.books.jobs.values())
     assert max(asked[:10]) < 3
     assert min(asked[20:]) >= took[0] - 0.2
     # What was learned outlives the invocation.
     world.items += make_items(10, name="later")
     world.consented = consent_to(world.items)
     run_clean(world)
-    later = [job.first_asked - job.created for job in list(world.provider.books.jobs.values())[100:]]
+    later = [told[job.id].first_asked - job.created_at for job in list(world.provider.books.jobs.values())[100:]]
     assert min(later) >= took[0] - 0.2
 
 
@@ -63,11 +64,12 @@ def test_nothing_sleeps_past_work_that_is_due(tmp_path: Path) -> None:
     log = Log(world)
     run_clean(world)
     jobs = list(world.provider.books.jobs.values())
-    lags = [job.end_seen - job.ends for job in jobs]
+    told = world.provider.observed.jobs
+    lags = [told[job.id].end_seen - job.ends_at for job in jobs]
     assert sum(lags) / len(lags) < 1.3
     # The quickest of the few jobs that were seen first is no sure guide to those that follow.
     assert max(lags) < 10
-    free = sorted(job.end_seen for job in jobs)
+    free = sorted(told[job.id].end_seen for job in jobs)
     for place, started in zip(free, log.times("submit")[10:], strict=False):
         assert started - place < 0.3
     assert log.times("file")[-1] - free[-1] < 0.5
@@ -75,13 +77,13 @@ def test_nothing_sleeps_past_work_that_is_due(tmp_path: Path) -> None:
 
 
 def test_a_job_that_is_forgotten_is_lost_only_after_it_was_asked_for_repeatedly(tmp_path: Path) -> None:
-    world = world_of(tmp_path, make_items(4), strike(Fault.JOB_FORGOTTEN, '"i2"'), concurrency=4, seed=2)
+    world = world_of(tmp_path, make_items(4), strike(Fault.FORGOTTEN, '"i2"'), concurrency=4, seed=2)
     log = Log(world)
     outcome = run_clean(world)
     assert outcome.exit_code == 1
     assert outcome.counts == {State.DONE: 3, State.LOST: 1}
-    (job,) = (job for job in world.provider.books.jobs.values() if job.forgotten < 1e9)
-    unknown = [at for at in log.times("poll", job.id) if at >= job.forgotten]
+    (job,) = (job for job in world.provider.books.jobs.values() if Fault.FORGOTTEN in job.faults)
+    unknown = [at for at in log.times("poll", job.id) if not job.known(at)]
     assert len(unknown) >= 5
     assert 180 < unknown[-1] - unknown[0] < 220
     assert outcome.run_state.budget.life.refunded == 0
@@ -104,13 +106,13 @@ def test_a_job_unknown_to_another_account_is_kept_for_the_one_that_bought_it(tmp
 
 def test_a_job_without_outputs_is_lost_and_one_that_lists_them_late_is_not(tmp_path: Path) -> None:
     world = world_of(
-        tmp_path, make_items(6), strike(Fault.NO_OUTPUTS, '"i2"'), strike(Fault.OUTPUTS_LATE, '"i4"'), concurrency=3
+        tmp_path, make_items(6), strike(Fault.EMPTY, '"i2"'), strike(Fault.OUTPUTS_LATE, '"i4"'), concurrency=3
     )
     assert run_clean(world).counts == {State.DONE: 5, State.LOST: 1}
 
 
 def test_a_failed_job_is_refunded(tmp_path: Path) -> None:
-    world = world_of(tmp_path, make_items(6), strike(Fault.JOB_FAILS, '"i2"'), concurrency=3)
+    world = world_of(tmp_path, make_items(6), strike(Fault.FAILED, '"i2"'), concurrency=3)
     outcome = run_clean(world)
     assert outcome.counts == {State.DONE: 5, State.FAILED: 1}
     life = outcome.run_state.budget.life
@@ -118,13 +120,13 @@ def test_a_failed_job_is_refunded(tmp_path: Path) -> None:
 
 
 def test_slow_polls_cost_no_job(tmp_path: Path) -> None:
-    faults = {Fault.POLL_FAILS: 0.3, Fault.POLL_UNREACHED: 0.2, Fault.POLL_LIMITED: 0.1}
+    faults = {Fault.POLL_ERROR: 0.3, Fault.POLL_UNREACHED: 0.2, Fault.POLL_LIMITED: 0.1}
     world = world_of(tmp_path, make_items(40), rates=faults, concurrency=10)
     assert run_clean(world).counts == {State.DONE: 40}
 
 
 def test_downloads_that_fail_leave_the_item_ready_and_the_next_run_brings_it_in(tmp_path: Path) -> None:
-    world = world_of(tmp_path, make_items(10, outputs=2), strike(Fault.FILE_BROKEN), concurrency=4)
+    world = world_of(tmp_path, make_items(10, outputs=2), strike(Fault.TRUNCATED), concurrency=4)
     outcome = run_clean(world)
     assert (outcome.exit_code, outcome.word) == (5, "outage")
     assert outcome.counts == {State.READY: 10}
@@ -136,13 +138,13 @@ def test_downloads_that_fail_leave_the_item_ready_and_the_next_run_brings_it_in(
 
 
 def test_late_cut_and_wrong_files_are_fetched_again(tmp_path: Path) -> None:
-    faults = {Fault.FILE_LATE: 0.3, Fault.FILE_TRUNCATED: 0.2, Fault.FILE_WRONG: 0.1, Fault.FILE_BROKEN: 0.1}
+    faults = {Fault.LATE_FILE: 0.3, Fault.TRUNCATED: 0.3, Fault.HTML: 0.1, Fault.FILE_UNREACHED: 0.1}
     world = world_of(tmp_path, make_items(40, outputs=3), rates=faults, concurrency=10)
     assert run_clean(world).counts == {State.DONE: 40}
 
 
 def test_an_output_that_is_gone_makes_the_item_lost_once(tmp_path: Path) -> None:
-    world = world_of(tmp_path, make_items(4, outputs=3), strike(Fault.FILE_GONE, "job2/"), concurrency=4)
+    world = world_of(tmp_path, make_items(4, outputs=3), strike(Fault.GONE, "job2/"), concurrency=4)
     outcome = run_clean(world)
     assert outcome.counts == {State.DONE: 3, State.LOST: 1}
     assert outcome.run_state.waiting_files == 0
@@ -150,15 +152,15 @@ def test_an_output_that_is_gone_makes_the_item_lost_once(tmp_path: Path) -> None
 
 
 def test_other_failures_do_not_count_towards_gone(tmp_path: Path) -> None:
-    world = world_of(tmp_path, make_items(1), strike(Fault.FILE_TRUNCATED, end=80), concurrency=1, median=60.0)
+    world = world_of(tmp_path, make_items(1), strike(Fault.TRUNCATED, end=80), concurrency=1, median=60.0)
     log = Log(world)
     seen: list[int] = []
 
     def vanish(scheduler: Scheduler) -> None:
         # From now on the file is said to be gone; the failures until here said nothing of the kind.
         seen.append(len(log.times("file")))
-        world.provider._files.clear()
-        calm(world, strike(Fault.FILE_GONE))
+        world.provider.core.forget_files()
+        calm(world, strike(Fault.GONE))
 
     outcome = run_clean(world, at=[(80.0, vanish)])
     assert outcome.counts == {State.LOST: 1}
@@ -167,7 +169,7 @@ def test_other_failures_do_not_count_towards_gone(tmp_path: Path) -> None:
 
 
 def test_retry_after_is_kept_by_every_download(tmp_path: Path) -> None:
-    world = world_of(tmp_path, make_items(12), strike(Fault.FILE_BROKEN), concurrency=12)
+    world = world_of(tmp_path, make_items(12), strike(Fault.TRUNCATED), concurrency=12)
     run_clean(world)
     calm(world, strike(Fault.FILE_LIMITED, end=world.clock.seconds + 5.0))
     log = Log(world)
@@ -179,7 +181,7 @@ def test_retry_after_is_kept_by_every_download(tmp_path: Path) -> None:
 
 
 def test_downloads_are_bounded_and_go_earliest_expiry_first(tmp_path: Path) -> None:
-    world = world_of(tmp_path, make_items(12), strike(Fault.FILE_BROKEN), concurrency=12)
+    world = world_of(tmp_path, make_items(12), strike(Fault.TRUNCATED), concurrency=12)
     run_clean(world)
     calm(world)
     log = Log(world)
@@ -262,8 +264,8 @@ def test_what_the_provider_says_of_time_is_believed_only_where_it_can_be_true(tm
     world = world_of(tmp_path, make_items(40), concurrency=4, median=30.0)
     describe = world.provider.describe
 
-    def wrong(job):  # type: ignore[no-untyped-def]
-        shown = describe(job)
+    def wrong(job, cost):  # type: ignore[no-untyped-def]
+        shown = describe(job, cost)
         return type(shown)(**{
             **{name: getattr(shown, name) for name in shown.__slots__},
             "created_at": world.clock.at(-10.0**9),
@@ -289,7 +291,7 @@ def test_an_outage_while_only_downloads_are_left_does_not_end_them(tmp_path: Pat
 
 @pytest.mark.parametrize("outputs", [1, 2])
 def test_a_format_that_is_not_known_is_kept_once_it_has_come_twice_the_same(tmp_path: Path, outputs: int) -> None:
-    world = world_of(tmp_path, make_items(3, outputs=outputs), strike(Fault.FILE_FOREIGN, "job2/"), concurrency=3)
+    world = world_of(tmp_path, make_items(3, outputs=outputs), strike(Fault.FOREIGN_FILE, "job2/"), concurrency=3)
     log = Log(world)
     outcome = run_clean(world)
     assert (outcome.exit_code, outcome.counts) == (0, {State.DONE: 3})
@@ -301,7 +303,7 @@ def test_a_format_that_is_not_known_is_kept_once_it_has_come_twice_the_same(tmp_
 
 
 def test_bytes_that_differ_from_time_to_time_are_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    world = world_of(tmp_path, make_items(1), strike(Fault.FILE_FOREIGN), concurrency=1)
+    world = world_of(tmp_path, make_items(1), strike(Fault.FOREIGN_FILE), concurrency=1)
     draws = count_up(1)
     monkeypatch.setattr("batchgen.virtual.memory_api.foreign", lambda *_: bytes(9) + str(next(draws)).encode())
     assert run_clean(world).counts == {State.READY: 1}

@@ -82,21 +82,21 @@ def lost(tmp_path: Path, fault: Fault = Fault.POLL_UNKNOWN, outputs: int = 1) ->
     return world
 
 
-@pytest.mark.parametrize("fault", [Fault.POLL_UNKNOWN, Fault.FILE_GONE])
+@pytest.mark.parametrize("fault", [Fault.POLL_UNKNOWN, Fault.GONE])
 @pytest.mark.parametrize("outputs", [1, 3])
 def test_every_run_asks_again_for_lost_jobs_and_takes_up_what_is_there(
     tmp_path: Path, fault: Fault, outputs: int
 ) -> None:
     world = lost(tmp_path, fault, outputs)
     calm(world)
-    world.provider.forget_files()
+    world.provider.core.forget_files()
     log = Log(world)
     assert run_clean(world).counts == {State.DONE: 4}
     assert not log.times("submit")
     assert not run_clean(world).run_state.failures
 
 
-@pytest.mark.parametrize("fault", [Fault.POLL_UNKNOWN, Fault.FILE_GONE])
+@pytest.mark.parametrize("fault", [Fault.POLL_UNKNOWN, Fault.GONE])
 def test_what_is_still_gone_stays_lost_at_once(tmp_path: Path, fault: Fault) -> None:
     world = lost(tmp_path, fault)
     log = Log(world)
@@ -115,7 +115,7 @@ def test_collect_asks_where_it_is_told_to(tmp_path: Path) -> None:
 
 
 def test_a_lost_job_that_has_failed_meanwhile_is_refunded(tmp_path: Path) -> None:
-    world = world_of(tmp_path, make_items(2), strike(Fault.JOB_FAILS, '"i1"'), strike(Fault.POLL_UNKNOWN),
+    world = world_of(tmp_path, make_items(2), strike(Fault.FAILED, '"i1"'), strike(Fault.POLL_UNKNOWN),
                      concurrency=2)  # fmt: skip
     assert run_clean(world).counts == {State.LOST: 2}
     calm(world)
@@ -142,14 +142,14 @@ def test_a_lost_item_that_is_asked_for_no_longer_is_taken_up_as_well(tmp_path: P
 
 def test_an_api_that_does_not_answer_holds_nobody_up_for_lost_jobs(tmp_path: Path) -> None:
     world = lost(tmp_path)
-    calm(world, strike(Fault.POLL_FAILS))
+    calm(world, strike(Fault.POLL_ERROR))
     outcome = run_clean(world)
     assert outcome.exit_code == 1
     assert outcome.seconds < 60
 
 
 def test_an_output_is_gone_only_after_minutes(tmp_path: Path) -> None:
-    world = world_of(tmp_path, make_items(2), strike(Fault.FILE_GONE), concurrency=2, median=10.0)
+    world = world_of(tmp_path, make_items(2), strike(Fault.GONE), concurrency=2, median=10.0)
     log = Log(world)
     outcome = run_clean(world)
     assert outcome.counts == {State.LOST: 2}
@@ -159,7 +159,7 @@ def test_an_output_is_gone_only_after_minutes(tmp_path: Path) -> None:
 
 
 def test_a_completed_job_without_outputs_is_lost_only_after_minutes(tmp_path: Path) -> None:
-    world = world_of(tmp_path, make_items(1), strike(Fault.NO_OUTPUTS), concurrency=1, median=10.0, sigma=0.0)
+    world = world_of(tmp_path, make_items(1), strike(Fault.EMPTY), concurrency=1, median=10.0, sigma=0.0)
     log = Log(world)
     assert run_clean(world).counts == {State.LOST: 1}
     ended = [at for at in log.times("poll") if at >= 10.0]

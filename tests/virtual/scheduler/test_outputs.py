@@ -29,9 +29,9 @@ def test_outputs_that_are_listed_late_are_waited_for_and_the_first_is_fetched_me
     assert len(names(world)) == 6
     assert ends(world) == [("done", None)] * 2
     job = world.provider.books.jobs["job1"]
-    assert log.times("file", "job1/1")[0] < job.all_from - 20
+    assert log.times("file", "job1/1")[0] < job.listed_at - 20
     # Nothing waits for them: the place at the provider is free.
-    assert world.provider.books.jobs["job2"].created < job.all_from
+    assert world.provider.books.jobs["job2"].created_at < job.listed_at
 
 
 @pytest.mark.parametrize("outputs", [2, 3])
@@ -43,7 +43,7 @@ def test_fewer_outputs_than_ordered_are_said(tmp_path: Path, outputs: int) -> No
     assert ends(world) == [("done", "fewer_outputs"), ("done", None)]
     # Also an only one has its number, since several were ordered.
     assert [name for name in names(world) if name.startswith("i0")] == [f"i0@{n}.png" for n in range(1, outputs)]
-    asked = [at for at in log.times("poll", "job1") if at >= world.provider.books.jobs["job1"].ends]
+    asked = [at for at in log.times("poll", "job1") if at >= world.provider.books.jobs["job1"].ends_at]
     assert len(asked) >= 5
     assert asked[-1] - asked[0] >= 180
     # It is an end, and said by every later run as well.
@@ -73,10 +73,10 @@ def test_a_run_that_was_interrupted_meanwhile_goes_on_asking(tmp_path: Path) -> 
     assert len(names(world)) == 6
 
 
-@pytest.mark.parametrize("fault", [Fault.POLL_FAILS, Fault.POLL_UNKNOWN])
+@pytest.mark.parametrize("fault", [Fault.POLL_ERROR, Fault.POLL_UNKNOWN])
 def test_a_run_ends_also_where_nobody_answers_about_the_rest(tmp_path: Path, fault: Fault) -> None:
     world = world_of(
-        tmp_path, make_items(2, outputs=3), strike(Fault.FEWER_OUTPUTS, '"i0"'), strike(Fault.JOB_STUCK, '"i1"'),
+        tmp_path, make_items(2, outputs=3), strike(Fault.FEWER_OUTPUTS, '"i0"'), strike(Fault.STUCK, '"i1"'),
         strike(fault, "job1", start=80.0), concurrency=2, median=60.0, sigma=0.0, job_timeout=300.0, drain=100.0,
     )  # fmt: skip
     outcome = run_clean(world)
@@ -86,14 +86,14 @@ def test_a_run_ends_also_where_nobody_answers_about_the_rest(tmp_path: Path, fau
 
 def test_an_output_that_is_gone_while_others_are_awaited_makes_the_item_lost(tmp_path: Path) -> None:
     world = world_of(
-        tmp_path, make_items(2, outputs=3), strike(Fault.FEWER_OUTPUTS), strike(Fault.FILE_GONE, "job1/1"),
+        tmp_path, make_items(2, outputs=3), strike(Fault.FEWER_OUTPUTS), strike(Fault.GONE, "job1/1"),
         concurrency=2,
     )  # fmt: skip
     outcome = run_clean(world)
     assert outcome.counts == {State.LOST: 1, State.DONE: 1}
     assert outcome.exit_code == 1
     calm(world)
-    world.provider.forget_files()
+    world.provider.core.forget_files()
     assert run_clean(world).counts == {State.DONE: 2}
 
 

@@ -36,10 +36,10 @@ def race(folder: Path, jobs: int, sigma: float = 0.3) -> Race:
     assert not world.violations
     assert outcome.exit_code == 0
     booked = list(world.provider.books.jobs.values())
-    places = [0.0] * IN_FLIGHT
+    told, places = world.provider.observed.jobs, [0.0] * IN_FLIGHT
     for job in booked:
-        heapq.heapreplace(places, places[0] + job.ends - job.created)
-    lag = sum(job.end_seen - job.ends for job in booked) / jobs
+        heapq.heapreplace(places, places[0] + job.ends_at - job.created_at)
+    lag = sum(told[job.id].end_seen - job.ends_at for job in booked) / jobs
     return Race(outcome.seconds / max(places), world.provider.polls / jobs, lag, world.clock.longest_jump)
 
 

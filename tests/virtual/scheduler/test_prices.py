@@ -14,7 +14,7 @@ from batchgen.journal import Journal
 from batchgen.journal.spending import prices_of
 from batchgen.ledger import LedgerTotals, write_ledger
 from batchgen.scheduler import Scheduler
-from batchgen.virtual import Episode, Fault, Outcome, World, make_item, make_items
+from batchgen.virtual import Episode, Fault, Naming, Outcome, World, make_item, make_items
 from batchgen.virtual.harness import MODEL
 
 
@@ -38,10 +38,8 @@ def selling(
     def named(text: str | None) -> dict[str, Decimal | None]:
         return {} if text == "as charged" else {MODEL: None if text is None else usd(text)}
 
-    world.provider.offer = replace(
-        world.provider.offer, prices={MODEL: usd(price)}, posted=named(posted), polled=named(polled),
-        refunds_to_zero=refunds_to_zero,
-    )  # fmt: skip
+    world.provider.offer = replace(world.provider.offer, prices={MODEL: usd(price)})
+    world.provider.core.naming = Naming(named(posted), named(polled), refunds_to_zero)
     return world
 
 
@@ -115,8 +113,8 @@ def test_confirmed_prices_go_on_beside_an_unconfirmed_one_and_are_not_held_up_by
     items = [*make_items(5), *new[:3], *make_items(40, name="known"), *new[3:]]
     # The first new one has no price, and its polls find no answer for a while.
     world = selling(
-        tmp_path, items, strike(Fault.COST_MISSING, '"new'), strike(Fault.POLL_FAILS, "job6", end=400),
-        concurrency=16, max_cost=usd("100"), max_new=60,
+        tmp_path, items, strike(Fault.COST_MISSING, '"new'), strike(Fault.POLL_ERROR, "job6", end=400),
+        concurrency=16, max_cost=usd("100"), max_new=60, seed=16,
     )  # fmt: skip
     log = Log(world)
     outcome = run_clean(world)
@@ -129,7 +127,7 @@ def test_confirmed_prices_go_on_beside_an_unconfirmed_one_and_are_not_held_up_by
 
 
 @pytest.mark.parametrize(
-    "fault", [Fault.NOT_SENT, Fault.BUSY, Fault.REJECTED, Fault.SERVER_ERROR], ids=lambda fault: fault.name.lower()
+    "fault", [Fault.NOT_SENT, Fault.UNAVAILABLE, Fault.REJECTED, Fault.STORM], ids=lambda fault: fault.name.lower()
 )
 def test_what_is_not_accepted_confirms_nothing_and_frees_the_turn(tmp_path: Path, fault: Fault) -> None:
     world = selling(tmp_path, make_items(8), strike(fault, '"i0"', end=60), concurrency=8, max_cost=usd("10"))
@@ -150,7 +148,7 @@ def test_a_job_that_is_not_found_frees_the_turn_when_it_is_given_up(tmp_path: Pa
 
 def test_a_failure_that_names_no_price_confirms_nothing(tmp_path: Path) -> None:
     world = selling(
-        tmp_path, make_items(40), strike(Fault.JOB_FAILS), price="1", posted=None, refunds_to_zero=True,
+        tmp_path, make_items(40), strike(Fault.FAILED), price="1", posted=None, refunds_to_zero=True,
         concurrency=20, max_cost=usd("0.50"), median=0.001, latency=(0.5, 0.5),
     )  # fmt: skip
     outcome = run_clean(world)
@@ -185,7 +183,7 @@ def test_a_confirmed_price_is_known_to_the_next_run(tmp_path: Path, posted: str 
 
 def test_what_was_not_confirmed_before_a_restart_is_confirmed_before_others_leave(tmp_path: Path) -> None:
     world = selling(
-        tmp_path, make_items(20), strike(Fault.POLL_FAILS, end=300), price="1", posted=None, concurrency=8,
+        tmp_path, make_items(20), strike(Fault.POLL_ERROR, end=300), price="1", posted=None, concurrency=8,
         max_cost=usd("0.50"),
     )  # fmt: skip
     run_clean(world, at=[(5.0, Scheduler.interrupt)])
@@ -198,7 +196,7 @@ def test_what_was_not_confirmed_before_a_restart_is_confirmed_before_others_leav
 @pytest.mark.parametrize("seed", range(12))
 def test_the_bound_holds_with_refunds_doubts_and_restarts(seed: int) -> None:
     rates = {
-        Fault.JOB_FAILS: 0.2, Fault.ANSWER_LOST: 0.05, Fault.BUSY: 0.1, Fault.NOT_SENT: 0.1, Fault.POLL_FAILS: 0.1,
+        Fault.FAILED: 0.2, Fault.LOST_ANSWER: 0.05, Fault.UNAVAILABLE: 0.1, Fault.NOT_SENT: 0.1, Fault.POLL_ERROR: 0.1,
         Fault.COST_MISSING: 0.5, Fault.COST_LOW: 0.2,
     }  # fmt: skip
     items = [make_item(f"i{n}", outputs=1 + n % 3) for n in range(40)]
@@ -222,7 +220,7 @@ def dear_doubts(folder: Path) -> tuple[World, Outcome]:
     """One that costs 0.50 instead of 0.056, then answers that are lost, under a cap of 5."""
     items = priced(make_items(80), "0.056")
     world = selling(
-        folder, items, strike(Fault.ANSWER_LOST, start=10.0), price="0.50", concurrency=4, max_cost=usd("5"),
+        folder, items, strike(Fault.LOST_ANSWER, start=10.0), price="0.50", concurrency=4, max_cost=usd("5"),
         max_in_doubt=80, median=20.0,
     )  # fmt: skip
     return world, run_clean(world)
@@ -250,7 +248,7 @@ def test_doubts_count_with_what_was_reserved(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("max_cost", "budget"), [("0.60", "100"), ("100", "0.60")])
 def test_the_smaller_cap_bounds_the_money_in_doubt(tmp_path: Path, max_cost: str, budget: str) -> None:
     world = selling(
-        tmp_path, make_items(50), strike(Fault.ANSWER_LOST, start=10), concurrency=1, max_cost=usd(max_cost),
+        tmp_path, make_items(50), strike(Fault.LOST_ANSWER, start=10), concurrency=1, max_cost=usd(max_cost),
         budget=usd(budget), median=8.0,
     )  # fmt: skip
     outcome = run_clean(world)
@@ -289,7 +287,7 @@ def test_a_failed_jobs_refund_is_its_charge_whatever_it_is_said_to_cost_then(
     tmp_path: Path, posted: str | None, charged: str
 ) -> None:
     world = selling(
-        tmp_path, make_items(4), strike(Fault.JOB_FAILS), price="0.20", posted=posted, refunds_to_zero=True,
+        tmp_path, make_items(4), strike(Fault.FAILED), price="0.20", posted=posted, refunds_to_zero=True,
         concurrency=4, max_cost=usd("10"),
     )  # fmt: skip
     outcome = run_clean(world)

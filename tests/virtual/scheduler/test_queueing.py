@@ -12,7 +12,7 @@ from batchgen.ledger.costs import Sums
 from batchgen.policy.queue_stats import QueueStats
 from batchgen.session.summary import Summary, format_summary, summary_json
 from batchgen.settings import Settings
-from batchgen.virtual import Duration, Fault, Faults, Offer, World, make_items
+from batchgen.virtual import Duration, Fault, FaultPlan, Offer, World, make_items
 from batchgen.virtual.harness import MODEL
 
 
@@ -61,7 +61,7 @@ def test_the_start_is_read_from_the_answer() -> None:
     assert read_job(b'{"id": "a", "started_at": null}').started_at is None
 
 
-def advised(folder: Path, concurrency: int, machines: int | None, faults: Faults | None = None) -> str | None:
+def advised(folder: Path, concurrency: int, machines: int | None, faults: FaultPlan | None = None) -> str | None:
     offer = Offer(durations={MODEL: Duration(60.0, 0.3)}, latency=(0.02, 0.06), machines=machines)
     settings = Settings(concurrency=concurrency)
     world = World(folder, make_items(12 * concurrency), seed=7, settings=settings, offer=offer, faults=faults)
@@ -76,7 +76,7 @@ def test_a_run_tells_what_would_have_been_better() -> None:
         more = advised(folder / "free", 10, None)
         fewer = advised(folder / "queues", 50, 20)
         right = advised(folder / "right", 21, 20)
-        busy = advised(folder / "busy", 10, None, Faults({Fault.RATE_LIMITED: 0.05}))
+        busy = advised(folder / "busy", 10, None, FaultPlan({Fault.BUSY: 0.05}))
     assert more is not None
     assert "a concurrency above 10" in more
     assert fewer is not None

@@ -17,7 +17,7 @@ from batchgen.virtual.loop import VirtualClock
 
 
 def test_a_clock_days_ahead_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    world = world_of(tmp_path, make_items(8), strike(Fault.FILE_LATE, "i1", end=200.0), concurrency=4)
+    world = world_of(tmp_path, make_items(8), strike(Fault.LATE_FILE, "i1", end=200.0), concurrency=4)
     run_clean(world, at=[(20.0, Scheduler.interrupt)])
     true_time = VirtualClock.utc_now
     monkeypatch.setattr(VirtualClock, "utc_now", lambda clock: true_time(clock) + timedelta(days=8))
@@ -26,7 +26,7 @@ def test_a_clock_days_ahead_loses_nothing(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_what_the_manifest_dropped_and_then_failed_is_no_success(tmp_path: Path) -> None:
-    world = world_of(tmp_path, make_items(2), strike(Fault.JOB_FAILS, "i0"), concurrency=2)
+    world = world_of(tmp_path, make_items(2), strike(Fault.FAILED, "i0"), concurrency=2)
     run_clean(world, at=[(20.0, Scheduler.interrupt)])
     world.items = world.items[1:]
     outcome = run_clean(world)

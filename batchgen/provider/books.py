@@ -1,0 +1,158 @@
+"""The provider's books: accounts, jobs, charges, refunds. They are the judge of whether anything was paid twice."""
+
+import heapq
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from decimal import Decimal
+
+from batchgen.provider.jobs import ProviderJob
+
+
+@dataclass(slots=True)
+class Account:
+    """One account. Amounts in USD; `paid` and `promo` are what was ever put in."""
+
+    id: str
+    paid: Decimal
+    promo: Decimal
+    charged: Decimal = Decimal(0)
+    refunded: Decimal = Decimal(0)
+    accepted: int = 0
+    completed: int = 0
+    failed: int = 0
+    duplicates: int = 0
+
+    @property
+    def balance(self) -> Decimal:
+        """Paid credit that is left."""
+        return self.paid - self.charged + self.refunded
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """The books of one account, or of all together. Amounts in USD."""
+
+    balance: Decimal
+    promo: Decimal
+    paid: Decimal
+    """What was ever put in."""
+    charged: Decimal
+    refunded: Decimal
+    """Positive; `net` is `charged - refunded`."""
+    net: Decimal
+    accepted: int
+    completed: int
+    failed: int
+    in_progress: int
+    duplicates: int
+    """Requests that one account had accepted more than once."""
+
+    def as_json(self) -> dict[str, str | int]:
+        """Return the values with amounts as plain decimal digits."""
+        return {k: format(v, "f") if isinstance(v, Decimal) else v for k, v in asdict(self).items()}
+
+
+class Books:
+    """Accounts and jobs. Belongs to one thread; time must not go back."""
+
+    def __init__(self, *, paid: Decimal, promo: Decimal = Decimal(0)) -> None:
+        """Accounts open with `paid` and `promo` USD."""
+        self._opening = (paid, promo)
+        self.accounts: dict[str, Account] = {}
+        self.jobs: dict[str, ProviderJob] = {}
+        self.polls: Counter[str] = Counter()
+        """How often each job was asked for."""
+        self.accepted: Counter[str] = Counter()
+        """How often each request was accepted, by its digest."""
+        self._acceptances: Counter[tuple[str, str]] = Counter()
+        self._running: list[tuple[float, int, ProviderJob]] = []
+
+    def account(self, account_id: str) -> Account:
+        """Return an account, opened on first sight."""
+        account = self.accounts.get(account_id)
+        if account is None:
+            account = self.accounts[account_id] = Account(account_id, *self._opening)
+        return account
+
+    def top_up(self, account: Account, paid: Decimal, promo: Decimal) -> None:
+        """Put credit in."""
+        account.paid += paid
+        account.promo += promo
+
+    def next_number(self) -> int:
+        """Return the number of the next job."""
+        return len(self.jobs) + 1
+
+    def next_acceptance(self, account: Account, digest: str) -> int:
+        """Return how many times the account will have had this request accepted, the next time included."""
+        return self._acceptances[account.id, digest] + 1
+
+    def accept(self, job: ProviderJob) -> None:
+        """Enter a job and its charge."""
+        self.enter(job)
+
+    def enter(self, job: ProviderJob, *, ended: bool = False) -> None:
+        """Enter a job; `ended`: its end is entered already."""
+        account = self.account(job.account)
+        account.charged += job.cost
+        account.accepted += 1
+        self.accepted[job.digest] += 1
+        self._acceptances[job.account, job.digest] += 1
+        if self._acceptances[job.account, job.digest] == 2:
+            account.duplicates += 1
+        self.jobs[job.id] = job
+        if not ended and not math.isinf(job.ends_at):
+            heapq.heappush(self._running, (job.ends_at, job.number, job))
+
+    def settle(self, now: float) -> list[ProviderJob]:
+        """Enter the end of every job that has ended by now, and return those that were refunded with it."""
+        refunded = []
+        while self._running and self._running[0][0] <= now:
+            job = heapq.heappop(self._running)[2]
+            account = self.accounts[job.account]
+            if refund := job.refund(now):
+                account.refunded += refund
+            if job.status(now) == "failed":
+                account.failed += 1
+                refunded.append(job)
+            else:
+                account.completed += 1
+        return refunded
+
+    def unfinished(self) -> Iterator[ProviderJob]:
+        """Yield the jobs that the provider still works on, in the order of their ends."""
+        return (job for _, _, job in sorted(self._running, key=lambda entry: entry[:2]))
+
+    def net(self, now: float) -> Decimal:
+        """Return what all accounts together have paid by now: charges without refunds, USD."""
+        self.settle(now)
+        return sum((account.charged - account.refunded for account in self.accounts.values()), Decimal(0))
+
+    def totals(self, now: float, accounts: Iterable[Account] | None = None) -> Totals:
+        """Return the sums over `accounts`, all where not given."""
+        self.settle(now)
+        chosen = list(self.accounts.values() if accounts is None else accounts)
+
+        def money(name: str) -> Decimal:
+            return sum((getattr(account, name) for account in chosen), Decimal(0))
+
+        def count(name: str) -> int:
+            return sum(getattr(account, name) for account in chosen)
+
+        charged, refunded = money("charged"), money("refunded")
+        accepted, completed, failed = count("accepted"), count("completed"), count("failed")
+        return Totals(
+            balance=money("balance"),
+            promo=money("promo"),
+            paid=money("paid"),
+            charged=charged,
+            refunded=refunded,
+            net=charged - refunded,
+            accepted=accepted,
+            completed=completed,
+            failed=failed,
+            in_progress=accepted - completed - failed,
+            duplicates=count("duplicates"),
+        )

@@ -1,0 +1,37 @@
+"""What the provider is ordered to do, as the catalogue has it: how long it takes, what it costs, how much it makes."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from batchgen.catalog import Model, outputs_of, price_of
+from batchgen.provider import Order
+
+_SIGMA = 0.25
+
+
+def order_of(model: Model, body: Mapping[str, Any], text: str, digest: str) -> Order:
+    """Return the order that a valid body makes; `text` is the body as it was received."""
+    return Order(
+        model=model.id,
+        kind=model.output,
+        text=text,
+        digest=digest,
+        price=price_of(model, body),
+        outputs=outputs_of(model, body),
+        median=_median(model, body),
+        sigma=_SIGMA,
+    )
+
+
+def _median(model: Model, body: Mapping[str, Any]) -> float:
+    resolution = given_or_default(model, body, "resolution")
+    if model.output == "image":
+        return (14.0 if resolution == "2k" else 8.0) + 0.5 * (outputs_of(model, body) - 1)
+    seconds = 40.0 + 6.0 * int(given_or_default(model, body, "duration") or 5)
+    return seconds * 1.5 if resolution == "1080p" else seconds
+
+
+def given_or_default(model: Model, body: Mapping[str, Any], name: str) -> Any:
+    """Return the value of a parameter of a valid body; None where neither the body nor the catalogue gives one."""
+    parameter = model.parameter(name)
+    return body.get(name, parameter.default if parameter is not None else None)
