@@ -85,6 +85,14 @@ class LocalDisk:
             except (FileNotFoundError, NotADirectoryError):
                 return None
 
+    def names(self) -> Iterator[str]:
+        root = self._folder / "files"
+        with disk_errors(root):
+            for folder, _, names in os.walk(root):
+                below = Path(folder).relative_to(self._folder)
+                for name in names:
+                    yield (below / name).as_posix()
+
     def move(self, moves: Iterable[tuple[str, str]]) -> None:
         changed = set()
         for old, new in moves:

@@ -1,6 +1,6 @@
 """The seam to a store of outputs. Nothing half-written ever has a final name, and nothing is ever overwritten."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from io import FileIO
 from pathlib import Path
@@ -61,6 +61,10 @@ class OutputStore(Protocol):
 
     def length(self, name: str) -> int | None:
         """Return how many bytes an output has; None if it does not exist. Raises DiskError."""
+        ...
+
+    def names(self) -> Iterator[str]:
+        """Yield the names of all files below `files/`, also of staged ones, which end in `.part`. Raises DiskError."""
         ...
 
     def move(self, moves: Iterable[tuple[str, str]]) -> None:

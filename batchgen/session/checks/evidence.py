@@ -5,18 +5,17 @@ that believed its books would buy it again.
 """
 
 import logging
-import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 from batchgen.core.errors import RunFolderError, UsageError
-from batchgen.core.files import disk_errors
 from batchgen.core.records import EVER_CHARGED
 from batchgen.core.text import plural, printable
 from batchgen.journal import Journal
 from batchgen.journal.queries.purchases import files_of_pending, has_pending, knows_purchase
 from batchgen.ledger import LEDGER_NAME, Charge, file_charges
+from batchgen.store import LocalDisk, OutputStore
 
 log = logging.getLogger("batchgen")
 
@@ -100,7 +99,7 @@ def compare_files(journal: Journal, folder: Path) -> None:
     with journal.transaction():
         found = files_of_pending(
             journal.db,
-            _stems(folder / "files"),
+            _stems(LocalDisk(folder)),
             lambda path: not (folder / path).is_symlink(),  # a link is nothing that was downloaded
             _SHOWN,
         )
@@ -112,16 +111,12 @@ def compare_files(journal: Journal, folder: Path) -> None:
         )
 
 
-def _stems(files: Path) -> Iterator[tuple[str, str]]:
+def _stems(store: OutputStore) -> Iterator[tuple[str, str]]:
     """Yield each file below `files/`, relative to the run folder, with the item's path that would give it its name."""
-    with disk_errors(files):
-        for folder, _, names in os.walk(files):
-            below = PurePosixPath("files", Path(folder).relative_to(files).as_posix())
-            for name in names:
-                if not name.endswith(".part") and name.isprintable():
-                    path = below / name
-                    stem = PurePosixPath(*path.with_suffix("").parts[1:])
-                    yield str(path), str(stem)
-                    bare, at, number = str(stem).rpartition("@")
-                    if at and number.isdecimal():
-                        yield str(path), bare
+    for name in store.names():
+        if not name.endswith(".part") and PurePosixPath(name).name.isprintable():
+            stem = str(PurePosixPath(*PurePosixPath(name).with_suffix("").parts[1:]))
+            yield name, stem
+            bare, at, number = stem.rpartition("@")
+            if at and number.isdecimal():
+                yield name, bare

@@ -1,6 +1,5 @@
 """The files of a run against its journal."""
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -56,8 +55,4 @@ def _unknown(folder: Path) -> Iterator[str]:
     path = folder / FILE_NAME
     # A snapshot of its own: what a run stored while the files were checked is known by now.
     with closing(open_for_reading(path)) as db, sqlite_errors(path):
-        for parent, _, names in os.walk(folder / "files"):
-            for name in names:
-                file = (Path(parent) / name).relative_to(folder).as_posix()
-                if not knows_file(db, file):
-                    yield file
+        yield from (name for name in LocalDisk(folder).names() if not knows_file(db, name))

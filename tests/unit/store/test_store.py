@@ -125,6 +125,19 @@ def test_an_output_that_is_not_there_is_told_apart_from_one_that_cannot_be_looke
         store.length("files/loop.png")
 
 
+@STORES
+def test_all_files_are_listed_also_staged_ones(make: Make, tmp_path: Path) -> None:
+    store = make(tmp_path)
+    assert list(store.names()) == []
+    put(store, "mug", b"1")
+    store.move([(put(store, "cup", b"2"), "superseded/cup.png")])
+    put(store, "a/b/jug", b"3")
+    with store.stage("a/mug") as staged:
+        assert sorted(store.names()) == ["files/a/b/jug.png", "files/a/mug.part", "files/mug.png"]
+        staged.discard()
+    assert sorted(store.names()) == ["files/a/b/jug.png", "files/mug.png"]
+
+
 def test_published_and_moved_outputs_are_durable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[str] = []
     sync = os.fsync
