@@ -2,7 +2,7 @@
 
 `batchgen.client` speaks it over HTTP; `tests` speak it in memory. What an answer means for money is decided by its type
 alone, so that no caller ever looks at status codes: `Accepted` was charged, `Unclear` may have been, nothing else was.
-The shapes come from the API reference, sections 5 and 9.
+The shapes come from docs/api.md, "Jobs" and "Errors".
 """
 
 import json
@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 
 class JobStatus(StrEnum):
-    """The `status` of a job at the provider (API reference, section 5)."""
+    """The `status` of a job at the provider (docs/api.md)."""
 
     PROCESSING = "processing"
     COMPLETED = "completed"
@@ -260,7 +260,7 @@ def read_job(raw: bytes) -> Job:
 
 
 def read_error(raw: bytes) -> tuple[str, str]:
-    """Return type and message of an error answer (API reference, section 9), with `details` folded into the message.
+    """Return type and message of an error answer (docs/api.md), with `details` folded into the message.
 
     Raises `Unreadable` when the answer has another form.
     """

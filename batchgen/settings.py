@@ -23,7 +23,7 @@ def fit_run_name(text: str) -> str:
 
 
 SHORTEST_POLL = 0.01
-"""Seconds; the provider asks for 2 to 5 (API reference, section 4), less makes sense against the simulator only."""
+"""Seconds; the provider asks for 2 to 5 (docs/api.md), less makes sense against the simulator only."""
 
 Kind = Literal["count", "usd", "seconds", "text"]
 

@@ -1,4 +1,4 @@
-"""The parameter tables as frozen values, read from `tables.toml` (API reference, section 6)."""
+"""The parameter tables as frozen values, read from `tables.toml`."""
 
 import difflib
 import itertools

@@ -141,7 +141,7 @@ def _check_url(path: tuple[str | int, ...], value: object) -> tuple[BodyProblem,
 
 
 def _url_fault(value: object) -> str | None:
-    """Return why a value is no URL that the provider could fetch (API reference, section 10); None where it may be one.
+    """Return why a value is no URL that the provider could fetch (docs/api.md); None where it may be one.
 
     Loopback hosts may: the simulator hands them out.
     """

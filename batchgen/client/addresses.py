@@ -97,7 +97,7 @@ class Addresses:
         self.job = lru_cache(maxsize=1024)(self._job)
         """Returns the address of a job; the same ones are asked for again and again."""
         self.post = lru_cache(maxsize=16)(self._post)
-        """Returns the address of a create call, by its endpoint and `wait` (API reference, section 4)."""
+        """Returns the address of a create call, by its endpoint and `wait` (docs/api.md)."""
         self._origin = _origin(base)
         self._local = base.scheme == "http"
 

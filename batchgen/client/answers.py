@@ -1,6 +1,6 @@
 """What an answer of the API means, as pure functions from what came back to the values of `batchgen.api`.
 
-The API reference, sections 5 and 9, says what answers exist. Whatever it does not promise to be uncharged is `Unclear`.
+docs/api.md, "Jobs" and "Errors", says what answers exist. Whatever it does not promise to be uncharged is `Unclear`.
 """
 
 import re

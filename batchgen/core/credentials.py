@@ -50,7 +50,7 @@ SIMULATED_KEY = ApiKey("api18_Simulated0000000")
 def find_key(manifest_folder: Path | None, key_file: Path | None, environment: Mapping[str, str]) -> ApiKey:
     """Return the key. A file that was given overrides the environment, which overrides `.env`.
 
-    Raises UsageError if there is none, or if it does not have the form of a key (API reference, section 2).
+    Raises UsageError if there is none, or if it does not have the form of a key (docs/api.md).
     """
     if key_file is not None:
         try:

@@ -226,7 +226,7 @@ class Transitions(Outputs):
         return self._finish(attempt)
 
     def fail(self, attempt: Attempt, job: Job, polls: int, took_ms: int, now: datetime) -> None:
-        """Failed at the provider, which refunds what it charged (API reference, section 4).
+        """Failed at the provider, which refunds what it charged (docs/api.md).
 
         The refund is the charge as it was known before: the cost that the failed job shows may be what is left of it.
         """

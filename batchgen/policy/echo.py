@@ -1,6 +1,6 @@
 """Whether the job in an answer can be the one that was ordered, judged by the echo of the request.
 
-The API may omit parts of the echo, add defaults, or write values in another form (API reference, section 5: `input` is
+The API may omit parts of the echo, add defaults, or write values in another form (docs/api.md: `input` is
 an "echo of your request"); that does not make the job someone else's. Only what no correct echo changes is evidence:
 the model and the prompt.
 """

@@ -1,6 +1,6 @@
 """When to poll a job: first when a job of its model may have ended, then more often the more jobs are about to end.
 
-The provider asks for polls every 2 to 5 s (API reference, section 4).
+The provider asks for polls every 2 to 5 s (docs/api.md).
 """
 
 from bisect import bisect_left, bisect_right, insort

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 _T = TypeVar("_T")
 TICK = 0.02
-"""Seconds; short compared to the time between two polls (API reference, section 4: 2 to 5)."""
+"""Seconds; short compared to the time between two polls (docs/api.md: 2 to 5)."""
 
 
 class Ticks(Generic[_T]):

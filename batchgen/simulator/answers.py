@@ -1,4 +1,4 @@
-"""What the API says, as bytes: jobs in the shape of the API reference, section 5, and errors in that of section 9."""
+"""What the API says, as bytes: jobs in the shapes of docs/api.md."""
 
 import json
 import math
@@ -79,5 +79,5 @@ def job_json(job: ProviderJob, now: float, url: str, retention_days: float, cost
 
 
 def file_path(job_id: str, output: int) -> str:
-    """Return where the API redirects to an output (from 0): without `n` to the first (API reference, section 4)."""
+    """Return where the API redirects to an output (from 0): without `n` to the first (docs/api.md)."""
     return f"/v1/files/{job_id}" if output == 0 else f"/v1/files/{job_id}?n={output}"

@@ -11,7 +11,7 @@ from batchgen.core.errors import UsageError
 from batchgen.simulator.fault_rates import check_rates
 
 KEY = re.compile(r"api18_[A-Za-z0-9]{16}")
-"""The form of a key (API reference, section 2)."""
+"""The form of a key (docs/api.md)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 KEY = "api18_Acceptance000000"
 COMMAND = str(Path(sys.executable).parent / "batchgen")
 ROOT = Path(__file__).parents[2]
-DATA = ROOT.parent / "shared" / "data"
+OUR_PROMPTS = ROOT / "tests" / "support" / "prompts.tsv"
+REAL_PROMPTS = ROOT.parent / "shared" / "data" / "parti-prompts.tsv"
+"""Published prompts, where somebody has put them beside the repository."""
+PROMPTS = (
+    OUR_PROMPTS,
+    pytest.param(
+        REAL_PROMPTS,
+        marks=pytest.mark.skipif(not REAL_PROMPTS.exists(), reason="no published prompts beside the repository"),
+    ),
+)
 
 
 def environment(**more: str) -> dict[str, str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.running import DATA, FAST, ROOT, batchgen, simulator, start, summary_of
+from support.running import FAST, PROMPTS, ROOT, batchgen, simulator, start, summary_of
 
 from batchgen.core.clock import utc_now
 from batchgen.journal import own
@@ -68,9 +68,8 @@ def test_a_run_buys_once_and_the_books_agree(tmp_path: Path) -> None:
     assert sorted(p.name for p in (folder / "files").glob("trio*")) == ["trio@1.png", "trio@2.png", "trio@3.png"]
 
 
-@pytest.mark.skipif(not DATA.exists(), reason="the prompts of ../shared/data are not here")
-def test_real_prompts_arrive_byte_for_byte(tmp_path: Path) -> None:
-    prompts = DATA / "parti-prompts.tsv"
+@pytest.mark.parametrize("prompts", PROMPTS, ids=lambda path: path.stem)
+def test_prompts_arrive_byte_for_byte(tmp_path: Path, prompts: Path) -> None:
     (tmp_path / "prompts.tsv").symlink_to(prompts)
     path = manifest(
         tmp_path, '  - {rows: prompts.tsv, prompt: "${Prompt}", limit: 300, tags: {category: "${Category}"}}'

@@ -1,4 +1,4 @@
-"""Prices against values worked out by hand from the API reference, section 6."""
+"""Prices against values worked out by hand from what the provider publishes."""
 
 from decimal import Decimal
 from typing import Any

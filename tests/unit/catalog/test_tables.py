@@ -14,9 +14,22 @@ from batchgen.catalog import BodyChecker, Model, load_catalog, price_of, read_ca
 from batchgen.core.text import usd
 
 CATALOG = load_catalog()
-REFERENCE = Path(__file__).parents[4] / "shared" / "api" / "reference.txt"
+OUR_PAGE = Path(__file__).with_name("reference.txt")
+"""What the provider publishes of its models, written down by this project."""
+PUBLISHED_PAGE = Path(__file__).parents[4] / "shared" / "api" / "reference.txt"
+"""The page itself, where somebody has put it beside the repository."""
 
-needs_reference = pytest.mark.skipif(not REFERENCE.exists(), reason="the API reference is not beside the repository")
+PAGES = pytest.mark.parametrize(
+    "page",
+    [
+        OUR_PAGE,
+        pytest.param(
+            PUBLISHED_PAGE,
+            marks=pytest.mark.skipif(not PUBLISHED_PAGE.exists(), reason="no published page beside the repository"),
+        ),
+    ],
+    ids=["our page", "published page"],
+)
 
 TABLE = """
 version = "9"
@@ -128,9 +141,9 @@ def test_the_tables_are_read_without_heavy_imports() -> None:
 # ---- the published reference -------------------------------------------------------------------------------------
 
 
-def sections() -> dict[str, str]:
-    """The reference's section of each model, by id."""
-    parts = REFERENCE.read_text(encoding="utf-8").split("- Model id: `")[1:]
+def sections(page: Path) -> dict[str, str]:
+    """The page's section of each model, by id."""
+    parts = page.read_text(encoding="utf-8").split("- Model id: `")[1:]
     return {part.partition("`")[0]: part for part in parts}
 
 
@@ -172,10 +185,10 @@ def tabled_parameters(model: Model) -> dict[str, dict[str, Any]]:
     }
 
 
-@needs_reference
+@PAGES
 @pytest.mark.parametrize("model", CATALOG.models.values(), ids=lambda model: model.id)
-def test_the_tables_say_what_the_reference_says(model: Model) -> None:
-    section = sections()[model.id]
+def test_the_tables_say_what_the_reference_says(page: Path, model: Model) -> None:
+    section = sections(page)[model.id]
     assert tabled_parameters(model) == documented_parameters(section)
     assert list(tabled_parameters(model)) == list(documented_parameters(section))
     assert f"- Family: {model.family} " in section
@@ -183,15 +196,15 @@ def test_the_tables_say_what_the_reference_says(model: Model) -> None:
     assert f"- Output: {model.output} " in section
 
 
-@needs_reference
-def test_the_tables_lack_no_model_of_the_reference() -> None:
-    assert list(CATALOG.models) == list(sections())
+@PAGES
+def test_the_tables_lack_no_model_of_the_reference(page: Path) -> None:
+    assert list(CATALOG.models) == list(sections(page))
 
 
-@needs_reference
+@PAGES
 @pytest.mark.parametrize("model", CATALOG.models.values(), ids=lambda model: model.id)
-def test_the_tables_hold_every_price_of_the_reference_and_no_other(model: Model) -> None:
-    line = sections()[model.id].partition("- Pricing: ")[2].partition(" - ")[0]
+def test_the_tables_hold_every_price_of_the_reference_and_no_other(page: Path, model: Model) -> None:
+    line = sections(page)[model.id].partition("- Pricing: ")[2].partition(" - ")[0]
     documented = sorted(Decimal(amount) for amount in re.findall(r"\$([0-9.]+)", line))
     assert documented == sorted(model.price.amounts.values())
     for values, amount in model.price.amounts.items():
@@ -201,10 +214,10 @@ def test_the_tables_hold_every_price_of_the_reference_and_no_other(model: Model)
             assert f"${usd(amount)} ({values[0]}, {values[1]}s)" in line
 
 
-@needs_reference
+@PAGES
 @pytest.mark.parametrize("model", CATALOG.models.values(), ids=lambda model: model.id)
-def test_the_examples_of_the_reference_are_valid(model: Model) -> None:
-    text = sections()[model.id].partition("Example request body: ")[2]
+def test_the_examples_of_the_reference_are_valid(page: Path, model: Model) -> None:
+    text = sections(page)[model.id].partition("Example request body: ")[2]
     body, _ = json.JSONDecoder().raw_decode(text)
     assert body["model"] == model.id
     assert BodyChecker(CATALOG).problems(model.id, body) == ()

@@ -14,6 +14,7 @@ from unicodedata import normalize
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.running import PROMPTS
 
 from batchgen.manifest.entry.row_lines import RowsError
 from batchgen.manifest.entry.rows_file import CannotOpenError, open_rows
@@ -380,10 +381,8 @@ def test_a_device_is_not_read(tmp_path: Path) -> None:
         pass
 
 
-def test_real_prompts(tmp_path: Path) -> None:
-    data = FOLDER.parent / "shared" / "data" / "parti-prompts.tsv"
-    if not data.is_file():
-        pytest.skip("the folder with real prompts is not here")
+@pytest.mark.parametrize("data", PROMPTS, ids=lambda path: path.stem)
+def test_prompts_are_read_as_they_stand(tmp_path: Path, data: Path) -> None:
     rows, problems = read(tmp_path / "r.tsv", data.read_bytes())
     assert problems == []
     expected = [line.split("\t")[0] for line in data.read_text(encoding="utf-8").split("\n")[1:] if line.strip()]

@@ -1,4 +1,4 @@
-"""What becomes of accepted jobs, their outputs and their files, in virtual time (DESIGN, section 5)."""
+"""What becomes of accepted jobs, their outputs and their files, in virtual time."""
 
 from contextlib import closing
 from dataclasses import replace

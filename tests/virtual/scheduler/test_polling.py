@@ -1,4 +1,4 @@
-"""Polling in virtual time against a fixed interval, as PERFORMANCE demands: as fast, for far fewer polls."""
+"""Polling in virtual time against a fixed interval: as fast, for far fewer polls."""
 
 import heapq
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Prices that differ from the tables, or from what was said before, under caps; in virtual time (DESIGN, section 5)."""
+"""Prices that differ from the tables, or from what was said before, under caps; in virtual time."""
 
 from contextlib import closing
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""When submissions pause and runs stop, in virtual time (DESIGN, section 5)."""
+"""When submissions pause and runs stop, in virtual time."""
 
 from decimal import Decimal
 from itertools import pairwise
