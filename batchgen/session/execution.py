@@ -210,7 +210,7 @@ async def _look_at_disk(run: OpenRun, run_state: RunState) -> None:
     if not run.buying:
         return
     average = await run_state.record(bytes_per_job, run.journal.db)
-    jobs = sum(run_state.counts[state] for state in (State.SUBMITTING, State.PROCESSING, State.READY))
+    jobs = sum(run_state.counts[state] for state in LIVE)
     needed = space_needed(run.settings.min_free * _MIB, jobs, average)
     free = run.free(run.folder)
     if free < needed:
