@@ -77,7 +77,7 @@ class Signals:
             finally:
                 os._exit(130)  # at once; all that was recorded is on disk
         self._stop.stop()  # before anything is printed: the reader may be gone
-        sys.stderr.write("\nstopping: waiting for answers under way; once more to stop at once\n")
+        sys.stderr.write("\nstopping: waiting for answers to requests already sent; once more to stop at once\n")
         sys.stderr.flush()
 
 

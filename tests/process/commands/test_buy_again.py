@@ -56,7 +56,7 @@ def test_words_that_fit_nothing_are_a_typo(bought: Path) -> None:
         for flag in ("--again", "--only"):
             wrong = run(bought, api, flag, "jug-*")
             assert wrong.returncode == 2
-            assert "fits" in wrong.stderr
+            assert "matches" in wrong.stderr
         assert purchases(api).total() == 6
 
 
