@@ -2,11 +2,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help run test test-fast test-oldest soak bench check schemas clean
+.PHONY: help run test test-quick test-fast test-oldest test-sdist soak bench check schemas clean
 
 help:
 	@echo "make run    the quickstart: all seven models against the simulator"
 	@echo "make test   the tests"
+	@echo "make test-quick  the unit tests, in seconds"
+	@echo "make test-sdist  the unit tests of an sdist, unpacked elsewhere"
 	@echo "make test-fast  the tests that dependencies can break, with the extra fast (TESTS=tests for all)"
 	@echo "make test-oldest  the same with the oldest dependencies that pyproject.toml allows"
 	@echo "make soak   kills, faults and restarts for SECONDS=300 from SEED=… on"
@@ -44,6 +46,17 @@ run: .venv/.stamp
 
 test: .venv/.stamp
 	$(BIN)/python -m pytest $(PARALLEL)
+
+test-quick: .venv/.stamp
+	$(BIN)/python -m pytest $(PARALLEL) tests/unit
+
+# What a distributor does: unpack the archive, and run the tests that it brings.
+test-sdist: .venv/.stamp
+	rm -rf build/sdist && mkdir -p build/sdist
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check build
+	$(BIN)/python -m build --sdist --outdir build/sdist .
+	tar -xzf build/sdist/batchgen-*.tar.gz -C build/sdist --strip-components 1
+	$(MAKE) -C build/sdist test-quick check
 
 test-fast: .venv-fast/.stamp
 	.venv-fast/bin/python -m pytest $(PARALLEL) $(TESTS)

@@ -121,7 +121,6 @@ def _required_parameters(catalog: Catalog) -> Iterable[Schema]:
 
 def _own_keys() -> Schema:
     """Return the definitions of the keys that are an item's own and no parameters."""
-    scalar_map: Schema = {"type": "object", "additionalProperties": _SCALAR}
     return {
         "id": {
             "description": "Names the item and its files; ids must differ in more than upper and lower case. Derived"
@@ -137,6 +136,32 @@ def _own_keys() -> Schema:
             "additionalProperties": _SCALAR_OR_NULL,
             "examples": [{"client": "harbour-cafe"}],
         },
+        **_multiplying_keys(),
+        "rows": {
+            "description": "A file with one item per row, relative to the manifest; its columns are variables.",
+            "type": "string",
+            "pattern": r"\.([cC][sS][vV]|[tT][sS][vV]|[jJ][sS][oO][nN][lL]|[tT][xX][tT])$",
+            "examples": ["prompts/products.csv"],
+        },
+        "limit": {"description": "Read at most this many rows.", "type": "integer", "minimum": 1},
+        "redo_of": {
+            "description": "The earlier purchase that this item intentionally repeats; no question is asked about it.",
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {
+                "run": {"type": "string", "pattern": "^[a-z0-9][a-z0-9._-]{0,63}$"},
+                "item": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._~-]{0,149}$"},
+            },
+            "required": ["run", "item"],
+            "examples": [{"run": "spring", "item": "mug"}],
+        },
+    }
+
+
+def _multiplying_keys() -> Schema:
+    """Return the definitions of the keys that make several items of one entry, apart from rows."""
+    scalar_map: Schema = {"type": "object", "additionalProperties": _SCALAR}
+    return {
         "matrix": {
             "description": "Variables and their values; one item for each combination.",
             "type": "object",
@@ -163,24 +188,6 @@ def _own_keys() -> Schema:
             "description": "The same request, bought this many times: ID~1, ID~2, …",
             "type": "integer",
             "minimum": 1,
-        },
-        "rows": {
-            "description": "A file with one item per row, relative to the manifest; its columns are variables.",
-            "type": "string",
-            "pattern": r"\.([cC][sS][vV]|[tT][sS][vV]|[jJ][sS][oO][nN][lL]|[tT][xX][tT])$",
-            "examples": ["prompts/products.csv"],
-        },
-        "limit": {"description": "Read at most this many rows.", "type": "integer", "minimum": 1},
-        "redo_of": {
-            "description": "The earlier purchase that this item intentionally repeats; no question is asked about it.",
-            "type": "object",
-            "additionalProperties": False,
-            "properties": {
-                "run": {"type": "string", "pattern": "^[a-z0-9][a-z0-9._-]{0,63}$"},
-                "item": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._~-]{0,149}$"},
-            },
-            "required": ["run", "item"],
-            "examples": [{"run": "spring", "item": "mug"}],
         },
     }
 
