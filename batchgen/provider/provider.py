@@ -35,7 +35,7 @@ class Naming:
     """Which prices answers name, where they are not the charge. By model, USD; None: no price."""
 
     posted: Mapping[str, Decimal | None] = field(default_factory=dict)
-    """In the answer to a submission, while the job is at work."""
+    """In the answer to a submission: a price while the job is at work, no price also once it has ended."""
     polled: Mapping[str, Decimal | None] = field(default_factory=dict)
     """In all other answers."""
     refunds_to_zero: bool = False
@@ -143,13 +143,12 @@ class Provider:
     def price_at_post(self, accepted: Acceptance, now: float) -> Decimal | None:
         """Return the price that the answer to a submission names, USD."""
         job = accepted.job
+        posted = self.naming.posted.get(job.model, job.cost)
+        if posted is None or accepted.fault is Fault.COST_MISSING:
+            return None
         if job.status(now) != "processing":
             return self.price(job, now)
-        if accepted.fault is Fault.COST_MISSING:
-            return None
-        if accepted.fault is Fault.COST_LOW:
-            return job.cost / 2
-        return self.naming.posted.get(job.model, job.cost)
+        return job.cost / 2 if accepted.fault is Fault.COST_LOW else posted
 
     def price(self, job: ProviderJob, now: float) -> Decimal | None:
         """Return the price that any other answer names, USD."""

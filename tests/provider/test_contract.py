@@ -33,7 +33,7 @@ from batchgen.catalog import load_catalog, price_of
 from batchgen.client import HttpApi
 from batchgen.core.digest import canonical_json
 from batchgen.media import Damaged, Unfamiliar, inspect
-from batchgen.provider import Books, Fault, Faults
+from batchgen.provider import Books, Fault, Faults, Naming
 from batchgen.provider.faults import NO_CONNECTION
 from batchgen.simulator import Simulator, SimulatorSettings
 from batchgen.virtual import FaultPlan, MemoryApi, Offer, VirtualClock, VirtualProvider
@@ -221,6 +221,23 @@ async def test_what_an_answer_names_as_the_price(front: Any, fault: Fault, cost:
         assert answer.job.cost == cost
         charged = PRICE * 11 / 10 if fault is Fault.DRIFT else PRICE
         assert (await it.asked(answer.job.id)).cost == charged == it.books.net(it.now())
+
+
+@pytest.mark.parametrize(
+    ("rates", "naming"),
+    [({Fault.COST_MISSING: 1.0}, Naming()), ({}, Naming(posted={MODEL: None}))],
+    ids=["by a fault", "always"],
+)
+def test_an_answer_that_names_no_price_names_none_for_a_finished_job_either(
+    rates: Mapping[Fault, float], naming: Naming
+) -> None:
+    clock = VirtualClock()
+    provider = VirtualProvider(clock, plan=FaultPlan(rates), offer=Offer(prices={MODEL: PRICE}, naming=naming))
+    accepted = provider.accept(body(), "key")
+    clock.advance(LONG)
+    assert accepted.job.status(clock.seconds) == "completed"
+    assert provider.core.price_at_post(accepted, clock.seconds) is None
+    assert provider.core.price(accepted.job, clock.seconds) == PRICE
 
 
 async def test_a_foreign_answer_shows_another_request(front: Any) -> None:
