@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import Any
 
 from support.histories import history_of
-from support.running import COMMAND, FAST, batchgen, environment, start
+from support.running import COMMAND, FAST, environment, installed, start
 from support.worlds import in_memory
 
 HISTORIES = 6
@@ -212,7 +212,7 @@ def play(seed: int, folder: Path, *, kills: int, items: int, strace: bool) -> Ro
         api.restart("--speed", 1000)
         played.api_kills += 1
         played.invocations += 1
-        last = batchgen(*options, cwd=folder, **LENIENT)
+        last = installed(*options, cwd=folder, **LENIENT)
         if last.returncode not in (0, 1, 4):
             played.wrong.append(f"the last run ended with {last.returncode}: {last.stdout} {last.stderr}")
         else:
@@ -259,7 +259,7 @@ def _spoil(books: Books, folder: Path, draws: random.Random, played: Round) -> N
         played.spoilt[how] += 1
     journal = folder / "output" / "job" / "journal.sqlite3"
     if (folder / "output" / "job" / "receipts.jsonl").exists() and not (journal.exists() and journal.stat().st_size):
-        recovered = batchgen("recover", folder / "output" / "job", "job.yaml", cwd=folder)
+        recovered = installed("recover", folder / "output" / "job", "job.yaml", cwd=folder)
         if recovered.returncode:
             played.wrong.append(f"recover ended with {recovered.returncode}: {recovered.stderr}")
     elif draws.random() < 0.7:
@@ -278,7 +278,7 @@ def start_under_strace(options: Sequence[object], folder: Path, syscall: str, wh
 
 
 def _ended(folder: Path) -> bool:
-    status = batchgen("status", "job.yaml", "--json", cwd=folder)
+    status = installed("status", "job.yaml", "--json", cwd=folder)
     if status.returncode:
         return False
     counts = json.loads(status.stdout)
@@ -328,7 +328,7 @@ def faults_found(played: Round, run: Path, jobs: list[dict[str, Any]], books: di
         wrong.append(f"the ledger says {net} and {doubt} in doubt, the account {books['net']}")
     if len({(row["item_id"], row["attempt"]) for row in rows}) != len(rows):
         wrong.append("two rows of the ledger are the same attempt")
-    verified = batchgen("verify", run, "--json", cwd=run)
+    verified = installed("verify", run, "--json", cwd=run)
     checked = json.loads(verified.stdout) if verified.returncode in (0, 1) else {}
     if verified.returncode or checked.get("unknown"):
         wrong.append(f"verify: {verified.stdout} {verified.stderr}")

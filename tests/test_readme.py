@@ -4,7 +4,7 @@ import re
 import shlex
 from pathlib import Path
 
-from support.running import ROOT, batchgen
+from support.running import ROOT, installed
 
 from batchgen.cli.root import COMMANDS
 
@@ -21,7 +21,7 @@ def test_its_commands_run_one_after_the_other(tmp_path: Path) -> None:
     for line in lines:
         program, *arguments = shlex.split(line.removeprefix("$ "))
         assert program == "batchgen"
-        result = batchgen(*arguments, cwd=tmp_path, key=None)
+        result = installed(*arguments, cwd=tmp_path, key=None)
         assert result.returncode == 0, f"{line}\n{result.stdout}\n{result.stderr}"
 
 
@@ -30,7 +30,7 @@ def test_its_manifest_is_valid(tmp_path: Path) -> None:
     (tmp_path / "prompts").mkdir()
     (tmp_path / "prompts" / "products.csv").write_text("SKU,Product,Line\nM-1,Mug,Kitchen\n", encoding="utf-8")
     (tmp_path / "manifest.yaml").write_text(text, encoding="utf-8")
-    result = batchgen("validate", "manifest.yaml", cwd=tmp_path)
+    result = installed("validate", "manifest.yaml", cwd=tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.running import FAST, PROMPTS, ROOT, batchgen, simulator, start, summary_of
+from support.running import FAST, PROMPTS, ROOT, batchgen, installed, simulator, start, summary_of
 
 from batchgen.core.clock import utc_now
 from batchgen.journal import own
@@ -47,7 +47,7 @@ def check_books(folder: Path, books: dict[str, Any], jobs: list[dict[str, Any]])
 def test_a_run_buys_once_and_the_books_agree(tmp_path: Path) -> None:
     path = manifest(tmp_path, *mugs(30), "  - {id: trio, prompt: Three bowls, num_images: 3, aspect_ratio: 16:9}")
     with simulator("--speed", 500, "--fault", "failed=0.1", "--fault", "unavailable=0.1") as api:
-        first = batchgen("run", path, "--base-url", api.url, *FAST, cwd=tmp_path)
+        first = installed("run", path, "--base-url", api.url, *FAST, cwd=tmp_path)
         assert first.returncode == 1, first.stderr  # some jobs failed
         summary = summary_of(first)
         assert summary["items"] == 31
@@ -56,14 +56,14 @@ def test_a_run_buys_once_and_the_books_agree(tmp_path: Path) -> None:
         folder = tmp_path / "output" / "job"
         check_books(folder, api.account(), api.jobs())
         assert Decimal(summary["net_usd"]) == Decimal(api.account()["net"])
-        again = batchgen("run", path, "--base-url", api.url, *FAST, cwd=tmp_path)
+        again = installed("run", path, "--base-url", api.url, *FAST, cwd=tmp_path)
         assert again.returncode == 1
         assert len(api.jobs()) == 31, "a second run buys nothing"
-        retried = batchgen("run", path, "--base-url", api.url, *FAST, "--retry", "failed", cwd=tmp_path)
+        retried = installed("run", path, "--base-url", api.url, *FAST, "--retry", "failed", cwd=tmp_path)
         assert summary_of(retried)["items"] == 31
         assert len(api.jobs()) == 31 + summary["failed"]
         assert total(ledger(folder), "net_usd") == Decimal(api.account()["net"])
-    verified = batchgen("verify", folder, cwd=tmp_path)
+    verified = installed("verify", folder, cwd=tmp_path)
     assert verified.returncode == 0, verified.stdout + verified.stderr
     assert sorted(p.name for p in (folder / "files").glob("trio*")) == ["trio@1.png", "trio@2.png", "trio@3.png"]
 
@@ -247,7 +247,7 @@ def test_the_quickstart_runs_with_all_models_and_its_files_open(tmp_path: Path) 
     from PIL import Image
 
     path = ROOT / "manifests" / "quickstart.yaml"
-    result = batchgen("run", path, "--simulate", "--json", "--quiet", "--output", tmp_path, cwd=tmp_path, key=None)
+    result = installed("run", path, "--simulate", "--json", "--quiet", "--output", tmp_path, cwd=tmp_path, key=None)
     assert result.returncode == 0, result.stderr
     folder = tmp_path / "quickstart.simulated"
     rows = ledger(folder)

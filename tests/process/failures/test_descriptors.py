@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from support.rawserver import answering, http, raw_server
-from support.running import COMMAND, FAST, KEY, environment, simulator, summary_of
+from support.running import COMMAND, FAST, KEY, environment, limited, simulator, summary_of
 from support.worlds import count, run_clean, world_of
 
 from batchgen.api import NotSent, Unavailable
@@ -64,13 +64,11 @@ def test_a_run_with_few_descriptors_brings_everything_in(tmp_path: Path) -> None
     text = f"version: 1\nname: job\ndefaults: {{model: hera-1.0-text-to-image}}\nitems:\n{items}"
     (tmp_path / "job.yaml").write_text(text, encoding="utf-8")
 
-    def few() -> None:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (36, 36))
-
+    few = limited(resource.RLIMIT_NOFILE, 36, 36)
     with simulator("--speed", "100", "--media", "tiny") as api:
         result = subprocess.run(
-            [COMMAND, "run", "job.yaml", "--base-url", api.url, *FAST, "--concurrency", "40"],
-            env=environment(API18_KEY=KEY, BATCHGEN_DOWNLOADS="40"), cwd=tmp_path, preexec_fn=few,
+            [*few, COMMAND, "run", "job.yaml", "--base-url", api.url, *FAST, "--concurrency", "40"],
+            env=environment(API18_KEY=KEY, BATCHGEN_DOWNLOADS="40"), cwd=tmp_path,
             capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
         assert result.returncode == 0, result.stderr
@@ -83,11 +81,8 @@ def test_a_run_with_few_descriptors_brings_everything_in(tmp_path: Path) -> None
 
 def test_the_soft_limit_is_raised() -> None:
     code = "from batchgen.core.descriptors import raise_limit; print(raise_limit())"
-
-    def low() -> None:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (40, 70))
-
-    done = subprocess.run([sys.executable, "-c", code], preexec_fn=low, capture_output=True, text=True, check=True)
+    command = [*limited(resource.RLIMIT_NOFILE, 40, 70), sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout == "70\n"
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from support.bought import item, list_items
-from support.running import COMMAND, FAST, KEY, Simulated, batchgen, environment, simulator, summary_of
+from support.running import COMMAND, FAST, KEY, Simulated, batchgen, environment, limited, simulator, summary_of
 
 from batchgen.catalog import load_catalog
 from batchgen.core.credentials import ApiKey
@@ -39,12 +39,12 @@ def long_manifest(folder: Path) -> Path:
     return folder / "output" / "job"
 
 
-def limited(size: int, *arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+def with_files_up_to(size: int, *arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
     """Run a command that cannot write a file beyond `size` bytes (setrlimit(2)): EFBIG where a full disk has ENOSPC."""
     return subprocess.run(
-        [COMMAND, *map(str, arguments)],
+        [*limited(resource.RLIMIT_FSIZE, size, size), COMMAND, *map(str, arguments)],
         cwd=cwd, env=environment(API18_KEY=KEY), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120,
-        check=False, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)),
+        check=False,
     )  # fmt: skip
 
 
@@ -78,7 +78,7 @@ def test_no_room_for_the_journal(tmp_path: Path) -> None:
     run = long_manifest(tmp_path)
     with simulator("--speed", 500, "--media", "tiny") as api:
         options = ("--base-url", api.url, "--concurrency", 4, *FAST)
-        one_message(limited(380_000, "run", "job.yaml", *options, cwd=tmp_path), "journal.sqlite3")
+        one_message(with_files_up_to(380_000, "run", "job.yaml", *options, cwd=tmp_path), "journal.sqlite3")
         jobs = api.jobs()
         assert 0 < len(jobs) < ITEMS
         with closing(sqlite3.connect(run / "journal.sqlite3")) as db:
@@ -118,7 +118,7 @@ def test_no_room_for_the_ledger(tmp_path: Path) -> None:
         assert batchgen("run", "job.yaml", *options, cwd=tmp_path).returncode == 0
         before = (run / "ledger.csv").read_bytes()
         assert len(before) > 80_000
-        one_message(limited(70_000, "collect", run, *FAST[:4], "--quiet", cwd=tmp_path), "ledger.csv")
+        one_message(with_files_up_to(70_000, "collect", run, *FAST[:4], "--quiet", cwd=tmp_path), "ledger.csv")
         assert (run / "ledger.csv").read_bytes() == before
         assert not list(run.glob(".*.part"))
         goes_on(run, api, *options)

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.running import ROOT, batchgen, environment
+from support.running import ROOT, batchgen, environment, installed
 
 from batchgen.cli.boundary import guarded
 from batchgen.cli.helptext import HELP
@@ -30,7 +30,7 @@ def test_the_help_that_is_kept_is_the_one_that_would_be_made(
     monkeypatch.setenv("COLUMNS", "80")
     assert guarded(["--help"]) == 0
     assert capsys.readouterr().out == HELP
-    assert batchgen("--help", cwd=tmp_path).stdout == batchgen("-h", cwd=tmp_path).stdout == HELP
+    assert installed("--help", cwd=tmp_path).stdout == installed("-h", cwd=tmp_path).stdout == HELP
 
 
 def test_the_help_is_shown_without_loading_the_command_line() -> None:

@@ -35,17 +35,17 @@ def animated(kind: str, **options: Any) -> bytes:
 
 
 def film(container: str, codec: str, *, sound: str | None = None, seekable: bool = True, **options: str) -> bytes:
-    """Six frames of 32 × 32. `options` are those of the muxer."""
+    """Six frames of 16 × 16, since files are cut at each of their bytes. `options` are those of the muxer."""
     with TemporaryDirectory() as folder:
         # On a path of its own: what is moved to the front at the end is read back from there.
         path = Path(folder) / "film"
         target: Any = str(path) if seekable else Unseekable()
         with av.open(target, "w", format=container, options=options) as out:
             video: Any = out.add_stream(codec, rate=10)
-            video.width, video.height, video.pix_fmt, video.gop_size = 32, 32, "yuv420p", 2
+            video.width, video.height, video.pix_fmt, video.gop_size = 16, 16, "yuv420p", 2
             audio: Any = out.add_stream(sound, rate=48000) if sound else None
             for number in range(6):
-                frame = av.VideoFrame.from_image(picture(size=(32, 32)))  # type: ignore[no-untyped-call]
+                frame = av.VideoFrame.from_image(picture(size=(16, 16)))  # type: ignore[no-untyped-call]
                 frame.pts = number
                 out.mux(video.encode(frame))
                 if audio is not None:
