@@ -144,7 +144,7 @@ class Provider:
         """Return the price that the answer to a submission names, USD."""
         job = accepted.job
         posted = self.naming.posted.get(job.model, job.cost)
-        if posted is None or accepted.fault is Fault.COST_MISSING:
+        if posted is None or accepted.fault in (Fault.COST_MISSING, Fault.BARE_ANSWER):
             return None
         if job.status(now) != "processing":
             return self.price(job, now)

@@ -225,8 +225,8 @@ async def test_what_an_answer_names_as_the_price(front: Any, fault: Fault, cost:
 
 @pytest.mark.parametrize(
     ("rates", "naming"),
-    [({Fault.COST_MISSING: 1.0}, Naming()), ({}, Naming(posted={MODEL: None}))],
-    ids=["by a fault", "always"],
+    [({Fault.COST_MISSING: 1.0}, Naming()), ({Fault.BARE_ANSWER: 1.0}, Naming()), ({}, Naming(posted={MODEL: None}))],
+    ids=["by a fault", "with an id only", "always"],
 )
 def test_an_answer_that_names_no_price_names_none_for_a_finished_job_either(
     rates: Mapping[Fault, float], naming: Naming
@@ -234,6 +234,7 @@ def test_an_answer_that_names_no_price_names_none_for_a_finished_job_either(
     clock = VirtualClock()
     provider = VirtualProvider(clock, plan=FaultPlan(rates), offer=Offer(prices={MODEL: PRICE}, naming=naming))
     accepted = provider.accept(body(), "key")
+    assert provider.core.price_at_post(accepted, clock.seconds) is None
     clock.advance(LONG)
     assert accepted.job.status(clock.seconds) == "completed"
     assert provider.core.price_at_post(accepted, clock.seconds) is None
