@@ -56,6 +56,8 @@ from batchgen.virtual.observed import Observed
 
 _WAIT_BUDGET = 60.0
 _REFUSED = "the key is missing or wrong"
+_CUTS = ((False, False), (True, False), (True, True))
+"""How a download can be cut short: whether its length was announced, and whether the end shows as an error."""
 _UNLIMITED = Decimal(10**9)
 """USD. Accounts here have all the credit they want; `no_balance` stands for one that has not."""
 
@@ -325,8 +327,10 @@ class _Opening:
             raise OutputMissing("a 404")
         made = foreign if Fault.FOREIGN_FILE in lasting else picture
         data = b"<html>not found</html>" if fault is Fault.HTML else made(job_id, int(number))
-        announced = fault is not Fault.TRUNCATED or provider.draws.random() < 0.5
-        return Output(len(data) if announced else None, _Chunks(provider, data, cut=fault is Fault.TRUNCATED))
+        if fault is not Fault.TRUNCATED:
+            return Output(len(data), _Chunks(provider, [*_halves(data)]))
+        announced, reset = provider.draws.choice(_CUTS)
+        return Output(len(data) if announced else None, _Chunks(provider, [*_halves(data)][:1], reset=reset))
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -335,15 +339,22 @@ class _Opening:
 
 
 class _Chunks(AsyncIterator[bytes]):
-    """The bytes of an output in two pieces. A class, because an abandoned generator would be ended by the next loop."""
+    """The bytes of an output in pieces. A class, because an abandoned generator would be ended by the next loop."""
 
-    def __init__(self, provider: VirtualProvider, data: bytes, *, cut: bool) -> None:
-        half = len(data) // 2
+    def __init__(self, provider: VirtualProvider, pieces: list[bytes], *, reset: bool = False) -> None:
         self._provider = provider
-        self._pieces = [data[:half]] if cut else [data[:half], data[half:]]
+        self._pieces = pieces
+        self._reset = reset
 
     async def __anext__(self) -> bytes:
         await asyncio.sleep(self._provider.travel())
         if self._pieces:
             return self._pieces.pop(0)
+        if self._reset:
+            raise OutputError("the connection was reset")
         raise StopAsyncIteration
+
+
+def _halves(data: bytes) -> tuple[bytes, bytes]:
+    half = len(data) // 2
+    return data[:half], data[half:]

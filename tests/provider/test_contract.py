@@ -241,6 +241,23 @@ def test_an_answer_that_names_no_price_names_none_for_a_finished_job_either(
     assert provider.core.price(accepted.job, clock.seconds) == PRICE
 
 
+async def test_a_download_in_memory_is_cut_short_in_every_way_that_a_client_can_meet() -> None:
+    met = set()
+    async with memory({Fault.TRUNCATED: 1}) as it:
+        job = await it.finished()
+        for _ in range(40):
+            async with it.api.open_output(job.outputs[0]) as output:
+                arrived = [await anext(output.chunks)]
+                try:
+                    arrived += [chunk async for chunk in output.chunks]
+                except OutputError:
+                    met.add("reset")
+                else:
+                    met.add("unannounced" if output.length is None else "short")
+            assert len(arrived) == 1
+    assert met == {"unannounced", "short", "reset"}
+
+
 async def test_a_foreign_answer_shows_another_request(front: Any) -> None:
     async with front({Fault.FOREIGN_ANSWER: 1}) as it:
         answer = await it.api.submit(body(), "/v1/generate", wait=False)
