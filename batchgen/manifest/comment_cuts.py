@@ -1,7 +1,7 @@
-"""Warns of texts that a YAML comment cuts: of `prompt: A cup #1 on a table` nothing is read but `A cup`.
+"""Warns about texts cut short by a YAML comment: `prompt: A cup #1 on a table` is read as `A cup`.
 
-The parser passes over comments, so this is one more pass over the manifest, for those only that have a `#` behind a
-blank somewhere.
+The parser skips comments, so this takes another pass over the manifest. Only manifests with a `#` after a blank
+need it.
 """
 
 import re
@@ -23,21 +23,21 @@ _SHORT_TEXTS = ("matrix", "tags")
 
 
 def free_texts(catalog: Catalog) -> frozenset[str]:
-    """Return the parameters that hold any text, such as the prompt."""
+    """Return the parameters that take any text, such as the prompt."""
     parameters = [parameter for model in catalog.models.values() for parameter in model.parameters]
     return frozenset(p.name for p in parameters if p.type == "string" and not p.options)
 
 
 def warn_of_cuts(manifest: Path, texts: frozenset[str], problems: Problems) -> None:
-    """Warn of every plain text behind which a comment begins that may have been meant as a part of it.
+    """Warn about every plain text that is followed by a comment which may have been meant as part of it.
 
-    `texts` are the parameters of which any text may be meant. There only what looks like a comment by all conventions
-    is taken for one: two blanks before the `#`, one behind it. In tags and variables, which are mostly words, only a
-    `#` with something directly behind it (`#1`, `#ff0000`) is taken for a part of the text.
+    `texts` are the parameters that take any text. In them a comment is accepted as one only if it follows all
+    conventions: two blanks before the `#`, one after it. In tags and variables, which are mostly words, only a `#`
+    directly followed by something (`#1`, `#ff0000`) is assumed to be part of the text.
     """
     with manifest.open("rb") as file, manifest.open(encoding="utf-8-sig", errors="replace") as lines:
         source = _Lines(lines)
-        # What is wrong with it was noted when it was read first.
+        # Its problems were noted when it was first read.
         with suppress(BrokenOffError):
             for key, _, value, _ in Document(manifest, file, Problems(manifest)).entries("items"):
                 for entry in (item for item, _ in value) if isinstance(value, Iterator) else (value,):
@@ -46,7 +46,7 @@ def warn_of_cuts(manifest: Path, texts: frozenset[str], problems: Problems) -> N
 
 
 def _scalars(value: Any, texts: frozenset[str], *, free: bool, short: bool) -> Iterator[tuple[Any, bool]]:
-    """Yield the events of plain texts that count, and whether they stand where any text may be meant."""
+    """Yield the events of plain texts that count, and whether any text is allowed where they are."""
     if isinstance(value, Map):
         for key, entry in value.items():
             event = value.events[key][1]
@@ -77,7 +77,7 @@ def _judge(event: Any, source: "_Lines", problems: Problems, *, free: bool) -> N
 
 
 class _Lines:
-    """The lines of a file, asked for in order; the last ones can be asked for again."""
+    """The lines of a file, to be requested in order; the latest ones can be requested again."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
@@ -85,7 +85,7 @@ class _Lines:
         self._last = ""
 
     def line(self, number: int) -> str:
-        """Return a line, counted from 0; empty for one that was passed."""
+        """Return a line, counted from 0; empty for one that is no longer kept."""
         while self._read <= number:
             self._last = self._file.readline()
             self._read += 1

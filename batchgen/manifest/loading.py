@@ -1,4 +1,4 @@
-"""Loads a manifest into an item table: in one pass, or in two where `items` comes before what it depends on."""
+"""Loads a manifest into an item table: in one pass, or in two if `items` comes before what it depends on."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -27,19 +27,19 @@ _ITEMS = "items"
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a manifest without problems says, apart from its items, which are in the item table."""
+    """The content of a manifest without problems, except for its items, which are in the item table."""
 
     name: str
     description: str
     settings: Mapping[str, Any]
-    """The `run` block in the types of `batchgen.settings`."""
+    """The `run` block, with the types of `batchgen.settings`."""
     items: int
     tag_names: tuple[str, ...]
     """All tags of all items, sorted."""
     left_out: tuple[tuple[str, str, int], ...]
     """Parameter, model, items: defaults that were left out because the model has no such parameter."""
     unseeded: tuple[tuple[str, int], ...]
-    """Model, items: requests that cannot be reproduced, for want of a seed or because the model takes none."""
+    """Model, items: requests that cannot be reproduced, because they have no seed or the model takes none."""
     source: Path
     bought: tuple[Path, ...] = ()
     """Books that show what was bought elsewhere: the files of `run.bought`."""
@@ -53,8 +53,8 @@ def load_manifest(
 
     `path_template` replaces `run.path`; with `strict`, warnings are problems.
 
-    Raises UsageError where the manifest cannot be opened or `path_template` is not a path template, and ManifestError
-    with every problem of the manifest; the item table is of no use then.
+    Raises UsageError if the manifest cannot be opened or `path_template` is not a path template, and ManifestError
+    with every problem of the manifest; the item table is then useless.
     """
     problems = Problems(path, strict=strict)
     template = _given_path(path_template)
@@ -64,7 +64,7 @@ def load_manifest(
             raise UsageError(f"{path} is {'a folder' if path.is_dir() else 'no file'}; name a manifest")
         with open_item_table(database) as table:
             loading = _Loading(path, catalog, problems, table, template)
-            # What broke it off is noted as a problem like the others.
+            # The reason why reading stopped is noted as a problem like the others.
             with suppress(BrokenOffError):
                 loading.read()
             loading.settle()
@@ -86,7 +86,7 @@ def _given_path(text: str | None) -> PathTemplate | None:
 
 
 class _Loading:
-    """One manifest on its way into the item table."""
+    """One manifest being loaded into the item table."""
 
     def __init__(
         self, path: Path, catalog: Catalog, problems: Problems, table: ItemTable, template: PathTemplate | None
@@ -99,16 +99,16 @@ class _Loading:
         self._may_be_cut = False
 
     def read(self) -> None:
-        """Expand all items. Raises BrokenOffError where the manifest cannot be read to its end."""
+        """Expand all items. Raises BrokenOffError if the manifest cannot be read to its end."""
         entries: dict[str, TopLevelValue] = {}
         if self._pass(entries, known=False):
-            # Something that the items depend on stood behind them: all of it is known now, so once more.
+            # Something that the items depend on came after them: it is known now, so read once more.
             self._problems.clear()
             self._table.clear()
             self._pass(entries, known=True)
 
     def _pass(self, entries: dict[str, TopLevelValue], *, known: bool) -> bool:
-        """Read the manifest once; return whether a top-level key stands behind `items`, unless all were `known`."""
+        """Read the manifest once; return whether a top-level key comes after `items`, unless all were `known`."""
         behind, items = False, False
         with self._path.open("rb") as file:
             document = Document(self._path, file, self._problems)
@@ -147,14 +147,14 @@ class _Loading:
             self._problems.at(mark, "`items` is empty; there is nothing to buy")
 
     def _entry(self, entry: Any, mark: Mark) -> None:
-        """Build the items of one entry. Raises BrokenOffError past the bound on items."""
+        """Build the items of one entry. Raises BrokenOffError beyond the limit on items."""
         if type(entry) is not Map:
             self._problems.at(mark, "an item must be a map, as in `- prompt: A striped deck chair`")
         elif not self._fast_path.add(entry):
             Expansion(self._context, read_entry_spec(entry, self._problems)).run()
 
     def settle(self) -> None:
-        """Settle twins, and note ids and paths that several items want."""
+        """Settle twins, and note ids and paths that several items claim."""
         self._table.flush()
         if self._table.count and hasattr(self, "_builder"):
             path = self._template or self.header.path
@@ -163,12 +163,12 @@ class _Loading:
             note_clashes(self._table, self._path, self._problems, paths=not path.unique)
 
     def warn(self) -> None:
-        """Warn of texts that a YAML comment cuts."""
+        """Warn about texts cut short by a YAML comment."""
         if self._may_be_cut:
             warn_of_cuts(self._path, free_texts(self._catalog), self._problems)
 
     def manifest(self) -> Manifest:
-        """Return what is known of the manifest, which has no fault."""
+        """Return the result for a manifest without faults."""
         header, builder = self.header, self._builder
         left_out = [
             (name, model_id, count)
@@ -195,6 +195,6 @@ class _Loading:
 
 
 def _marked(items: Any) -> Iterator[tuple[Any, Mark]]:
-    """Yield the entries of a list that was built as a whole, because an alias stands for it."""
+    """Yield the entries of a list that was built as a whole, because it came from an alias."""
     for n, item in enumerate(items):
         yield item, item.mark if isinstance(item, Map) else items.mark(n)

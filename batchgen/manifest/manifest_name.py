@@ -1,4 +1,4 @@
-"""The name of a manifest, for commands that only want to find its run folder."""
+"""The name of a manifest, for commands that only need to find its run folder."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -10,7 +10,7 @@ from batchgen.settings import RUN_NAME
 
 
 def read_name(path: Path) -> str:
-    """Return the `name` of the manifest at `path`; nothing behind it is read. Raises UsageError where there is none."""
+    """Return the `name` of the manifest at `path`; nothing after it is read. Raises UsageError if there is none."""
     try:
         with path.open("rb") as file, suppress(BrokenOffError):
             for key, _, value, _ in Document(path, file, Problems(path)).entries("items"):

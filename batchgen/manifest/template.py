@@ -1,6 +1,6 @@
-"""Texts with variables in them: `${name}` is replaced, `$${name}` stands for `${name}`, any other `$` for itself.
+"""Texts with variables in them: `${name}` is replaced, `$${name}` means a literal `${name}`, any other `$` is itself.
 
-What is put in is not scanned again.
+Inserted values are not scanned again.
 """
 
 import re
@@ -23,12 +23,12 @@ _UNCLOSED = re.compile(r"(?<!\$)\$\{[^{}\s]*")
 
 
 class FillError(Exception):
-    """A variable's value cannot stand where it is wanted; the text says why."""
+    """A variable's value cannot be used where it is needed; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A text taken apart: literal, variable, literal, …; it begins and ends with a literal."""
+    """A parsed text: literal, variable, literal, …; it begins and ends with a literal."""
 
     parts: tuple[str, ...]
 
@@ -39,13 +39,13 @@ class Template:
 
     @property
     def single(self) -> str | None:
-        """The variable that this text is and nothing besides; None where there is more or less to it."""
+        """The variable, if the text consists of exactly one variable; otherwise None."""
         return self.parts[1] if len(self.parts) == 3 and not self.parts[0] and not self.parts[2] else None
 
     def fill(self, variables: Variables, fitted: Callable[[str], str] | None = None, what: str = "a text") -> str:
-        """Return the text with every variable replaced, each through `fitted` where it is given; errors call it `what`.
+        """Return the text with every variable replaced, each passed through `fitted` if given; errors call it `what`.
 
-        Raises FillError for a list or a map and where `fitted` leaves nothing, KeyError for a variable without a value.
+        Raises FillError for a list or a map and if `fitted` leaves nothing, KeyError for a variable without a value.
         """
         filled = list(self.parts)
         for n in range(1, len(filled), 2):
@@ -64,7 +64,7 @@ class Template:
 
 
 def parse_template(text: str) -> Template:
-    """Return `text` taken apart."""
+    """Return `text` parsed."""
     parts = [""]
     end = 0
     for found in _VARIABLE.finditer(text):
@@ -84,9 +84,9 @@ def composed(name: str) -> str:
 
 
 def suspicion(text: str, known: Collection[str]) -> str | None:
-    """Return why a text looks as if a variable was meant that is none; None where it does not.
+    """Return why a text looks as if a variable was intended where there is none; None if it does not.
 
-    `known` are the variables that there are: of them, forms of other tools (`{name}`, `$name`) are recognised as well.
+    `known` are the existing variables: for these, the forms of other tools (`{name}`, `$name`) are recognised as well.
     """
     if "{" not in text and "$" not in text:
         return None
@@ -108,19 +108,19 @@ def _meant(written: str, name: str) -> str:
 
 
 def may_have_variables(value: Any) -> bool:
-    """Return whether a value holds a variable, or something that may be meant as one."""
+    """Return whether a value contains a variable, or something that may be intended as one."""
     return has_variables(value) or (type(value) is str and "{{" in value)
 
 
 def has_variables(value: Any) -> bool:
-    """Return whether a value, or an entry of a list, may hold a variable or an escaped one."""
+    """Return whether a value, or an entry of a list, may contain a variable or an escaped one."""
     if type(value) is str:
         return "${" in value
     return isinstance(value, list) and any(map(has_variables, value))
 
 
 def names_in(value: Any) -> set[str]:
-    """Return the variables that a value names, in a list those of its entries."""
+    """Return the variables that a value names; for a list, those of its entries."""
     if type(value) is str:
         return set(parse_template(value).names) if "${" in value else set()
     return set().union(*map(names_in, value)) if isinstance(value, list) else set()

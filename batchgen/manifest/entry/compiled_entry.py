@@ -1,4 +1,4 @@
-"""Compiles an entry of `items` with its header and the columns of its rows: every template is taken apart once, and
+"""Compiles an entry of `items` with its header and the columns of its rows: every template is parsed once, and
 every variable that it names is checked.
 """
 
@@ -22,7 +22,7 @@ from batchgen.manifest.yaml.problems import Mark, Problems
 
 @dataclass(frozen=True, slots=True)
 class ModelDefaults:
-    """What the header says of one model: for each parameter its defaults, those of the model itself first."""
+    """What the header says about one model: the defaults of each parameter, the model's own first."""
 
     model: Model
     layers: Mapping[str, tuple[LocatedValue, ...]]
@@ -42,13 +42,13 @@ class ManifestContext:
         self._shared: dict[str, ModelDefaults] = {}
 
     def unknown_model(self, model_id: object) -> Model:
-        """Return what stands in for a model that the tables lack, so that the rest of its items can be judged."""
+        """Return a substitute for a model that is not in the catalogue, so that its items can still be checked."""
         # Those without defaults are all alike; a rows file may name any number of them.
         known = isinstance(model_id, str) and model_id in self.header.model_defaults
         return self.builder.any_model.model(str(model_id) if known else "")
 
     def shared(self, model: Model) -> ModelDefaults:
-        """Return the defaults of one model."""
+        """Return the defaults for one model."""
         known = self._shared.get(model.id)
         if known is None:
             layers: dict[str, tuple[LocatedValue, ...]] = {}
@@ -74,27 +74,27 @@ class ManifestContext:
 
 @dataclass(frozen=True, slots=True)
 class EntryValue:
-    """One value of the items to come: a constant, or what makes it."""
+    """One value of the items that will be built: a constant, or the function that makes it."""
 
     written: LocatedValue
     maker: Maker | None
     constant: Any
     of_row: bool
-    """Whether it depends on the row, so that its problems are the row's."""
+    """Whether it depends on the row, so that its problems belong to the row."""
     gaps: tuple[str, ...] = ()
-    """The variables of the row that stand in a text with other things, and leave a gap in it where they are empty."""
+    """The row's variables that are only part of a text; if they are empty, they leave a gap in it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelEntry:
-    """What an entry asks of one model."""
+    """What an entry requests from one model."""
 
     model: Model
     constants: Mapping[str, Any]
     made: tuple[tuple[str, tuple[EntryValue, ...]], ...]
-    """Parameters that are made for each item: each with its layers, of which the first that is there counts."""
+    """Parameters that are made for each item, each with its layers; the first layer with a value counts."""
     values: Mapping[str, EntryValue]
-    """The foremost layer of every parameter."""
+    """The first layer of every parameter."""
 
 
 class CompiledEntry:
@@ -112,24 +112,24 @@ class CompiledEntry:
             for name, written in {**written_of(context.header.tags, "tags"), **entry_spec.tags}.items()
             if written.value is not None
         }
-        # A column or variable named `id` is no reference to the item's own id.
+        # A column or variable named `id` does not refer to the item's own id.
         late = {name for name, written in tags.items() if "id" in names_in(written.value) and "id" not in scope.names}
         no_id = [("id", "needs an `id`, but this item has none")] if entry_spec.id is None else []
         with_id = scope.with_names(() if no_id else ("id",), no_id)
         made = {name: self._entry_value(written, TAG, with_id) for name, written in tags.items()}
         self.early_tags = {name: value for name, value in made.items() if name not in late}
-        """Tags that the id may name."""
+        """Tags that the id may refer to."""
         self.late_tags = {name: value for name, value in made.items() if name in late}
-        """Tags that name the id."""
+        """Tags that refer to the id."""
         self.id = self._id_template(scope, self.early_tags, late)
-        """None where there is no id, or one that was refused."""
+        """None if there is no id, or if it was refused."""
         self.id_of_row = self.id is not None and any(map(scope.varies, self.id.names))
         self._scope = with_id.with_names(f"tags.{name}" for name in tags)
         self.model = self._model_value()
-        """None where there is no model; the problem is noted."""
+        """None if there is no model; the problem is noted."""
 
     def prepare(self, model: Model) -> ModelEntry:
-        """Return what the entry asks of a model: its own parameters, the model's defaults, the general ones."""
+        """Return what the entry requests from a model: its own parameters, the model's defaults, the general ones."""
         known = self._prepared.get(model.id)
         if known is None:
             known = self._prepared[model.id] = self._prepare(model)
@@ -168,7 +168,7 @@ class CompiledEntry:
         return VariableScope(of_row | matrix.keys(), cells=cells, of_row=of_row, open=rows.columns is None)
 
     def _check_matrix_is_used(self) -> None:
-        """Refuse a variable that nothing names: it would buy the same request once for each of its values."""
+        """Refuse a variable that is never used: the same request would be bought once for each of its values."""
         header, entry_spec = self._context.header, self._entry_spec
         if not entry_spec.matrix or entry_spec.broken:
             return
@@ -215,7 +215,7 @@ class CompiledEntry:
 
 
 def written_of(values: Map | None, origin: Origin) -> dict[str, LocatedValue]:
-    """Return the entries of a map of the header with their places; none where there is no map."""
+    """Return the entries of a map in the header with their places; none if there is no map."""
     if values is None:
         return {}
     marks = {name: (values.key_mark(name), values.value_mark(name)) for name in values}

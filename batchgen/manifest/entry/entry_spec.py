@@ -1,4 +1,4 @@
-"""Takes one entry of `items` apart: what it multiplies by, and the templates of its id, tags, model and parameters."""
+"""Takes one entry of `items` apart: what multiplies it, and the templates of its id, tags, model and parameters."""
 
 import math
 import re
@@ -21,22 +21,22 @@ from batchgen.settings import RUN_NAME
 EXPANDING = frozenset({"matrix", "exclude", "seeds", "repeat", "rows", "limit", "params", "redo_of"})
 OWN = EXPANDING | {"id", "tags"}
 _ITEM_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,149}")
-"""An id with what `seeds`, `repeat` or equal twins put behind it."""
+"""An id with the suffix that `seeds`, `repeat` or identical twins add."""
 Origin = Literal["item", "tags", "model_defaults", "defaults"]
 
 
 @dataclass(frozen=True, slots=True)
 class LocatedValue:
-    """A value as it stands in the manifest."""
+    """A value as written in the manifest."""
 
     value: Any
     key_mark: Mark
     mark: Mark
     origin: Origin = "item"
-    """The part of the manifest that it stands in; `tags` are those of the header."""
+    """The part of the manifest that it is in; `tags` are those of the header."""
 
     def problem(self, message: str) -> str:
-        """Return a message on this value of a request, with what to do where it is a default of all models."""
+        """Return a message about this value of a request, with what to do if it is a default for all models."""
         hint = "; parameters that only some models take belong in `model_defaults`" if self.origin == "defaults" else ""
         return f"{message}{hint}"
 
@@ -48,10 +48,10 @@ class EntrySpec:
     mark: Mark
     id: LocatedValue | None = None
     id_refused: bool = False
-    """Its items are only checked; that no good id can be made is noted."""
+    """Its items are only checked; it is already noted that no valid id can be made."""
     tags: dict[str, LocatedValue] = field(default_factory=dict)
     params: dict[str, LocatedValue] = field(default_factory=dict)
-    """With `model`, where the entry has one."""
+    """Includes `model` if the entry has one."""
     matrix: dict[str, List] = field(default_factory=dict)
     matrix_marks: dict[str, Mark] = field(default_factory=dict)
     exclude: list[Map] = field(default_factory=list)
@@ -62,24 +62,24 @@ class EntrySpec:
     limit: int | None = None
     redo_of: RedoOf | None = None
     copies_refused: bool = False
-    """A fault of `seeds` or `repeat`, which is noted, leaves open what stands behind the ids."""
+    """`seeds` or `repeat` has a fault, which is noted, so the suffixes of the ids are unknown."""
     broken: bool = False
-    """A fault of `rows`, `matrix` or `params`, which is noted, leaves open which variables and parameters there are."""
+    """`rows`, `matrix` or `params` has a fault, which is noted, so the variables and parameters are unknown."""
 
     @property
     def multiplies(self) -> bool:
-        """Whether it makes several items by rows or matrix."""
+        """Whether rows or a matrix multiply it."""
         return self.rows is not None or math.prod(map(len, self.matrix.values())) > 1
 
     def combinations(self) -> Iterator[dict[str, Any]]:
-        """Yield each combination of the matrix that is not excluded; one empty combination where there is no matrix."""
+        """Yield each combination of the matrix that is not excluded; one empty combination if there is no matrix."""
         for values in product(*self.matrix.values()):
             combination = dict(zip(self.matrix, values, strict=True))
             if not any(_matches(entry, combination) for entry in self.exclude):
                 yield combination
 
     def copies(self) -> Iterator[tuple[str, int | None]]:
-        """Yield what is put behind the id of each copy, and its seed: None where it is derived or there is none."""
+        """Yield the id suffix of each copy, and its seed: None if it is derived or there is none."""
         if isinstance(self.seeds, list):
             for seed in self.seeds:
                 yield f"~{seed}", seed
@@ -100,7 +100,7 @@ def _same(one: Any, other: Any) -> bool:
 
 
 def read_entry_spec(item: Map, problems: Problems) -> EntrySpec:
-    """Return an entry of `items` taken apart; what is wrong is noted and left out."""
+    """Return the parts of an entry of `items`; anything wrong is noted and left out."""
     entry_spec = EntrySpec(item.mark)
     for key, value in item.items():
         written = LocatedValue(value, item.key_mark(key), item.value_mark(key))
@@ -191,7 +191,7 @@ def _read_exclude(entry_spec: EntrySpec, written: LocatedValue, problems: Proble
 
 
 def _check_exclude(entry_spec: EntrySpec, problems: Problems) -> None:
-    """Refuse an exclusion that can never match, since what it was to keep out would be bought."""
+    """Refuse an exclusion that can never match, since the items it was meant to exclude would be bought."""
     entry_spec.exclude = [entry for entry in entry_spec.exclude if _can_match(entry, entry_spec, problems)]
 
 
@@ -282,7 +282,7 @@ _READERS = {
 
 
 def _check_together(item: Map, entry_spec: EntrySpec, problems: Problems) -> None:
-    """Note what the keys of an entry say against each other."""
+    """Note where the keys of an entry contradict each other."""
     if item.get("seeds") is not None and item.get("repeat") is not None:
         problems.at(item.key_mark("repeat"), "`seeds` and `repeat` cannot be used together; use one of them")
         entry_spec.copies_refused = True

@@ -1,7 +1,7 @@
-"""Expands one entry of `items` that has variables or something to multiply by: rows, then matrix, then seeds or repeat.
+"""Expands one entry of `items` that has variables or multipliers: rows, then matrix, then seeds or repeat.
 
-Where an id is not given, prompt and digest of the request make one (without the seed that `seeds` adds). In
-texts `${id}` is the id without what `seeds` or `repeat` put behind it, so that `repeat` buys the same request.
+If no id is given, one is made from the request's prompt and digest (without the seed that `seeds` adds). In texts,
+`${id}` is the id without the suffix from `seeds` or `repeat`, so that `repeat` buys the same request.
 Columns of a row and variables of a matrix win over the built-in `${row}` and `${id}`. An empty cell leaves the
 parameter to the defaults; `null` in the manifest or in a .jsonl row leaves it out.
 """
@@ -27,7 +27,7 @@ from batchgen.manifest.yaml.scalars import text_of
 
 
 def _source_of(path: Path, folder: Path) -> str:
-    """Return a rows file as the ledger names it: relative to the manifest's folder where it lies below it."""
+    """Return the name of a rows file in the ledger: relative to the manifest's folder if it is below that folder."""
     try:
         return path.relative_to(folder).as_posix()
     except ValueError:
@@ -35,12 +35,12 @@ def _source_of(path: Path, folder: Path) -> str:
 
 
 def _reason(error: FillError | KeyError) -> str:
-    """Return why a value could not be made; a KeyError is a name that this row (.jsonl) has not."""
+    """Return why a value could not be made; a KeyError is a name that this row (.jsonl) does not have."""
     return str(error) if isinstance(error, FillError) else f"this row has no `{printable(str(error.args[0]), 60)}`"
 
 
 def _shown(combination: Mapping[str, Any]) -> str:
-    """Return the values of a matrix for a message."""
+    """Return the values of a matrix, as shown in a message."""
     return printable(", ".join(f"{name}={text_of(value)}" for name, value in combination.items()), 200)
 
 
@@ -57,12 +57,12 @@ class Expansion:
         self._entry_spec = entry_spec
         self._source = f"{context.manifest.name}:{entry_spec.mark.line + 1}"
         self._row: tuple[str, int] | None = None
-        """File and line of the row at hand."""
+        """File and line of the current row."""
         self._unmade: set[str] = set()
-        """Variables and parameters of the item at hand that cannot be made; why is noted."""
+        """Variables and parameters of the current item that cannot be made; the reason is noted."""
 
     def run(self) -> None:
-        """Expand the entry. Raises BrokenOffError past the bound on items."""
+        """Expand the entry. Raises BrokenOffError beyond the limit on items."""
         written = self._entry_spec.rows
         if self._entry_spec.broken:
             self._judge_alone()
@@ -73,7 +73,7 @@ class Expansion:
             self._read_rows(self._context.manifest.parent / written.value, written.mark)
 
     def _judge_alone(self) -> None:
-        """Note what is wrong with an entry apart from its variables, which are not known."""
+        """Note what is wrong with an entry, except for its variables, which are unknown."""
         self._entry_spec.broken = True
         self._compiled = CompiledEntry(self._context, self._entry_spec, None)
         self._one({}, self._source)
@@ -87,7 +87,7 @@ class Expansion:
             self._problems.at(mark, str(error))
             self._judge_alone()
         except RowsError:
-            # Its problem is noted; all else can still be checked.
+            # Its problem is noted; everything else can still be checked.
             self._row = None
             self._judge_alone()
 
@@ -115,7 +115,7 @@ class Expansion:
             self._problems.at(self._entry_spec.mark, "`exclude` leaves nothing of this matrix")
 
     def _one(self, variables: dict[str, Any], source: str, combination: str = "") -> None:
-        """Make and take one item, or note everything that is wrong with it."""
+        """Build one item, or note everything that is wrong with it."""
         entry_spec, compiled, builder = self._entry_spec, self._compiled, self._context.builder
         self._unmade.clear()
         tags: dict[str, str] = {}
@@ -168,7 +168,7 @@ class Expansion:
                 tags[name] = text
 
     def _make_id(self, variables: Variables) -> str | None:
-        """Return the id; None where there is none, or none can be made, which is noted."""
+        """Return the id; None if there is none, or if it cannot be made, which is noted."""
         written, template = self._entry_spec.id, self._compiled.id
         if written is None or template is None:
             return None
@@ -184,7 +184,7 @@ class Expansion:
         return made
 
     def _model(self, variables: Variables) -> Model:
-        """Return the model, or what stands in for one that is not known; why is noted."""
+        """Return the model, or a substitute for an unknown one; the reason is noted."""
         entry_value, model_id = self._compiled.model, None
         if entry_value is not None:
             try:
@@ -200,7 +200,7 @@ class Expansion:
         return self._context.unknown_model(model_id)
 
     def _body(self, model_entry: ModelEntry, variables: Variables) -> dict[str, Any]:
-        """Return the body without what cannot be made, which is noted."""
+        """Return the body without the values that cannot be made, which are noted."""
         body = dict(model_entry.constants)
         for name, layers in model_entry.made:
             try:
@@ -213,7 +213,7 @@ class Expansion:
         return body
 
     def _value(self, layers: Iterable[EntryValue], variables: Variables) -> Any:
-        """Return the first value that is there. Raises _BadItemError."""
+        """Return the first layer's value that exists. Raises _BadItemError."""
         for entry_value in layers:
             if entry_value.constant is INVALID:
                 raise _BadItemError
@@ -239,14 +239,14 @@ class Expansion:
                 self._problems.warn_in_file(*self._row, message)
 
     def _note_unmade(self, entry_value: EntryValue, error: FillError | KeyError) -> None:
-        """Note why a value cannot be made, but not that it needs another one that cannot."""
+        """Note why a value cannot be made, unless it only depends on another one that cannot."""
         if isinstance(error, FillError) or not (self._entry_spec.broken or error.args[0] in self._unmade):
             self._note(entry_value, _reason(error))
 
     def _note_problem(self, problem: BodyProblem, model_entry: ModelEntry) -> None:
-        """Note a problem where the parameter is written; of one that is missing, where the item is.
+        """Note a problem where the parameter is written; if the parameter is missing, where the item is.
 
-        Raises BrokenOffError where nothing more is to be read.
+        Raises BrokenOffError if nothing more should be read.
         """
         if not problem.path:
             self._note_of_item(problem.message)
@@ -256,7 +256,7 @@ class Expansion:
         name = str(problem.path[0])
         entry_value = model_entry.values.get(name)
         if entry_value is None:
-            # What is missing may stand in the part that cannot be read.
+            # The missing value may be in the part that cannot be read.
             if not self._entry_spec.broken:
                 self._problems.at(self._entry_spec.mark, problem.message)
         elif entry_value.constant is INVALID or name in self._unmade:
@@ -269,7 +269,7 @@ class Expansion:
             self._note(entry_value, entry_value.written.problem(problem.message))
 
     def _note_of_item(self, message: str) -> None:
-        """Note a problem of the item as a whole, at its row, or at its entry where it has no row."""
+        """Note a problem of the item as a whole, at its row, or at its entry if it has no row."""
         if self._row is None:
             self._problems.at(self._entry_spec.mark, message)
         else:

@@ -1,6 +1,6 @@
 """The fast path of expansion: entries of `items` that are written out, without variables and copies.
 
-`expansion`, which takes all other entries, would make the same items of these, only more slowly.
+`expansion`, which handles all other entries, would make the same items from these, only more slowly.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from batchgen.manifest.yaml.scalars import fitting, plain_value, text_of
 
 
 class FastPath:
-    """Takes the entries of `items` that are written out; all but the rarest manifests are full of them."""
+    """Handles the entries of `items` that are written out; nearly every manifest is full of them."""
 
     def __init__(self, context: ManifestContext) -> None:
         self._context = context
@@ -32,9 +32,9 @@ class FastPath:
         self._tags = self._constant_tags(header.tags or {})
 
     def add(self, item: Map) -> bool:
-        """Build an item without variables or anything to multiply by; False where the entry is not of this kind.
+        """Build an item without variables or anything to multiply by; False if the entry is not of this kind.
 
-        Raises BrokenOffError past the bound on items.
+        Raises BrokenOffError beyond the limit on items.
         """
         known = self._constants_of(item.get("model", self._default_model))
         if known is None or not EXPANDING.isdisjoint(item):
@@ -63,7 +63,7 @@ class FastPath:
         return True
 
     def _note(self, problem: BodyProblem, item: Map, shared: ModelDefaults) -> None:
-        """Note a problem where the parameter is written; of one that is missing, where the item is."""
+        """Note a problem where the parameter is written; if the parameter is missing, where the item is."""
         if problem is TOO_MANY_ITEMS:
             raise self._problems.broken_off(item.mark, problem.message)
         name, message = str(problem.path[0]) if problem.path else None, problem.message
@@ -84,7 +84,7 @@ class FastPath:
         self._problems.at(mark, message)
 
     def _constants_of(self, model_id: Any) -> tuple[ModelDefaults, dict[str, Any]] | None:
-        """Return the defaults of a model; None where there is no such model, or one of them is built from variables."""
+        """Return the defaults for a model; None if there is no such model, or if a default is built from variables."""
         if type(model_id) is not str:
             return None
         known = self._constant.get(model_id)
@@ -102,7 +102,7 @@ class FastPath:
         return known
 
     def _tags_of(self, item: Map) -> Tags | None:
-        """Return the tags of an item; None where they have variables or faults."""
+        """Return the tags of an item; None if they have variables or faults."""
         own = item.get("tags")
         if own is None or self._tags is None:
             return self._tags

@@ -1,4 +1,4 @@
-"""The manifest's own keys, all but `items`: checked, with their places kept for the problems of the items."""
+"""The manifest's top-level keys except `items`: checked, with their places kept for problems of the items."""
 
 import re
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ _TAG_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 
 @dataclass(frozen=True, slots=True)
 class TopLevelValue:
-    """A top-level key's value, and where both stand."""
+    """A top-level key's value, and the places of both."""
 
     value: Any
     key_mark: Mark
@@ -33,7 +33,7 @@ class TopLevelValue:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What the items of a manifest have in common. What was wrong is left out; its problem is noted."""
+    """What the items of a manifest have in common. Anything wrong is noted and left out."""
 
     name: str
     description: str
@@ -41,16 +41,16 @@ class Header:
     tags: Map | None
     defaults: Map | None
     defaults_refused: bool
-    """Whether nothing of them could be read, so that it is not known which model items have."""
+    """Whether none of them could be read, so that the items' model is unknown."""
     model_defaults: Mapping[str, Map]
-    """Those of unknown models too."""
+    """Includes those for unknown models."""
     path: PathTemplate
     bought: tuple[tuple[str, Mark], ...] = ()
-    """Patterns of the files that show what was bought elsewhere, with their places."""
+    """Patterns for the files that show what was bought elsewhere, with their places."""
 
 
 def read_header(entries: Mapping[str, TopLevelValue], catalog: Catalog, problems: Problems) -> Header:
-    """Return the header in the top-level entries; everything that is wrong with it is noted."""
+    """Return the header from the top-level entries; everything wrong with it is noted."""
     for key in entries.keys() - set(KEYS):
         near = nearest(key, KEYS)
         hint = f"did you mean `{near}`?" if near else f"a manifest has {', '.join(KEYS)}"
@@ -85,7 +85,7 @@ def check_tags(tags: Map, problems: Problems) -> None:
 
 
 def tag_fault(name: str, value: Any) -> str | None:
-    """Return what is wrong with a tag; None where it is well."""
+    """Return what is wrong with a tag; None if it is valid."""
     if not _is_tag_name(name):
         rule = "use letters, digits, `_` and `-`, not starting with a digit, at most 64"
         return f"`{printable(name, 80)}` is not a valid tag name; {rule}"
@@ -176,7 +176,7 @@ def _bought(run: Map | None, problems: Problems) -> tuple[tuple[str, Mark], ...]
 
 
 def bought_files(header: Header, folder: Path, problems: Problems) -> tuple[Path, ...]:
-    """Return the files that `run.bought` means, relative to `folder`; a pattern that none fits is a problem."""
+    """Return the files that `run.bought` means, relative to `folder`; a pattern that matches no file is a problem."""
     found: list[Path] = []
     for pattern, mark in header.bought:
         try:
@@ -185,14 +185,14 @@ def bought_files(header: Header, folder: Path, problems: Problems) -> tuple[Path
             problems.at(mark, f"`{printable(pattern, 200)}` must be relative to the manifest, as in bought/*.csv")
             continue
         if not files:
-            # What a typo leaves out would be bought again.
+            # Items in a file that a typo leaves out would be bought again.
             problems.at(mark, f"no file matches `{printable(pattern, 200)}` in the manifest's folder")
         found += files
     return tuple(found)
 
 
 def _defaults(defaults: Map | None, catalog: Catalog, problems: Problems) -> Map | None:
-    """Drop what no model takes: a default that only some models lack is not a fault."""
+    """Drop what no model takes: a default that some models take is valid, even if others do not."""
     if defaults is None:
         return None
     known = {parameter.name for model in catalog.models.values() for parameter in model.parameters}

@@ -10,7 +10,7 @@ _UTF_16 = "contains the character U+0000: is the file UTF-16? save it as UTF-8"
 
 
 class RowsError(Exception):
-    """A rows file cannot be read any further; the problem that says why is noted already."""
+    """A rows file cannot be read any further; the reason is already noted as a problem."""
 
 
 class Source:
@@ -18,13 +18,13 @@ class Source:
 
     def __init__(self, shown: str, file: IO[bytes], problems: Problems) -> None:
         self.line = 0
-        """The number of the line that was read last."""
+        """The number of the last line read."""
         self._shown = shown
         self._file = file
         self._problems = problems
 
     def lines(self) -> Iterator[str]:
-        """Yield the lines from the first on, with their ends. Raises RowsError."""
+        """Yield all lines with their line ends. Raises RowsError."""
         self._file.seek(0)
         self.line = 0
         for line in self._raw():
@@ -40,7 +40,7 @@ class Source:
             yield text.removeprefix("\ufeff") if self.line == 1 else text
 
     def _raw(self) -> Iterator[bytes]:
-        """Yield the lines, those that are too long in pieces."""
+        """Yield the lines, overlong ones in pieces."""
         begun = b""
         while piece := self._file.readline(MAX_SCALAR + 2):
             if b"\r" not in piece and not begun:
@@ -54,20 +54,20 @@ class Source:
             yield begun
 
     def fault(self, message: str, line: int | None = None) -> None:
-        """Note a problem of a line, of the last one where none is given."""
+        """Note a problem of a line, by default the last one read."""
         self._problems.in_file(self._shown, line or self.line or 1, message)
 
     def warn(self, message: str, line: int) -> None:
-        """Note what is most likely not meant in a line."""
+        """Note something in a line that is probably a mistake."""
         self._problems.warn_in_file(self._shown, line, message)
 
     def broken_off(self, message: str, line: int | None = None) -> RowsError:
-        """Note a problem after which nothing more can be read, and return what says so."""
+        """Note a problem after which nothing more can be read, and return the exception to raise."""
         self.fault(message, line)
         return RowsError(message)
 
     def undecoded(self) -> Iterator[str]:
-        """Yield the lines from the first on for a first look, until one cannot be used; it notes nothing."""
+        """Yield all lines for a preview, up to the first that cannot be used; notes nothing."""
         self._file.seek(0)
         for line in self._raw():
             if b"\0" in line or len(line) > MAX_SCALAR:

@@ -21,11 +21,11 @@ from batchgen.manifest.yaml.scalars import Real
 
 KINDS = (".csv", ".tsv", ".jsonl", ".txt")
 _DELIMITERS = ",;\t"
-# What shows nowhere. The joiners of some scripts (U+200C, U+200D) belong to their letters.
+# Characters that are invisible everywhere. The joiners of some scripts (U+200C, U+200D) belong to their letters.
 _INVISIBLE = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\u00ad\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 
 Row = tuple[int, dict[str, Any]]
-"""The line on which a row begins, counted from 1, and its variables."""
+"""A row: the line on which it begins, counted from 1, and its variables."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +33,11 @@ class Rows:
     """An open rows file. Its rows can be taken once."""
 
     columns: tuple[str, ...] | None
-    """The variables of every row; None where each row has its own (.jsonl)."""
+    """The variables of every row; None if each row has its own (.jsonl)."""
     cells: bool
-    """Whether the values are text that takes the type of its parameter; values of .jsonl have types of their own."""
+    """Whether the values are text that is converted to the parameter's type; .jsonl values have their own types."""
     rows: Iterator[Row]
-    """Raises RowsError where the file cannot be read further; a row that cannot be used is a problem and left out."""
+    """Raises RowsError if the file cannot be read further; a row that cannot be used is noted and left out."""
 
 
 class CannotOpenError(Exception):
@@ -52,7 +52,7 @@ def open_rows(path: Path, problems: Problems) -> Iterator[Rows]:
             f"a rows file must be one of {', '.join(KINDS)}, not {printable(path.suffix or path.name, 60)!r}"
         )
     try:
-        # A pipe or a device would hold the program up, or never end.
+        # A pipe or a device could block the program or never end.
         if not stat.S_ISREG(path.stat().st_mode):
             raise CannotOpenError(f"{printable(str(path))} is not a file")
         file = path.open("rb")
@@ -82,7 +82,7 @@ def _csv(source: Source) -> Rows:
 
 
 def _separated(source: Source, lines: Iterable[str], delimiter: str) -> Rows:
-    # The module's own bound is lower, and is one for the whole process; it only ever meets files of this kind here.
+    # The module's own limit is lower and applies to the whole process; here is the only place that uses it.
     csv.field_size_limit(MAX_SCALAR)
     records = csv.reader(lines, delimiter=delimiter, strict=True)
     columns = _columns(source, _record(source, records, 1))
@@ -110,12 +110,12 @@ def _record(source: Source, records: Any, start: int) -> list[str] | None:
         raise source.broken_off(
             f"this is not valid CSV (RFC 4180): {error}; is a quote left open here?", start
         ) from error
-    # A checkout that turns line ends around must not make another request of a cell with several lines.
+    # A checkout that converts line ends must not change the request made from a cell with several lines.
     return record and [cell.replace("\r\n", "\n") if "\r" in cell else cell for cell in record]
 
 
 def _tsv(source: Source) -> Rows:
-    """Spreadsheets put a cell in quotes where it holds a tab, a quote or a line end; other programs quote nothing."""
+    """Spreadsheets quote a cell that contains a tab, a quote or a line end; other programs quote nothing."""
     style, line = quoting(source.undecoded())
     if style is Quoting.CONSISTENT:
         return _separated(source, source.lines(), "\t")
@@ -137,7 +137,7 @@ def _tsv_rows(source: Source, lines: Iterator[str], columns: tuple[str, ...]) ->
 
 
 def _columns(source: Source, header: list[str] | None) -> tuple[str, ...]:
-    # One name can be written with one character or with two (é), and looks the same.
+    # The same name can be written with one character or with two (é).
     columns = tuple(normalize("NFC", name.strip()) for name in header or ())
     if not any(columns):
         raise source.broken_off("the first line must name the columns", 1)
@@ -152,7 +152,7 @@ def _columns(source: Source, header: list[str] | None) -> tuple[str, ...]:
 
 
 def _header_fault(columns: tuple[str, ...]) -> str | None:
-    """Return why a first line is not a header, if there is more to say than that it names no columns."""
+    """Return why a first line is not a header, if the reason is other than that it names no columns."""
     if columns[0].lower().startswith("sep=") and not any(columns[1:]):
         return "`sep=` is a hint for spreadsheets; remove this line, the delimiter is detected without it"
     if columns[0].startswith("# ") or (columns[0].startswith("#") and len(columns) == 1):
@@ -179,7 +179,7 @@ def _txt(source: Source) -> Iterator[Row]:
 
 
 class _NoJsonError(ValueError):
-    """A line that Python's parser would take, though JSON does not say what it means."""
+    """A line that Python's parser would accept, although JSON does not define what it means."""
 
 
 def _jsonl(source: Source) -> Iterator[Row]:
@@ -215,7 +215,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _with_composed_names(row: Any) -> Any:
-    """Return a row with its names as those of columns are compared: one form for what looks the same."""
+    """Return a row with its names normalized as column names are: one form for names that look the same."""
     if not isinstance(row, dict) or all(map(str.isascii, row)):
         return row
     return _unique([(normalize("NFC", name), value) for name, value in row.items()])

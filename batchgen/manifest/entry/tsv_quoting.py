@@ -1,4 +1,4 @@
-"""Whether the cells of a TSV file are in quotes, as spreadsheets write them: one look through it, in bounded memory."""
+"""Whether the cells of a TSV file are quoted, as spreadsheets write them: one pass over it, in bounded memory."""
 
 import csv
 from collections.abc import Iterable, Iterator
@@ -8,18 +8,18 @@ from batchgen.manifest.yaml.reader import MAX_SCALAR
 
 
 class Quoting(Enum):
-    """What is done with the quotes of a file."""
+    """How the quotes in a file are treated."""
 
     NONE = "none"
-    """No cell is."""
+    """No cell is quoted."""
     CONSISTENT = "consistent"
-    """Every cell that begins with a quote is one of RFC 4180: it ends with one, and those within are doubled."""
+    """Every cell that begins with a quote follows RFC 4180: it also ends with one, and quotes inside are doubled."""
     MIXED = "mixed"
-    """Some cells are, and others begin with a quote and are none."""
+    """Some cells are quoted, and others begin with a quote but are not."""
 
 
 def quoting(lines: Iterable[str]) -> tuple[Quoting, int]:
-    """Return how the cells of a TSV file are quoted, and the line, from 1, of the first that is quoted otherwise."""
+    """Return how the cells of a TSV file are quoted, and the line, from 1, of the first that differs."""
     csv.field_size_limit(MAX_SCALAR)
     seen = _Seen(lines)
     width, odd = None, 0
@@ -27,7 +27,7 @@ def quoting(lines: Iterable[str]) -> tuple[Quoting, int]:
     try:
         for record in records:
             width = width or len(record)
-            # A quote that is never closed swallows the cells of other lines; a whole record has as many as the header.
+            # A quote that is never closed swallows cells of other lines; a complete record has as many as the header.
             if len(record) != width and any(record):
                 odd = odd or seen.line
     except csv.Error:
@@ -35,16 +35,16 @@ def quoting(lines: Iterable[str]) -> tuple[Quoting, int]:
     if not odd:
         return (Quoting.CONSISTENT if seen.begins else Quoting.NONE), 0
     for _ in seen.watched():
-        pass  # to the end: whether any cell is quoted as a whole
+        pass  # to the end: is any cell quoted as a whole?
     return (Quoting.MIXED if seen.whole else Quoting.NONE), odd
 
 
 class _Seen:
-    """Lines on their way, and what was seen of quotes in them."""
+    """Lines passed through, and the quotes seen in them."""
 
     def __init__(self, lines: Iterable[str]) -> None:
         self.line = 0
-        """The number of the last line."""
+        """The number of the last line passed on."""
         self.begins = False
         """Whether a cell began with a quote."""
         self.whole = False

@@ -1,4 +1,4 @@
-"""Makes parameter values out of what a manifest says and the variables of an item."""
+"""Makes parameter values from the manifest's texts and the variables of an item."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -22,7 +22,7 @@ class _Unset:
 
 
 class _Invalid:
-    """Stands for a value that cannot be made; the problem is noted, and needs no other."""
+    """Marks a value that cannot be made; its problem is noted, and no other one is needed."""
 
 
 UNSET = _Unset()
@@ -38,16 +38,16 @@ class VariableScope:
 
     names: frozenset[str]
     cells: frozenset[str] = frozenset()
-    """Those that are cells of a table: text that takes the type of its parameter."""
+    """Those that are cells of a table: text that is converted to its parameter's type."""
     of_row: frozenset[str] = frozenset()
     """Those that differ from row to row."""
     open: bool = False
-    """Whether a row may have further ones, which show only when it is read (.jsonl)."""
+    """Whether a row may have more, which are known only when it is read (.jsonl)."""
     hints: tuple[tuple[str, str], ...] = ()
-    """Names that mean something, but not here, and why."""
+    """Names that have a meaning, but not here, and why."""
 
     def with_names(self, names: Iterable[str], hints: Iterable[tuple[str, str]] = ()) -> "VariableScope":
-        """Return this scope with further names and hints."""
+        """Return this scope with more names and hints."""
         return VariableScope(self.names | set(names), self.cells, self.of_row, self.open, (*self.hints, *hints))
 
     def varies(self, name: str) -> bool:
@@ -55,7 +55,7 @@ class VariableScope:
         return name in self.of_row or (self.open and name not in self.names)
 
     def check(self, template: Template, mark: Mark, problems: Problems, what: str = "") -> bool:
-        """Return whether every variable of `template` is known; note those that are not."""
+        """Return whether every variable of `template` is known; note the ones that are not."""
         unknown = [name for name in template.names if not self._knows(name)]
         for name in unknown:
             problems.at(mark, f"`${{{printable(name, 60)}}}` {self._reason(name)}{what}")
@@ -81,15 +81,15 @@ class VariableScope:
 def value_maker(
     written: LocatedValue, kind: str | None, scope: VariableScope, problems: Problems, what: str
 ) -> tuple[Maker | None, Any]:
-    """Return what makes a value of type `kind` (None: no such parameter), or (None, value) where it is a constant.
+    """Return what makes a value of type `kind` (None: no such parameter), or (None, value) if it is a constant.
 
-    Unknown variables are noted, with `what` behind the message, and make the value INVALID.
+    Unknown variables are noted, with `what` after the message, and make the value INVALID.
     """
     value, mark = written.value, written.mark
     if kind == TAG and isinstance(value, dict | list):
-        # Whoever read the tags noted it.
+        # Noted when the tags were read.
         return None, INVALID
-    # A tag is text in the end, and keeps the spelling of a number.
+    # A tag ends up as text, and keeps the spelling of a number.
     plain = _as_it_is if kind == TAG else partial(fitting, kind=kind)
     if type(value) is str and (meant := suspicion(value, scope.names)) is not None:
         problems.warn(mark, meant)

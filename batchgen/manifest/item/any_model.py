@@ -1,4 +1,4 @@
-"""Judges requests whose model is unknown, so that one wrong model hides no other problem."""
+"""Checks requests whose model is unknown, so that a wrong model does not hide other problems."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -9,20 +9,20 @@ from batchgen.core.text import printable
 
 
 class AnyModel:
-    """All models of the tables taken together."""
+    """All models of the catalogue taken together."""
 
     def __init__(self, catalog: Catalog, check: Callable[[str, Mapping[str, Any]], tuple[BodyProblem, ...]]) -> None:
-        """`check` (model, body) returns what is wrong with a body of a model that is known."""
+        """`check` (model, body) returns what is wrong with a body for a known model."""
         self._check = check
         self._models = tuple(catalog.models.values())
         self._parameters = {parameter.name: parameter for model in self._models for parameter in model.parameters}
 
     def model(self, model_id: str) -> Model:
-        """Return what stands in for a model that the tables lack: it takes every parameter that there is."""
+        """Return a substitute for a model that is not in the catalogue: it takes every parameter of any model."""
         return replace(self._models[0], id=model_id, parameters=tuple(self._parameters.values()), outputs=None)
 
     def problems(self, body: Mapping[str, Any]) -> list[BodyProblem]:
-        """Return what is wrong with `body` whichever model it is for; the model itself is passed over."""
+        """Return what is wrong with `body` whichever model it is for; the model itself is not checked."""
         found: list[BodyProblem] = []
         for name, value in body.items():
             if name in self._parameters:
@@ -35,7 +35,7 @@ class AnyModel:
         return found
 
     def _agreed(self, name: str, value: Any) -> tuple[BodyProblem, ...]:
-        """Return what all models that take the parameter say of its value, where they say the same."""
+        """Return the problem that all models which take the parameter find in its value, if it is the same for all."""
         verdicts = {
             tuple(
                 problem
@@ -49,7 +49,7 @@ class AnyModel:
 
 
 def unknown_parameter(name: str, known: Iterable[str]) -> str:
-    """Return what is wrong with a parameter that is none of the `known` ones of all models."""
+    """Return what is wrong with a parameter that is not among the `known` ones of all models."""
     near = nearest(name, known)
     hint = f"did you mean `{near}`?" if near else "`batchgen models` lists what they take"
     return f"`{printable(name, 60)}` is not a parameter of any model; {hint}"

@@ -1,7 +1,7 @@
-"""Makes items of requests: checks them against the catalogue, gives them id, digest, price and path, and adds them to
-the item table.
+"""Builds items from requests: checks them against the catalogue, gives them an id, digest, price and path, and adds
+them to the item table.
 
-What is wrong with a request is returned, for the caller to show where it is written.
+Problems of a request are returned; the caller shows them where the request is written.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,13 +16,13 @@ from batchgen.manifest.item.paths import PathError, PathTemplate
 from batchgen.manifest.item.request import MAX_ITEMS, ItemRequest
 
 TOO_MANY_ITEMS = BodyProblem((), f"a manifest may have at most {MAX_ITEMS:,} items; this one has more")
-"""Nothing more is to be read after this problem."""
+"""Reading must stop after this problem."""
 _ONE_COPY = (("", None),)
 """The copies of a request that is bought once: what comes after the id, and the seed."""
 
 
 class _Tally:
-    """What is known of one model, and how many items it makes."""
+    """What is known about one model, and how many items use it."""
 
     __slots__ = ("items", "never_seeded", "priced", "prices", "random", "unseeded")
 
@@ -45,7 +45,7 @@ class ItemBuilder:
         self._known = catalog.models
         self.any_model = AnyModel(catalog, self._check)
         self._path = path
-        # The template that everyone has needs no filling.
+        # The default template does not need filling.
         self._path_is_id = path.template.parts == ("", "id", "")
         self._table = table
         self._tallies: dict[str, _Tally] = {}
@@ -53,18 +53,18 @@ class ItemBuilder:
 
     @property
     def by_model(self) -> dict[str, int]:
-        """Items of each model."""
+        """Number of items per model."""
         return {model_id: tally.items for model_id, tally in self._tallies.items()}
 
     @property
     def unseeded(self) -> dict[str, int]:
-        """Items of each model that cannot be reproduced, where there are any."""
+        """Number of items per model that cannot be reproduced; only models with any."""
         return {model_id: tally.unseeded for model_id, tally in self._tallies.items() if tally.unseeded}
 
     def add(self, request: ItemRequest) -> Iterable[BodyProblem]:
         """Add the item of a request to the table, and return what is wrong with it; an empty path means the whole item.
 
-        As with the other methods that return problems, the work is done once they have been iterated over.
+        As with the other methods that return problems, the work is done only when they are iterated over.
         """
         problems = self._check(request.model.id, request.body)
         if problems:
@@ -79,7 +79,7 @@ class ItemBuilder:
     ) -> Iterator[BodyProblem]:
         """Add the copies that `seeds` or `repeat` make of one request; with `seeds`, each has its own seed.
 
-        A copy is what comes after the id, and its seed, None where it is derived.
+        A copy is an id suffix and a seed, None if it is derived.
         """
         problems = self._check(request.model.id, {**request.body, "seed": 0} if seeds else request.body)
         if problems:
@@ -98,7 +98,7 @@ class ItemBuilder:
             yield from self._add(request, identity, body, copy=1)
 
     def refuse(self, request: ItemRequest, copies: Iterable[tuple[str, int | None]]) -> Iterator[BodyProblem]:
-        """Return what else is wrong with a request that has a fault, and keep its ids, which may clash with others.
+        """Return what else is wrong with a faulty request, and keep its ids, which may clash with others.
 
         For an unknown model these are the problems that every model has with the request.
         """
@@ -107,7 +107,7 @@ class ItemBuilder:
         return self._refused(problems, request, copies)
 
     def model_fault(self, model_id: object) -> str:
-        """Return what is wrong with the id of a model that is not in the catalogue."""
+        """Return the problem of a model id that is not in the catalogue."""
         return self._check(model_id, {})[0].message
 
     def _refused(

@@ -1,4 +1,4 @@
-"""Notes ids and paths that several items want; an id where the later one is written."""
+"""Notes ids and paths that several items claim; an id where the later one is written."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -18,9 +18,9 @@ _NO_ID = ""
 
 
 def note_clashes(table: ItemTable, manifest: Path, problems: Problems, *, paths: bool) -> None:
-    """Note every id, and with `paths` every path, that an earlier item has already."""
+    """Note every id, and with `paths` every path, that an earlier item already has."""
     clashes = table.clashes("id")
-    # Only the first ones are shown, so only theirs are worth another look at the manifest.
+    # Only the first ones are shown, so only they are worth another pass over the manifest.
     shown = list(islice(clashes, KEPT))
     written_ids = _WrittenIds(manifest, shown)
     for clash in chain(shown, clashes):
@@ -49,7 +49,7 @@ def _id_message(clash: Clash) -> str:
 
 
 def _made_by(clash: Clash) -> str:
-    """Return which values of one matrix made both; empty where they are not of one."""
+    """Return the values of a matrix that made both items; empty if they do not come from the same one."""
     if clash.source != clash.earlier_source or not clash.variables:
         return ""
     return f": by {clash.earlier_variables} and by {clash.variables}"
@@ -60,7 +60,7 @@ class _WrittenIds:
 
     def __init__(self, manifest: Path, clashes: list[Clash]) -> None:
         self._marks: dict[tuple[str, str], list[Mark]] = defaultdict(list)
-        """By source and id as it is written."""
+        """By source and id as written."""
         self._met: Counter[tuple[str, str]] = Counter()
         self._manifest = manifest
         sources = {clash.source for clash in clashes}
@@ -76,17 +76,17 @@ class _WrittenIds:
             written = item.get("id")
             text = _NO_ID if written is None else _TEMPLATE if has_variables(written) else str(written)
             marks = self._marks[source, text] if text in values else []
-            # One line may hold any number of items.
+            # One line may contain any number of items.
             if len(marks) <= KEPT:
                 marks.append(item.mark if written is None else item.value_mark("id"))
 
     def of(self, clash: Clash) -> Mark | None:
-        """Return where the id of the later item is written, or where the item is that has none; None where unknown."""
+        """Return where the later item's id is written, or where the item is if it has no id; None if unknown."""
         for text in (clash.value, _before_number(clash.value)):
             key = (clash.source, text)
             if not clash.generated and key in self._marks:
                 self._met[key] += 1
-                # Where the earlier one stands on the same line, it comes first.
+                # If the earlier one is on the same line, it comes first.
                 nth = self._met[key] - (clash.source != clash.earlier_source)
                 return self._marks[key][min(nth, len(self._marks[key]) - 1)]
         marks = self._marks.get((clash.source, _NO_ID if clash.generated else _TEMPLATE), [])
@@ -94,12 +94,12 @@ class _WrittenIds:
 
 
 def _before_number(item_id: str) -> str:
-    """Return an id without what `seeds` or `repeat` put behind it."""
+    """Return an id without the suffix that `seeds` or `repeat` added."""
     return item_id.partition("~")[0]
 
 
 def _items(manifest: Path) -> Iterator[Map]:
-    # What is wrong with it was noted when it was read first.
+    # Its problems were noted when it was first read.
     with manifest.open("rb") as file, suppress(BrokenOffError):
         for _, _, value, _ in Document(manifest, file, Problems(manifest)).entries("items"):
             if isinstance(value, Iterator):

@@ -1,4 +1,4 @@
-"""Ids, and what is derived from them. A change here renames items, and what is renamed is bought again:
+"""Ids, and what is derived from them. A change here renames items, and renamed items are bought again:
 `tests/unit/core/test_digest.py` holds golden vectors for all of it.
 """
 
@@ -7,7 +7,7 @@ import re
 from unicodedata import ucd_3_2_0
 
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-"""What an id may be before `~` and a seed or a number are put behind it."""
+"""The form of an id before `~` and a seed or a number are added."""
 ID_RULE = "is not a valid id; use letters, digits, `.`, `_` and `-`, starting with a letter or digit, at most 100"
 _UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
 _NO_SLUG = re.compile(r"[^a-z0-9]+")
@@ -15,13 +15,13 @@ _SLUG_LENGTH = 40
 
 
 def fit(text: str) -> str:
-    """Return `text` made fit for an id or a path: letters without their accents, runs of anything else one `-`, none at
-    the ends. `16:9` becomes `16-9`, `Café au lait` `Cafe-au-lait`; what has no such letters becomes empty."""
+    """Return `text` converted for an id or a path: letters without accents, each run of anything else one `-`, none at
+    the ends. `16:9` becomes `16-9`, `Café au lait` becomes `Cafe-au-lait`; a text without letters becomes empty."""
     return _UNFIT.sub("-", _unaccented(text)).strip("-")
 
 
 def generated_id(prompt: object, digest: str) -> str:
-    """Return the id of an item that has none: a slug of its prompt and the first ten digits of its digest."""
+    """Return the id for an item without one: a slug of its prompt and the first ten digits of its digest."""
     start = _unaccented(prompt[:_SLUG_LENGTH]) if isinstance(prompt, str) else ""
     slug = _NO_SLUG.sub("-", start.lower())[:_SLUG_LENGTH].strip("-")
     return f"{slug or 'item'}-{digest[:10]}"
@@ -40,5 +40,5 @@ def shard(item_id: str) -> str:
 def _unaccented(text: str) -> str:
     if text.isascii():
         return text
-    # The tables of Unicode 3.2, which Python keeps for good, so that no new version of Python renames an item.
+    # The Unicode 3.2 tables, which Python keeps permanently, so that a new version of Python never renames an item.
     return "".join(c for c in ucd_3_2_0.normalize("NFKD", text) if not ucd_3_2_0.combining(c))

@@ -11,7 +11,7 @@ from batchgen.manifest.template import FillError, Template, parse_template
 DEFAULT_PATH = "${id}"
 _TAG = "tags."
 _LONGEST_PART = 200
-"""Bytes; file systems hold 255, and the number of the output and an extension come behind."""
+"""Bytes; file systems allow 255, and the output's number and an extension are added."""
 # `@` separates the number of an output from the rest, a backslash separates folders on some systems.
 _UNFIT = re.compile(r"[\x00-\x1f\x7f\\@:*?\"<>|]")
 
@@ -53,7 +53,7 @@ class PathTemplate:
 
 
 def read_path(text: str, tags: Iterable[str] | None = None) -> PathTemplate:
-    """Return a `run.path` as a checked template. `tags`: those that any item can have, where they are known.
+    """Return a `run.path` as a checked template. `tags`: those that any item can have, if they are known.
 
     Raises PathError.
     """
@@ -78,7 +78,7 @@ def _with_stand_ins(template: Template) -> str:
 
 
 def _fitted(text: str) -> str:
-    # An id may have `~` and a number behind it, which `fit` would take away.
+    # An id may end in `~` and a number, which `fit` would remove.
     return text if re.fullmatch(r"[A-Za-z0-9._~-]+", text) else fit(text)
 
 

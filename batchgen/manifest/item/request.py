@@ -1,4 +1,4 @@
-"""A request with all its variables replaced: what an entry of `items` comes to, and an item is built from."""
+"""A request with all its variables replaced: the result of expanding an entry, from which an item is built."""
 
 from collections.abc import Mapping
 from json.encoder import encode_basestring as _quoted
@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 from batchgen.catalog import Model
 
 MAX_ITEMS = 10_000_000
-"""Items of one manifest; a slip in a matrix should not fill the disk."""
+"""Items in one manifest; a slip in a matrix should not fill the disk."""
 MAX_TAGS = 256
 """Different tags in one manifest; each is a column of the ledger."""
 
 
 class Tags(NamedTuple):
-    """The tags of an item, and the same as the JSON object that the item table holds."""
+    """The tags of an item, and the same tags as the JSON object that is stored in the item table."""
 
     values: Mapping[str, str]
     text: str
@@ -21,7 +21,7 @@ class Tags(NamedTuple):
     @classmethod
     def of(cls, values: Mapping[str, str]) -> "Tags":
         """Return the tags with their JSON, sorted by name."""
-        # Written out, because all values are texts, and setting up an encoder takes longer than the work.
+        # Written out by hand: all values are texts, and setting up an encoder takes longer than the work itself.
         entries = [f"{_quoted(name)}:{_quoted(values[name])}" for name in sorted(values)]
         return cls(values, f"{{{','.join(entries)}}}")
 
@@ -34,16 +34,16 @@ class RedoOf(NamedTuple):
 
 
 class ItemRequest(NamedTuple):
-    """What is to be ordered, once or in copies."""
+    """What to order, once or in copies."""
 
     id: str | None
-    """None: to be made of prompt and digest."""
+    """None: to be made from prompt and digest."""
     model: Model
     body: dict[str, Any]
     tags: Tags
     source: str
     """The file and the line that it comes from, `FILE:LINE`."""
     variables: str = ""
-    """The values of the matrix that it is made by, for messages."""
+    """The matrix values that it was made from, for messages."""
     redo_of: RedoOf | None = None
     """The purchase that it buys again."""

@@ -1,9 +1,9 @@
 """Reads a manifest as a stream of YAML events and builds one item at a time.
 
 Scalars follow the core schema of YAML 1.2 (section 10.3), plain style only: null (`~`, empty), `true` and `false`,
-decimal, `0o` and `0x` integers, floats. All else is text: `16:9`, `no`, `2024-01-01`. Only tags of that schema are
-known. Duplicate keys and keys that are not text are problems. Anchors, aliases and `<<` merges are followed, and what
-they expand to is bounded.
+decimal, `0o` and `0x` integers, floats. Anything else is text: `16:9`, `no`, `2024-01-01`. Only tags of that schema are
+known. Duplicate keys and keys that are not text are problems. Anchors, aliases and `<<` merges are followed, and the size
+of their expansion is limited.
 """
 
 import re
@@ -42,9 +42,9 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class PureParser(YamlReader, Scanner, Parser):
-    """PyYAML's own parser, for where its libyaml binding is missing: the same events, several times slower.
+    """PyYAML's own parser, used if its libyaml binding is missing: the same events, several times slower.
 
-    It refuses tabs between the tokens of JSON, which libyaml takes.
+    It refuses tabs between the tokens of JSON, which libyaml accepts.
     """
 
     def __init__(self, stream: Any) -> None:
@@ -62,7 +62,7 @@ class PureParser(YamlReader, Scanner, Parser):
 
 
 def default_parser() -> Callable[[Any], Any]:
-    """Return libyaml's parser, or the pure one where PyYAML was built without it."""
+    """Return libyaml's parser, or the pure Python one if PyYAML was built without it."""
     try:
         from yaml._yaml import CParser
     except ImportError:
@@ -77,7 +77,7 @@ class Document:
     def __init__(
         self, path: Path, file: IO[bytes], problems: Problems, parser: Callable[[Any], Any] | None = None
     ) -> None:
-        """`file` is `path`, opened; `parser` makes an event parser of a stream."""
+        """`file` is `path`, opened; `parser` makes an event parser from a stream."""
         self._path = path
         self._problems = problems
         self._reader = Reader(file)
@@ -86,18 +86,18 @@ class Document:
         self._get: Callable[[], Any]
         self._last: Any = None
         self._names: dict[str, str] = {}
-        """Plain keys that were met before; there are few, and they are texts for sure."""
+        """Plain keys seen before; there are few, and they are certainly texts."""
 
     @property
     def has_hashes(self) -> bool:
-        """Whether a `#` stood behind a blank in what was read so far: only then can a comment have cut a text."""
+        """Whether a `#` followed a blank in what was read so far: only then can a comment have cut a text short."""
         return self._reader.hashes
 
     def entries(self, streamed: str) -> Iterator[tuple[str, Mark, Any, Mark]]:
         """Yield each top-level key with its mark, its value and the value's mark.
 
-        The value of the key `streamed`, where it is a sequence, is an iterator of (entry, mark) that builds one entry
-        at a time; it is spent before the next key is asked for. Raises BrokenOffError where the text cannot be read
+        The value of the key `streamed`, if it is a sequence, is an iterator of (entry, mark) that builds one entry
+        at a time; it is exhausted before the next key is requested. Raises BrokenOffError if the text cannot be read
         further.
         """
         with self._translated():
@@ -106,7 +106,7 @@ class Document:
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
-        """Turn what stops the parser into a problem at its place, and a BrokenOffError."""
+        """Turn an error that stops the parser into a problem at its place and a BrokenOffError."""
         try:
             yield
         except UnfitError as error:
@@ -138,7 +138,7 @@ class Document:
                 entries = self._stream(value_event)
                 yield streamed, event.start_mark, entries, value_event.start_mark
                 for _ in entries:
-                    pass  # the caller did not want the rest, but the parser has to pass it
+                    pass  # the caller did not want the rest, but the parser has to get past it
             else:
                 value = self._node(value_event, 1)
                 if key is not None and fresh:
@@ -152,12 +152,12 @@ class Document:
             raise self._problems.broken_off(event.start_mark, message)
 
     def _stream(self, start: Any) -> Iterator[tuple[Any, Mark]]:
-        # Whoever takes the entries runs this, and not `entries`, so the errors have to be caught here as well.
+        # This runs in the caller that takes the entries, outside `entries`, so errors have to be caught here as well.
         with self._translated():
             while type(event := self._next()) is not SequenceEndEvent:
                 yield self._node(event, 2), event.start_mark
         if start.anchor is not None:
-            # A list that is never held as a whole cannot be what an alias stands for.
+            # A list that is never in memory as a whole cannot be the target of an alias.
             self._anchors.drop(start.anchor)
 
     def _next(self) -> Any:
@@ -193,7 +193,7 @@ class Document:
     def _map(self, start: Any, depth: int) -> Map:
         result = Map(start.start_mark)
         events, merges = result.events, list[tuple[Any, Any, Any]]()
-        # Nearly all of the time of reading is spent here, hence the locals, and the first look for what is usual.
+        # Nearly all of the reading time is spent here, hence the locals, and the common cases first.
         get, reader, names = self._get, self._reader, self._names
         while True:
             event = get()
@@ -264,7 +264,7 @@ class Document:
         return False
 
     def _merge(self, into: Map, event: Any, value: Any) -> None:
-        """Add the entries of merged maps that `into` lacks (yaml.org/type/merge.html): earlier ones win."""
+        """Add the entries of merged maps that are missing in `into` (yaml.org/type/merge.html): earlier ones win."""
         sources = value if isinstance(value, List) else [value]
         for source in sources:
             if not isinstance(source, Map):

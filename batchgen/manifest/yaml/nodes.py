@@ -1,4 +1,4 @@
-"""What a manifest is built of: maps and lists that know where they stand, and the anchors of a document."""
+"""The parts of a manifest: maps and lists that know where they are written, and the anchors of a document."""
 
 from typing import Any
 
@@ -8,11 +8,11 @@ MAX_DEPTH = 64
 TOO_DEEP = f"nested more than {MAX_DEPTH} levels deep"
 MAX_ANCHORS = 10_000
 MAX_EXPANDED = 1_000_000
-"""Nodes that aliases may add to what is written; ten for each character read are allowed besides."""
+"""Nodes that aliases may add to what is written; another ten are allowed for each character read."""
 
 
 class Map(dict[str, Any]):
-    """A mapping that knows where it, its keys and its values stand."""
+    """A mapping that knows where it, its keys and its values are written."""
 
     __slots__ = ("events", "mark")
 
@@ -27,13 +27,13 @@ class Map(dict[str, Any]):
         return mark
 
     def value_mark(self, key: str) -> Mark:
-        """Return where the value of `key` is written; an alias stands where it is used."""
+        """Return where the value of `key` is written; for an alias, where it is used."""
         mark: Mark = self.events[key][1].start_mark
         return mark
 
 
 class List(list[Any]):
-    """A list that knows where its entries stand."""
+    """A list that knows where its entries are written."""
 
     __slots__ = ("events",)
 
@@ -48,11 +48,11 @@ class List(list[Any]):
 
 
 class TooMuchError(Exception):
-    """A document has more anchors, or aliases that stand for more, than can be meant well; the text says which."""
+    """A document has too many anchors, or its aliases expand to too much; the text says which."""
 
 
 class Anchors:
-    """The values with an anchor, and how much the aliases of a document stand for."""
+    """The values with an anchor, and the size to which a document's aliases expand."""
 
     def __init__(self) -> None:
         self._values: dict[str, Any] = {}
@@ -69,7 +69,7 @@ class Anchors:
         if self._count > MAX_ANCHORS:
             raise TooMuchError(f"more than {MAX_ANCHORS:,} anchors")
         self._values[name] = value
-        # The value is kept with its weight, so that its id is no other's as long as the weight is known.
+        # The value is kept with its weight, so that its `id()` is not reused while the weight is known.
         self._weights[id(value)] = (value, self._weigh(value))
 
     def drop(self, name: str) -> None:
@@ -85,7 +85,7 @@ class Anchors:
         return value
 
     def _weigh(self, value: Any) -> int:
-        """Return how many nodes a value stands for; long texts count for more. What has an anchor is weighed once."""
+        """Return how many nodes a value expands to; long texts count more. A value with an anchor is weighed once."""
         known = self._weights.get(id(value))
         if known is not None and known[0] is value:
             return known[1]

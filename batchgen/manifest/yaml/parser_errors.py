@@ -1,4 +1,4 @@
-"""Says in plain words what the YAML parser has against a text."""
+"""Explains in plain words why the YAML parser refuses a text."""
 
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ _IN_PLAIN_WORDS = {
     "found unknown escape character": "an escape that YAML does not know; in double quotes a backslash is written \\\\",
     "did not find expected hexdecimal number": "an escape without its hexadecimal digits",
     "found a tab character": "tabs cannot be used for indentation; use spaces",
-    "exceeded maximum nesting depth": TOO_DEEP,  # libyaml from 0.2.6 on has a bound of its own, at a thousand
+    "exceeded maximum nesting depth": TOO_DEEP,  # libyaml has its own limit since 0.2.6, at a thousand
     "found undefined tag handle": "a tag that YAML does not know; remove it",
 }
 _GOES_ON = ("expected key", "<block end>, but found '<scalar>'", "',' or ']'", "',' or '}'")
@@ -45,7 +45,7 @@ _NO_START = {
 
 
 def explained(error: yaml.MarkedYAMLError, path: Path) -> tuple[Mark | None, str]:
-    """Return place and meaning of a syntax error in plain words, the parser's own where there are no better ones."""
+    """Return the place and meaning of a syntax error in plain words, or in the parser's own if there are no better."""
     problem = error.problem or "this is not valid YAML"
     mark: Any = error.problem_mark or error.context_mark
     if "quoted scalar" in (error.context or "") and problem in _NEVER_CLOSED:

@@ -1,4 +1,4 @@
-"""Gathers the problems of a manifest, each at its place, and quotes the lines they stand on."""
+"""Collects the problems of a manifest, each at its place, and quotes the lines they are on."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -9,7 +9,7 @@ from batchgen.core.errors import ManifestError, Problem
 from batchgen.core.text import printable
 
 KEPT = 100
-"""Problems that are shown; the others are only counted."""
+"""How many problems are shown; the others are only counted."""
 _REMEMBERED = 50_000
 _LONGEST_QUOTED = 4_000
 _PIECE = 65_536
@@ -17,7 +17,7 @@ _WIDTH = 110
 
 
 class BrokenOffError(Exception):
-    """A file cannot be read any further; the problem that says why is noted already. Never leaves this package."""
+    """A file cannot be read any further; the reason is already noted as a problem. Never leaves this package."""
 
 
 class Mark(Protocol):
@@ -31,18 +31,18 @@ class Mark(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Warnings:
-    """What is well-formed and most likely not meant, in the order of the file; it refuses nothing."""
+    """What is well-formed but probably a mistake, in the order of the file; warnings do not refuse the manifest."""
 
     shown: tuple[Problem, ...] = ()
     more: int = 0
-    """How many further ones were found and left out of `shown`, to bound the output."""
+    """How many more were found and left out of `shown`, to limit the output."""
 
 
 NO_WARNINGS = Warnings()
 
 
 class _Notes:
-    """Problems of one kind, the same one at the same place only once."""
+    """Problems of one kind; the same problem at the same place is kept only once."""
 
     def __init__(self) -> None:
         self.kept: list[Problem] = []
@@ -68,10 +68,10 @@ class Problems:
     """Every problem found so far, and every warning beside them."""
 
     def __init__(self, manifest: Path, *, strict: bool = False) -> None:
-        """`strict` makes problems of warnings."""
+        """`strict` turns warnings into problems."""
         self.manifest = str(manifest)
         self.noted = 0
-        """How often a problem was noted, known ones too: whether a step found fault shows here."""
+        """How often a problem was noted, including known ones: shows whether a step found any."""
         self._strict = strict
         self._problems = _Notes()
         self._warnings = _Notes()
@@ -80,35 +80,35 @@ class Problems:
         return len(self._problems)
 
     def at(self, mark: Mark | None, message: str) -> None:
-        """Note a problem of the manifest itself; without a mark it stands at the first line."""
+        """Note a problem of the manifest itself; without a mark, it is placed at the first line."""
         if mark is None:
             self._add(Problem(self.manifest, 1, 1, message))
         else:
             self._add(Problem(self.manifest, mark.line + 1, mark.column + 1, message))
 
     def in_file(self, file: str, line: int, message: str) -> None:
-        """Note a problem of a whole line (counted from 1) of `file`, a path that can be opened as it stands."""
+        """Note a problem of a whole line (counted from 1) of `file`, a path that can be opened as it is."""
         self._add(Problem(file, line, 0, message))
 
     def warn(self, mark: Mark, message: str) -> None:
-        """Note what is most likely not meant at a place of the manifest; where this is strict, that is a problem."""
+        """Note a probable mistake at a place of the manifest: a warning, or a problem if strict."""
         self._warn(Problem(self.manifest, mark.line + 1, mark.column + 1, message))
 
     def warn_in_file(self, file: str, line: int, message: str) -> None:
-        """Note what is most likely not meant in a whole line of `file`; where this is strict, that is a problem."""
+        """Note a probable mistake in a whole line of `file`: a warning, or a problem if strict."""
         self._warn(Problem(file, line, 0, message))
 
     def broken_off(self, mark: Mark | None, message: str) -> BrokenOffError:
-        """Note a problem of the manifest and return what ends the reading."""
+        """Note a problem of the manifest and return the exception that stops the reading."""
         self.at(mark, message)
         return BrokenOffError(message)
 
     def clear(self) -> None:
-        """Forget everything: the manifest is read again."""
+        """Forget everything, because the manifest will be read again."""
         self._problems, self._warnings = _Notes(), _Notes()
 
     def error(self) -> ManifestError:
-        """Return what refuses the manifest: the problems in the order of the file, with their lines quoted."""
+        """Return the error that refuses the manifest: problems in the order of the file, with their lines quoted."""
         return ManifestError(self._ordered(self._problems), more=self._problems.more)
 
     def warnings(self) -> Warnings:
@@ -141,7 +141,7 @@ def _quoted(problems: list[Problem]) -> list[Problem]:
 
 
 def lines_of(path: Path, wanted: set[int]) -> Iterator[tuple[int, str]]:
-    """Yield the wanted lines of a file with their numbers, in one pass; none that is too long to be quoted.
+    """Yield the wanted lines of a file with their numbers, in one pass; lines too long to quote are left out.
 
     LF, CRLF and a lone CR end a line, in YAML (1.2, section 5.4) and in rows.
     """
@@ -149,7 +149,7 @@ def lines_of(path: Path, wanted: set[int]) -> Iterator[tuple[int, str]]:
         with path.open(encoding="utf-8-sig", errors="replace") as file:
             yield from _pick(file, wanted)
     except OSError:
-        # A file that is gone or unreadable has no line to quote; its problem says so.
+        # A file that is gone or unreadable has no line to quote; its problem already says so.
         return
 
 
@@ -163,7 +163,7 @@ def _pick(file: IO[str], wanted: set[int]) -> Iterator[tuple[int, str]]:
                 yield number, begun.rstrip("\r\n")
             number, begun = number + 1, ""
         elif number == last and len(begun) > _LONGEST_QUOTED:
-            return  # the rest of a line without an end may be all of a disk
+            return  # the rest of a line without an end may be as large as a disk
     if begun and len(begun) <= _LONGEST_QUOTED:
         yield number, begun
 
@@ -174,7 +174,7 @@ def format_problems(error: ManifestError) -> str:
 
 
 def format_warnings(warnings: Warnings, most: int = KEPT) -> str:
-    """Return the first `most` warnings as `format_problems` shows problems; empty where there are none."""
+    """Return the first `most` warnings in the form of `format_problems`; empty if there are none."""
     left = max(0, len(warnings.shown) - most)
     return _listed(warnings.shown[:most], warnings.more + left, "warning: ")
 

@@ -1,11 +1,11 @@
-"""The manifest's bytes on their way to the YAML parser: decoded, bounded, and made fit for libyaml.
+"""Prepares the manifest's bytes for the YAML parser: decoded, bounded, and acceptable to libyaml.
 
-libyaml follows YAML 1.1. What YAML 1.2 and JSON allow and it does not is hidden from it: each such character is
-replaced by one of a private-use block, and `restore` puts it back into the scalars. Columns stay true, because every
-replacement is as wide as what it replaces (but where a text itself holds characters of that block). Hidden are:
+libyaml follows YAML 1.1. Characters that YAML 1.2 and JSON allow but libyaml does not are hidden from it: each is
+replaced by one from a private-use block, and `restore` puts it back into the scalars. Columns stay correct, because
+every replacement is as wide as the original (unless a text itself contains characters of that block). Hidden are:
 
 - DEL and the C1 controls, U+FFFE and U+FFFF, which libyaml refuses (JSON allows them in strings, RFC 8259 section 7);
-- NEL, LS and PS, which libyaml takes for line ends (YAML 1.2, section 5.4: they are none);
+- NEL, LS and PS, which libyaml treats as line ends (YAML 1.2, section 5.4: they are not);
 - the backslashes of `\\ud83c\\udfa8`, a surrogate pair, which is one character in a JSON string.
 """
 
@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import IO
 
 MAX_SCALAR = 1 << 20
-"""Bytes that one value, or one comment, may have."""
+"""The most bytes that one value, or one comment, may have."""
 _BLOCK = 1 << 16
 _CUT_AFTER = "\\uUx0123456789abcdefABCDEF"
 
 _FIRST = 0x10FF00
 _BACKSLASH = chr(_FIRST + 1)
 _ITSELF = chr(_FIRST)
-"""Stands before a character that was in this block already."""
+"""Precedes a character that was already in this block."""
 _ODD = ["\x7f", *map(chr, range(0x80, 0xA0)), "\u2028", "\u2029", "\ufffe", "\uffff"]
 _HIDDEN = {odd: chr(_FIRST + 2 + n) for n, odd in enumerate(_ODD)}
 _SHOWN = {hidden: odd for odd, hidden in _HIDDEN.items()} | {_BACKSLASH: "\\"}
@@ -44,7 +44,7 @@ _C1 = re.compile(rb"\xc2[\x80-\x9f]")
 
 
 class UnfitError(Exception):
-    """The file cannot be handed to the parser: `offset` is the byte at fault, None where it is not one byte's fault."""
+    """The file cannot be handed to the parser: `offset` is the faulty byte, None if no single byte is at fault."""
 
     def __init__(self, message: str, offset: int | None = None) -> None:
         super().__init__(message)
@@ -56,11 +56,11 @@ class Reader:
 
     def __init__(self, file: IO[bytes]) -> None:
         self.hidden = False
-        """Whether anything was hidden so far, so that scalars have to be restored."""
+        """Whether anything has been hidden so far, so that scalars have to be restored."""
         self.quiet = 0
         """Bytes handed out since the parser last gave an event; the consumer of the events resets it to 0."""
         self.hashes = False
-        """Whether a `#` stood behind a blank so far, and something else before it on its line."""
+        """Whether a `#` has so far followed a blank, with something else before it on its line."""
         self._file = file
         self._decoder = codecs.getincrementaldecoder("utf-8")()
         self._taken = 0
@@ -81,7 +81,7 @@ class Reader:
             if block:
                 text = self._up_to_escape(text)
             if "#" in text and not self.hashes:
-                # At the first character of a piece nobody looks back: once more is only a little more work.
+                # A `#` that begins a piece counts without looking back: a needless pass costs little.
                 self.hashes = text[0] == "#" or _HASH.search(text) is not None
             piece = text.encode()
             if _to_be_hidden(piece):
@@ -94,14 +94,14 @@ class Reader:
         try:
             text = self._decoder.decode(block, final=not block)
         except UnicodeDecodeError as error:
-            # What the decoder holds back of the block before comes first in what it complains about.
+            # The error's position also counts the bytes that the decoder kept from the previous block; they come first.
             held = len(error.object) - len(block)
             raise UnfitError("the file is not UTF-8", self._taken - held + error.start) from error
         self._taken += len(block)
         return text
 
     def _up_to_escape(self, text: str) -> str:
-        """Keep back what may be the first part of an escape, so that none is cut in two."""
+        """Hold back what may be the first part of an escape, so that no escape is cut in two."""
         head = text.rstrip(_CUT_AFTER)
         if "\\" not in text[len(head) :]:
             return text
@@ -133,7 +133,7 @@ def _hide(found: re.Match[str]) -> str:
 
 
 def restore(value: str, *, double_quoted: bool) -> str:
-    """Return a scalar as it stands in the file; escapes that were hidden are resolved where they count as such."""
+    """Return a scalar as it is in the file; hidden escapes are resolved where they count as escapes."""
     if value.isascii():
         return value
 
@@ -153,7 +153,7 @@ def restore(value: str, *, double_quoted: bool) -> str:
 
 
 def line_of(path: Path, offset: int) -> tuple[int, int]:
-    """Return line and column, from 0, of a byte of a file. The bytes before it are UTF-8."""
+    """Return line and column, from 0, of a byte of a file. The bytes before it must be UTF-8."""
     line, start, position, after_cr = 0, b"", 0, False
     with path.open("rb") as file:
         while position < offset and (block := file.read(min(_BLOCK, offset - position))):
@@ -168,7 +168,7 @@ def line_of(path: Path, offset: int) -> tuple[int, int]:
 
 
 def first_control(path: Path) -> tuple[int, str] | None:
-    """Return offset and name of the first control character that no manifest may hold; None where there is none."""
+    """Return offset and name of the first control character that no manifest may contain; None if there is none."""
     offset = 0
     with path.open("rb") as file:
         while block := file.read(_BLOCK):

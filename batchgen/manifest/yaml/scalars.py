@@ -15,13 +15,13 @@ _EXACT = 2**53
 
 
 class Whole(int):
-    """An integer spelled in its own way (`007`, `+5`, `0x1F`), so that text made of it is what was written."""
+    """An integer with an unusual spelling (`007`, `+5`, `0x1F`), so that text made from it is what was written."""
 
     text: str
 
     @classmethod
     def read(cls, text: str, base: int = 10) -> int:
-        """Return the number, a plain int where its spelling is usual. Raises ValueError for thousands of digits."""
+        """Return the number, as a plain int if its spelling is usual. Raises ValueError for thousands of digits."""
         plain = int(text, base)
         if base == 10 and str(plain) == text:
             return plain
@@ -31,7 +31,7 @@ class Whole(int):
 
 
 class Real(float):
-    """A number with a fraction, and its spelling: `1.10` stays `1.10` in a text, and money goes through no float."""
+    """A number with a fraction, and its spelling: `1.10` stays `1.10` in a text, and money never becomes a float."""
 
     text: str
 
@@ -65,7 +65,7 @@ def text_of(value: Any) -> str:
 
 
 def plain_value(value: Any) -> Any:
-    """Return a value of a request without its spelling: the very types that JSON knows."""
+    """Return a value of a request without its spelling: only the types that JSON has."""
     if type(value) is str:
         return value
     if isinstance(value, Whole):
@@ -76,10 +76,10 @@ def plain_value(value: Any) -> Any:
 
 
 def whole(value: Any) -> int | None:
-    """Return the whole number that a value stands for, None where it is none.
+    """Return the whole number that a value represents; None if it is not a whole number.
 
-    `3.0` is one: so says JSON Schema (Draft 7, validation, section 6.1.1), by which editors judge a manifest. What a
-    float cannot tell from its neighbours is none.
+    `3.0` is one according to JSON Schema (Draft 7, validation, section 6.1.1), which editors use to check a manifest.
+    A number that a float cannot tell from its neighbours is not.
     """
     if isinstance(value, float):
         return int(value) if value.is_integer() and abs(value) < _EXACT else None
@@ -87,7 +87,7 @@ def whole(value: Any) -> int | None:
 
 
 def fitting(value: Any, kind: str | None) -> Any:
-    """Return a value of a request in the very types that JSON knows; `kind` is its parameter's type."""
+    """Return a value of a request, using only the types that JSON has; `kind` is its parameter's type."""
     if kind == "integer" and isinstance(value, float) and (number := whole(value)) is not None:
         return number
     return plain_value(value)
@@ -95,7 +95,7 @@ def fitting(value: Any, kind: str | None) -> Any:
 
 @lru_cache(maxsize=4096)
 def core_value(text: str) -> Any:
-    """Return what a plain scalar stands for by the core schema of YAML 1.2 (section 10.3.2).
+    """Return the value of a plain scalar according to the core schema of YAML 1.2 (section 10.3.2).
 
     Raises ValueError for an integer of thousands of digits.
     """
