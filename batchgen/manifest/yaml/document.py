@@ -2,8 +2,8 @@
 
 Scalars follow the core schema of YAML 1.2 (section 10.3), plain style only: null (`~`, empty), `true` and `false`,
 decimal, `0o` and `0x` integers, floats. Anything else is text: `16:9`, `no`, `2024-01-01`. Only tags of that schema are
-known. Duplicate keys and keys that are not text are problems. Anchors, aliases and `<<` merges are followed, and the size
-of their expansion is limited.
+known. Duplicate keys and keys that are not text are problems. Anchors, aliases and `<<` merges are followed, and the
+size of their expansion is limited.
 """
 
 import re
