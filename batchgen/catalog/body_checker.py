@@ -1,8 +1,8 @@
-"""Checks request bodies against the tables, many of them and fast, and says in plain words what is wrong.
+"""Checks many request bodies against the tables quickly, and says in plain words what is wrong.
 
-The verdict is the request schema's. In a batch the prompts differ and the other parameters repeat, so a body is taken
-apart: values without a fixed list (texts, URLs, seeds) are each checked by hand, and the rest is judged by the
-schema once, with stand-ins for those values, and remembered.
+The verdict is that of the request schema. In a batch the prompts differ and the other parameters repeat, so a body is
+split: values without a fixed list (texts, URLs, seeds) are checked one by one in Python; the rest is checked against
+the schema once, with placeholders for those values, and the verdict is remembered.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,21 +14,21 @@ from batchgen.catalog.tables import Catalog, Model, Parameter, nearest
 from batchgen.catalog.value_checks import BodyProblem, check_of, is_encodable, is_huge, problem, shown_value, wrong
 
 _REMEMBERED = 4096
-"""Parameter sets kept for a model; a manifest rarely has more, and a memory that is full starts afresh."""
+"""Parameter sets kept for a model; a manifest rarely has more, and a full cache is emptied."""
 
 _SCALARS = frozenset({str, int, bool})
 
 
 class BodyChecker:
-    """Checks the bodies of one run. Built once, remembers verdicts; not for several threads at a time."""
+    """Checks the bodies of one run. Built once; remembers verdicts; not thread-safe."""
 
     def __init__(self, catalog: Catalog, *, gate: bool = True) -> None:
-        """`gate` lets jsonschema-rs, where installed, wave valid parameters through; the verdicts are the same."""
+        """With `gate`, jsonschema-rs, if installed, passes valid parameters quickly; the verdicts are the same."""
         self._catalog = catalog
         self._checkers = {model.id: _ModelChecker(catalog, model, gate=gate) for model in catalog.models.values()}
 
     def problems(self, model_id: object, body: Mapping[str, Any]) -> tuple[BodyProblem, ...]:
-        """Return everything that is wrong with `body`, which holds `model` too; empty where it may be sent."""
+        """Return everything that is wrong with `body`, which includes `model`; empty if it may be sent."""
         checker = self._checkers.get(model_id) if isinstance(model_id, str) else None
         return (self._unknown_model(model_id),) if checker is None else checker.problems(body)
 
@@ -115,24 +115,25 @@ class _ModelChecker:
             import jsonschema_rs
         except ImportError:
             return None
-        # Formats are notes in Draft 7, and the other engine passes over them as well.
+        # Formats are only annotations in Draft 7, and the other engine ignores them as well.
         gate = jsonschema_rs.Draft7Validator(request_schema(self._model), validate_formats=False)
         accepts: Callable[[Any], bool] = gate.is_valid
         return accepts
 
     @cached_property
     def _errors(self) -> Callable[[Any], Any]:
-        # Imported here because it is heavy, and needed only for what no gate lets pass.
+        # Imported here because it is heavy, and needed only for what the gate does not pass.
         from jsonschema import Draft7Validator
 
         return Draft7Validator(request_schema(self._model)).iter_errors
 
 
 def _judgeable(value: object) -> object:
-    """Return `value`, or None where no parameter admits it and the schema's engine is not to see it.
+    """Return `value`, or None if no parameter admits it and the schema's engine must not see it.
 
-    Draft 7 takes 5.0 for an integer, but sent as it stands it would be another request than 5. A number of thousands of
-    digits makes jsonschema raise, since it writes each value into its message; half a surrogate pair jsonschema-rs.
+    Draft 7 accepts 5.0 as an integer, but sent as it is, it would be another request than 5. A number with thousands
+    of digits makes jsonschema raise, since it writes each value into its message; half a surrogate pair makes
+    jsonschema-rs raise.
     """
     if type(value) is str:
         return value if is_encodable(value) else None
@@ -140,7 +141,7 @@ def _judgeable(value: object) -> object:
 
 
 def _stand_in(parameter: Parameter) -> object:
-    """Return a value that is certainly valid, to judge the others with."""
+    """Return a value that is certainly valid, for checking the others."""
     match parameter.type:
         case "integer":
             return 0

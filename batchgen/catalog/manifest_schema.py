@@ -1,8 +1,8 @@
 """The JSON Schema of manifests, for editors: derived from the tables and from the settings of a run.
 
-Models are told apart by `if`/`then` into closed definitions, because editors then say what is wrong with the one model
-that is meant; with `oneOf` they would speak of all seven. Wherever a value can be built from variables, a text with
-`${` in it is admitted: what becomes of it, only the program can tell.
+Models are distinguished by `if`/`then` with closed definitions, because editors then say what is wrong for the one
+model in question; with `oneOf` they would report all seven. Wherever a value can be built from variables, a text
+containing `${` is admitted: only the program can tell what it becomes.
 """
 
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from batchgen.catalog.tables import Catalog, Parameter
 from batchgen.settings import SETTINGS, Setting
 
 _TEMPLATE: Schema = {"type": "string", "pattern": r"\$\{"}
-# Not as a list of types: the strict mode of ajv refuses one that is more than a type or null.
+# Not a list of types: ajv's strict mode refuses any list beyond one type and null.
 _SCALAR: Schema = {"anyOf": [{"type": "string"}, {"type": "number"}, {"type": "boolean"}]}
 _SCALAR_OR_NULL: Schema = {"anyOf": [*_SCALAR["anyOf"], {"type": "null"}]}
 _ANY = "any-model"
@@ -80,7 +80,7 @@ def _item(catalog: Catalog) -> Schema:
 
 
 def _item_and_parameters(name: str, description: str, own: Iterable[str], parameters: Schema) -> Schema:
-    """Return two definitions: the parameters alone, and an item that has them flat beside its own keys."""
+    """Return two definitions: the parameters alone, and an item that has them directly beside its own keys."""
     group = f"{name}.parameters"
     flat = {parameter: _ref(f"{group}/properties/{parameter}") for parameter in parameters}
     own_keys = {key: _ref(key) for key in own}
@@ -91,7 +91,7 @@ def _item_and_parameters(name: str, description: str, own: Iterable[str], parame
 
 
 def _judged_by_default_model(catalog: Catalog) -> Iterable[Schema]:
-    """An item that names no model is judged by `defaults.model`; where there is none, it must name one."""
+    """An item that names no model is checked against `defaults.model`; without that, it must name one."""
     unnamed = _lacks("model")
     for model_id in catalog.models:
         yield {"if": _default(_names_model(model_id)), "then": _every_item({"if": unnamed, "then": _ref(model_id)})}
@@ -120,7 +120,7 @@ def _required_parameters(catalog: Catalog) -> Iterable[Schema]:
 
 
 def _own_keys() -> Schema:
-    """Return the definitions of the keys that are an item's own and no parameters."""
+    """Return the definitions of an item's own keys, which are not parameters."""
     return {
         "id": {
             "description": "Names the item and its files; ids must differ in more than upper and lower case. Derived"
@@ -159,7 +159,7 @@ def _own_keys() -> Schema:
 
 
 def _multiplying_keys() -> Schema:
-    """Return the definitions of the keys that make several items of one entry, apart from rows."""
+    """Return the definitions of the keys that make several items from one entry, except for rows."""
     scalar_map: Schema = {"type": "object", "additionalProperties": _SCALAR}
     return {
         "matrix": {
@@ -254,7 +254,7 @@ def _model_property(catalog: Catalog, description: str, *, template: bool) -> Sc
 
 
 def _merged(catalog: Catalog) -> Schema:
-    """Return every parameter of any model, each with all that some model admits."""
+    """Return every parameter of any model, each with everything that at least one model admits."""
     alike: dict[str, list[tuple[str, Parameter]]] = {}
     for model in catalog.models.values():
         for parameter in model.parameters:
@@ -279,12 +279,12 @@ def _widest(takers: list[tuple[str, Parameter]], *, everywhere: bool) -> Schema:
 
 
 def _nothing(parameters: list[Parameter]) -> list[Schema]:
-    """Return what admits `null`, which switches a default off, where some model can do without the parameter."""
+    """Return a schema that admits `null`, which turns a default off, if some model does not need the parameter."""
     return [] if all(parameter.required for parameter in parameters) else [{"type": "null"}]
 
 
 def _range(parameters: list[Parameter]) -> Schema:
-    """Return the limits that every value of some model is within; none where one model has none."""
+    """Return limits that cover the values of every model; none if one model has no limit."""
     bounds = [_bounds(parameter) for parameter in parameters]
     lowest = [low for low, _ in bounds if low is not None]
     highest = [high for _, high in bounds if high is not None]
@@ -308,7 +308,7 @@ def _templated(parameter: Parameter) -> Schema:
 
 
 def _or_template(*schemas: Schema) -> Schema:
-    """Return a schema that also admits a text with a variable in it, in a list also entry by entry."""
+    """Return a schema that also admits a text with a variable in it, also for each entry of a list."""
     alternatives = [
         schema | {"items": _or_template(schema["items"])} if schema.get("type") == "array" else schema
         for schema in schemas
@@ -323,7 +323,7 @@ def _closed(properties: Schema) -> Schema:
 
 
 def _or_empty(block: Schema) -> Schema:
-    """Return the schema of a block of which nothing but the key may be written."""
+    """Return the schema of a block that may also be left empty after its key."""
     return block | {"type": ["object", "null"]}
 
 

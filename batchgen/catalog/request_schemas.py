@@ -36,7 +36,7 @@ def parameter_schema(parameter: Parameter) -> Schema:
 
 
 def value_schema(parameter: Parameter) -> Schema:
-    """Return what judges a parameter's value, and nothing else."""
+    """Return only the part of the schema that checks a parameter's value."""
     if parameter.options:
         return {"type": parameter.type, "enum": list(parameter.options)}
     match parameter.type:
@@ -68,18 +68,18 @@ def describe(parameter: Parameter) -> str:
         sentences.append(f"{', '.join(parameter.formats)}{size}.")
     if parameter.random is not None:
         sentences.append(f"{parameter.random} picks a random one.")
-    # As a text: an editor that filled a default in would change the request, and with it its digest.
+    # As text: an editor that filled in a default would change the request, and with it the digest.
     if parameter.default is not None:
         sentences.append(f"Default: {shown(parameter.default)}.")
     return " ".join(sentences)
 
 
 def shown(value: object) -> str:
-    """Return a value as YAML writes it."""
+    """Return a value as written in YAML."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-# Loopback hosts are fine: the simulator hands them out. No `format`, which engines in a strict mode do not know.
+# Loopback hosts are fine: the simulator hands them out. No `format`, which engines in strict mode do not know.
 _URL: Schema = {"type": "string", "pattern": r"^https?://[^\s]+$"}
 
 

@@ -16,14 +16,14 @@ Scalar = str | int | bool
 Unit = Literal["second", "image", "run"]
 
 _SHORTEST_PART = 3
-"""Characters that a part of an id has at least, to suggest the ids that hold it."""
+"""The fewest characters of a part of an id for which the ids that contain it are suggested."""
 _SUGGESTED = 4
 _TABLES = Path(__file__).with_name("tables.toml")
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """What a model says of one of its parameters. A limit that is None does not exist."""
+    """What a model defines for one of its parameters. None means that there is no such limit."""
 
     name: str
     type: ParameterType
@@ -33,7 +33,7 @@ class Parameter:
     minimum: int | None = None
     maximum: int | None = None
     default: Scalar | None = None
-    """What the API takes where the body has no such parameter; never filled into a body."""
+    """What the API uses if the body does not have the parameter; never filled into a body."""
     max_length: int | None = None
     """Characters (Unicode code points)."""
     min_items: int | None = None
@@ -42,9 +42,9 @@ class Parameter:
     """Image formats that the provider accepts at the URL."""
     max_megabytes: int | None = None
     random: int | None = None
-    """The value of a seed that asks for a random one, where there is such a value."""
+    """The seed value that requests a random seed, if there is one."""
     unit: str = ""
-    """What the number counts (`s`), for showing it; empty where it needs no word."""
+    """The unit of the number (`s`), for display; empty if none is needed."""
     example: Scalar | tuple[str, ...] | None = None
 
     def expected(self) -> str:
@@ -90,15 +90,15 @@ class Model:
     parameters: tuple[Parameter, ...]
     price: Price
     outputs: str | None = None
-    """The parameter that says how many outputs a call makes; None where it is always one."""
+    """The parameter that sets how many outputs a call makes; None if it is always one."""
 
     def parameter(self, name: str) -> Parameter | None:
-        """Return the parameter of that name; None where the model has none."""
+        """Return the parameter of that name; None if the model does not have it."""
         return next((parameter for parameter in self.parameters if parameter.name == name), None)
 
     @property
     def seed(self) -> Parameter | None:
-        """The parameter that makes an output reproducible; None where the model has none."""
+        """The parameter that makes an output reproducible; None if the model has none."""
         return self.parameter("seed")
 
 
@@ -110,13 +110,13 @@ class Catalog:
     models: Mapping[str, Model]
 
     def model(self, model_id: object) -> Model | None:
-        """Return the model of that id; None where there is none."""
+        """Return the model with that id; None if there is none."""
         return self.models.get(model_id) if isinstance(model_id, str) else None
 
     def suggest_model(self, text: str) -> str | None:
-        """Return the id that `text` may have meant, or as a phrase (`a, b or c`) the ids that begin with it or hold it.
+        """Return the id that `text` may have meant, or as a phrase (`a, b or c`) the ids that begin with or contain it.
 
-        None where there are none.
+        None if there are none.
         """
         near, part = nearest(text, self.models), text.strip().casefold()
         if near is not None or len(part) < _SHORTEST_PART:
@@ -134,7 +134,7 @@ def _one_of(ids: list[str]) -> str:
 
 
 def nearest(text: str, known: Iterable[object], cutoff: float = 0.6) -> str | None:
-    """Return the entry of `known` that `text` is most likely a slip of, case aside; None where none is near."""
+    """Return the entry of `known` that `text` is most likely a typo of, ignoring case; None if none is close."""
     by_folded = {str(entry).casefold(): str(entry) for entry in known}
     found = difflib.get_close_matches(text[:200].casefold(), by_folded, n=1, cutoff=cutoff)
     return by_folded[found[0]] if found else None
@@ -142,14 +142,14 @@ def nearest(text: str, known: Iterable[object], cutoff: float = 0.6) -> str | No
 
 @cache
 def load_catalog() -> Catalog:
-    """Return the tables that this release ships, read once."""
+    """Return the tables shipped with this release, read once."""
     return read_catalog(_TABLES.read_text(encoding="utf-8"))
 
 
 def read_catalog(text: str) -> Catalog:
     """Return the tables in a TOML text.
 
-    Raises ValueError where a slip in the data could cost money or let a bad request pass: an unknown field, a parameter
+    Raises ValueError if a slip in the data could cost money or let a bad request pass: an unknown field, a parameter
     that cannot be checked, a combination without a price.
     """
     data = tomllib.loads(text)

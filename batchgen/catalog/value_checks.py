@@ -1,4 +1,4 @@
-"""Checks single values of a request body by hand, and words what is wrong with them.
+"""Checks single values of a request body in Python, and describes what is wrong with them.
 
 These are the values without a fixed list: texts, URLs, seeds. Each check is at least as strict as the schema's.
 """
@@ -17,7 +17,7 @@ from batchgen.core.text import printable
 
 @dataclass(frozen=True, slots=True)
 class BodyProblem:
-    """One fault of a body: where it is (`("images", 0)`), and one clear sentence without its end mark."""
+    """One fault of a body: where it is (`("images", 0)`), and one clear sentence without a full stop."""
 
     path: tuple[str | int, ...]
     message: str
@@ -35,7 +35,7 @@ _PLAIN_URL = re.compile(r"https?://[A-Za-z0-9.-]+(?::[1-9][0-9]{0,3})?(?:/[!-~]*
 
 
 def check_of(parameter: Parameter) -> Check | None:
-    """Return the check of a parameter whose values have no end; None where the schema judges it."""
+    """Return the check for a parameter with unlimited values; None if the schema checks it."""
     if parameter.options:
         return None
     match parameter.type:
@@ -51,7 +51,7 @@ def check_of(parameter: Parameter) -> Check | None:
 
 
 def wrong(parameter: Parameter, value: object) -> BodyProblem:
-    """Return what to say of a value of another type, or beyond the limits."""
+    """Return what to say about a value of the wrong type or beyond the limits."""
     text = isinstance(value, str)
     if parameter.type == "urls" and text:
         return problem(parameter.name, f"must be {parameter.expected()}, not a single value")
@@ -64,12 +64,12 @@ def wrong(parameter: Parameter, value: object) -> BodyProblem:
 
 
 def problem(name: object, message: str) -> BodyProblem:
-    """Return a problem of the parameter `name`, which the message begins with."""
+    """Return a problem of the parameter `name`; the message begins with that name."""
     return BodyProblem((str(name),), f"`{printable(str(name), _SHOWN)}` {message}")
 
 
 def shown_value(value: object, *, quoted: bool = True) -> str:
-    """Return a value as a part of a sentence: bounded, on one line, texts in quotes where they could be mistaken."""
+    """Return a value for use in a sentence: bounded, on one line, texts in quotes if they could be misread."""
     if isinstance(value, str):
         text = printable(value, _SHOWN)
         return f'the text "{text}"' if quoted or not value.strip() else text
@@ -85,7 +85,7 @@ def shown_value(value: object, *, quoted: bool = True) -> str:
 
 
 def is_huge(value: object) -> bool:
-    """Return whether a value is an integer that nobody means; Python may even refuse to write it out in decimals."""
+    """Return whether a value is an integer too large to be intended; Python may even refuse to print it in decimal."""
     return type(value) is int and abs(value) >= _HUGE
 
 
@@ -113,7 +113,7 @@ def _check_text(parameter: Parameter, value: object) -> tuple[BodyProblem, ...]:
 def _check_integer(parameter: Parameter, value: object) -> tuple[BodyProblem, ...]:
     if type(value) is not int:
         return (wrong(parameter, value),)
-    # Python's integers have no limit; those of the program that reads the JSON do (RFC 8259, section 6).
+    # Python's integers have no limit; those of the program that reads the JSON may have one (RFC 8259, section 6).
     if not -_SEED_LIMIT <= value < _SEED_LIMIT:
         return (problem(parameter.name, "must be a whole number that fits in 64 bits"),)
     return ()
@@ -130,7 +130,7 @@ def _check_urls(parameter: Parameter, value: object) -> tuple[BodyProblem, ...]:
 
 
 def _check_url(path: tuple[str | int, ...], value: object) -> tuple[BodyProblem, ...]:
-    # Most URLs are plain, and a pattern is several times cheaper than taking one apart.
+    # Most URLs are plain, and a pattern is several times cheaper than parsing one.
     if type(value) is str and _PLAIN_URL.fullmatch(value):
         return ()
     fault = _url_fault(value)
@@ -141,9 +141,9 @@ def _check_url(path: tuple[str | int, ...], value: object) -> tuple[BodyProblem,
 
 
 def _url_fault(value: object) -> str | None:
-    """Return why a value is no URL that the provider could fetch (docs/api.md); None where it may be one.
+    """Return why a value is not a URL that the provider could fetch (docs/api.md); None if it may be one.
 
-    Loopback hosts may: the simulator hands them out.
+    Loopback hosts are accepted: the simulator hands them out.
     """
     wanted = "must be a public http(s) URL"
     if type(value) is not str:
@@ -176,7 +176,7 @@ def _has_host(url: str) -> bool:
 
 
 def is_encodable(text: str) -> bool:
-    """Return whether a text is Unicode throughout: no half of a surrogate pair, which UTF-8 cannot carry."""
+    """Return whether a text is valid Unicode: without half a surrogate pair, which UTF-8 cannot encode."""
     try:
         text.encode()
     except UnicodeEncodeError:
