@@ -1,4 +1,4 @@
-"""The HTTP client behind the API seam: `HttpApi`, and what may stand in an address or on the way to it."""
+"""The HTTP client behind the API seam: `HttpApi`, and the rules for addresses and routes."""
 
 from batchgen.client.addresses import parse_base_url
 from batchgen.client.http import HttpApi

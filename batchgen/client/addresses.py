@@ -19,7 +19,7 @@ _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: the last 32 bits are
 
 
 def parse_base_url(text: str) -> URL:
-    """Return the API's address: https, or http where it stays on this machine (127.0.0.0/8, ::1, localhost).
+    """Return the API's address: https, or http if it stays on this machine (127.0.0.0/8, ::1, localhost).
 
     Raises UsageError for anything else, and for user names, queries and fragments: they would
     travel with each request.
@@ -33,7 +33,7 @@ def parse_base_url(text: str) -> URL:
     except ValueError as error:
         raise UsageError(f"the base URL cannot be read; give one such as https://api18.dev; got {text!r}") from error
     if url.user is not None or url.password is not None:
-        # The text is not repeated: what stands before the @ may be a password.
+        # The text is not repeated: the part before the @ may be a password.
         raise UsageError("the base URL must not contain a user name or password; the key is taken from API18_KEY")
     if "?" in text or "#" in text:
         raise UsageError(f"the base URL must end with its path, without ? or #; got {text!r}")
@@ -51,9 +51,9 @@ def is_loopback(host: str) -> bool:
 
 
 def is_public(address: str) -> bool:
-    """Return whether an IP address lies in the open internet (IANA's special-purpose registries).
+    """Return whether an IP address is on the public internet (IANA's special-purpose registries).
 
-    An IPv6 address that only carries an IPv4 address inside (mapped, 6to4, NAT64) is judged by that one.
+    An IPv6 address that only carries an IPv4 address inside (mapped, 6to4, NAT64) is judged by the IPv4 address.
     """
     ip = ipaddress.ip_address(address)
     if isinstance(ip, ipaddress.IPv6Address):
@@ -63,7 +63,7 @@ def is_public(address: str) -> bool:
 
 
 class PublicResolver(AbstractResolver):
-    """Resolves names to public addresses only, so that no output can make this machine ask its own network.
+    """Resolves names to public addresses only, so that no output can make this machine contact its own network.
 
     aiohttp connects to the very addresses returned here, so a name that answers differently each time gains nothing.
     """
@@ -74,7 +74,7 @@ class PublicResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        """Return the public addresses of `host`; raises OSError where there are none."""
+        """Return the public addresses of `host`; raises OSError if there are none."""
         try:
             found = await self._resolver.resolve(host, port, family)
         except UnicodeError:  # Python's IDNA codec refuses empty labels and those beyond 63 characters with it
@@ -86,7 +86,7 @@ class PublicResolver(AbstractResolver):
         return public
 
     async def close(self) -> None:
-        """Do nothing: the threaded resolver holds nothing open."""
+        """Do nothing: the threaded resolver has nothing to close."""
 
 
 class Addresses:
@@ -95,7 +95,7 @@ class Addresses:
     def __init__(self, base: URL) -> None:
         self._prefix = str(base).rstrip("/")
         self.job = lru_cache(maxsize=1024)(self._job)
-        """Returns the address of a job; the same ones are asked for again and again."""
+        """Returns the address of a job; the same ones are requested again and again."""
         self.post = lru_cache(maxsize=16)(self._post)
         """Returns the address of a create call, by its endpoint and `wait` (docs/api.md)."""
         self._origin = _origin(base)
@@ -105,16 +105,16 @@ class Addresses:
         return URL(f"{self._prefix}{endpoint}{'?wait=true' if wait else ''}", encoded=True)
 
     def _job(self, job_id: str) -> URL:
-        # Percent-encoded, whatever the server made the id of.
+        # Percent-encoded, whatever characters the server put in the id.
         return URL(f"{self._prefix}/v1/jobs/{quote(job_id, safe='')}", encoded=True)
 
     def output(self, text: str, before: URL | None = None) -> URL:
         """Return the address of an output, or of the redirect `text` that `before` answered with.
 
-        Raises ValueError, with a reason that does not repeat the address, for one that must not be asked.
+        Raises ValueError, with a reason that does not repeat the address, for one that must not be requested.
         """
         try:
-            # A signed address is signed as written: nothing in it is quoted again unless it must be.
+            # A signed address is signed as written: quote it again only where necessary.
             url = URL(text, encoded=_PLAIN.fullmatch(text) is not None)
             if before is not None and not url.absolute and not url.scheme:
                 url = before.join(url)
@@ -142,7 +142,7 @@ class Addresses:
 
 
 def redirect_in_words(location: str, before: URL) -> str:
-    """Return where a redirect of `before` leads, without path and query: either may hold what opens a door."""
+    """Return where a redirect of `before` leads, without path and query: either may contain a secret."""
     try:
         url = URL(location)
         host, port = url.host, url.explicit_port
@@ -159,9 +159,9 @@ def _origin(url: URL) -> tuple[str, str, int | None]:
 
 
 def _is_private_literal(host: str) -> bool:
-    # aiohttp asks no resolver about literals; names are judged by `PublicResolver`.
+    # aiohttp does not pass literals to the resolver; names are checked by `PublicResolver`.
     try:
         return not is_public(host)
     except ValueError:
-        # 127.1, 2130706433, 0x7f.1: the forms that some resolvers take for addresses. No name looks like that.
+        # 127.1, 2130706433, 0x7f.1: forms that some resolvers treat as addresses. No real name looks like that.
         return ":" in host or _LIKE_A_NUMBER.fullmatch(host.rstrip(".").rpartition(".")[2]) is not None

@@ -32,28 +32,28 @@ from batchgen.core.text import printable
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came back for one request. Stars stand wherever the server repeated the key."""
+    """What came back for one request. Wherever the server repeated the key, stars replace it."""
 
     status: int
     raw: bytes
     """The body, bounded."""
     cut: str | None = None
-    """Why `raw` may not be the whole of it."""
+    """Why `raw` may be incomplete."""
     retry_after: float | None = None
-    """Seconds, where the answer named them."""
+    """Seconds, if the answer named them."""
     redirect: str | None = None
     """Where a redirect leads, in words."""
 
 
 _QUICK = timedelta(seconds=30)
-"""An answer that took longer says little of the time at which it arrives."""
+"""An answer that took longer says little about the time at which it arrived."""
 _SECONDS = re.compile(r"[0-9]{1,9}")
 _REMEMBERED = 1024
 _LONGEST_REMEMBERED = 4096
 
 
 def without_key(raw: bytes, key: str, *, cut: bool) -> bytes:
-    """Return `raw` with stars in place of the key, and of the beginning of one at the end of what was cut off there."""
+    """Return `raw` with stars in place of the key, and of the start of a key at the end of a body that was cut off."""
     secret = key.encode()
     raw = raw.replace(secret, b"*" * len(secret))
     begun = next((n for n in range(len(secret) - 1, 0, -1) if raw.endswith(secret[:n])), 0) if cut else 0
@@ -84,11 +84,11 @@ def submit_answer(reply: Reply) -> SubmitAnswer:
 
 
 def poll_answer(job_id: str, reply: Reply) -> PollAnswer:
-    """Return what the answer to `GET /v1/jobs/{job_id}` means; 202 is taken for the 200 of a job that is not done."""
+    """Return what the answer to `GET /v1/jobs/{job_id}` means; 202 counts as the 200 of a job that is not done."""
     status, raw = reply.status, reply.raw
     if status in (200, 202):
         try:
-            # Most answers say again what the last one said: the job is not done.
+            # Most answers repeat the last one: the job is not done.
             job = _job_seen(raw) if len(raw) <= _LONGEST_REMEMBERED else read_job(raw)
         except Unreadable as error:
             return Unavailable(f"HTTP {status}, but {reply.cut or error}")
@@ -109,14 +109,14 @@ def _job_seen(raw: bytes) -> Job:
 
 
 def error_message(reply: Reply) -> str:
-    """Return an error answer's message, fit for a terminal."""
+    """Return an error answer's message, safe for a terminal."""
     return _error(reply)[1]
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     """Return the seconds that `Retry-After` (RFC 9110, section 10.2.3) asks for, from a number or a date; 0 or more.
 
-    None where the header is absent or cannot be read. The caller caps it.
+    None if the header is absent or cannot be read. The caller caps the value.
     """
     text = headers.get("Retry-After", "").strip()
     if _SECONDS.fullmatch(text):
@@ -128,9 +128,9 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
 def clock_offset(headers: Mapping[str, str], asked: datetime, answered: datetime) -> timedelta | None:
     """Return how far the server's clock is ahead of ours, by an answer's `Date` (RFC 9110, section 6.6.1).
 
-    `asked` and `answered` are moments of our clock. None where the header is absent or unreadable, where a cache has
-    answered (`Age`; RFC 9111, section 5.1), and where the answer took so long, or our clock was set meanwhile, that the
-    two moments say little.
+    `asked` and `answered` are times on our clock. None if the header is absent or unreadable, if a cache answered
+    (`Age`; RFC 9111, section 5.1), or if the two times say little because the answer took too long or our clock was
+    set meanwhile.
     """
     moment = _http_date(headers.get("Date", "").strip())
     if moment is None or "Age" in headers or not timedelta(0) <= answered - asked <= _QUICK:

@@ -1,5 +1,5 @@
-"""The API over HTTP with aiohttp. Its exceptions end here: none of their texts is passed on, for they carry addresses
-and request headers, and each is raised or answered `from None`, so that no traceback shows them either."""
+"""The API over HTTP with aiohttp. Its exceptions end here: none of their texts is passed on, because they contain
+addresses and request headers, and each is replaced or handled `from None`, so that no traceback shows them either."""
 
 import re
 import ssl
@@ -45,25 +45,25 @@ from batchgen.core.text import printable
 
 _KEY = re.compile(r"[\x21-\x7e]{1,512}")
 _BUFFER = 512 * 1024
-"""Bytes of an output that may wait in memory; what is there is handed on as it is, since to join it costs a copy."""
+"""Bytes of an output that may wait in memory; pieces are handed on as they arrive, since joining them costs a copy."""
 _LATER = frozenset({429, 503})
-"""What `Retry-After` is meant for (RFC 6585, section 4, and RFC 9110, section 15.6.4)."""
+"""The statuses for which `Retry-After` is defined (RFC 6585, section 4, and RFC 9110, section 15.6.4)."""
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 class _Way(TypedDict, total=False):
-    """What a request through a proxy is made with."""
+    """The arguments of a request through a proxy."""
 
     proxy: URL | None
     proxy_headers: dict[str, str]
 
 
 class HttpApi:
-    """`batchgen.api.Api` over HTTP. Made inside a running event loop; `aclose` ends it.
+    """`batchgen.api.Api` over HTTP. Create it inside a running event loop; `aclose` closes it.
 
-    Proxies, netrc and cookies of the environment are not used. A proxy that is given is asked for a tunnel, so that it
-    sees neither the key nor an answer; an API on this machine, without TLS, is reached without it. The number of
-    connections is bounded by the callers, who count jobs and downloads.
+    Proxies, netrc and cookies of the environment are not used. A configured proxy only makes a tunnel, so that it sees
+    neither the key nor an answer; an API on this machine, without TLS, is reached without the proxy. The callers limit
+    the number of connections by counting jobs and downloads.
     """
 
     def __init__(
@@ -93,9 +93,9 @@ class HttpApi:
             self._way = {"proxy": route.proxy}
             if route.authorization is not None:
                 self._way["proxy_headers"] = {"Proxy-Authorization": route.authorization}
-        # Part of each request to the own origin, and of no session: aiohttp sends a session's headers to proxies too.
+        # Set on each request to the API's origin, never on a session: aiohttp sends a session's headers to proxies too.
         self._own = {"Authorization": f"Bearer {key}"}
-        # The answers are small: inflating them would cost more than it saves.
+        # The answers are small: decompressing them would cost more than it saves.
         general = {"Accept-Encoding": "identity", "User-Agent": f"batchgen/{__version__}"}
         # A kept connection that the server closes just as a POST is written would leave a charge in doubt (RFC 9112,
         # section 9.3.1), so each POST has a connection of its own.
@@ -107,7 +107,7 @@ class HttpApi:
         self._gets = self._session(
             aiohttp.TCPConnector(limit=0, ssl=self._trust), general | {"Accept": "application/json"}
         )
-        # Other origins get a session of their own. Behind a proxy it is the proxy that resolves their names.
+        # Other origins get a session of their own. With a proxy, the proxy resolves their names.
         anywhere = proxied or self._addresses.local
         self._files = self._session(
             aiohttp.TCPConnector(limit=0, ssl=self._trust, resolver=None if anywhere else PublicResolver()), general
@@ -119,7 +119,7 @@ class HttpApi:
         return aiohttp.ClientSession(
             connector=connector,
             headers=headers,
-            # All that comes behind the connection is bounded by `Patience`.
+            # Everything after the connection is made is bounded by `Patience`.
             timeout=aiohttp.ClientTimeout(total=None, connect=self._limits.connect),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
@@ -154,14 +154,14 @@ class HttpApi:
                 answer = submit_answer(await self._reply(response))
                 sending.limit.start(self._limits.connect)
         except WIRE_ERRORS as error:
-            # What breaks while the connection is being closed takes nothing from an answer that is already here.
+            # An error while the connection is being closed does not affect an answer that is already here.
             return answer or self._unanswered(error, sending)
         return answer
 
     async def poll(self, job_id: str) -> PollAnswer:
-        """Ask once how a job stands. See `batchgen.api.Api`.
+        """Ask once for a job's status. See `batchgen.api.Api`.
 
-        A kept connection that the server has closed meanwhile counts for nothing: aiohttp replaces it, once, for a GET.
+        A kept connection that the server has closed meanwhile does not matter: aiohttp replaces it once for a GET.
         """
         asked = self._now()
         try:
@@ -178,7 +178,7 @@ class HttpApi:
 
     @asynccontextmanager
     async def open_output(self, url: str) -> AsyncGenerator[Output, None]:
-        """Open one of a job's outputs. Raises OutputError and its kinds; what the caller raises inside passes."""
+        """Open one of a job's outputs. Raises OutputError and its subclasses; the caller's own exceptions pass."""
         response = await self._follow(url)
         async with response:
             length = _announced_length(response)
@@ -198,9 +198,9 @@ class HttpApi:
         self._clock_offset = self._clock_offset if heard is None else heard
 
     async def _reply(self, response: aiohttp.ClientResponse) -> Reply:
-        """Read an answer. Its body is bounded in bytes and in time, and what is beyond that is never read.
+        """Read an answer. Its body is bounded in bytes and in time; anything beyond that is never read.
 
-        A server may repeat the request, key and all: stars stand in the key's place, before anybody sees it.
+        A server may repeat the request including the key: stars replace the key before anything else sees it.
         """
         raw, cut = bytearray(), None
         try:
@@ -224,7 +224,7 @@ class HttpApi:
         )
 
     def _unanswered(self, error: Exception, sending: Sending) -> SubmitAnswer:
-        # Two witnesses must agree that nothing left; everything else may have been charged.
+        # Two independent signs must agree that nothing was sent; otherwise there may be a charge.
         if (isinstance(error, NO_CONNECTION) or sending.connecting) and not sending.headers_left:
             return NotSent(self._explain(error))
         return Unclear(f"no answer: {self._explain(error)}")
@@ -233,11 +233,11 @@ class HttpApi:
         return explain(error) + (self._hint if isinstance(error, aiohttp.ClientConnectorDNSError) else "")
 
     def _host(self, url: URL) -> str:
-        # Never the whole address: a signature in it opens the file to anyone who reads the log.
+        # Never the whole address: its signature would give anyone who reads the log access to the file.
         return self._in_words(url.host or "")
 
     def _in_words(self, address: str) -> str:
-        # A redirect may put the key into the host, in any case of letters.
+        # A redirect may put the key into the host, in upper or lower case.
         shown = re.sub(re.escape(self._key), lambda found: "*" * len(found[0]), address, flags=re.IGNORECASE)
         return printable(shown, 100)
 
@@ -319,7 +319,7 @@ class HttpApi:
 
 
 def _announced_length(response: aiohttp.ClientResponse) -> int | None:
-    # With a coding of either kind the number counts other bytes than those that arrive here (RFC 9112, section 6.3).
+    # With either kind of coding, the number does not count the bytes that arrive here (RFC 9112, section 6.3).
     if response.headers.get("Content-Encoding", "identity").lower() != "identity":
         return None
     return None if "Transfer-Encoding" in response.headers else response.content_length

@@ -1,4 +1,4 @@
-"""Whether a simulator answers at an address of this machine: asked once, without a key, before anything is bought."""
+"""Whether a simulator answers at an address of this machine: checked once, without a key, before any purchase."""
 
 import http.client
 import json
@@ -7,14 +7,14 @@ from batchgen.client.addresses import is_loopback, parse_base_url
 
 _PAGE = "/_simulator/"
 _PATIENCE = 5.0
-"""Seconds for each step of asking."""
+"""Seconds for each step of the request."""
 _LONGEST = 4096
 
 
 def is_simulator(base_url: str) -> bool | None:
-    """Return whether `batchgen simulate` answers at `base_url`; None where nothing answers, or it is not this machine.
+    """Return whether `batchgen simulate` answers at `base_url`; None if nothing answers, or if it is not this machine.
 
-    No other address is asked: a simulator serves this machine alone. Raises UsageError for an address that is none.
+    Other addresses are not asked: a simulator serves only this machine. Raises UsageError for an invalid address.
     """
     url = parse_base_url(base_url)
     if url.scheme != "http" or not is_loopback(url.host or ""):
@@ -26,7 +26,7 @@ def is_simulator(base_url: str) -> bool | None:
     except OSError:
         return None
     except (http.client.HTTPException, ValueError, RecursionError):
-        return False  # something answers, and it is none
+        return False  # something answers, but it is not a simulator
     finally:
         connection.close()
     return isinstance(answer, dict) and answer.get("simulator") == "batchgen"

@@ -1,4 +1,4 @@
-"""How far a POST has come: what decides whether it can have been charged."""
+"""How far a POST has come, which decides whether it can have been charged."""
 
 from types import SimpleNamespace
 
@@ -8,19 +8,19 @@ from batchgen.client.timeouts import Limit
 
 
 class Sending:
-    """What is known about one POST on its way out."""
+    """What is known about one POST being sent."""
 
     __slots__ = ("connecting", "headers_left", "limit")
 
     def __init__(self, limit: Limit) -> None:
         self.connecting = False
-        """Whether a connection is being made, and is not there."""
+        """Whether a connection is being made and does not exist yet."""
         self.headers_left = False
         self.limit = limit
 
 
 def sending_trace(idle: float) -> aiohttp.TraceConfig:
-    """Return what keeps the `Sending` of each request up to date, and gives its answer `idle` seconds to begin."""
+    """Return hooks that keep the `Sending` of each request up to date and give its answer `idle` seconds to begin."""
 
     async def headers_leave(
         _: aiohttp.ClientSession, context: SimpleNamespace, __: aiohttp.TraceRequestHeadersSentParams

@@ -1,8 +1,8 @@
-"""How requests leave this machine: directly, or through a proxy that was asked for in so many words.
+"""How requests leave this machine: directly, or through an explicitly configured proxy.
 
-A proxy is asked to CONNECT (RFC 9110, section 9.3.6): TLS reaches from here to the API, and the proxy sees host names
-and nothing else. The environment's HTTPS_PROXY is not obeyed by itself, since it may have been set by anybody for
-anything; it is only pointed out where it could be the reason for a failure.
+A proxy is asked to CONNECT (RFC 9110, section 9.3.6): TLS reaches from here to the API, and the proxy sees only
+host names. The environment's HTTPS_PROXY is not used automatically, since it may have been set for any other purpose;
+it is only mentioned if it could be the reason for a failure.
 """
 
 import base64
@@ -20,18 +20,18 @@ _FOR_OTHERS = ("HTTPS_PROXY", "https_proxy")
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """The way out."""
+    """The route out of this machine."""
 
     proxy: URL | None = None
     """Without user name and password."""
     authorization: str | None = field(default=None, repr=False)
-    """What the proxy is told as `Proxy-Authorization`."""
+    """The value of `Proxy-Authorization` for the proxy."""
     ignored: str | None = None
     """A variable of the environment that names a proxy, which is not used."""
 
     @property
     def hint(self) -> str:
-        """What to add where a name could not be resolved, or nothing."""
+        """A hint to add if a name could not be resolved, or nothing."""
         if self.proxy is not None or self.ignored is None:
             return ""
         return f"; {self.ignored} is set but ignored: give the proxy with --proxy or BATCHGEN_PROXY"
@@ -41,9 +41,9 @@ DIRECT = Route()
 
 
 def find_route(proxy: str | None, environment: Mapping[str, str]) -> Route:
-    """Return the way through the proxy at this address, such as http://proxy.example:3128, or the direct one.
+    """Return the route through the proxy at this address, such as http://proxy.example:3128, or the direct one.
 
-    Raises UsageError, which does not repeat the address: a password may stand in it.
+    Raises UsageError, which does not repeat the address: it may contain a password.
     """
     ignored = next((name for name in _FOR_OTHERS if environment.get(name)), None)
     if not proxy:

@@ -1,4 +1,4 @@
-"""What goes wrong on the way, as aiohttp says it, and in words."""
+"""Network errors: aiohttp's exceptions, and plain words for them."""
 
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
@@ -6,16 +6,16 @@ from aiohttp.http_exceptions import HttpProcessingError
 from batchgen.core.descriptors import TOO_MANY, is_lack
 from batchgen.core.text import printable
 
-# What aiohttp raises for a request, an answer or a body; timeouts are OSErrors. ValueError is what a host name that no
-# codec accepts, or a header with control characters, ends in.
+# What aiohttp raises for a request, an answer or a body; timeouts are OSErrors. A host name that no codec
+# accepts, or a header with control characters, raises ValueError.
 WIRE_ERRORS = (aiohttp.ClientError, HttpProcessingError, OSError, ValueError)
-# Raised by the connector alone, which has no request to send (aiohttp/connector.py): DNS, refused, TLS, timeouts, and
-# a proxy that makes no way.
+# Raised only by the connector, before any request is sent (aiohttp/connector.py): DNS, refused, TLS, timeouts, and a
+# proxy that makes no tunnel.
 NO_CONNECTION = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError)
 
 
 def explain(error: Exception) -> str:
-    """Return what happened, with the operating system's or OpenSSL's own words, and nothing of the request."""
+    """Return what happened, in the operating system's or OpenSSL's own words, with nothing from the request."""
     name = type(error).__name__
     what = next((f"{words} ({name})" for kind, words in _IN_WORDS if isinstance(error, kind)), name)
     cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
@@ -27,7 +27,7 @@ def explain(error: Exception) -> str:
     return printable(f"{what}: {details}" if details else what, 200)
 
 
-# The special ones first: each is a kind of a later one.
+# Specific ones first: each is a subclass of a later one.
 _IN_WORDS: tuple[tuple[type[Exception], str], ...] = (
     (aiohttp.ConnectionTimeoutError, "timed out while connecting"),
     (TimeoutError, "timed out waiting for data"),
