@@ -6,6 +6,7 @@ import logging
 import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from contextvars import copy_context
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,7 +106,7 @@ async def _run(run: OpenRun, host: Host) -> Ending:
 @contextmanager
 def _heard(stop: StopHandle, scheduler: Scheduler) -> Iterator[None]:
     """Let the scheduler obey the handle while the block runs."""
-    loop = asyncio.get_running_loop()
+    loop, context = asyncio.get_running_loop(), copy_context()
 
     def obey() -> None:
         if stop.stop_now_requested:
@@ -115,7 +116,7 @@ def _heard(stop: StopHandle, scheduler: Scheduler) -> Iterator[None]:
 
     def hear() -> None:
         with suppress(RuntimeError):  # the loop was closed meanwhile: there is nothing left to stop
-            loop.call_soon_threadsafe(obey)
+            loop.call_soon_threadsafe(obey, context=context)  # else the run's log would not hear of it
 
     with stop.heard_by(hear):
         yield

@@ -83,10 +83,13 @@ class Session(ABC):
     def _tell(self, text: str) -> None:
         self.host.listen(Notice(text))
 
-    def _bind(self, journal: Journal, name: str, account: ApiAccount) -> None:
-        """Bind an open run folder to the account, or check that it fits; tell what was unusual about the folder."""
+    def _tell_notices(self, journal: Journal) -> None:
+        """Tell what was unusual about a run folder, once it is open: the next opening may find nothing any more."""
         for notice in journal.notices:
             self._tell(notice)
+
+    def _bind(self, journal: Journal, name: str, account: ApiAccount) -> None:
+        """Bind an open run folder to the account, or check that it fits."""
         bind_account(journal, name, account.binding, rotated_key=self.access.rotated_key)
 
 
@@ -105,6 +108,8 @@ class RunSession(Session):
         with ExitStack() as stack:
             # A folder that exists is owned before anything is asked: what is planned then is what is bought.
             journal = stack.enter_context(open_run_folder(folder, create=True)) if exists else None
+            if journal is not None:
+                self._tell_notices(journal)
             account = self.access.account(simulate=request.simulate)
             route = self.access.route_to(account, self._tell)
             if journal is not None:
@@ -120,7 +125,7 @@ class RunSession(Session):
                 journal = stack.enter_context(open_run_folder(folder, create=True))
                 if journal.facts():
                     raise RunFolderError(f"another run was started in {folder} meanwhile; run again to continue it")
-                bind_account(journal, prepared.name, account.binding, rotated_key=self.access.rotated_key)
+                self._bind(journal, prepared.name, account)
             settings = capped(prepared.settings, plan, real_money=real_money)
             self._list(prepared, journal)
             host.listen(Planned(prepared.name, plan, settings, prepared.skipped_as_bought))
@@ -167,6 +172,7 @@ class CollectSession(Session):
 
     def _run(self) -> Summary:
         with open_run_folder(self.folder, create=False) as journal:
+            self._tell_notices(journal)
             facts = journal.facts()
             settings = resolve_settings(self.flags, self.environment, noted_settings(facts))
             account = self.access.account_of(facts)

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,11 @@ from support.running import KEY, Simulated, simulator
 
 from batchgen.catalog import load_catalog
 from batchgen.core.credentials import ApiKey
-from batchgen.core.errors import ConsentError, DeclinedError, RunFolderError
+from batchgen.core.errors import ConsentError, DeclinedError, RunFolderError, UsageError
 from batchgen.policy.stopping import Stop
 from batchgen.session.account import Access
 from batchgen.session.consent import NoConsent, Spending
-from batchgen.session.host import Ended, Event, Host, Planned, Snapshot, Started, StopHandle
+from batchgen.session.host import Ended, Event, Host, Notice, Planned, Snapshot, Started, StopHandle
 from batchgen.session.prepare import RunRequest, prepare
 from batchgen.session.session import CollectSession, RunSession
 from batchgen.session.summary import Summary
@@ -153,6 +154,29 @@ def test_what_is_paid_for_is_collected_in_a_thread(tmp_path: Path, api: Simulate
         assert pool.submit(collect.run).result().exit_code == 0
 
 
+def test_what_was_unusual_about_the_folder_is_told_although_no_key_is_found(tmp_path: Path, api: Simulated) -> None:
+    """The opening repairs it, so that no later session would find it any more."""
+
+    def no_key() -> ApiKey:
+        raise UsageError("no API key")
+
+    with session(tmp_path, api, **CAP) as job:
+        folder = job.run().folder
+    without_key, events = Access(find_key=no_key, base_url=api.url), list[Event]()
+    collect = CollectSession(
+        access=without_key, host=heard(events), folder=folder, catalog=load_catalog(), environment={}
+    )
+    with session(tmp_path, api, heard(events), **CAP) as job:
+        for again in (collect, replace(job, access=without_key)):
+            events.clear()
+            (folder / "receipts.jsonl").unlink()
+            with pytest.raises(UsageError, match="no API key"):
+                again.run()
+            assert [event.text for event in events if isinstance(event, Notice)] == [
+                "receipts.jsonl was missing; it was rewritten from the journal"
+            ]
+
+
 def test_a_simulated_run_in_a_thread_asks_for_no_key(tmp_path: Path) -> None:
     def no_key() -> ApiKey:
         raise AssertionError("a key was asked for")
@@ -241,6 +265,8 @@ def test_a_stop_from_another_thread_waits_for_the_answers(tmp_path: Path) -> Non
         assert (summary.in_flight, summary.totals.in_doubt) == (AT_ONCE, 0)
         assert summary.totals.charged == Decimal(api.account()["net"])
         assert len(api.jobs()) == AT_ONCE, "nothing is bought after it"
+        log = (summary.folder / "batchgen.log").read_text(encoding="utf-8")
+        assert "stopping (interrupted)" in log, "the run's log hears of it, whichever thread stops"
 
 
 def test_a_stop_at_once_leaves_doubts_that_are_not_bought_again(tmp_path: Path) -> None:
