@@ -1,6 +1,6 @@
-"""The pretended provider: what it accepts, charges, works on, refunds and forgets, and every way it can go wrong.
+"""The simulated provider: what it accepts, charges, works on, refunds and forgets, and every way it can go wrong.
 
-Pure state, with time handed in. Two front ends speak for it: `batchgen.simulator` over HTTP and, in virtual time,
+Pure state; the time is passed in. It has two front ends: `batchgen.simulator` over HTTP and, in virtual time,
 `batchgen.virtual.memory_api`.
 """
 

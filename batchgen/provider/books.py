@@ -1,4 +1,4 @@
-"""The provider's books: accounts, jobs, charges, refunds. They are the judge of whether anything was paid twice."""
+"""The provider's books: accounts, jobs, charges, refunds. They decide whether anything was paid twice."""
 
 import heapq
 import math
@@ -12,7 +12,7 @@ from batchgen.provider.jobs import ProviderJob
 
 @dataclass(slots=True)
 class Account:
-    """One account. Amounts in USD; `paid` and `promo` are what was ever put in."""
+    """One account. Amounts in USD; `paid` and `promo` are the total deposits."""
 
     id: str
     paid: Decimal
@@ -26,7 +26,7 @@ class Account:
 
     @property
     def balance(self) -> Decimal:
-        """Paid credit that is left."""
+        """The paid credit that is left."""
         return self.paid - self.charged + self.refunded
 
 
@@ -37,7 +37,7 @@ class Totals:
     balance: Decimal
     promo: Decimal
     paid: Decimal
-    """What was ever put in."""
+    """The total deposits."""
     charged: Decimal
     refunded: Decimal
     """Positive; `net` is `charged - refunded`."""
@@ -47,7 +47,7 @@ class Totals:
     failed: int
     in_progress: int
     duplicates: int
-    """Requests that one account had accepted more than once."""
+    """Requests accepted more than once for the same account."""
 
     def as_json(self) -> dict[str, str | int]:
         """Return the values with amounts as plain decimal digits."""
@@ -55,29 +55,29 @@ class Totals:
 
 
 class Books:
-    """Accounts and jobs. Belongs to one thread; time must not go back."""
+    """Accounts and jobs. Not thread-safe; time must not go backwards."""
 
     def __init__(self, *, paid: Decimal, promo: Decimal = Decimal(0)) -> None:
-        """Accounts open with `paid` and `promo` USD."""
+        """New accounts start with `paid` and `promo` USD."""
         self._opening = (paid, promo)
         self.accounts: dict[str, Account] = {}
         self.jobs: dict[str, ProviderJob] = {}
         self.polls: Counter[str] = Counter()
-        """How often each job was asked for."""
+        """How often each job was polled."""
         self.accepted: Counter[str] = Counter()
         """How often each request was accepted, by its digest."""
         self._acceptances: Counter[tuple[str, str]] = Counter()
         self._running: list[tuple[float, int, ProviderJob]] = []
 
     def account(self, account_id: str) -> Account:
-        """Return an account, opened on first sight."""
+        """Return an account; it is opened when first used."""
         account = self.accounts.get(account_id)
         if account is None:
             account = self.accounts[account_id] = Account(account_id, *self._opening)
         return account
 
     def top_up(self, account: Account, paid: Decimal, promo: Decimal) -> None:
-        """Put credit in."""
+        """Add credit."""
         account.paid += paid
         account.promo += promo
 
@@ -86,7 +86,7 @@ class Books:
         return len(self.jobs) + 1
 
     def next_acceptance(self, account: Account, digest: str) -> int:
-        """Return how many times the account will have had this request accepted, the next time included."""
+        """Return how often this request will have been accepted for the account, including the next time."""
         return self._acceptances[account.id, digest] + 1
 
     def accept(self, job: ProviderJob) -> None:
@@ -94,7 +94,7 @@ class Books:
         self.enter(job)
 
     def enter(self, job: ProviderJob, *, ended: bool = False) -> None:
-        """Enter a job; `ended`: its end is entered already."""
+        """Enter a job; `ended`: its end has already been entered."""
         account = self.account(job.account)
         account.charged += job.cost
         account.accepted += 1
@@ -122,16 +122,16 @@ class Books:
         return refunded
 
     def unfinished(self) -> Iterator[ProviderJob]:
-        """Yield the jobs that the provider still works on, in the order of their ends."""
+        """Yield the jobs that the provider is still working on, in the order in which they end."""
         return (job for _, _, job in sorted(self._running, key=lambda entry: entry[:2]))
 
     def net(self, now: float) -> Decimal:
-        """Return what all accounts together have paid by now: charges without refunds, USD."""
+        """Return what all accounts together have paid by now: charges less refunds, USD."""
         self.settle(now)
         return sum((account.charged - account.refunded for account in self.accounts.values()), Decimal(0))
 
     def totals(self, now: float, accounts: Iterable[Account] | None = None) -> Totals:
-        """Return the sums over `accounts`, all where not given."""
+        """Return the sums over `accounts`, by default over all of them."""
         self.settle(now)
         chosen = list(self.accounts.values() if accounts is None else accounts)
 

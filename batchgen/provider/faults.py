@@ -1,5 +1,5 @@
-"""What can go wrong, and when. Each fault is drawn from the seed and from what it strikes, never from time or order;
-a script makes it strike for certain.
+"""What can go wrong, and when. Each fault is drawn from the seed and its subject, never from time or order; a script
+makes it strike for certain.
 """
 
 from collections import Counter
@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 
 class Fault(StrEnum):
-    """One way for things to go wrong, by the name that `batchgen simulate --fault` takes."""
+    """One way for things to go wrong; the values are the names that `batchgen simulate --fault` takes."""
 
     NOT_SENT = "not_sent"
     LOST_BEFORE = "lost_before"
@@ -108,18 +108,18 @@ JOB = (
     Fault.FAILED, Fault.SLOW, Fault.STUCK, Fault.FORGOTTEN, Fault.EMPTY, Fault.DRIFT, Fault.OUTPUTS_LATE,
     Fault.OUTPUTS_ONE_BY_ONE, Fault.FEWER_OUTPUTS, Fault.FIRST_OUTPUT_MISSING, Fault.MORE_OUTPUTS,
 )  # fmt: skip
-"""Belong to the job for good; drawn for each acceptance of a request."""
+"""Belong to the job permanently; drawn for each acceptance of a request."""
 POLL = (Fault.POLL_ERROR, Fault.POLL_UNREACHED, Fault.POLL_LIMITED, Fault.POLL_UNKNOWN, Fault.UNAUTHORIZED)
 """Drawn for each poll of a job."""
 FILE = (Fault.LATE_FILE, Fault.GONE, Fault.FOREIGN_FILE)
-"""Belong to a file for good; drawn once, when it is first asked for."""
+"""Belong to a file permanently; drawn once, when the file is first requested."""
 ADDRESS = (Fault.UNAUTHORIZED,)
-"""Drawn for each time a file is asked for with the key."""
+"""Drawn each time a file is requested with the key."""
 FETCH = (Fault.FILE_UNREACHED, Fault.TRUNCATED, Fault.HTML, Fault.FILE_LIMITED)
 """Drawn for each download of a file."""
 
 NO_CONNECTION = (Fault.NOT_SENT, Fault.POLL_UNREACHED, Fault.FILE_UNREACHED)
-"""What a server cannot do to a caller, since it never hears of it: these strike in memory only."""
+"""Faults that a server cannot cause, since the request never reaches it: these strike in memory only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,17 +130,17 @@ class Episode:
     end: float
     fault: Fault
     subject: str = ""
-    """Where given, only what contains this text is struck: a body, a job's id, the address of a file."""
+    """If given, only subjects containing this text are struck: a body, a job's id, the address of a file."""
 
 
 class Dice:
-    """Draws that depend on the seed and on what they are for, and on nothing else."""
+    """Random draws that depend only on the seed and on what they are for."""
 
     def __init__(self, seed: int) -> None:
         self._key = blake2b(str(seed).encode(), digest_size=32).digest()
 
     def uniform(self, *what: str | int) -> float:
-        """Return a number above 0 and below 1."""
+        """Return a number between 0 and 1, both excluded."""
         return ((int.from_bytes(self._draw(8, what)) >> 12) + 0.5) / 2**52
 
     def token(self, *what: str | int) -> str:
@@ -148,7 +148,7 @@ class Dice:
         return self._draw(12, what).hex()
 
     def secret(self, *what: str | int) -> bytes:
-        """Return 32 bytes to sign with."""
+        """Return a signing key of 32 bytes."""
         return self._draw(32, what)
 
     def _draw(self, size: int, what: tuple[str | int, ...]) -> bytes:
@@ -156,7 +156,7 @@ class Dice:
 
 
 class Faults:
-    """Which fault strikes what. Transient ones strike the same thing at most `strikes` times in a row."""
+    """Decides which fault strikes what. Transient faults strike the same subject at most `strikes` times in a row."""
 
     def __init__(
         self, dice: Dice, rates: Mapping[Fault, float], script: Iterable[Episode] = (), *, strikes: int | None = None
@@ -169,7 +169,7 @@ class Faults:
         self.change(rates, script)
 
     def change(self, rates: Mapping[Fault, float], script: Iterable[Episode] = ()) -> None:
-        """From now on, these faults strike."""
+        """Replace rates and script: from now on, these faults strike."""
         self._rates = {fault: rate for fault, rate in rates.items() if rate > 0}
         self._script = tuple(script)
         self._possible = frozenset({*self._rates, *(episode.fault for episode in self._script)})
@@ -179,7 +179,7 @@ class Faults:
         return not self._possible.isdisjoint(group)
 
     def lasting(self, group: tuple[Fault, ...], what: str, *, now: float, subject: str) -> frozenset[Fault]:
-        """Return the faults of a group that belong to something for good."""
+        """Return the faults of a group that belong to a subject permanently."""
         if not self.possible(group):
             return frozenset()
         found = frozenset(f for f in group if self._scripted(f, now, subject) or self._hit(f, what))

@@ -1,4 +1,4 @@
-"""A job of the provider: settled for good when it is accepted, so that its state is a function of the time alone."""
+"""A job of the provider: fully determined when it is accepted, so that its state depends only on the time."""
 
 import math
 from dataclasses import dataclass
@@ -22,16 +22,16 @@ class Order:
     text: str
     """The body as it was received."""
     digest: str
-    """Of the body as canonical JSON (`batchgen.core.digest`)."""
+    """The digest of the body as canonical JSON (`batchgen.core.digest`)."""
     price: Decimal
-    """USD, when nothing goes wrong."""
+    """The price if nothing goes wrong, USD."""
     outputs: int
     median: float
-    """Seconds that the provider works on such a job: lognormal around this."""
+    """Seconds that the provider works on such a job: lognormal with this median."""
     sigma: float
 
     def seconds(self, draw: float) -> float:
-        """Return how long this one takes; `draw` is above 0 and below 1."""
+        """Return how long one job takes, in seconds; `draw` is between 0 and 1, both excluded."""
         return self.median * math.exp(self.sigma * _NORMAL.inv_cdf(draw))
 
 
@@ -40,7 +40,7 @@ class ProviderJob:
     """One accepted job. Times are seconds of the provider's clock."""
 
     number: int
-    """Counts all acceptances from 1."""
+    """The number of the acceptance among all, from 1."""
     id: str
     account: str
     model: str
@@ -49,7 +49,7 @@ class ProviderJob:
     """As it was received."""
     digest: str
     acceptance: int
-    """Counts from 1 how often the account had this request accepted."""
+    """The number of the acceptance among those of this request for the account, from 1."""
     cost: Decimal
     """USD, as charged."""
     created_at: float
@@ -58,13 +58,13 @@ class ProviderJob:
     """Infinite for a job that never finishes."""
     expires_at: float
     listed_at: float
-    """When all of its outputs are listed that ever will be."""
+    """When the job lists all outputs that it ever will."""
     outputs: int
-    """How many it makes, listed or not."""
+    """How many outputs it makes, listed or not."""
     faults: frozenset[str]
 
     def status(self, now: float) -> Status:
-        """Return how the job stands."""
+        """Return the job's status."""
         if now < self.ends_at:
             return "processing"
         return "failed" if Fault.FAILED in self.faults else "completed"
@@ -76,11 +76,11 @@ class ProviderJob:
         return now < self.expires_at
 
     def refund(self, now: float) -> Decimal:
-        """Return what was given back by now, USD: a failed job is refunded at once (docs/api.md)."""
+        """Return what has been refunded by now, USD: a failed job is refunded at once (docs/api.md)."""
         return self.cost if self.status(now) == "failed" else Decimal(0)
 
     def listed(self, now: float) -> tuple[bool, ...]:
-        """Return which outputs have an address now, from the first to the last one that has."""
+        """Return, for each output up to the last one with an address, whether it has one now."""
         if self.status(now) != "completed" or Fault.EMPTY in self.faults:
             return ()
         early = now < self.listed_at

@@ -13,7 +13,7 @@ _TAIL = _chunk(b"IDAT", zlib.compress(b"\0\x7f")) + _chunk(b"IEND", b"")
 
 
 def foreign(job_id: str, output: int) -> bytes:
-    """Return the same in a format that nobody knows."""
+    """Return the same in an unknown format."""
     return b"\0\1\2\3" + picture(job_id, output)
 
 

@@ -18,24 +18,24 @@ _LISTED_LATER = {Fault.OUTPUTS_LATE: 6.0, Fault.OUTPUTS_ONE_BY_ONE: 30.0}
 """Seconds from the end of a job."""
 
 NameJob = Callable[[Order, str, int, int], str]
-"""Returns the id of a job from its order, account, number and acceptance."""
+"""Returns a job's id from its order, account, number and acceptance."""
 
 
 class NoCreditError(Exception):
     """The balance does not cover a job."""
 
     def __init__(self, *, promotional: bool) -> None:
-        """`promotional`: there is credit, of the kind that the API does not take."""
+        """`promotional`: there is credit, but only the kind that the API does not accept."""
         super().__init__("the balance does not cover this job")
         self.promotional = promotional
 
 
 @dataclass(frozen=True, slots=True)
 class Naming:
-    """Which prices answers name, where they are not the charge. By model, USD; None: no price."""
+    """Prices in answers that differ from the charge. By model, USD; None: no price."""
 
     posted: Mapping[str, Decimal | None] = field(default_factory=dict)
-    """In the answer to a submission: a price while the job is at work, no price also once it has ended."""
+    """In the answer to a submission: a price only while the job is in progress, no price also after its end."""
     polled: Mapping[str, Decimal | None] = field(default_factory=dict)
     """In all other answers."""
     refunds_to_zero: bool = False
@@ -44,25 +44,25 @@ class Naming:
 
 @dataclass(frozen=True, slots=True)
 class Acceptance:
-    """A job that was just accepted and charged, and what is wrong with the answer that tells of it."""
+    """A job that was just accepted and charged, and what is wrong with the answer to its submission."""
 
     job: ProviderJob
     fault: Fault | None
     id: str
     """The id that the answer carries."""
     body: str
-    """The request that the answer shows."""
+    """The request as shown in the answer."""
 
 
 class Provider:
-    """The provider as pure state: whoever calls it says what time it is. Times are seconds of its clock."""
+    """The provider as pure state: the caller passes the time. Times are seconds of the provider's clock."""
 
     def __init__(
         self, books: Books, dice: Dice, faults: Faults, *, retention: float, capacity: int | None = None,
         speed: float = 1.0, naming: Naming | None = None, name_job: NameJob | None = None,
     ) -> None:  # fmt: skip
-        """`retention`: seconds for which jobs and files are kept; `capacity`: jobs worked on at the same time, None for
-        no bound; `speed` divides everything that takes the provider's time."""
+        """`retention`: seconds for which jobs and files are kept; `capacity`: jobs processed at the same time, None for
+        no limit; `speed` divides everything that takes the provider time."""
         self.books = books
         self.dice = dice
         self.faults = faults
@@ -72,14 +72,14 @@ class Provider:
         self._name_job = name_job or self._token
         self._slots = [0.0] * capacity if capacity is not None else []
         self.late_file = _LATE_FILE
-        """Seconds by which a late file is late."""
+        """Seconds by which a late file is delayed."""
         self._files: dict[tuple[str, int], tuple[frozenset[Fault], float]] = {}
 
     def _token(self, order: Order, account: str, _: int, acceptance: int) -> str:
         return self.dice.token("job", account, order.digest, acceptance)
 
     def resume(self, unfinished: Iterable[ProviderJob]) -> None:
-        """Take up jobs that were accepted before a restart: they hold their places."""
+        """Restore jobs that were accepted before a restart: they keep their places."""
         for job in unfinished:
             self._occupy(job.started_at, job.ends_at if job.ends_at < math.inf else job.started_at)
 
@@ -118,16 +118,16 @@ class Provider:
         return Acceptance(job, fault, *self._claimed(job, fault))
 
     def _work(self, seconds: float, now: float) -> tuple[float, float]:
-        """Return when the work on a job begins, which is when a place is free, and when it would end."""
+        """Return when work on a job begins, which is as soon as a place is free, and when it would end."""
         started_at = max(now, self._slots[0]) if self._slots else now
-        # A stuck job frees its place all the same: the provider lost sight of it, it does not work on it.
+        # A stuck job frees its place all the same: the provider has lost track of it and is not working on it.
         self._occupy(started_at, started_at + seconds)
         return started_at, started_at + seconds
 
     def _claimed(self, job: ProviderJob, fault: Fault | None) -> tuple[str, str]:
         """Return the id and the request that the answer to a submission shows."""
         if fault is Fault.SAME_ID:
-            # What was asked for is on disk already: of two answers under way, nobody could tell whose the id is.
+            # The request is already on disk: with two answers in transit, nobody could tell which the id belongs to.
             asked = (one for one in self.books.polls if one != job.id and self.books.jobs[one].account == job.account)
             return next(asked, job.id), job.body
         if fault is Fault.FOREIGN_ANSWER:
@@ -136,12 +136,12 @@ class Provider:
         return job.id, job.body
 
     def find(self, job_id: str, account: str, now: float) -> ProviderJob | None:
-        """Return a job as its account may see it; None where there is none, or none any more."""
+        """Return a job as its account may see it; None if it does not exist, or no longer exists."""
         job = self.books.jobs.get(job_id)
         return job if job is not None and job.account == account and job.known(now) else None
 
     def price_at_post(self, accepted: Acceptance, now: float) -> Decimal | None:
-        """Return the price that the answer to a submission names, USD."""
+        """Return the price in the answer to a submission, USD."""
         job = accepted.job
         posted = self.naming.posted.get(job.model, job.cost)
         if posted is None or accepted.fault in (Fault.COST_MISSING, Fault.BARE_ANSWER):
@@ -151,7 +151,7 @@ class Provider:
         return job.cost / 2 if accepted.fault is Fault.COST_LOW else posted
 
     def price(self, job: ProviderJob, now: float) -> Decimal | None:
-        """Return the price that any other answer names, USD."""
+        """Return the price in any other answer, USD."""
         if self.naming.refunds_to_zero and job.status(now) == "failed":
             return Decimal(0)
         return self.naming.polled.get(job.model, job.cost)
@@ -164,12 +164,12 @@ class Provider:
             found = self.faults.lasting(FILE, what, now=now, subject=f"{job.id}/{output}")
             known = self._files[job.id, output] = found, now + self.late_file / self._speed
         found, late_until = known
-        if Fault.GONE in job.faults:  # an earlier version drew it for the job as a whole
+        if Fault.GONE in job.faults:  # an earlier version drew this for the job as a whole
             found |= {Fault.GONE}
         return found - {Fault.LATE_FILE} if now >= late_until else found
 
     def forget_files(self) -> None:
-        """Draw anew what is wrong with each file."""
+        """Draw again what is wrong with each file."""
         self._files.clear()
 
     def _occupy(self, start: float, end: float) -> None:
