@@ -1,4 +1,4 @@
-"""What the tests and the curious ask of a simulator: its books and its traffic. Not part of the API; needs no key."""
+"""The simulator's books and traffic, for tests and for inspection. Not part of the API; needs no key."""
 
 import json
 from collections import Counter
@@ -20,7 +20,7 @@ class Admin:
     """Answers below `/_simulator/`."""
 
     def __init__(self, books: Books, requests: Counter[tuple[str, str]], *, unmarked: bool) -> None:
-        """`requests` counts answers by endpoint and status; `unmarked` says nothing of what this is."""
+        """`requests` counts answers by endpoint and status; `unmarked` hides that this is a simulator."""
         self._unmarked = unmarked
         self._books = books
         self._requests = requests

@@ -1,4 +1,4 @@
-"""What the API says, as bytes: jobs in the shapes of docs/api.md."""
+"""The API's answers as bytes: jobs in the form of docs/api.md."""
 
 import json
 import math
@@ -43,7 +43,7 @@ def json_response(status: int, text: str, headers: dict[str, str] | None = None)
 
 
 def html_response(status: int) -> web.Response:
-    """Return a page for people where a program expects something else."""
+    """Return an HTML page where a program expects something else."""
     page = b"<!doctype html><html><head><title>Error</title></head><body><h1>Something went wrong</h1></body></html>"
     return web.Response(status=status, body=page, headers={"Content-Type": "text/html; charset=utf-8"})
 
@@ -54,7 +54,7 @@ def iso(moment: float) -> str:
 
 
 def job_json(job: ProviderJob, now: float, url: str, retention_days: float, cost: Decimal | None) -> str:
-    """Return a job as the API shows it at this moment; `url` is the API's own address, `cost` the price it names."""
+    """Return a job as the API shows it now; `url` is the API's own address, `cost` the price in the answer."""
     status = job.status(now)
     started = f'"{iso(job.started_at)}"' if now >= job.started_at else "null"
     completed = inference = error = "null"
@@ -67,7 +67,7 @@ def job_json(job: ProviderJob, now: float, url: str, retention_days: float, cost
         else:
             files = enumerate(job.listed(now))
             data = ",".join(f'{{"url":"{url}{file_path(job.id, n)}"}}' if listed else "{}" for n, listed in files)
-    # A price is written with its decimal digits: a binary float would show 0.30000000000000004 sooner or later.
+    # A price is written in decimal digits: a binary float would sooner or later show 0.30000000000000004.
     named = "" if cost is None else f'"cost_usd":{cost:f},'
     return (
         f'{{"id":"{job.id}","object":"generation","model":"{job.model}","output_kind":"{job.kind}",'

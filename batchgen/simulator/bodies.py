@@ -11,7 +11,7 @@ from batchgen.simulator.answers import Refusal, invalid
 from batchgen.simulator.orders import order_of
 
 MAX_BODY = 256 * 1024
-"""Bytes; a body of all parameters at their longest is far below."""
+"""Bytes; a body with all parameters at their longest is far smaller."""
 
 
 class BodyReader:

@@ -1,4 +1,4 @@
-"""The faults that a simulator is told to have: their names, and the rates that are given for them."""
+"""The faults that a simulator is configured to have: their names and rates."""
 
 import difflib
 from collections.abc import Iterable, Mapping
@@ -14,7 +14,7 @@ FAULTS: Mapping[str, str] = MappingProxyType(
 
 
 def parse_faults(texts: Iterable[str]) -> dict[str, float]:
-    """Return the rates that `NAME=RATE` texts give; raises UsageError that says what is wrong."""
+    """Return the rates in `NAME=RATE` texts; raises UsageError that says what is wrong."""
     rates = {}
     for text in texts:
         name, equals, rate = text.partition("=")

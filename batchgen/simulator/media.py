@@ -24,7 +24,7 @@ _LONGEST = {"1k": 256, "2k": 384, "480p": 192, "720p": 256, "1080p": 320}
 _MARGIN = 8
 _LINE = 17
 _LETTER = 7.2
-"""Pixels that a letter of the prompt takes on average."""
+"""The average width of a letter of the prompt, in pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ def require_media() -> None:
 def drawing_of(model: Model, job: ProviderJob, output: int) -> Drawing:
     """Return what to draw for one output (from 0) of a job."""
     body = json.loads(job.body)
-    # Without a seed each purchase of the same request gives another output, as with the provider.
+    # Without a seed, each purchase of the same request gives a different output, as with the provider.
     origin = job.digest if reproducible(model, body) else job.id
     ratio = given_or_default(model, body, "aspect_ratio")
     if ratio is None or ratio == "auto":
@@ -72,7 +72,7 @@ def drawing_of(model: Model, job: ProviderJob, output: int) -> Drawing:
 
 
 def size_of(ratio: str, resolution: str, kind: Literal["image", "video"]) -> tuple[int, int]:
-    """Return width and height of exactly this shape; even for a video, as 4:2:0 colour asks for."""
+    """Return width and height of exactly this shape; even numbers for a video, as 4:2:0 colour requires."""
     across, down = (int(part) for part in ratio.split(":"))
     unit = _LONGEST.get(resolution, 256 if kind == "image" else 192) // max(across, down)
     if kind == "video":
@@ -87,7 +87,7 @@ def encode(drawing: Drawing) -> bytes:
 
 @cache
 def tiny(kind: Literal["image", "video"]) -> bytes:
-    """Return the one small file that stands for all of a kind."""
+    """Return the small file that is used for all outputs of a kind."""
     return encode(Drawing(64, 64, "", "tiny", 0.6, seconds=1 if kind == "video" else 0))
 
 
@@ -120,7 +120,7 @@ def _frames(drawing: Drawing) -> "Iterator[Image.Image]":
     palette = _palette(drawing.hue)
     count = drawing.seconds * FPS
     for number in range(count):
-        # A bar that grows along the lower edge shows where in the clip one is.
+        # A bar that grows along the lower edge shows the position in the clip.
         canvas.paste(160, (0, drawing.height - 4, drawing.width * (number + 1) // count, drawing.height))
         frame = canvas.copy()
         frame.putpalette(palette)

@@ -1,4 +1,4 @@
-"""What the provider is ordered to do, as the catalogue has it: how long it takes, what it costs, how much it makes."""
+"""Orders to the provider, according to the catalogue: how long they take, what they cost, how much they make."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -32,6 +32,6 @@ def _median(model: Model, body: Mapping[str, Any]) -> float:
 
 
 def given_or_default(model: Model, body: Mapping[str, Any], name: str) -> Any:
-    """Return the value of a parameter of a valid body; None where neither the body nor the catalogue gives one."""
+    """Return the value of a parameter of a valid body; None if neither the body nor the catalogue gives one."""
     parameter = model.parameter(name)
     return body.get(name, parameter.default if parameter is not None else None)

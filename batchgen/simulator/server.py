@@ -46,9 +46,9 @@ _OUTPUT = re.compile(r"[0-9]{1,2}")
 _JOBS, _FILES = "/v1/jobs/", "/v1/files/"
 _DAY = 86400.0
 _SHUTDOWN = 0.5
-"""Seconds that open requests are given at the end."""
+"""Seconds that open requests are given at shutdown."""
 _RESET = struct.pack("ii", 1, 0)
-"""SO_LINGER with no time: closing sends a reset (socket(7))."""
+"""SO_LINGER with zero time: closing sends a reset (socket(7))."""
 
 
 _Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
@@ -62,10 +62,10 @@ class Simulator:
     """The API on this machine. Use as an asynchronous context manager; `url` and `files_url` exist inside it."""
 
     def __init__(self, settings: SimulatorSettings, catalog: Catalog, now: UtcNow = utc_now) -> None:
-        """Nothing is opened yet; prices and checks are those of `catalog`."""
+        """Opens nothing yet; prices and checks come from `catalog`."""
         self.settings = settings
         self.requests: Counter[tuple[str, str]] = Counter()
-        """Answers by endpoint and status; status `closed` where the connection ended without an answer."""
+        """Answers by endpoint and status; status `closed` if the connection was closed without an answer."""
         self.url = self.files_url = ""
         self._now = now
         self._catalog = catalog
@@ -77,11 +77,11 @@ class Simulator:
         self._endpoints = {_ANY_MODEL: None} | {m.endpoint: m.endpoint for m in self._catalog.models.values()}
         self._tries: Counter[tuple[str, str]] = Counter()
         self._addresses: Counter[str] = Counter()
-        """How often each file was asked for."""
+        """How often each file was requested."""
         self._keyed: dict[str, Account] = {}
 
     async def __aenter__(self) -> Self:
-        """Open the books and both ports. Raises UsageError where a port is taken, the state file cannot be used, or an
+        """Open the books and both ports. Raises UsageError if a port is taken, the state file cannot be used, or an
         encoder is missing."""
         require_media()
         async with AsyncExitStack() as stack:
@@ -203,7 +203,7 @@ class Simulator:
         return self._shown(202 if shown.status(now) == "processing" else 200, shown, now, price)
 
     def _strike_before(self, request: web.BaseRequest, account: Account, order: Order) -> None:
-        """End the request here where a fault strikes before anything is charged."""
+        """Stop the request here if a fault strikes before anything is charged."""
         if not self._faults.possible(BEFORE):
             return
         self._tries[account.id, order.digest] += 1
@@ -232,7 +232,7 @@ class Simulator:
             raise Refusal(402, "insufficient_balance", "The balance does not cover this call; top it up.") from error
 
     async def _finished(self, job: ProviderJob) -> None:
-        """Return when the job has ended, or when the wait budget is used up."""
+        """Return once the job has ended or the wait budget is used up."""
         end = min(job.ends_at, job.created_at + self.settings.wait_budget / self.settings.speed)
         while not self._stopping.is_set() and (left := end - self._moment()) > 0:
             try:
@@ -283,7 +283,7 @@ class Simulator:
         for prefix in (_JOBS, _FILES):
             if path.startswith(prefix):
                 return f"{method} {prefix}{{id}}"
-        # Whatever else was asked for counts as one, so that a caller cannot grow the table at will.
+        # All other requests count as one kind, so that a caller cannot make the table grow at will.
         return f"{method} {path}" if path in self._endpoints else "other"
 
     def _moment(self) -> float:
@@ -296,7 +296,7 @@ class Simulator:
 
 
 def _refuse_for(fault: Fault | None) -> None:
-    """Raise the Refusal that a fault stands for; none does nothing."""
+    """Raise the Refusal for a fault; None does nothing."""
     match fault:
         case Fault.BUSY | Fault.POLL_LIMITED | Fault.FILE_LIMITED:
             raise Refusal(429, "rate_limited", "Too many requests; try again.", headers={"Retry-After": "1"})
@@ -321,7 +321,7 @@ class _Page(Refusal):
 
 
 def account_of(key: str) -> str:
-    """Return the name of a key's account: a fingerprint, so that books and answers never hold the key."""
+    """Return the name of a key's account: a fingerprint, so that books and answers never contain the key."""
     return hashlib.sha256(f"batchgen simulator {key}".encode()).hexdigest()[:16]
 
 
@@ -353,7 +353,7 @@ def _drop(request: web.BaseRequest, *, reset: bool) -> None:
 
 
 async def _listen(stack: AsyncExitStack, handler: _Handler, port: int) -> str:
-    """Open a port and return its address; `stack` closes it. Raises UsageError where it is taken."""
+    """Open a port and return its address; `stack` closes it. Raises UsageError if it is taken."""
     runner = web.ServerRunner(web.Server(handler, access_log=None), shutdown_timeout=_SHUTDOWN)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)

@@ -1,4 +1,4 @@
-"""What a simulator can be told."""
+"""The settings of a simulator."""
 
 import re
 from collections.abc import Mapping
@@ -16,34 +16,34 @@ KEY = re.compile(r"api18_[A-Za-z0-9]{16}")
 
 @dataclass(frozen=True, slots=True)
 class SimulatorSettings:
-    """Everything that makes one simulator differ from another. Raises UsageError for a value that makes no sense."""
+    """Everything that can differ between simulators. Raises UsageError for an invalid value."""
 
     seed: int = 0
     speed: float = 10.0
     """How many times faster than the provider: divides durations and the wait budget, nothing else."""
     balance: Decimal = Decimal(1000)
-    """Paid credit, USD, that each account opens with."""
+    """Paid credit, USD, with which each account starts."""
     promo: Decimal = Decimal(0)
-    """Promotional credit, USD, that each account opens with; the API does not take it."""
+    """Promotional credit, USD, with which each account starts; the API does not accept it."""
     keys: frozenset[str] = frozenset()
     """The keys that are accepted, each an account; empty: every well-formed key."""
     faults: Mapping[str, float] = field(default_factory=dict)
     """Rates from 0 to 1 by name (see `batchgen.provider.faults`)."""
     strikes: int | None = 3
-    """How often in a row a transient fault can strike the same thing; None: without bound, as in an outage."""
+    """How often in a row a transient fault can strike the same thing; None: without limit, as in an outage."""
     capacity: int | None = None
-    """Jobs that the provider works on at the same time; the others queue. None: no bound."""
+    """Jobs that the provider works on at the same time; the others queue. None: no limit."""
     retention_days: float = 7.0
     wait_budget: float = 60.0
-    """The provider's seconds that `?wait=true` holds a request open."""
+    """How long `?wait=true` holds a request open, in seconds of the provider."""
     url_ttl: float = 900.0
-    """Seconds that a signed address works."""
+    """Seconds for which a signed address works."""
     media: Literal["full", "tiny"] = "full"
     """`full`: every output drawn from its request; `tiny`: the same small file for all of a kind."""
     state: Path | None = None
-    """The SQLite file with the books; None keeps them in memory."""
+    """The SQLite file with the books; if None, they are kept in memory."""
     unmarked: bool = False
-    """Whether it keeps to itself that it is a simulator, so that a run against it counts its money as real."""
+    """Whether it hides that it is a simulator, so that a run against it treats its money as real."""
     port: int = 0
     """0: any free one."""
     files_port: int = 0

@@ -1,8 +1,8 @@
-"""The simulator's books on disk: whatever it has said is still true after a restart.
+"""The simulator's books on disk: whatever it has answered is still true after a restart.
 
-Every change is one SQLite transaction that is committed when the method returns, so that an answer sent afterwards
-never promises what a killed process would forget. `synchronous=OFF` survives a killed process, not a lost machine
-(SQLite documentation, "PRAGMA synchronous").
+Every change is one SQLite transaction, committed before the method returns, so that an answer sent afterwards
+never promises anything that a killed process would forget. `synchronous=OFF` survives a killed process, not a lost
+machine (SQLite documentation, "PRAGMA synchronous").
 """
 
 import math
@@ -29,10 +29,10 @@ CREATE TABLE job (
 
 
 class StateFile(Books):
-    """Books that are kept in a file; in memory where there is none."""
+    """Books that are kept in a file, or in memory if no file is given."""
 
     def __init__(self, path: Path | None, *, paid: Decimal, promo: Decimal) -> None:
-        """Open or make the books; accounts open with `paid` and `promo` USD.
+        """Open or create the books; new accounts start with `paid` and `promo` USD.
 
         Raises UsageError for a file that is something else, or that another simulator uses.
         """
@@ -44,7 +44,7 @@ class StateFile(Books):
         self._load()
 
     def close(self) -> None:
-        """Write what may be written late (how often each job was polled), and close."""
+        """Write deferred data (how often each job was polled), and close."""
         self._db.execute("BEGIN")
         self._db.executemany("UPDATE job SET polls = ? WHERE id = ?", ((n, job) for job, n in self.polls.items()))
         self._db.execute("COMMIT")
@@ -119,7 +119,7 @@ def _prepare(db: sqlite3.Connection, path: Path | None) -> None:
     marks = tuple(db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version"))
     if tables and marks != (_APPLICATION, _VERSION):
         raise UsageError(f"{path} is not a state file of this simulator; give another one with --state")
-    # Alone with the file: two simulators on the same books would each charge without the other's knowledge.
+    # Lock the file: two simulators on the same books would each charge without knowing of the other.
     db.execute("PRAGMA locking_mode = EXCLUSIVE")
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = OFF")

@@ -23,9 +23,9 @@ _PATH = re.compile(r"/outputs/([0-9a-f]{24})/([0-9])\.(png|mp4)")
 
 
 class Studio:
-    """Makes the files when they are first asked for, away from the event loop, and keeps the latest in memory.
+    """Makes the files when they are first requested, outside the event loop, and keeps the latest in memory.
 
-    What was dropped is made again: it depends on the request alone.
+    A file that was dropped is made again: it depends only on the request.
     """
 
     def __init__(self, catalog: Catalog, *, small: bool) -> None:
@@ -53,7 +53,7 @@ class Studio:
         return await asyncio.shield(making)
 
     def close(self) -> None:
-        """Drop what is not begun, and wait for what is: milliseconds."""
+        """Drop files that are not yet begun, and wait for the others: this takes milliseconds."""
         self._pool.shutdown(cancel_futures=True)
 
     def _keep(self, key: tuple[str, int], done: "asyncio.Future[bytes]") -> None:
@@ -67,7 +67,7 @@ class Studio:
 
 
 class Storage:
-    """Signs addresses and serves what they name."""
+    """Signs addresses and serves the files at these addresses."""
 
     def __init__(self, provider: Provider, studio: Studio) -> None:
         self._provider = provider
@@ -81,7 +81,7 @@ class Storage:
         return f"{path}?expires={expires}&signature={self._signature(path, expires)}"
 
     def refusal(self, address: str, now: float) -> str | None:
-        """Return why a path with its query would be refused; None where it works."""
+        """Return why a path with its query would be refused; None if it works."""
         path, _, query = address.partition("?")
         values = {name: given[-1] for name, given in parse_qs(query).items()}
         expires = values.get("expires", "")
@@ -96,7 +96,7 @@ class Storage:
         if request.method not in ("GET", "HEAD"):
             return _plain(405, "method not allowed")
         if "Authorization" in request.headers:
-            # As signed addresses of object stores do: only one way to authorise a request is allowed.
+            # As with signed addresses of object stores, only one way to authorise a request is allowed.
             return _plain(400, "the signed query and an Authorization header cannot be used together")
         reason = self.refusal(request.raw_path, now)
         if reason is not None:
@@ -135,7 +135,7 @@ def _plain(status: int, text: str) -> web.Response:
 
 
 def _cut_short(request: web.BaseRequest, content: bytes, *, announced: bool) -> None:
-    """Send half of a file and close: under a length that says so, or with the close as its only end (RFC 9112, 6.3)."""
+    """Send half of a file and close: with a length that shows it, or with the close as its only end (RFC 9112, 6.3)."""
     if request.transport is None:
         return
     length = f"Content-Length: {len(content)}\r\n" if announced else ""
