@@ -263,6 +263,16 @@ def test_an_answer_that_never_comes_is_in_doubt_after_an_interrupt(tmp_path: Pat
     assert 15 < outcome.seconds < 18
 
 
+def test_a_stop_at_once_waits_for_no_answer_and_leaves_what_was_sent_in_doubt(tmp_path: Path) -> None:
+    world = world_of(tmp_path, make_items(20), concurrency=4, latency=(60.0, 60.0))
+    outcome = run_clean(world, at=[(1.0, Scheduler.interrupt_now)])
+    assert outcome.exit_code == 130
+    assert outcome.counts == {State.IN_DOUBT: 4, State.PENDING: 16}
+    assert outcome.run_state.in_flight == 0
+    assert outcome.run_state.budget.life.in_doubt == Decimal("0.20")
+    assert outcome.seconds < 2
+
+
 def test_nothing_leaves_after_an_interrupt(tmp_path: Path) -> None:
     for step in range(12):
         world = world_of(tmp_path / str(step), make_items(40), concurrency=8, median=3.0)
