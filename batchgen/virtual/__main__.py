@@ -1,4 +1,4 @@
-"""`python -m batchgen.virtual`: long soaks, for as many seeds and items as wanted."""
+"""`python -m batchgen.virtual`: long soaks, for any number of seeds and items."""
 
 import logging
 import sys

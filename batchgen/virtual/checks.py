@@ -1,4 +1,4 @@
-"""What must hold of a journal beside the provider's books, always and at the end. Each check returns what is wrong."""
+"""What must be true of a journal and the provider's books, always and at the end. Each check returns what is wrong."""
 
 import sqlite3
 from collections import Counter
@@ -22,9 +22,9 @@ _ZERO = Decimal(0)
 
 
 def check_books(journal: Journal, provider: VirtualProvider, consented: Mapping[str, int]) -> Iterator[str]:
-    """Compare a journal with the books, whatever has just happened: safe after a crash at any place.
+    """Compare a journal with the books, at any time: also valid after a crash at any point.
 
-    `consented` says how often each body (by digest) may be bought.
+    `consented` is how often each body (by digest) may be bought.
     """
     books = provider.books
     for digest, times in books.accepted.items():
@@ -37,7 +37,7 @@ def check_books(journal: Journal, provider: VirtualProvider, consented: Mapping[
 
 
 def forgotten(db: sqlite3.Connection, books: Books) -> Counter[str]:
-    """Return how many accepted jobs of each body are neither in the journal as themselves nor an attempt in doubt."""
+    """Return how many accepted jobs of each body are in the journal neither by their id nor as an attempt in doubt."""
     known = {row.job_id for row in job_rows(db)}
     unknown = Counter(job.digest for job in books.jobs.values() if job.id not in known)
     doubtful = unanswered_by_digest(db)
@@ -45,7 +45,7 @@ def forgotten(db: sqlite3.Connection, books: Books) -> Counter[str]:
 
 
 def _charges(db: sqlite3.Connection, provider: VirtualProvider) -> Iterator[str]:
-    """What the journal says was paid is what the books say, job by job."""
+    """Check that journal and books agree on what was paid, job by job."""
     for job_id, account, state, charged, refunded in job_rows(db):
         job = provider.books.jobs.get(job_id)
         if job is None:
@@ -71,7 +71,7 @@ def _right(state: str, charged: Decimal, cost: Decimal, told: Told) -> bool:
 
 
 def check_files(journal: Journal, folder: Path) -> Iterator[str]:
-    """Every file that the journal has is on disk, whole, and the output that it should be."""
+    """Check that every file in the journal is on disk, complete, and the right output."""
     places: Counter[str] = Counter()
     for row in file_rows(journal.db):
         places[row.file.path] += 1

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from batchgen.provider.faults import NO_CONNECTION, Episode, Fault
 
 OUTAGE = NO_CONNECTION
-"""No connection to anything."""
+"""Episodes without any connection."""
 
 
 @dataclass(frozen=True, slots=True)

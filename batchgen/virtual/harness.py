@@ -1,4 +1,4 @@
-"""Runs of the scheduler over an in-memory provider: one folder, one virtual clock, as many invocations as wanted."""
+"""Runs of the scheduler over an in-memory provider: one folder, one virtual clock, any number of invocations."""
 
 import json
 import random
@@ -30,12 +30,12 @@ MODEL = "hera-1.0-text-to-image"
 
 
 def make_items(count: int, *, model: str = MODEL, price: str = "0.05", outputs: int = 1, name: str = "i") -> list[Item]:
-    """Return so many items that differ in their prompt. `price` in USD should be the provider's."""
+    """Return `count` items that differ in their prompt. `price`, in USD, should be the provider's."""
     return [make_item(f"{name}{n}", model=model, price=price, outputs=outputs) for n in range(count)]
 
 
 def make_item(id_: str, prompt: str = "", *, model: str = MODEL, price: str = "0.05", outputs: int = 1) -> Item:
-    """Return one item; its prompt is its id where none is given."""
+    """Return one item; its prompt is its id if none is given."""
     body = canonical_json({"model": model, "prompt": prompt or id_, "num_images": outputs})
     return Item(id_, model, body, digest_of(body), (), id_, "virtual.yaml:1", Decimal(price))
 
@@ -61,7 +61,7 @@ class Outcome:
 
 
 class World:
-    """A run folder, a provider and a clock. Breaches of promises gather in `violations`."""
+    """A run folder, a provider and a clock. Broken promises are collected in `violations`."""
 
     def __init__(
         self, folder: Path, items: Iterable[Item], *, seed: int = 0, settings: Settings | None = None,
@@ -123,7 +123,7 @@ class World:
         return Outcome(ending, code, counts, run_state, self.clock.seconds - started, fuse.steps)
 
     def keep_copies(self) -> None:
-        """Keep the books as they are now, as a backup does."""
+        """Keep the records as they are now, as a backup does."""
         self._copies.append({name: (self.folder / name).read_bytes() for name in (FILE_NAME, RECEIPTS)})
 
     def put_back(self, name: str) -> bool:
@@ -139,7 +139,7 @@ class World:
             return journal.counts()
 
     def forgotten(self) -> int:
-        """Return how many accepted jobs the journal knows nothing of."""
+        """Return how many accepted jobs are not in the journal."""
         with closing(Journal(self.folder)) as journal:
             return (+forgotten(journal.db, self.provider.books)).total()
 

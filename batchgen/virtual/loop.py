@@ -14,27 +14,27 @@ from typing import Any, TypeVar
 _T = TypeVar("_T")
 _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 MOST_TURNS = 10_000
-"""Turns of the loop within one simulated second beyond which it counts as spinning."""
+"""The most turns of the loop within one simulated second; with more, it counts as spinning."""
 
 
 class DeadlockError(Exception):
-    """Nothing is ready and no timer runs: in real time, this would hang for ever."""
+    """Nothing is ready and no timer runs: in real time, this would hang forever."""
 
 
 class SpinningError(Exception):
-    """The loop turns and turns while hardly any time passes."""
+    """The loop keeps turning while hardly any time passes."""
 
 
 class VirtualClock:
-    """Seconds that pass only when a loop has nothing to do; goes on from loop to loop."""
+    """Seconds that pass only when a loop has nothing to do; the time continues from loop to loop."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
         self.longest_jump = 0.0
-        """Seconds of the longest time in which nothing at all happened."""
+        """The longest time in which nothing at all happened, in seconds."""
 
     def utc_now(self) -> datetime:
-        """Return the virtual present in UTC; the clock starts with the year 2026."""
+        """Return the current virtual time in UTC; the clock starts with the year 2026."""
         return self.at(self.seconds)
 
     def at(self, seconds: float) -> datetime:
@@ -85,9 +85,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self._clock.seconds
 
     def abandon(self) -> None:
-        """Drop all that is under way, as the death of a process would, and close.
+        """Drop everything in progress, as the death of a process would, and close.
 
-        Every coroutine is closed where it stands; nothing that it would do next happens.
+        Every coroutine is closed where it is; nothing that it would do next happens.
         """
         # Oldest first, by the numbers in their names: the same seed must make the same run.
         for task in sorted(asyncio.all_tasks(self), key=lambda task: (len(task.get_name()), task.get_name())):

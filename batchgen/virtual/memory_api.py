@@ -59,7 +59,7 @@ _REFUSED = "the key is missing or wrong"
 _CUTS = ((False, False), (True, False), (True, True))
 """How a download can be cut short: whether its length was announced, and whether the end shows as an error."""
 _UNLIMITED = Decimal(10**9)
-"""USD. Accounts here have all the credit they want; `no_balance` stands for one that has not."""
+"""USD. Accounts here have unlimited credit; `no_balance` simulates one that does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,21 +78,21 @@ class Offer:
     prices: Mapping[str, Decimal] = field(default_factory=dict)
     """USD by model; 0.05 for others."""
     naming: Naming = field(default_factory=Naming)
-    """Which prices answers name, where they are not the charge."""
+    """Prices in answers that differ from the charge."""
     durations: Mapping[str, Duration] = field(default_factory=dict)
-    """By model; the default of `Duration` for others."""
+    """By model; others use the default of `Duration`."""
     latency: tuple[float, float] = (0.02, 0.2)
     """Seconds that a request and its answer travel, least and most."""
     retention: float = 7 * 86400.0
     """Seconds for which jobs and files are kept."""
     machines: int | None = None
-    """Jobs processed at the same time; the others queue. None: no bound."""
+    """Jobs processed at the same time; the others queue. None: no limit."""
     retry_after: float = 20.0
     """Seconds, in a 429."""
 
 
 class VirtualProvider:
-    """A provider on a virtual clock, with a network in between. Outlives the runs that speak to it."""
+    """A provider on a virtual clock, behind a network. Outlives the runs that use it."""
 
     def __init__(
         self, clock: VirtualClock, seed: int = 0, *, plan: FaultPlan | None = None, offer: Offer | None = None
@@ -124,7 +124,7 @@ class VirtualProvider:
         return self._trace.hexdigest()
 
     def note(self, *what: object) -> None:
-        """Put an event on the trace."""
+        """Add an event to the trace."""
         self._trace.update(repr((self.clock.seconds, *what)).encode())
         for listener in self.listeners:
             listener(self.clock.seconds, *what)
@@ -134,7 +134,7 @@ class VirtualProvider:
         self.faults.change(plan.rates, plan.script)
 
     def travel(self) -> float:
-        """Return seconds for one way of a request."""
+        """Return the seconds that a request or an answer travels."""
         return self.draws.uniform(*self.offer.latency) / 2
 
     def strike(self, group: tuple[Fault, ...], kind: str, what: str, subject: str | None = None) -> Fault | None:
@@ -335,7 +335,7 @@ class _Opening:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Nothing is left open."""
+        """Do nothing: nothing is open."""
 
 
 class _Chunks(AsyncIterator[bytes]):

@@ -1,4 +1,4 @@
-"""What the runs were told: by which answers that arrived, and when. The provider itself knows only what it did."""
+"""What the runs learned: from which answers that arrived, and when. The provider itself knows only what it did."""
 
 import json
 import math
@@ -11,22 +11,22 @@ from batchgen.provider import ProviderJob
 
 @dataclass(slots=True)
 class Told:
-    """What was told of one job. Times are seconds of the virtual clock."""
+    """What the runs learned about one job. Times are seconds of the virtual clock."""
 
     key: str
-    """What its price hangs on, see `price_key_of`."""
+    """What its price depends on, see `price_key_of`."""
     posted: Decimal | None
-    """The price that the answer to its POST names while it is at work, USD."""
+    """The price in the answer to its POST while it is in progress, USD."""
     first_asked: float = math.inf
     end_seen: float = math.inf
-    """When a poll was first told of the end."""
+    """When a poll first reported the end."""
     polls: int = 0
     named: Decimal | None = None
     """The price that an answer which arrived named last, before the job failed."""
 
 
 def price_key_of(body: str) -> str:
-    """Return what the price of a body hangs on here: its model, and how many outputs it asks for.
+    """Return what the price of a body depends on here: its model, and how many outputs it requests.
 
     Of what the receipts alone know, there is no body.
     """
@@ -35,7 +35,7 @@ def price_key_of(body: str) -> str:
 
 
 class Observed:
-    """What was told of all jobs and their prices."""
+    """What the runs learned about all jobs and their prices."""
 
     def __init__(self) -> None:
         self.jobs: dict[str, Told] = {}
@@ -45,7 +45,7 @@ class Observed:
         self.spread: dict[str, tuple[Decimal, Decimal]] = {}
         """By price key, the least and the most that was charged or named."""
         self.confirmed: set[str] = set()
-        """The price keys of which an answer that arrived has told what they cost."""
+        """The price keys whose price was in an answer that arrived."""
 
     def accepted(self, job: ProviderJob, posted: Decimal | None) -> None:
         """A job was accepted; `posted` is the price that the answer names while it is at work, USD."""

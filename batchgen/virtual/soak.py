@@ -1,4 +1,4 @@
-"""Long soaks: one seed makes one story of faults, crashes and invocations; then the faults stop, and all must end."""
+"""Long soaks: one seed makes one story of faults, crashes and invocations; then the faults stop, and all items must end."""
 
 import math
 import random
@@ -42,9 +42,9 @@ class Story:
     items: int
     accepted: int
     double_charges: int
-    """Bodies accepted more often than was agreed to."""
+    """Bodies accepted more often than was confirmed."""
     forgotten: int
-    """Jobs accepted of which the journal knows nothing."""
+    """Accepted jobs that are not in the journal."""
     crashes: int
     invocations: int
     put_back: int
@@ -124,7 +124,7 @@ def _world(seed: int, items: int, folder: Path, draws: random.Random) -> World:
         submit=draws.choice(("poll", "poll", "wait")),
     )
     wanted = make_items(items - items // 4, outputs=draws.choice((1, 1, 3)))
-    # The same body under several ids is as many purchases.
+    # The same body under several ids is bought once for each id.
     wanted += [make_item(f"twin{n}", f"twin {n // 2}") for n in range(items // 4)]
     model = wanted[0].model
     offer = Offer(

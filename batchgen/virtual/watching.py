@@ -33,7 +33,7 @@ class CrashPoint:
         self.blown = False
 
     async def step(self) -> None:
-        """Go on, or never."""
+        """Continue, or never return."""
         self.steps += 1
         if self._at is not None and self.steps >= self._at:
             self.blown = True
@@ -44,14 +44,14 @@ class CrashPoint:
 
 
 class PromiseMonitor:
-    """Stands beside a run and writes down every breach of a promise at the moment it happens."""
+    """Watches a run and records every broken promise at the moment it happens."""
 
     def __init__(self, provider: VirtualProvider, journal: Journal) -> None:
         self._provider = provider
         self._intents: Counter[str] = Counter()
         self._recorded = {row.job_id for row in job_rows(journal.db)}
         self._open: Counter[str] = Counter()
-        """The requests that have left and are not answered, by price key."""
+        """The requests that were sent and not yet answered, by price key."""
         self._estimates = {price_key_of(body): Decimal(estimated) for body, estimated in estimates(journal.db)}
         self.run_state: RunState | None = None
         self.found: list[str] = []
