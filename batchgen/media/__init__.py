@@ -30,7 +30,7 @@ _Check = tuple[Media, Callable[[Source], None]]
 
 
 def _iso_media(source: Source) -> _Check:
-    """Tell films and pictures in ISO boxes by their brands."""
+    """Recognise videos and images in ISO boxes by their brands."""
     still = heif.still_extension(source)
     if still is not None:
         return Media(still, "image"), heif.check_heif
@@ -73,7 +73,7 @@ _BY_CONTENT_TYPE = {
     "video/x-ms-wmv": "wmv", "video/x-ivf": "ivf", "application/mxf": "mxf", "application/zip": "zip",
     "model/gltf-binary": "glb",
 }  # fmt: skip
-"""Extensions that no computer runs as a program; formats that are known go by their bytes, and not by this."""
+"""Extensions that no computer runs as a program; known formats are identified by their bytes instead."""
 
 
 def extension_for(content_type: str | None) -> str:
@@ -93,7 +93,7 @@ def inspect(path: Path) -> Media:
 
 
 def inspect_file(file: IO[bytes] | FileIO) -> Media:
-    """Like `inspect`, for a file that is open."""
+    """Like `inspect`, for an open file."""
     if not os.fstat(file.fileno()).st_size:
         raise Damaged("is empty")
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:

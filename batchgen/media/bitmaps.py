@@ -1,4 +1,4 @@
-"""BMP, TIFF and JPEG XL: is all there that the headers speak of?
+"""BMP, TIFF and JPEG XL: is everything that the headers describe present?
 
 BMP and TIFF files that are cut short are noticed as long as a byte of a picture is missing; JPEG XL containers at any
 byte, but for one whose last box goes on to the end of the file: there a cut cannot be told without decoding. A bare
@@ -12,7 +12,7 @@ from batchgen.media.source import Damaged, Source
 
 _BMP_HEADERS = frozenset({12, 16, 40, 52, 56, 64, 108, 124})
 _PLAIN = frozenset({0, 3, 6})
-"""Kinds of compression that are none: RGB and bit fields."""
+"""Compression values that mean no compression: RGB and bit fields."""
 JXL_CONTAINER = b"\0\0\0\x0cJXL \r\n\x87\n"
 
 

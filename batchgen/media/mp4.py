@@ -2,8 +2,8 @@
 
 A file that is cut short is noticed at any byte, with one exception that the container leaves open: a fragmented file
 without an index (`sidx`, `mfra`) that is cut exactly between two fragments is a shorter but whole file. Zeros, and
-blanks or line ends, may stand behind the last box, as some servers and editors leave them there; other bytes that are
-no box are refused, since a box that was cut looks the same.
+blanks or line ends, may stand behind the last box, as some servers and editors leave them there; other bytes that
+are not a box are refused, since a box that was cut looks the same.
 """
 
 import re
@@ -68,7 +68,7 @@ def check_mp4(source: Source) -> None:
     if not film.samples:
         raise Damaged("has no frames")
     if (film.fragments or film.defaults) and 0 < source.size - film.end < _HEADER:
-        # What begins a box that was cut looks like padding; elsewhere, the samples tell.
+        # The start of a box that was cut can look like padding; elsewhere, the samples reveal a cut.
         raise Damaged(f"is cut short in the box at byte {film.end}")
 
 

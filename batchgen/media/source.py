@@ -8,11 +8,11 @@ _STEPS = 1_000_000
 
 
 class Damaged(Exception):  # noqa: N818 - the name says what the file is
-    """A file that is cut short, or no image or video at all; its text is the reason."""
+    """A file that is cut short, or not an image or video at all; its text is the reason."""
 
 
 class Unfamiliar(Damaged):
-    """No text, and of no format that is known here: nobody can tell whether it is whole."""
+    """Not text, and not in a known format: nobody can tell whether it is complete."""
 
 
 class Source:

@@ -12,7 +12,7 @@ _ZEROS_OF_UTF_16 = (0.3, 0.7)
 
 
 def is_text(data: bytes) -> bool:
-    """Return whether `data`, or the beginning of it, is a text: UTF-8, UTF-16, or some older code for Latin letters."""
+    """Return whether `data`, or the beginning of it, is text: UTF-8, UTF-16, or an older encoding for Latin letters."""
     sample = data[:_SAMPLE]
     if sample.startswith(_MARKS):
         return True
