@@ -17,7 +17,7 @@ _FOLDERS = count(1)
 
 
 def rows(folder: Path, items: int, times: int) -> Iterator[Row]:
-    """Measure jobs that take as many polls on both sides, and jobs that take as long."""
+    """Measure jobs that take the same number of polls on both sides, and jobs that take the same time."""
     with serving(polls=3) as base:
         yield from _beside_the_script(folder, base, items, times, "each done at its 3rd poll")
     with serving(polls=20) as base:

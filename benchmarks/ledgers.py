@@ -25,7 +25,7 @@ def rows(folder: Path, few: int, many: int) -> Iterator[Row]:
 
 
 def rewriting(seconds_per_row: float, rows_: int) -> float:
-    """Return the share of a night that goes into rewriting a ledger that grows evenly to so many rows."""
+    """Return the share of a night spent rewriting a ledger that grows evenly to so many rows."""
     from batchgen.ledger import next_write
 
     now = written = took = spent = 0.0
@@ -46,7 +46,7 @@ def _written(folder: Path, count: int) -> Usage:
 
 
 def make(count: int, folder: Path) -> None:
-    """Make a journal with so many finished purchases, by the statements that a run would use, in bulk."""
+    """Make a journal with so many finished purchases, with the statements that a run would use, in bulk."""
     from contextlib import closing
 
     from batchgen.journal import Journal

@@ -1,4 +1,4 @@
-"""Runs a program and says what it used."""
+"""Runs a program and measures what it used."""
 
 import json
 import os
@@ -71,7 +71,7 @@ def environment() -> dict[str, str]:
     """Return this process's environment without anything that steers batchgen, and with a key."""
     steering = ("BATCHGEN_", "API18_", "PYTHON")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(steering)}
-    kept["BATCHGEN_REGISTER"] = ""  # measurements are nobody's runs
+    kept["BATCHGEN_REGISTER"] = ""  # measurements do not belong in the user's register of runs
     return kept | {"NO_COLOR": "1", "API18_KEY": KEY, "PYTHONPATH": str(ROOT)}
 
 

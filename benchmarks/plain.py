@@ -2,7 +2,7 @@
 
 It reads the manifest with CSafeLoader, checks each body with one prebuilt jsonschema validator, keeps as many jobs in
 flight as its semaphore allows, commits three rows for each item (intent, acceptance, file), polls at a fixed interval,
-and writes each file beside its place, hashed, and a line of a CSV ledger. It promises less than batchgen: no caps, no
+and writes each file beside its place, hashed, and a line of a CSV ledger. It does less than batchgen: no caps, no
 states, no located messages.
 """
 

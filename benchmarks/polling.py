@@ -27,7 +27,7 @@ _TRAVEL = 0.04
 
 @dataclass(frozen=True, slots=True)
 class Race:
-    """How a policy did."""
+    """The result of a policy."""
 
     makespan: float
     """Over the ideal: the same jobs in the same order, each place filled again the moment it is free."""

@@ -74,13 +74,13 @@ class Shop:
         return answer("202 Accepted", self._shown(job, done=False), JSON)
 
     def poll(self, job: str) -> bytes:
-        """Say how a job stands."""
+        """Return the status of a job."""
         self._asked[job] += 1
         done = self._asked[job] >= self._polls and time.time() >= self._ends[job]
         return answer("200 OK", self._shown(job, done=done), JSON)
 
     def redirect(self, job: str) -> bytes:
-        """Send the caller to the file."""
+        """Redirect the caller to the file."""
         return answer("302 Found", b"", f"Location: {self.files}/outputs/{job}.png?signature=0123456789abcdef")
 
     def _shown(self, job: str, *, done: bool) -> bytes:
@@ -118,10 +118,10 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See asyncio.Protocol."""
-        self._transport: Any = transport  # uvloop's transports are no asyncio.Transport
+        self._transport: Any = transport  # uvloop's transports are not an asyncio.Transport
 
     def data_received(self, data: bytes) -> None:
-        """Answer every request that is here as a whole."""
+        """Answer every request that has arrived completely."""
         self._received += data
         while (end := self._received.find(b"\r\n\r\n")) >= 0:
             head = self._received[:end]

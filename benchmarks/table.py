@@ -10,17 +10,17 @@ class Row:
 
     what: str
     measured: str
-    """Of batchgen, with its unit."""
+    """The value for batchgen, with its unit."""
     against: str
-    """The alternative, and what it measured."""
+    """The alternative and its value."""
     ratio: float | None = None
-    """Of batchgen to the alternative; None where there is none."""
+    """The ratio of batchgen to the alternative; None if there is none."""
     most: float | None = None
     """The goal: the ratio is at most this."""
     least: float | None = None
     """The goal: the ratio is at least this."""
     why: str = ""
-    """Why a goal is missed, where that is known."""
+    """Why a goal is missed, if known."""
 
     @property
     def goal(self) -> str:
