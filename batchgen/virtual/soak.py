@@ -1,4 +1,4 @@
-"""Long soaks: one seed makes one story of faults, crashes and invocations; then the faults stop, and all items must end."""
+"""Long soaks: one seed makes one story of faults, crashes and invocations; then the faults stop, and all must end."""
 
 import math
 import random
