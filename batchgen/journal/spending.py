@@ -11,11 +11,12 @@ from batchgen.policy.budget import Prices
 def spend_of(db: sqlite3.Connection) -> Spend:
     """Return what a run folder has cost. Prices are few, so the sum goes over attempts that cost the same."""
     total, surplus = CostSum(), Decimal(0)
-    for more, *money, count in db.execute(
-        "SELECT surplus, state, estimated, reserved, charged, refunded, COUNT(*) FROM attempt GROUP BY 1, 2, 3, 4, 5, 6"
+    # The estimate is left out: it has no part in the sum, and grouping by it would take a fifth of the time.
+    for more, state, reserved, charged, refunded, count in db.execute(
+        "SELECT surplus, state, reserved, charged, refunded, COUNT(*) FROM attempt GROUP BY 1, 2, 3, 4, 5"
     ):
-        total.add(cost_of(*money), count)
-        surplus += Decimal(more) * count if money[-1] is None else 0
+        total.add(cost_of(state, "0", reserved, charged, refunded), count)
+        surplus += Decimal(more) * count if refunded is None else 0
     return Spend(total.charged, -total.refunded, total.in_doubt, surplus)
 
 
