@@ -309,7 +309,7 @@ class _Opening:
         now = provider.clock.seconds
         job_id, _, number = self._url.removeprefix("memory:").partition("/")
         job = provider.find(job_id, self._account)
-        listed = job is not None and int(number) <= len(job.listed(now))
+        listed = job is not None and int(number) in (n for n, on in enumerate(job.listed(now), 1) if on)
         lasting = provider.core.file_faults(job, int(number), now) if job is not None and listed else frozenset()
         refused = provider.strike(ADDRESS, "address", self._url)
         fault = provider.strike(FETCH, "file", self._url)

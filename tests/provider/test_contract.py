@@ -412,6 +412,15 @@ async def test_files_that_are_not_what_they_should_be(front: Any, fault: Fault, 
         assert type(caught.value) is found
 
 
+async def test_an_output_that_is_not_listed_cannot_be_had(front: Any) -> None:
+    async with front({Fault.FIRST_OUTPUT_MISSING: 1}) as it:
+        job = await it.finished(body(outputs=3))
+        first = job.outputs[1].replace("/2", "/1").replace("n=1", "n=0")
+        assert first != job.outputs[1]
+        with pytest.raises(OutputMissing):
+            await it.content(first)
+
+
 def test_every_fault_has_its_case_here() -> None:
     text = Path(__file__).read_text(encoding="utf-8")
     assert [fault.name for fault in Fault if f"Fault.{fault.name}" not in text] == []
