@@ -14,6 +14,19 @@ from batchgen.core.digest import canonical_json, digest_of
 from batchgen.core.errors import UsageError
 from batchgen.simulator import account_of
 
+EARLIER = """
+CREATE TABLE account (id TEXT PRIMARY KEY, paid TEXT NOT NULL, promo TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE job (
+  number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, account TEXT NOT NULL, model TEXT NOT NULL, kind TEXT NOT NULL,
+  body TEXT NOT NULL, digest TEXT NOT NULL, acceptance INTEGER NOT NULL, cost TEXT NOT NULL, created_at REAL NOT NULL,
+  started_at REAL NOT NULL, ends_at REAL, expires_at REAL NOT NULL, files_at REAL NOT NULL, outputs INTEGER NOT NULL,
+  faults TEXT NOT NULL, refunded TEXT, polls INTEGER NOT NULL DEFAULT 0
+);
+PRAGMA application_id = 1111970633;
+PRAGMA user_version = 1;
+"""
+"""The books as versions before `batchgen.provider` made them."""
+
 
 def balanced(books: dict[str, Any]) -> bool:
     charged, refunded, net = (Decimal(books[name]) for name in ("charged", "refunded", "net"))
@@ -165,6 +178,39 @@ async def test_a_restart_forgets_nothing(tmp_path: Path) -> None:
         assert (await api.books())["duplicates"] == 1
     async with simulated(**settings) as api:
         assert (await api.books())["accepted"] == 21
+
+
+async def test_books_of_an_earlier_version_open(tmp_path: Path) -> None:
+    path, now = tmp_path / "books.sqlite3", Clock().now.timestamp()
+    account = account_of(KEY)
+    text = canonical_json(IMAGE)
+    rows = [("whole", ""), ("failed", "failed"), ("gone", "gone"), ("late", "late_file"), ("empty", "empty")]
+    ids = {name: f"{number:024x}" for number, (name, _) in enumerate(rows, 1)}
+    with sqlite3.connect(path) as db:
+        db.executescript(EARLIER)
+        db.execute("INSERT INTO account VALUES (?, '10', '0')", (account,))
+        for number, (name, faults) in enumerate(rows, 1):
+            outputs, refunded = int(name != "empty"), "0.5" if name == "failed" else None
+            db.execute(
+                "INSERT INTO job VALUES (?, ?, ?, ?, 'image', ?, ?, ?, '0.5', ?, ?, ?, ?, ?, ?, ?, ?, 2)",
+                (number, ids[name], account, IMAGE["model"], text, digest_of(text), number, now - 90, now - 90,
+                 now - 80, now + 86400, now - 60 if name == "late" else now - 80, outputs, faults, refunded),
+            )  # fmt: skip
+    db.close()
+    async with simulated(state=path) as api:
+        books = await api.books()
+        assert (books["charged"], books["refunded"], books["balance"]) == ("2.5", "0.5", "8.0")
+        assert (books["accepted"], books["completed"], books["failed"]) == (5, 4, 1)
+        assert balanced(books)
+        shown = {name: await api.job(job_id) for name, job_id in ids.items()}
+        assert {name: (job["status"], len(job["data"])) for name, job in shown.items()} == {
+            "whole": ("completed", 1), "failed": ("failed", 0), "gone": ("completed", 1), "late": ("completed", 1),
+            "empty": ("completed", 0),
+        }  # fmt: skip
+        status = {name: (await api.file(shown[name]["data"][0]["url"])).status for name in ("whole", "gone", "late")}
+        assert status == {"whole": 200, "gone": 410, "late": 200}
+        again = await api.accepted(IMAGE)
+        assert again["id"] not in ids.values()
 
 
 async def test_a_restarted_provider_goes_on_with_its_queue(tmp_path: Path) -> None:
