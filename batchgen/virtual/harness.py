@@ -100,7 +100,7 @@ class World:
             with journal.transaction():
                 journal.doubt_interrupted()
                 before(journal)
-            fuse, witness = CrashPoint(crash_at), PromiseMonitor(self.provider, journal)
+            crash_point, monitor = CrashPoint(crash_at), PromiseMonitor(self.provider, journal)
             policy = self._terms(settings or self.settings, account)
             policy = replace(
                 policy,
@@ -108,19 +108,19 @@ class World:
                 wait_for_balance=wait_for_balance,
                 ask_lost=buying if ask_lost is None else ask_lost,
             )
-            run_state = self._run_state(journal, policy, fuse, witness)
-            witness.run_state = run_state
+            run_state = self._run_state(journal, policy, crash_point, monitor)
+            monitor.run_state = run_state
             started = self.clock.seconds
-            ending = self._drive(Scheduler(run_state), fuse, at)
+            ending = self._drive(Scheduler(run_state), crash_point, at)
             counts, fewer = journal.counts(), journal.fewer_outputs()
-            self.violations += witness.found
+            self.violations += monitor.found
             self.violations += check_books(journal, self.provider, self.consented)
             if ending is not None:
                 # A kill may strike between the journal's word on a move and the move itself, which the next run ends.
                 self.violations += check_files(journal, self.folder)
                 self.violations += check_end(run_state, journal, ending)
         code = exit_code(ending.stop, counts, missing=fewer) if ending is not None else None
-        return Outcome(ending, code, counts, run_state, self.clock.seconds - started, fuse.steps)
+        return Outcome(ending, code, counts, run_state, self.clock.seconds - started, crash_point.steps)
 
     def keep_copies(self) -> None:
         """Keep the records as they are now, as a backup does."""
@@ -169,15 +169,17 @@ class World:
             lambda item: int(json.loads(item.body).get("num_images", 1)),
         )
 
-    def _run_state(self, journal: Journal, policy: RunPolicy, fuse: CrashPoint, witness: PromiseMonitor) -> RunState:
+    def _run_state(
+        self, journal: Journal, policy: RunPolicy, crash_point: CrashPoint, monitor: PromiseMonitor
+    ) -> RunState:
         budget = journal.budget(policy.settings.max_cost, policy.settings.budget)
-        record = WatchedRecorder(journal, fuse, witness, self.draws)
-        api = WatchedApi(MemoryApi(self.provider, policy.account, self._utc_now), fuse, witness)
+        record = WatchedRecorder(journal, crash_point, monitor, self.draws)
+        api = WatchedApi(MemoryApi(self.provider, policy.account, self._utc_now), crash_point, monitor)
         ports = RunPorts(api, journal, record, LocalDisk(self.folder), self._utc_now, self.draws, _at_once)
         return RunState(ports, policy, budget, journal.counts())
 
     def _drive(
-        self, scheduler: Scheduler, fuse: CrashPoint, at: Sequence[tuple[float, Callable[[Scheduler], None]]]
+        self, scheduler: Scheduler, crash_point: CrashPoint, at: Sequence[tuple[float, Callable[[Scheduler], None]]]
     ) -> Ending | None:
         loop = VirtualLoop(self.clock)
         try:
@@ -186,13 +188,17 @@ class World:
             for seconds, action in at:
                 loop.call_later(seconds, action, scheduler)
             loop.run_forever()
-            if not fuse.blown:
+            if not crash_point.reached:
                 return main.result()
             self.crashes += 1
             return None
         finally:
             # A killed process leaves its half-written files behind; closing its coroutines would remove them.
-            parts = {part: part.read_bytes() for part in (self.folder / "files").rglob("*.part")} if fuse.blown else {}
+            parts = (
+                {part: part.read_bytes() for part in (self.folder / "files").rglob("*.part")}
+                if crash_point.reached
+                else {}
+            )
             loop.abandon()
             for part, content in parts.items():
                 part.write_bytes(content)

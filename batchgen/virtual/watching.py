@@ -1,4 +1,4 @@
-"""What stands between the scheduler and its fakes: a fuse that kills it anywhere, and a witness to its promises."""
+"""What stands between the scheduler and its fakes: a point at which it crashes, and a monitor of its promises."""
 
 import asyncio
 import math
@@ -30,13 +30,13 @@ class CrashPoint:
     def __init__(self, at: int | None) -> None:
         self._at = at
         self.steps = 0
-        self.blown = False
+        self.reached = False
 
     async def step(self) -> None:
         """Continue, or never return."""
         self.steps += 1
         if self._at is not None and self.steps >= self._at:
-            self.blown = True
+            self.reached = True
             loop = asyncio.get_running_loop()
             loop.stop()
             # Others that were ready in this very turn still come this far, and no further.
@@ -120,64 +120,66 @@ class PromiseMonitor:
 class WatchedRecorder:
     """Commits at once, as a writer thread's queue would in the same order, and tells its waiter a little later."""
 
-    def __init__(self, journal: Journal, fuse: CrashPoint, witness: PromiseMonitor, draws: random.Random) -> None:
+    def __init__(
+        self, journal: Journal, crash_point: CrashPoint, monitor: PromiseMonitor, draws: random.Random
+    ) -> None:
         self._inline = InlineRecorder(journal)
-        self._fuse = fuse
-        self._witness = witness
+        self._crash_point = crash_point
+        self._monitor = monitor
         self._draws = draws
 
     async def __call__(self, operation: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-        await self._fuse.step()
+        await self._crash_point.step()
         result = await self._inline(operation, *args, **kwargs)
-        self._witness.committed(operation, args)
-        await self._fuse.step()
+        self._monitor.committed(operation, args)
+        await self._crash_point.step()
         await asyncio.sleep(self._draws.choice((0.0, 0.001, 0.02)))
         return result
 
 
 class WatchedApi(Api):
-    """A `MemoryApi` with a fuse and a witness at every await."""
+    """A `MemoryApi` with a crash point and a monitor at every await."""
 
-    def __init__(self, api: MemoryApi, fuse: CrashPoint, witness: PromiseMonitor) -> None:
+    def __init__(self, api: MemoryApi, crash_point: CrashPoint, monitor: PromiseMonitor) -> None:
         self._api = api
-        self._fuse = fuse
-        self._witness = witness
+        self._crash_point = crash_point
+        self._monitor = monitor
 
     @property
     def clock_offset(self) -> timedelta | None:
         return self._api.clock_offset
 
     async def submit(self, body: str, endpoint: str, *, wait: bool) -> SubmitAnswer:
-        await self._fuse.step()
-        self._witness.submits(body)
+        await self._crash_point.step()
+        self._monitor.submits(body)
         answer = await self._api.submit(body, endpoint, wait=wait)
-        self._witness.answered(body)
-        await self._fuse.step()
+        self._monitor.answered(body)
+        await self._crash_point.step()
         return answer
 
     async def poll(self, job_id: str) -> PollAnswer:
-        await self._fuse.step()
-        self._witness.polls(job_id)
+        await self._crash_point.step()
+        self._monitor.polls(job_id)
         answer = await self._api.poll(job_id)
-        await self._fuse.step()
+        await self._crash_point.step()
         return answer
 
     def open_output(self, url: str) -> "_WatchedOpening":
-        return _WatchedOpening(self._api, self._fuse, url)
+        return _WatchedOpening(self._api, self._crash_point, url)
 
     async def aclose(self) -> None:
         await self._api.aclose()
 
 
 class _WatchedOpening:
-    def __init__(self, api: MemoryApi, fuse: CrashPoint, url: str) -> None:
+    def __init__(self, api: MemoryApi, crash_point: CrashPoint, url: str) -> None:
         self._opening = api.open_output(url)
-        self._fuse = fuse
+        self._crash_point = crash_point
 
     async def __aenter__(self) -> Output:
-        await self._fuse.step()
+        await self._crash_point.step()
         output = await self._opening.__aenter__()
-        await self._fuse.step()
+        await self._crash_point.step()
         return output
 
     async def __aexit__(self, *_: object) -> None:
