@@ -510,7 +510,7 @@ def test_too_many_tags(tmp_path: Path) -> None:
 
 def test_memory_does_not_grow_with_the_items(tmp_path: Path) -> None:
     peaks = []
-    for count in (1_000, 12_000):
+    for count in (4_000, 16_000):
         lines = "".join(f"- {{id: i{n}, prompt: A mug number {n}, num_images: {n % 9 + 1}}}\n" for n in range(count))
         text = f"version: 1\nname: m\ndefaults: {{model: {HERA}}}\nitems:\n{lines}"
         path = tmp_path / "m.yaml"
