@@ -5,5 +5,6 @@ import os
 from hypothesis import settings
 
 settings.register_profile("untimed", deadline=None)  # machines differ, and are shared
-settings.load_profile("untimed")
+settings.register_profile("quick", deadline=None, max_examples=10)  # for `make test-quick`
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "untimed"))
 os.environ["BATCHGEN_REGISTER"] = ""

@@ -294,6 +294,7 @@ def test_a_valid_body_passes_and_has_a_price(case: tuple[Model, dict[str, Any]])
     assert price_of(model, json.loads(canonical_json(body))) == price
 
 
+@pytest.mark.thorough
 @settings(deadline=None, max_examples=300)
 @given(spoilt_bodies())
 def test_the_verdict_is_the_same_with_and_without_the_gate_and_never_milder_than_the_schema(

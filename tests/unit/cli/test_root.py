@@ -51,6 +51,7 @@ def test_a_wrong_command_is_answered_with_the_near_one(tmp_path: Path) -> None:
 HEAVY = ("aiohttp", "yaml", "jsonschema", "jsonschema_rs", "tqdm", "asyncio", "sqlite3", "PIL", "av", "uvloop")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("arguments", "allowed"),
     [

@@ -127,6 +127,7 @@ _FILL_THE_DISK = """
 """
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("together", [1, 20])
 def test_on_a_full_disk_exactly_what_was_acknowledged_is_there(tmp_path: Path, together: int) -> None:
     with journal_of(tmp_path, [item(f"mug-{n}") for n in range(200)]):

@@ -8,6 +8,7 @@ from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -261,5 +262,5 @@ def key_of(wanted: Item) -> Key:
     return next(key for key, known in POOL.items() if known == wanted)
 
 
-TestJournalModel = JournalModel.TestCase
+TestJournalModel = pytest.mark.thorough(JournalModel.TestCase)
 TestJournalModel.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)

@@ -254,6 +254,7 @@ class Crash(Exception):  # noqa: N818 - no error
     pass
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("at", range(12))
 def test_a_crash_anywhere_is_finished_at_the_next_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
@@ -362,6 +363,7 @@ def test_adopting_buys_nothing(shot: Path, capsys: pytest.CaptureFixture[str]) -
     assert guarded(["run", str(shot), "--json"]) == 0
 
 
+@pytest.mark.thorough
 def test_buying_again_is_what_was_asked_for(shot: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert guarded(["run", str(shot), "--renamed", "buy", "--quiet"]) == 5, "nobody listens at that address"
     assert files_of(shot.parent / "output" / "job") == {"files/hero.png": "A mug"}

@@ -23,6 +23,7 @@ def disagreements(seed: int) -> list[str]:
     return [name for name, sums in found.items() if (sums.charged, sums.refunded, sums.in_doubt) != expected]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("seed", range(8))
 def test_journal_ledger_and_reports_agree(seed: int) -> None:
     assert disagreements(seed) == []

@@ -233,6 +233,7 @@ hostile = st.text(
 )
 
 
+@pytest.mark.thorough
 @given(st.lists(st.tuples(hostile.filter(str.strip), hostile, hostile), min_size=1, max_size=4))
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_hostile_texts_stay_readable_and_harmless(texts: list[tuple[str, str, str]]) -> None:
@@ -300,6 +301,7 @@ STEPS = ["intend", "accept", "fail", "ready", "done", "reject", "doubt", "lose"]
 prices = st.decimals(min_value=0, max_value=1000, places=4, allow_nan=False)
 
 
+@pytest.mark.thorough
 @given(st.lists(st.tuples(st.sampled_from(STEPS), prices, st.none() | prices), max_size=12))
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_sums_equal_the_journal(purchases: list[tuple[str, Decimal, Decimal | None]]) -> None:

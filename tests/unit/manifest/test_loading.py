@@ -202,6 +202,7 @@ ENTRIES = st.one_of(
 )
 
 
+@pytest.mark.thorough
 @slow_ok
 @given(entries=st.lists(ENTRIES, min_size=1, max_size=6), more=ENTRIES, data=st.data())
 def test_inserting_an_item_renames_no_other(
@@ -308,6 +309,7 @@ def test_a_given_id_may_clash_with_one_that_was_made(tmp_path: Path) -> None:
     assert found == [f"1:{column}: the id `{made}` is made twice here"]
 
 
+@pytest.mark.thorough
 def test_values_that_make_an_id_twice_are_named_however_many_items_there_are(tmp_path: Path) -> None:
     plain = "".join(f"- {{id: p{n}, prompt: x}}\n" for n in range(2_500))
     twice = '- {prompt: "${a}", matrix: {a: [x, "1:1", 1/1]}, id: "k${a}"}\n'
@@ -508,6 +510,7 @@ def test_too_many_tags(tmp_path: Path) -> None:
     assert "more than 256 different tags" in problems(tmp_path, {"items": entries})[-1]
 
 
+@pytest.mark.thorough
 def test_memory_does_not_grow_with_the_items(tmp_path: Path) -> None:
     peaks = []
     for count in (4_000, 16_000):

@@ -52,6 +52,7 @@ CELLS = st.text(
 )
 
 
+@pytest.mark.thorough
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     rows=st.lists(st.tuples(CELLS, CELLS, CELLS).filter(any), max_size=6),
@@ -250,6 +251,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.thorough
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(st.dictionaries(TEXTS, JSON, max_size=4).filter(apart), max_size=4), ascii_only=st.booleans())
 def test_jsonl_keeps_types(rows: list[dict[str, Any]], ascii_only: bool, tmp_path: Path) -> None:

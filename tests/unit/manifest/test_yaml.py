@@ -107,6 +107,7 @@ VALUES = st.recursive(
 )
 
 
+@pytest.mark.thorough
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(value=VALUES, ascii_only=st.booleans(), indent=st.sampled_from([None, 2, "\t"]), bom=st.booleans())
 @pytest.mark.parametrize("parser", PARSERS)
@@ -120,6 +121,7 @@ def test_json_reads_as_json(
     assert value_of(tmp_path / "m.json", text, parser) == value
 
 
+@pytest.mark.thorough
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     text=st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("\\u\"'\U0010ff00\U0010ff01\ud83c\udfa8"))
@@ -233,6 +235,7 @@ def test_a_bomb_of_lists(parser: Parser, tmp_path: Path) -> None:
     refused_quickly(tmp_path / "m.yaml", text, "expand to too much", parser)
 
 
+@pytest.mark.thorough
 @both
 def test_a_bomb_of_merges(parser: Parser, tmp_path: Path) -> None:
     keys = ", ".join(f"k{n}: {n}" for n in range(1000))
@@ -240,18 +243,21 @@ def test_a_bomb_of_merges(parser: Parser, tmp_path: Path) -> None:
     refused_quickly(tmp_path / "m.yaml", text, "expand to too much", parser)
 
 
+@pytest.mark.thorough
 @both
 def test_a_bomb_of_long_texts(parser: Parser, tmp_path: Path) -> None:
     text = f"a: &a {'x' * 500_000}\nb: [" + ", ".join(["*a"] * 10_000) + "]\n"
     refused_quickly(tmp_path / "m.yaml", text, "expand to too much", parser)
 
 
+@pytest.mark.thorough
 @both
 def test_too_many_anchors(parser: Parser, tmp_path: Path) -> None:
     text = "a:\n" + "".join(f"- &a{n} x\n" for n in range(10_001))
     refused_quickly(tmp_path / "m.yaml", text, "more than 10,000 anchors", parser)
 
 
+@pytest.mark.thorough
 @both
 @pytest.mark.parametrize(
     ("before", "begin", "after"),

@@ -213,6 +213,7 @@ def accepted_cuts(data: bytes) -> list[int]:
     return found
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", FILES)
 def test_every_proper_beginning_is_refused(name: str) -> None:
     cuts = accepted_cuts(real(name))
@@ -492,6 +493,7 @@ def test_a_file_of_nothing_but_parts_ends(data: bytes, monkeypatch: pytest.Monke
         inspect_bytes(data)
 
 
+@pytest.mark.thorough
 def test_the_bound_on_parts() -> None:
     with pytest.raises(Damaged, match="more parts"):
         inspect_bytes(b"\xff\xd8\xff" + b"\xff" * 1_000_002)
@@ -511,6 +513,7 @@ def test_bytes_at_random_raise_nothing_else(head: bytes, tail: bytes) -> None:
         assert media in (PNG, JPG, WEBP, GIF, MP4, WEBM)
 
 
+@pytest.mark.thorough
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=400)
 @given(st.data())
 def test_damaged_real_files_raise_nothing_else(data: st.DataObject) -> None:

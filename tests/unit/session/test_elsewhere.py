@@ -247,6 +247,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     return lambda *words: guarded(["run", str(tmp_path / "m.yaml"), "--output", str(tmp_path / "output"), *words])
 
 
+@pytest.mark.thorough
 def test_neither_yes_nor_another_name_is_consent(
     tmp_path: Path, run: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -264,6 +265,7 @@ def test_neither_yes_nor_another_name_is_consent(
     assert run("--buy-again", "--quiet") == 5, "nobody listens at that address"
 
 
+@pytest.mark.thorough
 def test_a_run_is_in_the_register_before_it_buys(tmp_path: Path, run: Callable[..., int]) -> None:
     manifest_of(tmp_path)
     assert run("--quiet") == 5
