@@ -48,6 +48,7 @@ def test_a_wrong_command_is_answered_with_the_near_one(tmp_path: Path) -> None:
     assert "did you mean `verify`?" in result.stderr
 
 
+QUICKSTART = str(ROOT / "manifests" / "quickstart.yaml")
 HEAVY = ("aiohttp", "yaml", "jsonschema", "jsonschema_rs", "tqdm", "asyncio", "sqlite3", "PIL", "av", "uvloop")
 
 
@@ -61,8 +62,8 @@ HEAVY = ("aiohttp", "yaml", "jsonschema", "jsonschema_rs", "tqdm", "asyncio", "s
         (["models"], set()),
         (["status", "nowhere"], {"yaml", "sqlite3"}),
         (["ledger", "nowhere"], {"sqlite3", "asyncio"}),
-        (["plan", str(ROOT / "manifests" / "quickstart.yaml")], {"yaml", "sqlite3", "jsonschema", "asyncio"}),
-        (["validate", str(ROOT / "manifests" / "quickstart.yaml")], {"yaml", "sqlite3", "jsonschema", "jsonschema_rs"}),
+        (["plan", QUICKSTART], {"yaml", "sqlite3", "jsonschema", "jsonschema_rs", "asyncio"}),
+        (["validate", QUICKSTART], {"yaml", "sqlite3", "jsonschema", "jsonschema_rs"}),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
