@@ -2,6 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
+# Hundreds of processes would compile the whole program anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help run test test-quick test-fast test-oldest test-sdist soak bench check schemas clean
 
 help:
