@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Hundreds of processes would compile the whole program anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run test test-quick test-fast test-oldest test-sdist soak bench check schemas clean
+.PHONY: help run test test-quick test-fast test-oldest test-sdist browser-test screenshots docs soak bench check schemas clean
 
 help:
 	@echo "make run    the quickstart: all seven models against the simulator"
@@ -14,6 +14,9 @@ help:
 	@echo "make test-sdist  the unit tests of an sdist, unpacked elsewhere"
 	@echo "make test-fast  the tests that dependencies can break, with the extra fast (TESTS=tests for all)"
 	@echo "make test-oldest  the same with the oldest dependencies that pyproject.toml allows"
+	@echo "make browser-test  the report and the viewer in Chromium, which is installed if that is possible"
+	@echo "make screenshots  the pictures in docs/pictures, of a run that a simulator makes"
+	@echo "make docs   the documentation, into build/docs; a warning is an error"
 	@echo "make soak   kills, faults and restarts for SECONDS=300 from SEED=… on"
 	@echo "make bench  measures speed and scale beside the alternatives, about a quarter of an hour"
 	@echo "make check  ruff and mypy --strict"
@@ -23,13 +26,14 @@ help:
 TESTS ?= tests/test_dependencies.py $(addprefix tests/, unit/manifest unit/catalog unit/cli unit/media client simulator \
   process/commands/test_acceptance.py process/commands/test_identity.py process/commands/test_simulate.py)
 
-# A process for each core; the tests of a file share what it sets up once.
-PARALLEL := --numprocesses auto --dist loadfile
+# Two processes for each core, since half of the tests wait; the tests of a file share what it sets up once.
+WORKERS := $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
+PARALLEL := --numprocesses $(WORKERS) --dist loadfile
 
 .venv/.stamp: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("batchgen needs Python 3.11 or newer; set PYTHON=") if sys.version_info < (3, 11) else 0'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --upgrade-strategy eager --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --upgrade-strategy eager --editable '.[dev,datasets]'
 	@touch $@
 
 # The same with the extra `fast`, whose parts must change nothing but the speed.
@@ -48,7 +52,7 @@ run: .venv/.stamp
 	$(BIN)/batchgen run manifests/quickstart.yaml --simulate
 
 test: .venv/.stamp
-	$(BIN)/python -m pytest $(PARALLEL)
+	$(BIN)/python -m pytest $(PARALLEL) --ignore=tests/browser
 
 # In memory where the machine has such a thing: these tests sync thousands of times.
 MEMORY := $(firstword $(wildcard /dev/shm) $(TMPDIR) /tmp)
@@ -62,14 +66,37 @@ test-sdist: .venv/.stamp
 	rm -rf build/sdist && mkdir -p build/sdist
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check build
 	$(BIN)/python -m build --sdist --outdir build/sdist .
-	tar -xzf build/sdist/batchgen-*.tar.gz -C build/sdist --strip-components 1
+	tar -xzf build/sdist/batchgen_api18-*.tar.gz -C build/sdist --strip-components 1
 	$(MAKE) -C build/sdist test-quick check
+
+.venv/.browser: .venv/.stamp
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,browser]'
+	@touch $@
+
+# Here it is a fault if there is no browser; elsewhere these tests are skipped then.
+browser-test: .venv/.browser
+	@.ci/chromium
+	BROWSER_TESTS=1 $(BIN)/python -m pytest tests/browser
+
+screenshots: .venv/.browser
+	@.ci/chromium
+	PYTHONPATH=tests $(BIN)/python tests/browser/screenshots.py docs/pictures
 
 test-fast: .venv-fast/.stamp
 	.venv-fast/bin/python -m pytest $(PARALLEL) $(TESTS)
 
 test-oldest: .venv-oldest/.stamp
 	.venv-oldest/bin/python -m pytest $(PARALLEL) $(TESTS)
+
+# The same interpreter and packages as the tests have, since the reference is made from the program itself.
+.venv-docs/.stamp: pyproject.toml
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check --upgrade --upgrade-strategy eager --editable '.[docs,sim]'
+	@touch $@
+
+docs: .venv-docs/.stamp
+	.venv-docs/bin/python -m sphinx -W --keep-going -n -q -b html docs build/docs
+	@echo "build/docs/index.html"
 
 bench: .venv-fast/.stamp
 	.venv-fast/bin/python -m benchmarks $(PARTS)
@@ -84,4 +111,4 @@ check: .venv/.stamp
 	$(BIN)/mypy
 
 clean:
-	rm -rf .venv .venv-fast .venv-oldest output/quickstart output/quickstart.simulated
+	rm -rf .venv .venv-fast .venv-oldest .venv-docs build/docs output/quickstart output/quickstart.simulated

@@ -15,6 +15,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Protocol
 
+DEFAULT_BASE_URL = "https://api18.dev"
+
 
 class JobStatus(StrEnum):
     """The `status` of a job at the provider (docs/api.md)."""
@@ -43,6 +45,9 @@ class Job:
     outputs: tuple[str | None, ...] = ()
     """The addresses in `data[]`, in order, as given; None where an entry has none."""
     input: Mapping[str, Any] | None = None
+    scale: str | None = None
+    """The size that a simulator draws in, as a part of what was ordered: a fraction as in `1/4`, or `0` where its files
+    have nothing to do with the order. None: no simulator says so."""
 
     def told(self, before: Decimal | None) -> Decimal | None:
         """Return the price that the API named last for this job, with this answer or `before` (USD, None: none).
@@ -80,6 +85,8 @@ class Rejected:
 
     error_type: str
     message: str
+    paths: tuple[str, ...] = ()
+    """The places in the request that it names, as it writes them: `image`, `images.0`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +193,8 @@ class Output:
 class Api(Protocol):
     """The whole of the API that a run needs.
 
-    No method raises for what the network or the server does, but `open_output`'s context, which raises `OutputError`.
+    No method raises for what the network or the server does, but `open_output`'s context and `public_address`, which
+    raise `OutputError`.
     Cancelling is safe everywhere but in `submit`, which a caller must shield.
     """
 
@@ -207,6 +215,14 @@ class Api(Protocol):
         """Open one of a job's `outputs`, following redirects by hand; no origin but the API's is sent the key."""
         ...
 
+    async def public_address(self, url: str) -> str:
+        """Return where the file behind one of a job's `outputs` lies in public: what another job may be given.
+
+        The API redirects there, and nothing is downloaded. An address that is not the API's own is returned as it is.
+        Raises `OutputError`.
+        """
+        ...
+
     async def aclose(self) -> None:
         """Close all connections."""
         ...
@@ -220,6 +236,7 @@ class Unreadable(Exception):  # noqa: N818 - the name says what the answer is
 
 
 _JOB_ID = re.compile(r"[\x21-\x7e]{1,256}")
+_SCALE = re.compile(r"0|[1-9][0-9]{0,5}/[1-9][0-9]{0,5}")
 _PLAIN_AMOUNT = re.compile(r"[0-9]{1,9}(\.[0-9]{1,12})?")
 _DURATION_DIGITS = re.compile(r"[0-9]{1,15}")
 
@@ -256,14 +273,26 @@ def read_job(raw: bytes) -> Job:
         error=_text(answer.get("error")),
         outputs=_outputs(answer.get("data")),
         input=answer["input"] if isinstance(answer.get("input"), dict) else None,
+        scale=scale if isinstance(scale := answer.get("simulated_scale"), str) and _SCALE.fullmatch(scale) else None,
     )
 
 
-def read_error(raw: bytes) -> tuple[str, str]:
-    """Return type and message of an error answer (docs/api.md), with `details` folded into the message.
+@dataclass(frozen=True, slots=True)
+class ApiError:
+    """An error answer (docs/api.md)."""
 
-    Raises `Unreadable` when the answer has another form.
-    """
+    type: str
+    message: str
+    """With the `details` folded into it."""
+    paths: tuple[str, ...] = ()
+    """The `path`s that the `details` name."""
+
+
+_LONGEST_PATH = 200
+
+
+def read_error(raw: bytes) -> ApiError:
+    """Return what an error answer says. Raises `Unreadable` when the answer has another form."""
     try:
         answer = json.loads(raw)
         error = answer["error"]
@@ -273,13 +302,14 @@ def read_error(raw: bytes) -> tuple[str, str]:
     if not isinstance(kind, str) or not isinstance(message, str):
         raise Unreadable("the answer is not an error as the API documents it")
     details = error.get("details")
+    pairs: list[tuple[str, str]] = []
     if isinstance(details, list):
         # Only texts: to print anything else, however deeply nested, would be as deep a recursion.
-        pairs = [(d.get("path"), d.get("message")) for d in details[:20] if isinstance(d, dict)]
-        parts = [f"{path}: {text}" for path, text in pairs if isinstance(path, str) and isinstance(text, str)]
-        if parts:
-            message = f"{message} ({'; '.join(parts)})"
-    return _encodable(kind), _encodable(message)
+        found = [(d.get("path"), d.get("message")) for d in details[:20] if isinstance(d, dict)]
+        pairs = [(path, text) for path, text in found if isinstance(path, str) and isinstance(text, str)]
+    if pairs:
+        message = f"{message} ({'; '.join(f'{path}: {text}' for path, text in pairs)})"
+    return ApiError(_encodable(kind), _encodable(message), tuple(_encodable(path[:_LONGEST_PATH]) for path, _ in pairs))
 
 
 def _encodable(text: str) -> str:

@@ -11,7 +11,8 @@ from typing import Any
 from batchgen.api import Api, OutputError
 from batchgen.core.files import disk_errors
 from batchgen.core.records import StoredFile
-from batchgen.media import Damaged, Unfamiliar, extension_for, inspect_file
+from batchgen.media import Damaged, Media, Unfamiliar, extension_for, inspect_file
+from batchgen.media.facts import UNKNOWN, Facts
 from batchgen.store import OutputStore, Staged, StagedReplacedError
 
 Offload = Callable[..., Awaitable[Any]]
@@ -32,6 +33,14 @@ class OutputUnfamiliar(OutputDamaged):
         self.sha256 = sha256
 
 
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """An output that is on disk, and what it is."""
+
+    file: StoredFile
+    facts: Facts
+
+
 def stem_of(path: str, output: int, outputs: int) -> str:
     """Return the name of an output below `files/`, without extension: `PATH` if it is the only one, else `PATH@N`."""
     return path if outputs == 1 else f"{path}@{output}"
@@ -49,8 +58,8 @@ async def fetch(
     seen: str | None = None,
     offload: Offload = asyncio.to_thread,
     received: Callable[[], None] = lambda: None,
-) -> StoredFile:
-    """Fetch the output at `url` into the store as `files/STEM.EXTENSION`, durably.
+) -> Fetched:
+    """Fetch the output at `url` into the store as `files/STEM.EXTENSION`, durably, and return what it is.
 
     The extension follows from the bytes. Bytes of an unknown format are kept if they have the SHA-256 `seen`, that of
     an earlier arrival; then the extension follows from the server's content type. `kind` is what the job should have
@@ -64,8 +73,9 @@ async def fetch(
             arrival = await _stream(api, url, staged)
             received()
             with disk_errors(staged.place):
-                extension, familiar = await _judge(staged.file, arrival, kind, seen, offload)
+                media = await _inspect(staged.file, arrival, kind, seen, offload)
             await offload(staged.sync)
+            extension = extension_for(arrival.content_type) if media is None else media.extension
             name = f"files/{stem}.{extension}"
             if not _published(staged, name):
                 await move_aside(name)
@@ -75,7 +85,8 @@ async def fetch(
             staged.discard()
             raise
     await offload(store.sync, name)
-    return StoredFile(output, name, arrival.size, arrival.sha256, familiar)
+    file = StoredFile(output, name, arrival.size, arrival.sha256, familiar=media is not None)
+    return Fetched(file, UNKNOWN if media is None else media.facts)
 
 
 def _published(staged: Staged, name: str) -> bool:
@@ -146,22 +157,22 @@ async def _stream(api: Api, url: str, staged: Staged) -> _Arrival:
     return _Arrival(size, digest.hexdigest(), output.content_type)
 
 
-async def _judge(
+async def _inspect(
     file: FileIO, arrival: _Arrival, kind: str | None, seen: str | None, offload: Offload
-) -> tuple[str, bool]:
-    """Return the extension of a file, and whether its format is known.
+) -> Media | None:
+    """Return what a file is; None if its format is not known.
 
     Raises OutputDamaged if the file is not whole or not of the kind that was ordered.
     """
     try:
         # A small file is inspected here: that costs less than handing it to a thread.
-        media = inspect_file(file) if arrival.size <= _QUICKLY_JUDGED else await offload(inspect_file, file)
+        media: Media = inspect_file(file) if arrival.size <= _QUICKLY_JUDGED else await offload(inspect_file, file)
     except Unfamiliar as unknown:
         if seen != arrival.sha256:
             raise OutputUnfamiliar(f"the file {unknown}", arrival.sha256) from unknown
-        return extension_for(arrival.content_type), False
+        return None
     except Damaged as damage:
         raise OutputDamaged(f"the file {damage}") from damage
     if kind is not None and media.kind != kind:
         raise OutputDamaged(f"the file is not the {kind} that was ordered but {media.extension}")
-    return media.extension, True
+    return media

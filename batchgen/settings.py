@@ -11,6 +11,7 @@ from typing import Any, Literal
 from unicodedata import normalize
 
 from batchgen.core.errors import UsageError
+from batchgen.core.limits import Count, Share
 
 RUN_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 """What a run may be called; it names a folder."""
@@ -25,7 +26,8 @@ def fit_run_name(text: str) -> str:
 SHORTEST_POLL = 0.01
 """Seconds; the provider asks for 2 to 5 (docs/api.md), less makes sense against the simulator only."""
 
-Kind = Literal["count", "usd", "seconds", "text"]
+Kind = Literal["count", "usd", "seconds", "text", "count_or_share"]
+Value = int | float | Decimal | str | Count | Share
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +69,23 @@ SETTINGS = (
     Setting("max_new", "count", "submit at most this many new jobs in one invocation", flag=True),
     Setting(
         "max_failures",
+        "count_or_share",
+        "stop submitting after this many failed, rejected or lost items, or when more than a share (5%) of those that"
+        " ended did so, once 20 have ended",
+        minimum=1,
+        flag=True,
+    ),
+    Setting(
+        "canary",
         "count",
-        "stop submitting after this many failed or rejected items",
+        "buy this many items of each model and shape first, and the others once those have come as they should",
+        flag=True,
+    ),
+    Setting(
+        "max_flagged",
+        "count_or_share",
+        "stop submitting after this many items with flagged files, or when more than a share (5%) of those that were"
+        " judged have some, once 20 were judged",
         minimum=1,
         flag=True,
     ),
@@ -101,6 +118,13 @@ SETTINGS = (
         "submit to /v1/generate, or to the model's own endpoint",
         choices=("generate", "model"),
     ),
+    Setting(
+        "report",
+        "text",
+        "write report.html with thumbnails at the end, the page without making thumbnails, or none (default full)",
+        choices=("full", "page", "none"),
+        flag=True,
+    ),
     Setting("submit", "text", "poll for results, or hold each POST open with ?wait=true", choices=("poll", "wait")),
 )
 BY_NAME = {setting.name: setting for setting in SETTINGS}
@@ -117,7 +141,9 @@ class Settings:
     poll_min: float = 2.0
     poll_max: float = 5.0
     max_new: int | None = None
-    max_failures: int | None = None
+    max_failures: Count | Share | None = None
+    max_flagged: Count | Share | None = None
+    canary: int | None = None
     max_attempts: int = 8
     max_in_doubt: int | None = None
     give_up_after: float = 1800.0
@@ -126,6 +152,7 @@ class Settings:
     min_free: int = 64
     downloads: int = 8
     endpoint: str = "generate"
+    report: str = "full"
     submit: str = "poll"
 
 
@@ -136,17 +163,17 @@ _EXPONENT = re.compile(r"(?=\.?[0-9])[0-9]*\.?[0-9]*[eE][-+]?[0-9]+")
 _MONEY_DIGITS = 9
 
 
-def parse_setting(setting: Setting, value: object) -> int | float | Decimal | str:
+def parse_setting(setting: Setting, value: object) -> Value:
     """Return `value` (from a flag, a variable or a manifest) in the setting's type; raises ValueError with a reason."""
     if setting.kind == "text":
         if not isinstance(value, str) or not value:
             raise ValueError("must be text")
         if setting.choices and value not in setting.choices:
-            raise ValueError(f"must be {' or '.join(setting.choices)}")
+            raise ValueError(f"must be {', '.join(setting.choices[:-1])} or {setting.choices[-1]}")
         return value
     # Numbers travel as text, so that money never passes through a float.
     text = str(value).strip()
-    if setting.kind == "count":
+    if setting.kind in ("count", "count_or_share"):
         return _count(setting, int(value) if isinstance(value, float) and value.is_integer() else text)
     if _EXPONENT.fullmatch(text):
         raise ValueError("must be written in plain digits, without an exponent")
@@ -161,19 +188,22 @@ def parse_setting(setting: Setting, value: object) -> int | float | Decimal | st
     return amount if setting.kind == "usd" else float(amount)
 
 
-def _count(setting: Setting, value: int | str) -> int:
+def _count(setting: Setting, value: int | str) -> int | Count | Share:
     text = str(value)
+    either = setting.kind == "count_or_share"
+    if either and (share := Share.parse(text)) is not None:
+        return share
     if not _WHOLE.fullmatch(text):
-        raise ValueError("must be a whole number")
+        raise ValueError(f"must be a whole number{', or a share such as 5%' if either else ''}")
     if int(text) < setting.minimum:
         raise ValueError(f"must be {setting.minimum} or larger")
-    return int(text)
+    return Count(int(text)) if either else int(text)
 
 
-def setting_text(value: float | Decimal | str) -> str:
+def setting_text(value: Value) -> str:
     """Return a setting's value as `parse_setting` reads it back: plain digits, no exponent."""
-    if isinstance(value, str):
-        return value
+    if isinstance(value, str | Count | Share):
+        return str(value)
     return format(value if isinstance(value, Decimal) else Decimal(repr(value)), "f")
 
 

@@ -9,7 +9,26 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks import downloads, items, ledgers, overnight, polling, reading, realtime, receipts, startup, waiting
+from benchmarks import (
+    browsing,
+    downloads,
+    exporting,
+    inspecting,
+    items,
+    judging,
+    ledgers,
+    overnight,
+    paging,
+    polling,
+    reading,
+    realtime,
+    receipts,
+    reporting,
+    sharing,
+    startup,
+    thumbnails,
+    waiting,
+)
 from benchmarks.measure import FAST, BenchmarkError, batchgen, run
 from benchmarks.table import Row, as_table
 
@@ -29,8 +48,16 @@ PARTS: dict[str, Part] = {
     "realtime": lambda folder, tiny: realtime.rows(folder, 20 if tiny else 300),
     "waiting": lambda _, tiny: waiting.rows(100 if tiny else 100_000, 10 if tiny else 5000, 0.5 if tiny else 4.0),
     "downloads": lambda folder, tiny: downloads.rows(folder, 2 if tiny else 200),
+    "inspecting": lambda folder, tiny: inspecting.rows(folder, 5 if tiny else 300),
+    "judging": lambda folder, tiny: judging.rows(folder, 2 if tiny else 200, 1 if tiny else 40),
+    "exporting": lambda folder, tiny: exporting.rows(folder, 20 if tiny else 1000, 40 if tiny else 100_000),
     "ledger": lambda folder, tiny: ledgers.rows(folder, 50 if tiny else 10_000, 100 if tiny else 1_000_000),
     "receipts": lambda folder, tiny: receipts.rows(folder, 50 if tiny else 4000, 100 if tiny else 200_000),
+    "thumbnails": lambda folder, tiny: thumbnails.rows(folder, 128 if tiny else 2048, 20 if tiny else 5000),
+    "browsing": lambda folder, tiny: browsing.rows(folder, 60 if tiny else 100_000),
+    "sharing": lambda folder, tiny: sharing.rows(folder, 50 if tiny else 4000),
+    "page": lambda folder, tiny: paging.rows(folder, 50 if tiny else 10_000, 100 if tiny else 1_000_000),
+    "report": lambda folder, tiny: reporting.rows(folder, (20, 40) if tiny else (10_000, 100_000, 1_000_000)),
     "overnight": lambda folder, tiny: overnight.rows(folder, 60 if tiny else NIGHT),
 }
 

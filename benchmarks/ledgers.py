@@ -1,14 +1,15 @@
-"""The ledger of a million rows: time, memory, and what rewriting it takes of a run."""
+"""The ledger of a million rows, and reports of it: time, memory, and what rewriting it takes of a run."""
 
 import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.measure import Usage, part, run
+from benchmarks.measure import Usage, batchgen, part, run
 from benchmarks.table import Row
 
 _NIGHT = 10 * 3600.0
+_RUN = "night"
 
 
 def rows(folder: Path, few: int, many: int) -> Iterator[Row]:
@@ -22,6 +23,24 @@ def rows(folder: Path, few: int, many: int) -> Iterator[Row]:
         f"rewriting the ledger in a night of {many:,} rows, share of the time", f"{share:.1%}", "the whole night",
         share, most=0.05,
     )  # fmt: skip
+    for name, options, copied in (
+        ("a report by day and tag", ("--by", "day", "--by", "tag:line"), False),
+        ("a report of a run and a copy of its ledger", (), True),
+        ("a report as FOCUS", ("--format", "focus"), False),
+    ):
+        small, large = (_reported(_place(folder, count), options, copied=copied) for count in (few, many))
+        shown = f"{large.cpu:.1f} s CPU, {large.peak:.0f} MiB"
+        against = f"{few:,} rows: {small.cpu:.2f} s CPU, {small.peak:.0f} MiB"
+        yield Row(f"peak memory of {name}, {many:,} rows", shown, against, large.peak / small.peak, most=1.3)
+
+
+def _place(folder: Path, count: int) -> Path:
+    return folder / f"ledger-{count}"
+
+
+def _reported(place: Path, options: tuple[str, ...], *, copied: bool) -> Usage:
+    given = [place, place / "ledger.csv"] if copied else [place]
+    return run(batchgen("ledger", *given, *options), read=False)
 
 
 def rewriting(seconds_per_row: float, rows_: int) -> float:
@@ -40,7 +59,7 @@ def rewriting(seconds_per_row: float, rows_: int) -> float:
 
 
 def _written(folder: Path, count: int) -> Usage:
-    place = folder / f"ledger-{count}"
+    place = _place(folder, count)
     run(part("ledgers", "make", count, place))
     return run(part("ledgers", "write", count, place))
 
@@ -57,8 +76,10 @@ def make(count: int, folder: Path) -> None:
         journal.db.execute("PRAGMA synchronous = OFF")
         journal.db.execute("PRAGMA foreign_keys = OFF")
         with journal.transaction():
+            journal.note(run=_RUN)
             journal.db.executemany(
-                "INSERT INTO item VALUES (?, ?, ?, 'hera-1.0-text-to-image', ?, '{\"line\":\"kitchen\"}', ?,"
+                "INSERT INTO item (key, id, digest, model, body, tags, path, source, estimated, inputs, state,"
+                " attempts, position) VALUES (?, ?, ?, 'hera-1.0-text-to-image', ?, '{\"line\":\"kitchen\"}', ?,"
                 " 'm.yaml:1', '0.056', '[]', 'done', 1, ?)",
                 (
                     (number, row["SKU"], f"{number:064x}", _body(row["Product"]), row["SKU"], number)
@@ -73,8 +94,9 @@ def make(count: int, folder: Path) -> None:
                 (1_780_000_000_000,),
             )
             journal.db.execute(
-                "INSERT INTO output SELECT key, 1, 'https://api18.dev/v1/files/job' || key, 'files/' || id || '.png',"
-                " 65536, digest FROM item"
+                "INSERT INTO output (attempt, number, url, path, bytes, sha256)"
+                " SELECT key, 1, 'https://api18.dev/v1/files/job' || key, 'files/' || id || '.png', 65536, digest"
+                " FROM item"
             )
 
 
@@ -93,7 +115,7 @@ def main() -> None:
     from batchgen.ledger import write_ledger
 
     begun = time.monotonic()
-    totals = write_ledger("night", folder)
+    totals = write_ledger(_RUN, folder)
     assert totals.rows == count
     print(json.dumps({"seconds": time.monotonic() - begun}))
 

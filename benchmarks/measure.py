@@ -43,11 +43,13 @@ class Usage:
         return json.loads(self.out.strip().splitlines()[-1])
 
 
-def run(command: Sequence[str | Path], *, cwd: Path | None = None, accept: tuple[int, ...] = (0,)) -> Usage:
+def run(
+    command: Sequence[str | Path], *, cwd: Path | None = None, accept: tuple[int, ...] = (0,), read: bool = True
+) -> Usage:
     """Run a command to its end and return what it used. Raises BenchmarkError if its exit code is not an accepted one.
 
     The peak is only right for a process larger than this one: Linux carries the peak of the parent over an exec, so
-    this program imports nothing that is large.
+    this program imports nothing that is large. For the same reason, a long output is better not read (`read`).
     """
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:
         begun = time.monotonic()
@@ -63,7 +65,7 @@ def run(command: Sequence[str | Path], *, cwd: Path | None = None, accept: tuple
         if process.returncode not in accept:
             said = errors.read().decode(errors="replace")[-2000:]
             raise BenchmarkError(f"{command[:4]} ended with {process.returncode}: {said}")
-        text = out.read().decode()
+        text = out.read().decode() if read else ""
     return Usage(used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, wall, text, process.returncode)
 
 
@@ -119,6 +121,19 @@ def serving(**options: object) -> Iterator[str]:
     """Run `benchmarks.server` with these options, and give its base URL."""
     with beside(part("server", *[word for name, value in options.items() for word in (f"--{name}", value)])) as base:
         yield base
+
+
+@contextmanager
+def started(command: Sequence[str]) -> Iterator[str]:
+    """Run a program that is to be terminated, and give the first line that it prints."""
+    process = subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        yield process.stdout.readline().strip()
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+        process.stdout.close()
 
 
 @contextmanager

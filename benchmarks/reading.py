@@ -17,7 +17,7 @@ def rows(folder: Path, speed: int, sizes: tuple[int, ...], times: int) -> Iterat
     """Measure speed at `speed` items, and memory at the `sizes`."""
     yield from _speed(folder, speed, times)
     cases = [("validate", "yaml"), ("plan", "yaml"), ("run", "yaml"), ("validate", "jsonl"), ("plan", "jsonl"),
-        ("run", "jsonl"), ("validate", "csv")]  # fmt: skip
+        ("run", "jsonl"), ("validate", "csv"), ("plan --items --json", "csv")]  # fmt: skip
     # Two at a time: memory does not depend on what runs beside it, and CPU hardly does.
     with serving() as base, ThreadPoolExecutor(2) as pool:
         wanted = [(size, kind) for kind in ("yaml", "jsonl", "csv") for size in sizes]
@@ -38,7 +38,7 @@ def _written(folder: Path, items: int, kind: str) -> Path:
 def _used(command: str, kind: str, size: int, folder: Path, base: str) -> Usage:
     manifest = _written(folder, size, kind)
     if command != "run":
-        return run(batchgen(command, manifest))
+        return run(batchgen(*command.split(), manifest), read=False)
     output = folder / f"staged-{kind}-{size}"
     options = ("--base-url", base, "--output", output, "--yes", "--quiet", "--max-new", 0)
     used = run(batchgen(command, manifest, *options), accept=(3,))

@@ -32,7 +32,7 @@ def rows(folder: Path, jobs: int) -> Iterator[Row]:
         "--until-stdin-closes",
     )
     with beside(batchgen("simulate", *options)) as line:
-        base = line.removeprefix("listening on ")
+        base = line
         fixed = _raced(manifest, folder / "fixed", base, before=_FIXED)
         first = _raced(manifest, folder / "learned", base)
         again = _raced(manifest, folder / "learned", base, "--again", "*")

@@ -80,8 +80,8 @@ class Api:
         assert self.process.stdout is not None
         ready, _, _ = select.select([self.process.stdout], [], [], 30)
         line = self.process.stdout.readline() if ready else ""
-        assert line.startswith("listening on "), self.process.stderr and self.process.stderr.read()
-        self.url = line.removeprefix("listening on ").strip()
+        assert line.startswith("http://"), self.process.stderr and self.process.stderr.read()
+        self.url = line.strip()
         self._port = self.url.rpartition(":")[2]
 
     def ask(self, page: str) -> Any:
@@ -356,7 +356,7 @@ def main() -> int:
     struck: Counter[str] = Counter()
     steps: Counter[str] = Counter()
     while time.monotonic() < until:
-        wrong += _real(seed, total) + _virtual(seed, stories, struck)
+        wrong += _real(seed, total) + sum(_virtual(seed, stories, struck, chained=chained) for chained in (False, True))
         wrong += sum(_history(seed * HISTORIES + number, steps) for number in range(HISTORIES))
         seed += 1
     print(
@@ -397,13 +397,14 @@ def _real(seed: int, total: Round) -> bool:
     return bool(played.wrong)
 
 
-def _virtual(seed: int, stories: Counter[str], struck: Counter[str]) -> bool:
+def _virtual(seed: int, stories: Counter[str], struck: Counter[str], *, chained: bool) -> bool:
     from batchgen.virtual.soak import soak
 
     with tempfile.TemporaryDirectory(prefix="batchgen-soak-") as folder:
-        story = soak(seed, 200, Path(folder))
+        story = soak(seed, 200, Path(folder), chained=chained)
     print(
-        f"seed {seed}, virtual: {story.items} items, {story.invocations} runs, {story.crashes} crashes,"
+        f"seed {seed}, virtual{', chains' if chained else ''}: {story.items} items, {story.invocations} runs,"
+        f" {story.crashes} crashes,"
         f" {story.put_back} put back, {story.hours:.0f} h,"
         f" {story.accepted} accepted, {story.double_charges} double, {story.forgotten} forgotten"
         + "".join(f", WRONG: {fault}" for fault in story.violations),

@@ -1,22 +1,28 @@
-"""What the README shows works as it stands."""
+"""What the README and the first pages of the documentation show works as it stands."""
 
 import re
 import shlex
 from pathlib import Path
 
-from support.running import ROOT, installed
+import pytest
+from support.running import ROOT, batchgen, installed
 
 from batchgen.cli.root import COMMANDS
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+TUTORIAL = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
+BASICS = (ROOT / "docs" / "manifest-basics.md").read_text(encoding="utf-8")
+COMMANDS_PAGE = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
 
 
-def test_its_commands_run_one_after_the_other(tmp_path: Path) -> None:
-    lines = [line for block in blocks("console") for line in block.splitlines() if line.startswith("$ ")]
+def blocks(language: str, text: str = README) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def test_the_commands_of_the_tutorial_work_one_after_the_other(tmp_path: Path) -> None:
+    lines = [line for block in blocks("console", TUTORIAL) for line in block.splitlines() if line.startswith("$ ")]
     assert len(lines) >= 5
     for line in lines:
         program, *arguments = shlex.split(line.removeprefix("$ "))
@@ -25,12 +31,43 @@ def test_its_commands_run_one_after_the_other(tmp_path: Path) -> None:
         assert result.returncode == 0, f"{line}\n{result.stdout}\n{result.stderr}"
 
 
-def test_its_manifest_is_valid(tmp_path: Path) -> None:
-    (text,) = blocks("yaml")
+def test_the_readme_shows_what_its_commands_print(tmp_path: Path) -> None:
+    (manifest,), (console,) = blocks("yaml"), blocks("console")
+    (tmp_path / "mugs.yaml").write_text(manifest, encoding="utf-8")
+    for part in console.split("$ ")[1:]:
+        line, _, shown = part.partition("\n")
+        program, *arguments = shlex.split(line)
+        assert program == "batchgen"
+        result = installed(*arguments, cwd=tmp_path, key=None)
+        assert result.returncode == 0, result.stderr
+        assert result.stdout.replace(str(tmp_path), "/srv/studio") == shown
+
+
+def test_the_readme_fits_on_a_screen_or_two() -> None:
+    assert len(README.splitlines()) <= 100
+
+
+def test_links_lead_to_files() -> None:
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    broken = []
+    for page in pages:
+        text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+        targets = [target for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text) if "://" not in target]
+        broken += [f"{page.name}: {target}" for target in targets if not (page.parent / target).exists()]
+    assert broken == []
+
+
+IN_DEPTH = (ROOT / "docs" / "manifests.md").read_text(encoding="utf-8")
+MANIFESTS = [block for text in (README, BASICS, IN_DEPTH) for block in blocks("yaml", text) if "\nitems:" in block]
+"""What is shown as YAML and has items; the workflow for a pull request has none."""
+
+
+@pytest.mark.parametrize("text", MANIFESTS, ids=range(len(MANIFESTS)))
+def test_its_manifests_are_valid(tmp_path: Path, text: str) -> None:
     (tmp_path / "prompts").mkdir()
     (tmp_path / "prompts" / "products.csv").write_text("SKU,Product,Line\nM-1,Mug,Kitchen\n", encoding="utf-8")
     (tmp_path / "manifest.yaml").write_text(text, encoding="utf-8")
-    result = installed("validate", "manifest.yaml", cwd=tmp_path)
+    result = batchgen("validate", "manifest.yaml", cwd=tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
 
 
@@ -39,8 +76,8 @@ def test_its_make_targets_exist() -> None:
     assert set(re.findall(r"\bmake ([a-z]+)", README)) - {"is"} <= targets
 
 
-def test_it_lists_every_command() -> None:
-    listed = set(re.findall(r"^\| `batchgen ([a-z]+)", README, re.MULTILINE))
+def test_the_page_of_commands_lists_every_one() -> None:
+    listed = set(re.findall(r"^\| `batchgen ([a-z]+)", COMMANDS_PAGE, re.MULTILINE))
     assert listed == set(COMMANDS)
 
 

@@ -5,7 +5,7 @@ split: values without a fixed list (texts, URLs, seeds) are checked one by one i
 the schema once, with placeholders for those values, and the verdict is remembered.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -22,10 +22,16 @@ _SCALARS = frozenset({str, int, bool})
 class BodyChecker:
     """Checks the bodies of one run. Built once; remembers verdicts; not thread-safe."""
 
-    def __init__(self, catalog: Catalog, *, gate: bool = True) -> None:
-        """With `gate`, jsonschema-rs, if installed, passes valid parameters quickly; the verdicts are the same."""
+    def __init__(self, catalog: Catalog, *, gate: bool = True, beside: Iterable[str] = ()) -> None:
+        """With `gate`, jsonschema-rs, if installed, passes valid parameters quickly; the verdicts are the same.
+
+        `beside` are names that stand beside the parameters where bodies are written: suggested for mistyped ones.
+        """
         self._catalog = catalog
-        self._checkers = {model.id: _ModelChecker(catalog, model, gate=gate) for model in catalog.models.values()}
+        near = tuple(beside)
+        self._checkers = {
+            model.id: _ModelChecker(catalog, model, gate=gate, beside=near) for model in catalog.models.values()
+        }
 
     def problems(self, model_id: object, body: Mapping[str, Any]) -> tuple[BodyProblem, ...]:
         """Return everything that is wrong with `body`, which includes `model`; empty if it may be sent."""
@@ -43,8 +49,9 @@ class BodyChecker:
 class _ModelChecker:
     """Checks the bodies of one model."""
 
-    def __init__(self, catalog: Catalog, model: Model, *, gate: bool) -> None:
+    def __init__(self, catalog: Catalog, model: Model, *, gate: bool, beside: tuple[str, ...]) -> None:
         self._catalog = catalog
+        self._beside = beside
         self._model = model
         self._use_gate = gate
         self._known = frozenset({"model", *(parameter.name for parameter in model.parameters)})
@@ -99,6 +106,8 @@ class _ModelChecker:
             return problem(name, f"must be {self._model.id}, not {shown_value(value, quoted=False)}")
         near = nearest(str(name), (known.name for known in self._model.parameters), cutoff=0.8)
         takers = self._catalog.models_with(name)
+        if near is None and not takers:
+            near = nearest(str(name), self._beside, cutoff=0.7)
         if near is not None:
             hint = f"did you mean `{near}`?"
         elif takers:

@@ -6,19 +6,18 @@ containing `${` is admitted: only the program can tell what it becomes.
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
 
-from batchgen.catalog.request_schemas import DRAFT, Schema, describe, parameter_schema, shown, value_schema
-from batchgen.catalog.tables import Catalog, Parameter
+from batchgen.catalog.hints import about
+from batchgen.catalog.manifest_parameters import model_property, parameters_of, parameters_of_any
+from batchgen.catalog.own_keys import TEMPLATE, alternatives, own_keys, sentence, titled
+from batchgen.catalog.request_schemas import DRAFT, Schema
+from batchgen.catalog.tables import Catalog
 from batchgen.settings import SETTINGS, Setting
 
-_TEMPLATE: Schema = {"type": "string", "pattern": r"\$\{"}
-# Not a list of types: ajv's strict mode refuses any list beyond one type and null.
-_SCALAR: Schema = {"anyOf": [{"type": "string"}, {"type": "number"}, {"type": "boolean"}]}
-_SCALAR_OR_NULL: Schema = {"anyOf": [*_SCALAR["anyOf"], {"type": "null"}]}
 _ANY = "any-model"
 _AMOUNT = r"^[0-9]{1,12}(\.[0-9]{1,9})?$"
+_SHARE = r"^(?=.*[1-9])[0-9]{1,2}(\.[0-9]{1,4})? ?%$"
 
 
 def manifest_schema(catalog: Catalog) -> Schema:
@@ -31,50 +30,68 @@ def manifest_schema(catalog: Catalog) -> Schema:
         "type": "object",
         "additionalProperties": False,
         "required": ["version", "name", "items"],
-        "properties": {
-            "version": {"const": 1, "description": "The version of the manifest format."},
-            "name": {
-                "type": "string",
-                "pattern": "^[a-z0-9][a-z0-9._-]{0,63}$",
-                "description": "Names the run folder: lower-case letters, digits, dots, underscores, hyphens.",
-                "examples": ["autumn-menu"],
-            },
-            "description": {"type": ["string", "null"], "description": "What the manifest is for, in your own words."},
-            "run": _or_empty(_run_block()),
-            "tags": {"anyOf": [_ref("tags"), {"type": "null"}]},
-            "defaults": _or_empty(_defaults(catalog)),
-            "model_defaults": _or_empty(_model_defaults(catalog)),
-            "items": {
-                "type": "array",
-                "minItems": 1,
-                "description": "What to buy; each entry makes one item or, with rows, matrix, seeds or repeat, many.",
-                "items": _ref("item"),
-            },
-        },
-        "allOf": [*_judged_by_default_model(catalog), *_required_parameters(catalog)],
+        "properties": titled(
+            {
+                "version": {"const": 1, "description": "The version of the manifest format."},
+                "name": {
+                    "type": "string",
+                    "pattern": "^[a-z0-9][a-z0-9._-]{0,63}$",
+                    "description": "Names the run folder: lower-case letters, digits, dots, underscores, hyphens.",
+                    "examples": ["autumn-menu"],
+                },
+                "description": {
+                    "type": ["string", "null"],
+                    "description": "What the manifest is for, in your own words.",
+                },
+                "include": {
+                    "description": "Other manifests, relative to this file, whose tags, defaults and model_defaults are"
+                    " taken over; later ones override earlier ones, and this file overrides them all.",
+                    "type": ["array", "null"],
+                    "items": {"type": "string", "minLength": 1},
+                    "examples": [["shared/house-style.yaml"]],
+                },
+                "run": _or_empty(_run_block()),
+                "tags": {
+                    "description": "Tags of every item; an item's own win.",
+                    "anyOf": [_ref("tags"), {"type": "null"}],
+                },
+                "defaults": _or_empty(_defaults(catalog)),
+                "model_defaults": _or_empty(_model_defaults(catalog)),
+                "items": {
+                    "type": "array",
+                    "minItems": 1,
+                    "description": "What to buy; each entry makes one item or, with rows, matrix, seeds or repeat,"
+                    " many.",
+                    "items": _ref("item"),
+                },
+            }
+        ),
+        # What an included file supplies, only the program knows.
+        "if": _has("include"),
+        "else": {"allOf": [*_judged_by_default_model(catalog), *_required_parameters(catalog)]},
         "definitions": _definitions(catalog),
     }
 
 
 def _definitions(catalog: Catalog) -> Schema:
-    own = _own_keys()
+    own = own_keys()
     definitions: Schema = {"item": _item(catalog), **own}
     for model in catalog.models.values():
-        description = f"{model.title}. {model.description}"
-        parameters = {parameter.name: _templated(parameter) for parameter in model.parameters}
-        definitions |= _item_and_parameters(model.id, description, own, parameters)
+        description = f"{model.title}. {about(model)}"
+        definitions |= _item_and_parameters(model.id, description, own, parameters_of(model))
     by_variable = "An item whose model is set by a variable: it may have any model's parameters."
-    return definitions | _item_and_parameters(_ANY, by_variable, own, _merged(catalog))
+    return definitions | _item_and_parameters(_ANY, by_variable, own, parameters_of_any(catalog))
 
 
 def _item(catalog: Catalog) -> Schema:
     """Return what every item must be, and which definition applies to its model."""
     return {
+        "title": "item",
         "type": "object",
-        "properties": {"model": _model_property(catalog, "The model that makes this item.", template=True)},
+        "properties": {"model": model_property(catalog, "The model that makes this item.", template=True)},
         "allOf": [
             *({"if": _names_model(model_id), "then": _ref(model_id)} for model_id in catalog.models),
-            {"if": _in("model", _TEMPLATE), "then": _ref(_ANY)},
+            {"if": _in("model", TEMPLATE), "then": _ref(_ANY)},
         ],
     }
 
@@ -84,10 +101,15 @@ def _item_and_parameters(name: str, description: str, own: Iterable[str], parame
     group = f"{name}.parameters"
     flat = {parameter: _ref(f"{group}/properties/{parameter}") for parameter in parameters}
     own_keys = {key: _ref(key) for key in own}
+    params = {"title": "params", "description": _PARAMS, "type": "object", "allOf": [_ref(group)]}
+    notes = {"title": name, "description": description}
     return {
-        name: {"description": description, **_closed({"model": True, **own_keys, "params": _ref(group), **flat})},
-        group: {"description": description, **_closed(parameters)},
+        name: {**notes, **_closed({"model": True, **own_keys, "params": params, **flat})},
+        group: {**notes, **_closed(parameters)},
     }
+
+
+_PARAMS = "Parameters of the model in a map of their own, for one that is named like a key of the item."
 
 
 def _judged_by_default_model(catalog: Catalog) -> Iterable[Schema]:
@@ -119,86 +141,13 @@ def _required_parameters(catalog: Catalog) -> Iterable[Schema]:
             }
 
 
-def _own_keys() -> Schema:
-    """Return the definitions of an item's own keys, which are not parameters."""
-    return {
-        "id": {
-            "description": "Names the item and its files; ids must differ in more than upper and lower case. Derived"
-            " from the prompt if left out.",
-            "type": "string",
-            "anyOf": [{"pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"}, {"pattern": _TEMPLATE["pattern"]}],
-            "examples": ["kettle", "${dish}-${season}"],
-        },
-        "tags": {
-            "description": "Labels for grouping costs; each becomes a column tag_NAME of the ledger.",
-            "type": "object",
-            "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_-]{0,63}$"},
-            "additionalProperties": _SCALAR_OR_NULL,
-            "examples": [{"client": "harbour-cafe"}],
-        },
-        **_multiplying_keys(),
-        "rows": {
-            "description": "A file with one item per row, relative to the manifest; its columns are variables.",
-            "type": "string",
-            "pattern": r"\.([cC][sS][vV]|[tT][sS][vV]|[jJ][sS][oO][nN][lL]|[tT][xX][tT])$",
-            "examples": ["prompts/products.csv"],
-        },
-        "limit": {"description": "Read at most this many rows.", "type": "integer", "minimum": 1},
-        "redo_of": {
-            "description": "The earlier purchase that this item intentionally repeats; no question is asked about it.",
-            "type": "object",
-            "additionalProperties": False,
-            "properties": {
-                "run": {"type": "string", "pattern": "^[a-z0-9][a-z0-9._-]{0,63}$"},
-                "item": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._~-]{0,149}$"},
-            },
-            "required": ["run", "item"],
-            "examples": [{"run": "spring", "item": "mug"}],
-        },
-    }
-
-
-def _multiplying_keys() -> Schema:
-    """Return the definitions of the keys that make several items from one entry, except for rows."""
-    scalar_map: Schema = {"type": "object", "additionalProperties": _SCALAR}
-    return {
-        "matrix": {
-            "description": "Variables and their values; one item for each combination.",
-            "type": "object",
-            "minProperties": 1,
-            "additionalProperties": {"type": "array", "minItems": 1, "items": _SCALAR},
-            "examples": [{"season": ["spring", "autumn"], "ratio": ["1:1", "3:4"]}],
-        },
-        "exclude": {
-            "description": "Combinations of the matrix to leave out.",
-            "type": "array",
-            "items": {**scalar_map, "minProperties": 1},
-            "examples": [[{"season": "autumn", "ratio": "1:1"}]],
-        },
-        "seeds": {
-            "description": "A number: that many items, each with a seed derived from its id. A list: one item for"
-            " each seed.",
-            "anyOf": [
-                {"type": "integer", "minimum": 1},
-                {"type": "array", "minItems": 1, "items": {"type": "integer"}},
-            ],
-            "examples": [4, [1, 2, 3]],
-        },
-        "repeat": {
-            "description": "The same request, bought this many times: ID~1, ID~2, …",
-            "type": "integer",
-            "minimum": 1,
-        },
-    }
-
-
 def _defaults(catalog: Catalog) -> Schema:
-    model = _model_property(catalog, "The model of every item that does not set one.", template=False)
-    flat = {name: _ref(f"{_ANY}.parameters/properties/{name}") for name in _merged(catalog)}
+    model = model_property(catalog, "The model of every item that does not set one.", template=False)
+    flat = {name: _ref(f"{_ANY}.parameters/properties/{name}") for name in parameters_of_any(catalog)}
     return {
         "description": "Parameters for all items; an item's own value wins. Parameters that its model does not take"
         " are left out.",
-        **_closed({"model": model, **flat}),
+        **_closed({"model": model, "expect": _ref("expect"), **flat}),
     }
 
 
@@ -214,8 +163,10 @@ def _run_block() -> Schema:
         "description": "Settings of a run. BATCHGEN_* variables of the same names override them, and flags override"
         " both.",
         **_closed(
-            {setting.name: {"description": _sentence(setting), **_setting(setting)} for setting in SETTINGS}
-            | {"bought": _BOUGHT}
+            titled(
+                {setting.name: {"description": sentence(setting.help), **_setting(setting)} for setting in SETTINGS}
+                | {"bought": _BOUGHT}
+            )
         ),
     }
 
@@ -237,85 +188,15 @@ def _setting(setting: Setting) -> Schema:
             return {"type": "string", "minLength": 1}
         case "count":
             return {"type": "integer", "minimum": setting.minimum}
+        case "count_or_share":
+            share = {"type": "string", "pattern": _SHARE}
+            number = {"type": "integer", "minimum": setting.minimum}
+            return alternatives(setting.name, ("a number", number), ("a share", share)) | {"examples": [5, "5%"]}
         case "seconds":
             return {"type": "number", "minimum": setting.minimum}
         case "usd":
-            return {"anyOf": [{"type": "number", "minimum": setting.minimum}, {"type": "string", "pattern": _AMOUNT}]}
-
-
-def _sentence(setting: Setting) -> str:
-    return f"{setting.help[0].upper()}{setting.help[1:]}."
-
-
-def _model_property(catalog: Catalog, description: str, *, template: bool) -> Schema:
-    models = "\n".join(f"- {model.id}: {model.description}" for model in catalog.models.values())
-    known = {"type": "string", "enum": list(catalog.models)}
-    return {"description": f"{description}\n\n{models}", **(_or_template(known) if template else known)}
-
-
-def _merged(catalog: Catalog) -> Schema:
-    """Return every parameter of any model, each with everything that at least one model admits."""
-    alike: dict[str, list[tuple[str, Parameter]]] = {}
-    for model in catalog.models.values():
-        for parameter in model.parameters:
-            alike.setdefault(parameter.name, []).append((model.id, parameter))
-    return {name: _widest(takers, everywhere=len(takers) == len(catalog.models)) for name, takers in alike.items()}
-
-
-def _widest(takers: list[tuple[str, Parameter]], *, everywhere: bool) -> Schema:
-    parameters = [parameter for _, parameter in takers]
-    first = parameters[0]
-    values = [value_schema(parameter) for parameter in parameters]
-    if all(parameter.options and parameter.type == first.type for parameter in parameters):
-        options = dict.fromkeys(option for parameter in parameters for option in parameter.options)
-        values = [value_schema(replace(first, options=tuple(options)))]
-    elif all(parameter.type == "integer" for parameter in parameters):
-        values = [{"type": "integer", **_range(parameters)}]
-    distinct = [value for n, value in enumerate(values) if value not in values[:n]]
-    default = {shown(parameter.default) for parameter in parameters}
-    common = first if len(default) == 1 else replace(first, default=None)
-    taken = "" if everywhere else f" Used by {', '.join(model_id for model_id, _ in takers)}."
-    return {"description": f"{describe(common)}{taken}", **_or_template(*distinct, *_nothing(parameters))}
-
-
-def _nothing(parameters: list[Parameter]) -> list[Schema]:
-    """Return a schema that admits `null`, which turns a default off, if some model does not need the parameter."""
-    return [] if all(parameter.required for parameter in parameters) else [{"type": "null"}]
-
-
-def _range(parameters: list[Parameter]) -> Schema:
-    """Return limits that cover the values of every model; none if one model has no limit."""
-    bounds = [_bounds(parameter) for parameter in parameters]
-    lowest = [low for low, _ in bounds if low is not None]
-    highest = [high for _, high in bounds if high is not None]
-    return {
-        **({"minimum": min(lowest)} if len(lowest) == len(bounds) else {}),
-        **({"maximum": max(highest)} if len(highest) == len(bounds) else {}),
-    }
-
-
-def _bounds(parameter: Parameter) -> tuple[int | None, int | None]:
-    numbers = [option for option in parameter.options if isinstance(option, int)]
-    return (min(numbers), max(numbers)) if numbers else (parameter.minimum, parameter.maximum)
-
-
-def _templated(parameter: Parameter) -> Schema:
-    annotated = parameter_schema(parameter)
-    judged = value_schema(parameter)
-    return {name: value for name, value in annotated.items() if name not in judged} | _or_template(
-        judged, *_nothing([parameter])
-    )
-
-
-def _or_template(*schemas: Schema) -> Schema:
-    """Return a schema that also admits a text with a variable in it, also for each entry of a list."""
-    alternatives = [
-        schema | {"items": _or_template(schema["items"])} if schema.get("type") == "array" else schema
-        for schema in schemas
-    ]
-    if {"type": "string"} in alternatives:
-        return {"type": "string"} if len(alternatives) == 1 else {"anyOf": alternatives}
-    return {"anyOf": [*alternatives, _TEMPLATE]}
+            number = {"type": "number", "minimum": setting.minimum}
+            return alternatives(setting.name, ("USD", number), ("USD as text", {"type": "string", "pattern": _AMOUNT}))
 
 
 def _closed(properties: Schema) -> Schema:

@@ -1,24 +1,20 @@
-"""The parameter tables as frozen values, read from `tables.toml`."""
+"""The parameter tables as frozen values."""
 
 import difflib
-import itertools
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
-from functools import cache
+from decimal import Decimal
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Literal, get_args
+from typing import Literal
 
 ParameterType = Literal["string", "integer", "boolean", "url", "urls"]
 Scalar = str | int | bool
 Unit = Literal["second", "image", "run"]
+Output = Literal["image", "video"]
 
 _SHORTEST_PART = 3
 """The fewest characters of a part of an id for which the ids that contain it are suggested."""
 _SUGGESTED = 4
-_TABLES = Path(__file__).with_name("tables.toml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +81,11 @@ class Model:
     family: str
     endpoint: str
     """The path of the model's own endpoint."""
-    output: Literal["image", "video"]
+    output: Output
     description: str
     parameters: tuple[Parameter, ...]
-    price: Price
+    price: Price | None
+    """None if it is not known."""
     outputs: str | None = None
     """The parameter that sets how many outputs a call makes; None if it is always one."""
 
@@ -108,6 +105,8 @@ class Catalog:
 
     version: str
     models: Mapping[str, Model]
+    file: Path | None = None
+    """Where they were read from; None for those shipped with this release."""
 
     def model(self, model_id: object) -> Model | None:
         """Return the model with that id; None if there is none."""
@@ -138,98 +137,3 @@ def nearest(text: str, known: Iterable[object], cutoff: float = 0.6) -> str | No
     by_folded = {str(entry).casefold(): str(entry) for entry in known}
     found = difflib.get_close_matches(text[:200].casefold(), by_folded, n=1, cutoff=cutoff)
     return by_folded[found[0]] if found else None
-
-
-@cache
-def load_catalog() -> Catalog:
-    """Return the tables shipped with this release, read once."""
-    return read_catalog(_TABLES.read_text(encoding="utf-8"))
-
-
-def read_catalog(text: str) -> Catalog:
-    """Return the tables in a TOML text.
-
-    Raises ValueError if a slip in the data could cost money or let a bad request pass: an unknown field, a parameter
-    that cannot be checked, a combination without a price.
-    """
-    data = tomllib.loads(text)
-    shared: dict[str, dict[str, Any]] = data.pop("parameters", {})
-    models = [_model(entry, shared) for entry in data.pop("models")]
-    by_id = {model.id: model for model in models}
-    if len(by_id) != len(models):
-        raise ValueError("two models have the same id")
-    version = data.pop("version")
-    if data:
-        raise ValueError(f"unknown tables: {', '.join(data)}")
-    return Catalog(version=version, models=MappingProxyType(by_id))
-
-
-def _model(entry: dict[str, Any], shared: Mapping[str, dict[str, Any]]) -> Model:
-    where = entry.get("id", "a model without id")
-    try:
-        parameters = tuple(_parameter({**shared.get(p["name"], {}), **p}) for p in entry.pop("parameters"))
-        model = Model(**entry | {"parameters": parameters, "price": _price(entry["price"])})
-        if model.output not in ("image", "video"):
-            raise ValueError(f"unknown output {model.output!r}")
-        if len({parameter.name for parameter in parameters}) != len(parameters):
-            raise ValueError("a parameter is defined twice")
-        _check_price(model)
-    except (TypeError, KeyError, ValueError) as error:
-        raise ValueError(f"{where}: {error}") from error
-    return model
-
-
-def _parameter(entry: dict[str, Any]) -> Parameter:
-    lists = {field: tuple(value) for field, value in entry.items() if isinstance(value, list)}
-    parameter = Parameter(**entry | lists)
-    if parameter.type not in get_args(ParameterType):
-        raise ValueError(f"{parameter.name}: unknown type {parameter.type!r}")
-    kind = {"string": str, "integer": int}.get(parameter.type)
-    if parameter.options and (kind is None or any(type(option) is not kind for option in parameter.options)):
-        raise ValueError(f"{parameter.name}: options that are not of its type")
-    if parameter.type == "urls" and (parameter.min_items is None or parameter.max_items is None):
-        raise ValueError(f"{parameter.name}: a list without min_items and max_items")
-    return parameter
-
-
-def _price(entry: dict[str, Any]) -> Price:
-    by = tuple(entry.get("by", ()))
-    amounts: dict[tuple[str | int, ...], Decimal] = {}
-    for row in entry["amounts"]:
-        if set(row) != {*by, "usd"}:
-            raise ValueError(f"a price has the fields {', '.join(row)}")
-        amounts[tuple(row[name] for name in by)] = _usd(row["usd"])
-    price = Price(**entry | {"by": by, "amounts": MappingProxyType(amounts)})
-    if price.unit not in get_args(Unit):
-        raise ValueError(f"unknown unit {price.unit!r}")
-    return price
-
-
-def _usd(text: object) -> Decimal:
-    try:
-        amount = Decimal(text) if isinstance(text, str) else Decimal("NaN")
-    except InvalidOperation:
-        amount = Decimal("NaN")
-    if not amount.is_finite() or amount <= 0:
-        raise ValueError(f"a price must be a positive amount in quotes, not {text!r}")
-    return amount
-
-
-def _check_price(model: Model) -> None:
-    """Every body that can be valid must have a price."""
-    choices = []
-    for name in model.price.by:
-        parameter = model.parameter(name)
-        if parameter is None or not parameter.options or parameter.default not in parameter.options:
-            raise ValueError(f"the price depends on {name}, which has no options or no default")
-        choices.append(parameter.options)
-    if set(model.price.amounts) != set(itertools.product(*choices)):
-        raise ValueError("the price does not cover exactly the values of its parameters")
-    for counted in (model.price.times, model.outputs):
-        if counted is None:
-            continue
-        parameter = model.parameter(counted)
-        if parameter is None or parameter.type != "integer" or type(parameter.default) is not int:
-            raise ValueError(f"{counted} is counted, but is not an integer with a default")
-        if not (parameter.options or (parameter.minimum is not None and parameter.maximum is not None)):
-            raise ValueError(f"{counted} is counted, but has no bounds")

@@ -10,7 +10,7 @@ from decimal import Decimal
 from functools import partial
 from urllib.parse import urlsplit
 
-from batchgen.catalog.request_schemas import shown
+from batchgen.catalog.hints import shown
 from batchgen.catalog.tables import Parameter, nearest
 from batchgen.core.text import printable
 

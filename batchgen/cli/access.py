@@ -9,19 +9,17 @@ import click
 from click.core import ParameterSource
 
 from batchgen.core.credentials import find_key
-from batchgen.session.account import Access
+from batchgen.library.runs import access_from
+from batchgen.session.connection.account import Access
 
 
 def access_of(options: Mapping[str, Any], manifest: Path) -> Access:
     """Return what `connection_options` say; a `.env` is looked for beside `manifest`, if that is a file."""
     folder = manifest.parent if manifest.is_file() else None
-    return Access(
-        find_key=lambda: find_key(folder, options["api_key_file"], os.environ),
-        base_url=options["base_url"],
+    return access_from(
+        options,
+        lambda: find_key(folder, options["api_key_file"], os.environ),
         base_url_is_default=not _typed("base_url"),
-        proxy=options["proxy"],
-        rotated_key=options["rotated_key"],
-        environment=os.environ,
     )
 
 

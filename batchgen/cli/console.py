@@ -7,14 +7,15 @@ import sys
 import click
 
 from batchgen.cli.listeners import Messages, RareCollections, Signals
+from batchgen.cli.output import say
 from batchgen.cli.process import loop_factory
 from batchgen.cli.progress import Progress
 from batchgen.core.descriptors import raise_limit
-from batchgen.core.errors import ConsentError, DiskError
+from batchgen.core.errors import ConsentNeeded, DiskError
 from batchgen.core.text import printable
 from batchgen.session.consent import BoughtElsewhere, RenamedItems, Spending
 from batchgen.session.host import Event, Host, StopHandle
-from batchgen.session.prepare import Renaming
+from batchgen.session.request import Renaming
 from batchgen.session.summary import Summary, format_summary, summary_json
 
 _PLACES_SHOWN = 3
@@ -24,7 +25,7 @@ _PLACES_SHOWN = 3
 def console_host(*, quiet: bool) -> Host:
     """Return a host that has this process, its terminal and its signals for itself."""
     stop = StopHandle()
-    listeners = (Messages(quiet=quiet), RareCollections(), Signals(stop), Progress(sys.stderr, quiet=quiet))
+    listeners = (Signals(stop), Messages(quiet=quiet), RareCollections(), Progress(sys.stderr, quiet=quiet))
 
     def listen(event: Event) -> None:
         for listener in listeners:
@@ -43,7 +44,7 @@ class TerminalConsent:
     """Asks on the terminal; if there is none, names the flags that answer. Raises click.Abort if the user aborts."""
 
     def renamed(self, question: RenamedItems) -> Renaming:
-        """Return what to do with purchases under another id. Raises ConsentError."""
+        """Return what to do with purchases under another id. Raises ConsentNeeded."""
         _ask_on_terminal(
             question.sentences,
             "give --renamed adopt to keep the purchases under the new ids, or --renamed buy to buy again (--yes does"
@@ -55,7 +56,7 @@ class TerminalConsent:
         return answer
 
     def buy_again(self, question: BoughtElsewhere) -> bool:
-        """Return whether what other records show as bought may be paid for again. Raises ConsentError."""
+        """Return whether what other records show as bought may be paid for again. Raises ConsentNeeded."""
         shown, more = question.known[:_PLACES_SHOWN], len(question.known) - _PLACES_SHOWN
         told = [found.sentence for found in shown]
         if more > 0:
@@ -66,7 +67,7 @@ class TerminalConsent:
         return click.confirm("buy all of them again?", default=False, err=True)
 
     def spend(self, question: Spending) -> bool:
-        """Return whether the purchase may start. Raises ConsentError."""
+        """Return whether the purchase may start. Raises ConsentNeeded."""
         cap = "" if question.capped else ", or set --max-cost or --budget"
         _ask_on_terminal(question.sentences, f"give --yes to confirm{cap}")
         if changed := question.plan.changed:
@@ -76,9 +77,9 @@ class TerminalConsent:
 
 
 def _ask_on_terminal(sentences: tuple[str, ...] | list[str], flags: str) -> None:
-    """Show what a question is about. Raises ConsentError, which names the flags, if nobody can be asked."""
+    """Show what a question is about. Raises ConsentNeeded, which names the flags, if nobody can be asked."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise ConsentError(f"{'; '.join(sentences)}: {flags}")
+        raise ConsentNeeded(f"{'; '.join(sentences)}: {flags}")
     for sentence in sentences:
         click.echo(sentence, err=True)
 
@@ -96,8 +97,8 @@ def _print(summary: Summary, *, as_json: bool, quiet: bool) -> None:
     if as_json:
         click.echo(json.dumps(summary_json(summary), indent=2))
     elif not quiet:
-        click.echo(format_summary(summary))
+        say(format_summary(summary))
     if summary.clock is not None and (as_json or quiet):
-        click.echo(f"note: {summary.clock}", err=True)
+        say(f"note: {summary.clock}", err=True)
     if summary.stop is not None and (as_json or quiet):
-        click.echo(f"stopped: {printable(summary.detail, 2000)}", err=True)
+        say(f"stopped: {printable(summary.detail, 2000)}", err=True)

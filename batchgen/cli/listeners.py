@@ -4,14 +4,20 @@ import asyncio
 import gc
 import logging
 import os
+import shlex
+import signal
 import sys
+from pathlib import Path
+from typing import NoReturn
 
 import click
 
+from batchgen.cli.output import say
 from batchgen.cli.process import interrupt_on, stopping_signals
-from batchgen.core.text import plural, printable, usd
+from batchgen.core.text import dollars, plural, printable, usd
 from batchgen.journal import Journal
-from batchgen.session.host import Adopted, Ended, Event, Notice, Planned, Started, StopHandle
+from batchgen.policy.wall_time import shown
+from batchgen.session.host import Adopted, Ended, Event, Notice, Planned, Snapshot, Started, StopHandle, Waiting
 
 
 class Messages:
@@ -28,6 +34,8 @@ class Messages:
             click.echo(f"{plural(event.items, 'item')} adopted under another id; this buys nothing", err=True)
         elif isinstance(event, Planned) and not self._quiet:
             self._planned(event)
+        elif isinstance(event, Waiting):
+            click.echo(f"waiting until {shown(event.start)}; nothing is bought before; Ctrl-C ends the wait", err=True)
 
     def _planned(self, event: Planned) -> None:
         if event.skipped_as_bought:
@@ -36,15 +44,20 @@ class Messages:
         caps = (("max_cost", event.settings.max_cost), ("budget", event.settings.budget))
         limits = ", ".join(f"{name} ${usd(cap)}" for name, cap in caps if cap is not None)
         click.echo(
-            f"{event.name}: to buy {plural(event.plan.to_buy, 'item')} for ${usd(event.plan.estimated)}"
+            f"{event.name}: to buy {plural(event.plan.to_buy, 'item')} for {dollars(event.plan.estimated)}"
             f"{f' ({limits})' if limits else ''}",
             err=True,
         )
 
 
+def show_folder(folder: Path) -> None:
+    """Say on stderr, before anything else, which run folder a command is about."""
+    click.echo(f"run folder {folder}", err=True)
+
+
 def show_notice(text: str) -> None:
     """Print a note for the user on stderr."""
-    click.echo(f"note: {printable(text, 2000)}", err=True)
+    say(f"note: {printable(text, 2000)}", err=True)
 
 
 def show_notices(journal: Journal) -> None:
@@ -54,31 +67,59 @@ def show_notices(journal: Journal) -> None:
 
 
 class Signals:
-    """While the event loop runs: the first signal stops the session, the second one the process."""
+    """While the session waits for its start or runs: the first signal stops the session, the second the process."""
 
     def __init__(self, stop: StopHandle) -> None:
         self._stop = stop
+        self._started = Started()
 
     def __call__(self, event: Event) -> None:
         """Hear an event."""
-        if isinstance(event, Started):
+        if isinstance(event, Waiting):
+            for number in stopping_signals():
+                signal.signal(number, lambda *_: self._on_signal("nothing was sent yet"))
+        elif isinstance(event, Started):
+            self._started = event
             loop = asyncio.get_running_loop()
             for number in stopping_signals():
-                loop.add_signal_handler(number, self._on_signal)
+                loop.add_signal_handler(number, self._on_signal, "waiting for answers to requests already sent")
         elif isinstance(event, Ended):
+            self._started = Started()
             # A closed loop does not restore the handlers: SIGTERM would then end the process without a message
             # (asyncio), and Ctrl-C would go unheard (uvloop).
             interrupt_on(*stopping_signals())
 
-    def _on_signal(self) -> None:
+    def _on_signal(self, state: str) -> None:
         if self._stop.stop_requested:
-            try:
-                logging.shutdown()
-            finally:
-                os._exit(130)  # at once; all that was recorded is on disk
+            self._stop_at_once()
         self._stop.stop()  # before anything is printed: the reader may be gone
-        sys.stderr.write("\nstopping: waiting for answers to requests already sent; once more to stop at once\n")
+        sys.stderr.write(f"\nstopping: {state}; once more to stop at once\n")
         sys.stderr.flush()
+
+    def _stop_at_once(self) -> NoReturn:
+        try:
+            logging.shutdown()
+            if self._started.look is not None:
+                sys.stderr.write(left_behind(self._started.look(), self._started.folder))
+                sys.stderr.flush()
+        finally:
+            os._exit(130)  # at once; all that was recorded is on disk
+
+
+def left_behind(snapshot: Snapshot, folder: Path | None) -> str:
+    """Return what a process leaves behind that stops at once, how that is settled, and what the next run does."""
+    run = "RUN" if folder is None else shlex.quote(str(folder))
+    lines = ["stopped at once; all that was recorded is on disk"]
+    if unanswered := snapshot.submitting:
+        have, are = ("has", "is") if unanswered == 1 else ("have", "are")
+        lines.append(
+            f"{plural(unanswered, 'request')} {have} no answer yet, may be charged, and {are} in doubt: look in the"
+            f" provider's billing, then `batchgen resolve {run}`; the next run does not send them again"
+        )
+    if jobs := snapshot.in_flight - unanswered:
+        lines.append(f"{plural(jobs, 'job')} at the provider, paid for: the next run collects them")
+    lines.append("next: run the same command to continue; nothing is bought twice")
+    return "\n".join(lines) + "\n"
 
 
 class RareCollections:

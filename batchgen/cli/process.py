@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
     from collections.abc import Callable
+    from types import FrameType
 
 
 def stopping_signals() -> tuple[signal.Signals, ...]:
@@ -20,7 +21,23 @@ def stopping_signals() -> tuple[signal.Signals, ...]:
 def interrupt_on(*numbers: signal.Signals) -> None:
     """Let these signals raise KeyboardInterrupt, so that whatever is under way is tidied up."""
     for number in numbers:
-        signal.signal(number, signal.default_int_handler)
+        signal.signal(number, _interrupt)
+
+
+_heard: list[int] = []
+
+
+def _interrupt(number: int, _: "FrameType | None") -> None:
+    _heard.append(number)
+    raise KeyboardInterrupt
+
+
+def interruptions() -> list[int]:
+    """Return the signals that have raised KeyboardInterrupt since they were last cleared; the list itself.
+
+    In a function that SQLite calls, an exception becomes an error of SQLite's own, which does not say what it was.
+    """
+    return _heard
 
 
 def loop_factory() -> "Callable[[], AbstractEventLoop] | None":

@@ -1,11 +1,16 @@
 """The command line: one file a command, each loaded only when it is called."""
 
 from importlib import import_module
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from batchgen import __version__
+from batchgen.cli.helping import examples_of
+from batchgen.cli.output import color_option
+from batchgen.core.version import __version__
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 # The first lines of the commands' help are repeated here, so that `--help` imports none of them.
 COMMANDS = {
@@ -13,17 +18,28 @@ COMMANDS = {
     "models": "Show every model with its price, or one MODEL with all its parameters.",
     "validate": "Check manifests, offline.",
     "plan": "Show what a run would buy and what it would cost.",
+    "diff": "Compare two manifests, offline: items added, gone and changed, and what both cost.",
+    "lock": "Write down what a manifest makes and what it costs, as MANIFEST.lock.json.",
     "run": "Buy what is missing, download it, and write the ledger.",
     "collect": "Poll and download what is paid for; buy nothing.",
     "recover": "Rebuild a lost or damaged journal from receipts.jsonl, the manifest and the files.",
     "status": "Show the state of a run, even while it is running.",
     "resolve": "Settle items in doubt.",
+    "picks": "Show which outputs were kept and rejected, or choose them.",
+    "redo": "Write a manifest that buys rejected or flagged items once more, with new seeds.",
+    "export": "Hand over the files of a run with their metadata, in a folder of their own.",
     "ledger": "Report the costs of runs or ledger files.",
+    "report": "Write the report of a run: a page with a gallery, costs, failures and charts.",
+    "view": "Show a run live in a browser, and pick outputs there.",
     "verify": "Check the files of a run against its journal: present, length, SHA-256, container.",
+    "check": "Judge delivered files by `expect` and by what was ordered, and list those with flags.",
     "simulate": "Simulate the API on this machine, with pretend money and real files, until interrupted.",
     "schema": "Write the JSON Schemas for manifests and for every model's requests.",
+    "catalog": "Compare the parameter tables with the provider's published reference, or import it.",
+    "completion": "Print the shell completion for bash, zsh or fish.",
 }
-_ON_MANIFESTS = {"init", "models", "validate", "plan", "schema"}  # the others are about runs, and lie beside each other
+_ON_MANIFESTS = {"catalog", "completion", "diff", "init", "lock", "models", "plan", "schema", "validate"}
+"""The others are about runs, and lie beside each other."""
 
 
 class _Commands(click.Group):
@@ -35,7 +51,15 @@ class _Commands(click.Group):
             return None
         room = "manifests" if cmd_name in _ON_MANIFESTS else "runs"
         command: click.Command = import_module(f"batchgen.cli.{room}.{cmd_name}").command
+        _complete(cmd_name, command)
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem]":
+        """Complete the names of commands without loading them."""
+        from click.shell_completion import CompletionItem
+
+        names = [CompletionItem(name, help=text) for name, text in COMMANDS.items() if name.startswith(incomplete)]
+        return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -54,6 +78,16 @@ class _Commands(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
+
+
+def _complete(name: str, command: click.Command) -> None:
+    """Give a command, or each command of a group, what all of them have: the option `--color`, and examples."""
+    if isinstance(command, click.Group):
+        for below in command.commands.values():
+            _complete(f"{name} {below.name}", below)
+    elif color_option not in command.params:
+        command.params.append(color_option)
+        command.epilog = examples_of(name)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

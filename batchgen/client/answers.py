@@ -12,6 +12,7 @@ from functools import lru_cache
 
 from batchgen.api import (
     Accepted,
+    ApiError,
     Busy,
     Found,
     Job,
@@ -69,11 +70,12 @@ def submit_answer(reply: Reply) -> SubmitAnswer:
             return Accepted(read_job(reply.raw), reply.raw)
         except Unreadable as error:
             return Unclear(f"HTTP {status}, but {reply.cut or error}", reply.raw)
-    error_type, message = _error(reply)
+    told = _error(reply)
+    error_type, message = told.type, told.message
     if status == 400 or (status == 404 and error_type == "model_not_found"):
         # Also a 400 in another form, from a proxy: by RFC 9110, section 15.5.1, the request was not processed. It is
         # not sent again by itself either way. Any other 404 is not documented for this call, so it promises nothing.
-        return Rejected(error_type, message)
+        return Rejected(error_type, message, told.paths)
     if status == 401:
         return Unauthorized(error_type, message)
     if status == 402:
@@ -95,7 +97,8 @@ def poll_answer(job_id: str, reply: Reply) -> PollAnswer:
         if job.id != job_id:
             return Unavailable("the answer is about another job")
         return Found(job)
-    error_type, message = _error(reply)
+    told = _error(reply)
+    error_type, message = told.type, told.message
     if status == 404 and error_type == "job_not_found":
         return Unknown(message)
     if status == 401:
@@ -110,7 +113,7 @@ def _job_seen(raw: bytes) -> Job:
 
 def error_message(reply: Reply) -> str:
     """Return an error answer's message, safe for a terminal."""
-    return _error(reply)[1]
+    return _error(reply).message
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
@@ -146,10 +149,10 @@ def _http_date(text: str) -> datetime | None:
         return None
 
 
-def _error(reply: Reply) -> tuple[str, str]:
+def _error(reply: Reply) -> ApiError:
     try:
-        error_type, message = read_error(reply.raw)
-    except Unreadable as error:
-        told = str(error) if reply.redirect is None else f"the API redirects to {reply.redirect}; check --base-url"
-        return f"http_{reply.status}", told
-    return printable(error_type, 100), printable(message)
+        error = read_error(reply.raw)
+    except Unreadable as problem:
+        told = str(problem) if reply.redirect is None else f"the API redirects to {reply.redirect}; check --base-url"
+        return ApiError(f"http_{reply.status}", told)
+    return ApiError(printable(error.type, 100), printable(error.message), error.paths)

@@ -7,11 +7,11 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from datetime import datetime, timedelta
 from typing import TypedDict
+from urllib.parse import unquote
 
 import aiohttp
 from yarl import URL
 
-from batchgen import __version__
 from batchgen.api import (
     NotSent,
     Output,
@@ -42,6 +42,7 @@ from batchgen.client.wire_errors import NO_CONNECTION, WIRE_ERRORS, explain
 from batchgen.core.clock import UtcNow, utc_now
 from batchgen.core.errors import UsageError
 from batchgen.core.text import printable
+from batchgen.core.version import __version__
 
 _KEY = re.compile(r"[\x21-\x7e]{1,512}")
 _BUFFER = 512 * 1024
@@ -186,6 +187,31 @@ class HttpApi:
                 raise OutputError(f"the file has {length} bytes, more than {self._limits.output_bytes}")
             async with aclosing(self._chunks(response)) as chunks:
                 yield Output(length, chunks, response.content_type if "Content-Type" in response.headers else None)
+
+    async def public_address(self, url: str) -> str:
+        """Return where a file lies in public. See `batchgen.api.Api`; raises OutputError and its subclasses."""
+        where: URL | None = None
+        for _ in range(self._limits.redirects + 1):
+            try:
+                where = self._addresses.output(url, where)
+            except ValueError as error:
+                raise OutputError(f"the address of the file cannot be used: {error}") from None
+            if not self._addresses.is_own(where):
+                return self._without_key(str(where))
+            async with await self._get(where) as response:
+                if response.status == 200:
+                    response.close()  # the API delivers the file itself
+                    return self._without_key(str(where))
+                if response.status not in _REDIRECTS or "Location" not in response.headers:
+                    raise await self._refusal(response, where)
+                url = response.headers["Location"]
+        raise OutputError(f"the file is behind more than {self._limits.redirects} redirects")
+
+    def _without_key(self, address: str) -> str:
+        """Return an address that will be sent and kept. Raises OutputError where it would give the key away."""
+        if self._key.casefold() in unquote(address).casefold():
+            raise OutputError("the address of the file cannot be used: it contains the key")
+        return address
 
     async def aclose(self) -> None:
         """Close all connections."""

@@ -1,5 +1,6 @@
 """What attempts cost: the one rule by which the money of an attempt counts, and the one sum of it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
@@ -8,6 +9,22 @@ from typing import Protocol
 from batchgen.core.records import UNANSWERED
 
 _ZERO = Decimal(0)
+
+
+def total(amounts: Iterable[Decimal | None]) -> Decimal | None:
+    """Return the sum of amounts, USD; None, which is unknown, if one of them is."""
+    known = list(amounts)
+    return None if None in known else sum(filter(None, known), _ZERO)
+
+
+def times(amount: Decimal | None, count: int) -> Decimal | None:
+    """Return what so many items of one price cost, USD; None if the price is unknown."""
+    return None if amount is None else amount * count
+
+
+def parsed(amount: str | None) -> Decimal | None:
+    """Return an amount as an item table has it, USD; None if it is unknown."""
+    return None if amount is None else Decimal(amount)
 
 
 class Amounts(Protocol):

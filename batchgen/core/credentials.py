@@ -14,6 +14,7 @@ from batchgen.core.errors import UsageError
 
 VARIABLE = "API18_KEY"
 _KEY = re.compile(r"api18_[A-Za-z0-9]{16}")
+_LIKE_A_KEY = re.compile(r"api18_\w+")
 _LINE = re.compile(rf"\s*(?:export\s+)?{VARIABLE}\s*=\s*(.*?)\s*(?:\s#.*)?")
 
 
@@ -54,18 +55,18 @@ def find_key(manifest_folder: Path | None, key_file: Path | None, environment: M
     """
     if key_file is not None:
         try:
-            return _checked(key_file.read_text(encoding="utf-8").strip(), str(key_file))
+            return checked_key(key_file.read_text(encoding="utf-8").strip(), str(key_file))
         except (OSError, UnicodeDecodeError) as error:
             # Without its cause, which contains the file's bytes.
             raise UsageError(
                 f"cannot read the key from {key_file}: {getattr(error, 'strerror', 'not UTF-8')}"
             ) from None
     if environment.get(VARIABLE):
-        return _checked(environment[VARIABLE].strip(), VARIABLE)
+        return checked_key(environment[VARIABLE].strip(), VARIABLE)
     for folder in dict.fromkeys(f for f in (manifest_folder, Path()) if f is not None):
         found = _from_dotenv(folder / ".env")
         if found:
-            return _checked(found, str(folder / ".env"))
+            return checked_key(found, str(folder / ".env"))
     raise UsageError(
         f"no API key: set {VARIABLE}, write {VARIABLE}=… into .env beside the manifest, or give a file with"
         " --api-key-file; `--simulate` needs no key"
@@ -87,9 +88,15 @@ def _from_dotenv(path: Path) -> str | None:
     return found
 
 
-def _checked(text: str, where: str) -> ApiKey:
+def checked_key(text: str, where: str) -> ApiKey:
+    """Return a key that was found at `where`. Raises UsageError if it does not have the form of one."""
     if not _KEY.fullmatch(text):
         raise UsageError(
             f"{where} holds no valid API key: expected `api18_` and 16 letters or digits, got {len(text)} characters"
         )
     return ApiKey(text)
+
+
+def without_keys(text: str) -> str:
+    """Return `text` without anything that looks like a key: somebody may have written one in the wrong place."""
+    return _LIKE_A_KEY.sub("api18_***", text)

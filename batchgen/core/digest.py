@@ -25,3 +25,20 @@ def canonical_json(body: Mapping[str, Any]) -> str:
 def digest_of(canonical: str) -> str:
     """Return the digest of a canonical body: SHA-256 over a version prefix and its UTF-8 bytes, 64 hex digits."""
     return hashlib.sha256(_PREFIX + canonical.encode()).hexdigest()
+
+
+def filled(canonical: str, values: Mapping[str, Any]) -> str:
+    """Return a canonical body with these values at their places: `image`, or `images/0` for an entry of a list."""
+    body = json.loads(canonical)
+    for place, value in values.items():
+        name, _, index = place.partition("/")
+        if index:
+            body[name][int(index)] = value
+        else:
+            body[name] = value
+    return canonical_json(body)
+
+
+def output_of(source_digest: str, output: int) -> dict[str, Any]:
+    """Return what stands for another item's output in a body that is digested: never its address, which passes."""
+    return {"output": output, "source": source_digest}

@@ -62,11 +62,17 @@ UNANSWERED = StateSet({State.SUBMITTING, State.IN_DOUBT})
 """A POST has left, or may have left, and whether it was charged is not known."""
 COLLECTABLE = StateSet({State.PROCESSING, State.READY})
 """Accepted by the API, and not yet all on disk."""
+UNBOUGHT = StateSet({State.PENDING, State.SKIPPED})
+"""To be bought, now or once what it needs is there."""
 COMPLETED = StateSet({State.READY, State.DONE})
 """The provider has finished the job and lists its outputs."""
 BOUGHT = StateSet({*LIVE, State.DONE, State.IN_DOUBT, State.LOST})
 """Money was or may have been spent, and was not given back: buying the item again may be paying for it twice."""
-EVER_CHARGED = StateSet({*COLLECTABLE, State.DONE, State.FAILED, State.LOST, State.IN_DOUBT})
+PAID = StateSet({*COLLECTABLE, State.DONE, State.LOST})
+"""Charged, and the charge was not given back."""
+CHARGED = StateSet({*PAID, State.FAILED})
+"""What it was charged is known, whatever was given back."""
+EVER_CHARGED = StateSet({*CHARGED, State.IN_DOUBT})
 """It was charged, or may have been, whatever was given back: every newer journal knows a purchase in such a state."""
 UNSUCCESSFUL = StateSet({State.FAILED, State.REJECTED, State.LOST})
 """Ended without outputs; what `--retry` takes."""
@@ -74,15 +80,24 @@ INCOMPLETE = StateSet({*UNSUCCESSFUL, State.SKIPPED})
 """Ended without outputs, for whatever reason: the run as a whole has not succeeded."""
 
 
+PICKED = 0
+"""The number of an output that a person has not chosen yet."""
+
+
 @dataclass(frozen=True, slots=True)
 class Input:
     """Another item's output used as a parameter (a chain): `image: ${items.mug.output.3}`."""
 
     parameter: str
-    """Where the URL belongs in the body: `image`, or `images/0` in a list."""
+    """Where the address belongs in the body: `image`, or `images/0` in a list."""
     item_id: str
     output: int
-    """Counts from 1."""
+    """Counts from 1; `PICKED` until a person has chosen one."""
+
+    @property
+    def text(self) -> str:
+        """The reference as it is written in a manifest."""
+        return f"${{items.{self.item_id}.{'picked' if self.output == PICKED else f'output.{self.output}'}}}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +118,8 @@ class Item:
     estimated: Decimal
     """USD, from the parameter tables."""
     inputs: tuple[Input, ...] = ()
+    expect: str | None = None
+    """The checks of what is delivered, as canonical JSON; None: there are none. Never sent, and not in the digest."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,9 +36,12 @@ class Outlet:
         self._matters = matters
         self._terminal = stream.isatty()
         self._fault: OSError | None = None
+        self.used = False
+        """Whether anything was written."""
 
     def write(self, text: str) -> int:
         """Write, or drop, `text`; return its length."""
+        self.used = True
         try:
             return self._stream.write(text)
         except OSError as error:

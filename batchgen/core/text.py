@@ -1,8 +1,10 @@
 """Small rules for text that comes from elsewhere: prompts, server messages, file names."""
 
+import json
 import re
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 # C0 and C1 controls, and the marks that reorder or hide text on a terminal (Unicode TR36, bidirectional spoofing).
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
@@ -15,6 +17,15 @@ def printable(text: str, limit: int = 500) -> str:
     return _UNPRINTABLE.sub(" ", text)
 
 
+def json_object(line: bytes) -> dict[str, Any] | None:
+    """Return the JSON object that a line of a file holds; None if it holds anything else."""
+    try:
+        values = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return values if isinstance(values, dict) else None
+
+
 def usd(amount: Decimal) -> str:
     """Return `amount` in plain decimal digits, at least two after the decimal point: `0.06`, `1.056`, `-0.30`."""
     plain = format(amount, "f")
@@ -22,6 +33,16 @@ def usd(amount: Decimal) -> str:
     fraction = fraction.rstrip("0").ljust(2, "0")
     text = f"{whole}.{fraction}"
     return "0.00" if text == "-0.00" else text
+
+
+def dollars(amount: Decimal | None) -> str:
+    """Return `amount` as `$0.06`, or `unknown`: an unknown price is never 0."""
+    return "unknown" if amount is None else f"${usd(amount)}"
+
+
+def usd_or_null(amount: Decimal | None) -> str | None:
+    """Return `amount` as `usd` does, for JSON; None, which is null there, if it is unknown."""
+    return None if amount is None else usd(amount)
 
 
 def stamp(moment: datetime) -> str:

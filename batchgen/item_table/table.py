@@ -7,9 +7,11 @@ from contextlib import closing, contextmanager
 from decimal import Decimal
 from pathlib import Path
 
+from batchgen.core.costs import parsed, times, total
 from batchgen.core.errors import DiskError
 from batchgen.core.files import disk_errors
 from batchgen.core.records import Item
+from batchgen.item_table.chains import Chains
 from batchgen.item_table.same_names import Clash, clashes, number_same_ids
 
 _BATCH = 2_000
@@ -27,8 +29,10 @@ CREATE TABLE item (
   tags      TEXT NOT NULL,  -- JSON object, sorted
   path      TEXT NOT NULL,
   source    TEXT NOT NULL,  -- file:line
-  estimated TEXT NOT NULL,  -- plain decimal, USD
+  estimated TEXT,           -- plain decimal, USD; NULL: the price is unknown
   inputs    TEXT NOT NULL DEFAULT '[]',
+  expect    TEXT,           -- the checks of what is delivered, a JSON object; NULL: none
+  variables TEXT,           -- of the matrix and the row, as far as they are used, a JSON object; NULL: none
   generated INTEGER NOT NULL DEFAULT 0  -- 1: the manifest gave no id; 2: nor does it for a copy made by `repeat`
 )
 """,
@@ -38,10 +42,29 @@ CREATE TABLE item (
     "CREATE TABLE skipped (id TEXT NOT NULL, digest TEXT NOT NULL, PRIMARY KEY (id, digest)) WITHOUT ROWID",
     # Items that are wanted second purchases, with the run and the item that they repeat.
     "CREATE TABLE redo (position INTEGER PRIMARY KEY, run TEXT NOT NULL, item TEXT NOT NULL)",
+    # The entries that make several items, or may: their first and last one. Others are an entry of their own.
+    "CREATE TABLE entry (first INTEGER PRIMARY KEY, last INTEGER NOT NULL, key TEXT NOT NULL)",
+    # Items that are bought earlier or later than their place in the manifest says; the others have priority 0.
+    "CREATE TABLE priority (position INTEGER PRIMARY KEY, priority INTEGER NOT NULL)",
+    # Outputs of other items (`source`, a position) that items need. `line` and `column`, from 0: where that is written.
+    """
+CREATE TABLE input (
+  position  INTEGER NOT NULL,
+  parameter TEXT NOT NULL,     -- `image`, or `images/0` in a list
+  item_id   TEXT NOT NULL,
+  output    INTEGER NOT NULL,  -- from 1; 0: the one that a person picks
+  source    INTEGER,           -- NULL: there is no such item
+  line      INTEGER,           -- NULL: the row says what is needed
+  column    INTEGER,
+  PRIMARY KEY (position, parameter)
+) WITHOUT ROWID
+""",
+    # Items that a person has to pick an output for first, or that need such items.
+    "CREATE TABLE waiting (position INTEGER PRIMARY KEY)",
 )
 
-Record = tuple[str, str, str, str, str, str, str, str, int]
-"""id, digest, model, body, tags, path, source, estimated, generated."""
+Record = tuple[str, str, str, str, str, str, str, str | None, str | None, str | None, int]
+"""id, digest, model, body, tags, path, source, estimated, expect, variables, generated."""
 
 
 class ItemTable:
@@ -52,35 +75,60 @@ class ItemTable:
         self._batch: list[Record] = []
         self._combinations: list[tuple[int, str]] = []
         self._redos: list[tuple[int, str, str]] = []
+        self._priorities: list[tuple[int, int]] = []
+        self._inputs: list[tuple[int, str, str, int, int | None, int | None]] = []
         self.count = 0
         """Items so far."""
         self.generated = 0
         """Items so far whose id was made and not given."""
+        self.inputs = 0
+        """Outputs of other items that items so far need."""
 
-    def add(self, record: Record, variables: str = "", redo_of: tuple[str, str] | None = None) -> None:
-        """Add one item behind the others; `variables` are the values of the matrix that it is made by.
+    def add(self, record: Record, combination: str = "", redo_of: tuple[str, str] | None = None) -> None:
+        """Add one item behind the others; `combination` are the values of the matrix that it is made by, for messages.
 
         `redo_of` are run and item that it is a wanted second purchase of.
         """
         self.count += 1
         self.generated += record[-1]
         self._batch.append(record)
-        if variables:
-            self._combinations.append((self.count, variables))
+        if combination:
+            self._combinations.append((self.count, combination))
         if redo_of is not None:
             self._redos.append((self.count, *redo_of))
         if len(self._batch) >= _BATCH:
             self.flush()
 
-    def add_faulty(self, item_id: str, source: str, variables: str) -> None:
+    def add_entry(self, key: str, first: int) -> None:
+        """Add that the items from `first` on, up to the one added last, come from one entry of the manifest.
+
+        The key stays the same wherever the entry stands.
+        """
+        if self.count >= first:
+            self._db.execute("INSERT INTO entry VALUES (?, ?, ?)", (first, self.count, key))
+
+    def set_priority(self, priority: int) -> None:
+        """Let the item that was added last be bought earlier (above 0) or later (below 0) than others."""
+        self._priorities.append((self.count, priority))
+
+    def add_input(self, parameter: str, item_id: str, output: int, place: tuple[int, int] | None) -> None:
+        """Add that the item added last needs another item's output as a parameter; see `batchgen.item_table.chains`.
+
+        `place` is line and column, from 0, of the reference; None if the item's row makes it.
+        """
+        line, column = place or (None, None)
+        self.inputs += 1
+        self._inputs.append((self.count, parameter, item_id, output, line, column))
+
+    def add_faulty(self, item_id: str, source: str, combination: str) -> None:
         """Add an item with a fault: only its id counts, since another item may have it too."""
-        self.add((item_id, "", "", "", "{}", "", source, "0", 0), variables)
+        self.add((item_id, "", "", "", "{}", "", source, "0", None, None, 0), combination)
 
     def flush(self) -> None:
         """Write what `add` holds back."""
         self._db.executemany(
-            "INSERT INTO item (id, digest, model, body, tags, path, source, estimated, generated)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO item (id, digest, model, body, tags, path, source, estimated, expect, variables,"
+            " generated) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             self._batch,
         )
         self._batch.clear()
@@ -88,19 +136,32 @@ class ItemTable:
         self._combinations.clear()
         self._db.executemany("INSERT INTO redo VALUES (?, ?, ?)", self._redos)
         self._redos.clear()
+        self._db.executemany(
+            "INSERT INTO input (position, parameter, item_id, output, line, column) VALUES (?, ?, ?, ?, ?, ?)",
+            self._inputs,
+        )
+        self._inputs.clear()
+        self._db.executemany("INSERT INTO priority VALUES (?, ?)", self._priorities)
+        self._priorities.clear()
 
     def clear(self) -> None:
         """Forget all items."""
         self._batch.clear()
         self._combinations.clear()
         self._redos.clear()
-        for table in ("item", "combination", "redo"):
+        self._inputs.clear()
+        self._priorities.clear()
+        for table in ("item", "combination", "redo", "input", "priority", "entry"):
             self._db.execute(f"DELETE FROM {table}")
-        self.count = self.generated = 0
+        self.count = self.generated = self.inputs = 0
 
     def number_same_ids(self, path_of: Callable[[str, str, dict[str, str]], str]) -> None:
         """Give made ids that are the same a number each, see `batchgen.item_table.same_names`."""
         number_same_ids(self._db, path_of)
+
+    def chains(self) -> Chains:
+        """Return the chains of the items, once all have been added and flushed."""
+        return Chains(self._db)
 
     def clashes(self, column: str) -> Iterator[Clash]:
         """Yield the items whose `id` or `path` an earlier item has, ignoring case."""
@@ -135,15 +196,20 @@ def write_items(database: Path, items: Iterable[Item]) -> None:
     with open_item_table(database) as table:
         for i in items:
             tags = json.dumps(dict(i.tags))
-            table.add((i.id, i.digest, i.model, i.body, tags, i.path, i.source, str(i.estimated), 0))
+            table.add((i.id, i.digest, i.model, i.body, tags, i.path, i.source, str(i.estimated), i.expect, None, 0))
+            for needed in i.inputs:
+                table.add_input(needed.parameter, needed.item_id, needed.output, None)
         table.flush()
+        for _ in table.chains().link(lambda *_: None):
+            pass  # a source that is not among the items was left out
+        table.chains().number()
 
 
-def estimated_cost(database: Path) -> Decimal:
-    """Return what all items would cost by the catalogue, USD."""
+def estimated_cost(database: Path) -> Decimal | None:
+    """Return what all items would cost by the catalogue, USD; None if the price of one is unknown."""
     with closing(sqlite3.connect(database)) as db:
         groups = db.execute("SELECT estimated, count(*) FROM item GROUP BY estimated")
-        return sum((Decimal(amount) * count for amount, count in groups), Decimal(0))
+        return total(times(parsed(amount), count) for amount, count in groups)
 
 
 @contextmanager

@@ -1,13 +1,14 @@
 """The journal of a run folder: the record of everything that was bought."""
 
-from batchgen.journal.attempts import Attempt, PendingOutput, Spend, Work
+from batchgen.journal.attempts import Attempt, ItemResult, PendingOutput, Spend, Work
 from batchgen.journal.binding import SIMULATED, SIMULATOR, Binding, is_embedded, is_simulated, money_mark
+from batchgen.journal.chains import SentInput, SourceOutput
 from batchgen.journal.database import JournalLockedError, open_for_reading, sqlite_errors
 from batchgen.journal.journal import Journal
 from batchgen.journal.lock import own, own_journal
 from batchgen.journal.outputs import Listing
 from batchgen.journal.recorder import GroupRecorder, InlineRecorder, Recorder
-from batchgen.journal.requeueing import BuyAgain
+from batchgen.journal.requested.requeueing import BuyAgain
 from batchgen.journal.schema import FILE_NAME, milliseconds, moment
 from batchgen.journal.spending import spend_of
 from batchgen.journal.transitions import TransitionError, receipt_of
@@ -21,11 +22,14 @@ __all__ = [
     "BuyAgain",
     "GroupRecorder",
     "InlineRecorder",
+    "ItemResult",
     "Journal",
     "JournalLockedError",
     "Listing",
     "PendingOutput",
     "Recorder",
+    "SentInput",
+    "SourceOutput",
     "Spend",
     "TransitionError",
     "Work",

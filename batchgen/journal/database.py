@@ -51,6 +51,8 @@ def sqlite_errors(path: Path) -> Iterator[None]:
             raise JournalLockedError(
                 f"the journal {path} is locked by another program; stop that program, then run again"
             ) from error
+        if primary == sqlite3.SQLITE_INTERRUPT:
+            raise  # broken off on purpose
         if str(error).startswith("Could not decode to UTF-8"):  # raised by Python's module, which sets no code
             raise _damaged(path, "it contains text that is not UTF-8") from error
         _blame(path, error)
@@ -167,7 +169,7 @@ def _check_version(path: Path, version: int) -> None:
 
 
 def open_for_reading(path: Path) -> sqlite3.Connection:
-    """Open a journal for reading, also beside a process that writes it. Raises RunFolderError.
+    """Open a journal for reading, also beside a process that writes it; all items are selected. Raises RunFolderError.
 
     Nothing is written: of an older version, a copy is migrated and read. It takes as much room in the folder for
     temporary files as the journal does, and goes with the connection.
@@ -183,6 +185,7 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
                 connection = _migrated_copy(connection, version)
             # One snapshot for all that is read: sums and rows then agree even during a run.
             connection.execute("BEGIN")
+            connection.create_function("wanted", 2, lambda *_: True, deterministic=True)
         except BaseException:
             connection.close()
             raise

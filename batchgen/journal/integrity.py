@@ -44,11 +44,13 @@ def value_fault(db: sqlite3.Connection) -> str | None:
 
 _WRONG_VALUES = {
     "item": "typeof(id) || typeof(digest) || typeof(path) || typeof(source) || typeof(model) <> 'texttexttexttexttext'"
-    " OR estimated GLOB '*[^0-9.]*' OR NOT json_valid(body) OR NOT json_valid(tags) OR NOT json_valid(inputs)",
+    " OR estimated GLOB '*[^0-9.]*' OR NOT json_valid(body) OR NOT json_valid(tags) OR NOT json_valid(inputs)"
+    " OR NOT json_valid(COALESCE(expect, '{}')) OR NOT json_valid(COALESCE(variables, '{}'))",
     "attempt": "estimated GLOB '*[^0-9.]*' OR charged GLOB '*[^0-9.]*' OR refunded GLOB '*[^0-9.]*'"
     " OR reserved GLOB '*[^0-9.]*' OR named_price GLOB '*[^0-9.]*' OR surplus GLOB '*[^0-9.]*'"
     " OR typeof(account) || typeof(catalog_version) <> 'texttext' OR typeof(submitted_at) <> 'integer'",
     "output": "typeof(url) <> 'text' OR typeof(path) NOT IN ('text', 'null')",
+    "delivered": "typeof(sha256) || typeof(flags) <> 'texttext'",
 }
 
 

@@ -3,9 +3,10 @@
 Its methods do not commit: `transaction()` does, and a `Recorder` wraps it around them.
 """
 
+import json
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -13,26 +14,28 @@ from pathlib import Path
 from batchgen import receipts
 from batchgen.core.errors import BatchgenError, RunFolderError
 from batchgen.core.records import COMPLETED, ENDED, UNSETTLED, State, StoredFile
-from batchgen.item_table import REQUESTED, attached, index_identities
+from batchgen.item_table import attached
 from batchgen.journal.attempts import (
     ATTEMPT_COLUMNS,
-    UNKNOWN_BODY,
-    UNKNOWN_DIGEST,
     WORK_COLUMNS,
     Attempt,
     Spend,
     Superseded,
     Work,
+    is_last,
     read_attempt,
     read_work,
 )
+from batchgen.journal.chains import ChainStates
 from batchgen.journal.database import JournalLockedError, open_database, sqlite_errors
+from batchgen.journal.delivered import Findings
 from batchgen.journal.outputs import Listing
 from batchgen.journal.queries.report_rows import replace_file
 from batchgen.journal.queries.run_status import fewer_outputs_of
 from batchgen.journal.recovery.reconcile import Evidence, no_evidence, reconcile, vouch
-from batchgen.journal.renames import apply_next_renames, find_renames
-from batchgen.journal.requeueing import BuyAgain, continues, put_back_others, remember_words
+from batchgen.journal.requested.listing import list_requested
+from batchgen.journal.requested.renames import apply_next_renames, find_renames
+from batchgen.journal.requested.requeueing import BuyAgain, continues, put_back_others, remember_words
 from batchgen.journal.schema import FILE_NAME
 from batchgen.journal.spending import prices_of, spend_of
 from batchgen.journal.transitions import TransitionError, Transitions
@@ -42,7 +45,7 @@ from batchgen.policy.local_budget import LocalBudget
 log = logging.getLogger("batchgen")
 
 
-class Journal(Transitions):
+class Journal(Transitions, ChainStates):
     """An open journal with its receipts. The caller owns the run folder, and one thread uses it at a time."""
 
     def __init__(self, folder: Path, *, create: bool = False, evidence: Evidence = no_evidence) -> None:
@@ -170,11 +173,8 @@ class Journal(Transitions):
         requests the same items again writes nothing.
         """
         with self._attached(table), self.transaction():
-            index_identities(self.db)
-            self.db.execute(_IDENTIFY)
-            self.db.execute(_UNLIST)
-            self.db.execute(_LIST)
-            self.db.execute(_FORGET)
+            list_requested(self.db)
+            self.link_chains()
         with sqlite_errors(self.path):
             # Into the file itself, so that a copy of the file without its log knows the items.
             self.db.execute("PRAGMA wal_checkpoint(PASSIVE)")
@@ -183,7 +183,7 @@ class Journal(Transitions):
         """Give purchases to the items that request them under another id; return how many items these are.
 
         To be called before `list_items`, outside of a transaction. If it ends early, the next call does the rest. It
-        only records where files move to, see `batchgen.journal.renames`.
+        only records where files move to, see `batchgen.journal.requested.renames`.
         """
         count = 0
         with self._attached(table):
@@ -209,12 +209,27 @@ class Journal(Transitions):
         """Let `pending`, `requeue` and `counts` see only the items for which `wanted(id, tags as JSON)` is true."""
         self.db.create_function("wanted", 2, wanted, deterministic=True)
 
-    def pending(self, after: int, count: int) -> list[tuple[int, Work]]:
-        """Return up to `count` requested pending items after position `after`, each with its position."""
+    def pending(self, after: int, count: int, without: Collection[str] = ()) -> list[tuple[int, Work]]:
+        """Return up to `count` requested pending items after position `after`, each with its position.
+
+        Those of the models `without` are left out.
+        """
         rows = self.db.execute(
             f"SELECT i.position, {WORK_COLUMNS} FROM item i"
-            " WHERE i.state = 'pending' AND i.position > ? AND wanted(i.id, i.tags) ORDER BY i.position LIMIT ?",
-            (after, count),
+            " WHERE i.state = 'pending' AND i.position > ? AND i.blocked = 0"
+            " AND i.model NOT IN (SELECT value FROM json_each(?)) AND wanted(i.id, i.tags)"
+            " ORDER BY i.position LIMIT ?",
+            (after, json.dumps(sorted(without)), count),
+        )
+        return [(row[0], read_work(row[1:])) for row in rows]
+
+    def pending_among(self, keys: Collection[int]) -> list[tuple[int, Work]]:
+        """Return those of these items (by key) that `pending` would return, each with its position."""
+        rows = self.db.execute(
+            f"SELECT i.position, {WORK_COLUMNS} FROM json_each(?) k CROSS JOIN item i ON i.key = k.value"
+            " WHERE i.state = 'pending' AND i.position IS NOT NULL AND i.blocked = 0 AND wanted(i.id, i.tags)"
+            " ORDER BY i.position",
+            (json.dumps(sorted(keys)),),
         )
         return [(row[0], read_work(row[1:])) for row in rows]
 
@@ -233,18 +248,23 @@ class Journal(Transitions):
             states,
         ).rowcount
 
-    def requeue_for(self, retry: Sequence[State], again: BuyAgain) -> None:
+    def requeue_for(self, retry: Sequence[State], again: BuyAgain, *, expired_sources: bool = False) -> None:
         """Requeue the items that have ended in a `retry` state and the finished ones that `again` means, and no others.
 
-        See `batchgen.journal.requeueing`; inside a transaction.
+        With `expired_sources`, also finished items with files that others need and the provider no longer has.
+
+        See `batchgen.journal.requested.requeueing`; inside a transaction.
         """
         continuing = continues(self.db, again)
-        put_back_others(self.db, retry, again)
+        put_back_others(self.db, retry, again, expired_sources=expired_sources)
         if retry:
             self.requeue(retry, lambda _: True)
         if again.globs and not continuing:
             self.requeue([State.DONE], again.wanted)
             remember_words(self.db, again)
+        if expired_sources:
+            self.requeue_expired_sources()
+        self.settle_chains()
 
     # ---- superseded files ----
 
@@ -287,9 +307,11 @@ class Journal(Transitions):
         for attempt, *file in moved:
             self._write_stored(attempt, StoredFile(*file))
 
-    def replace_file(self, attempt: int, file: StoredFile) -> None:
+    def replace_file(self, attempt: int, file: StoredFile, findings: Findings | None = None) -> None:
         """Record that an output was downloaded after its purchase had ended, see `queries.report_rows`."""
         replace_file(self.db, attempt, file)
+        if findings is not None:
+            self.renew_findings(attempt, file, findings)
         self._write_stored(attempt, file)
 
     def _write_stored(self, attempt: int, file: StoredFile) -> None:
@@ -314,7 +336,7 @@ class Journal(Transitions):
     def lost_jobs(self) -> Iterator[Attempt]:
         """Yield the last attempts of lost items whose jobs the provider may know after all, oldest first."""
         for row in self.db.execute(
-            f"SELECT {ATTEMPT_COLUMNS} FROM attempt a JOIN item i ON i.key = a.item AND i.attempts = a.number"
+            f"SELECT {ATTEMPT_COLUMNS} FROM attempt a JOIN item i ON i.key = a.item AND {is_last('a', 'i')}"
             " WHERE a.state = 'lost' AND i.state = 'lost' AND a.job_id IS NOT NULL"
             " AND (i.position IS NULL OR wanted(i.id, i.tags)) ORDER BY a.key"
         ):
@@ -341,11 +363,20 @@ class Journal(Transitions):
         """Return what was charged, refunded and is in doubt over the life of the folder."""
         return spend_of(self.db)
 
-    def budget(self, max_cost: Decimal | None, budget: Decimal | None) -> LocalBudget:
-        """Return the budget that an invocation starts with, below these caps (USD; None: no cap)."""
+    def budget_tracker(
+        self, max_cost: Decimal | None, budget: Decimal | None, *, shared: bool = False
+    ) -> BudgetTracker:
+        """Return the money that an invocation starts with, below these caps (USD; None: no cap).
+
+        `shared`: there is another cap, which other runs share.
+        """
         spend = self.spend()
         life = Money(spend.charged, spend.refunded, in_doubt=spend.in_doubt, surplus=spend.surplus)
-        return LocalBudget(BudgetTracker(life, max_cost, budget, prices=prices_of(self.db)))
+        return BudgetTracker(life, max_cost, budget, prices=prices_of(self.db), shared=shared)
+
+    def budget(self, max_cost: Decimal | None, budget: Decimal | None) -> LocalBudget:
+        """Return the budget of a run that buys alone; see `budget_tracker`."""
+        return LocalBudget(self.budget_tracker(max_cost, budget))
 
     def durations(self, most: int = 500) -> dict[str, list[float]]:
         """Return the seconds that the latest jobs of each model took, at most `most` jobs in all, oldest first."""
@@ -358,29 +389,3 @@ class Journal(Transitions):
         for model, took in reversed(rows):
             learned.setdefault(model, []).append(took / 1000)
         return learned
-
-
-_IDENTIFY = f"""
-UPDATE item SET digest = s.digest, model = s.model FROM {REQUESTED} s
-WHERE item.digest = '{UNKNOWN_DIGEST}' AND s.id = item.id
-  AND NOT EXISTS (SELECT 1 FROM item o WHERE o.id = s.id AND o.digest = s.digest)
-"""
-_UNLIST = f"""
-UPDATE item SET position = NULL WHERE position IS NOT NULL AND NOT EXISTS
-  (SELECT 1 FROM {REQUESTED} s WHERE s.id = item.id AND s.digest = item.digest)
-"""
-_LIST = f"""
-INSERT INTO item (id, digest, model, body, tags, path, source, estimated, inputs, position)
-SELECT s.id, s.digest, s.model, s.body, s.tags, s.path, s.source, s.estimated, s.inputs, s.position
-FROM {REQUESTED} s WHERE true ORDER BY s.position
-ON CONFLICT (id, digest) DO UPDATE SET
-  position = excluded.position, tags = excluded.tags, path = excluded.path, source = excluded.source,
-  estimated = excluded.estimated, body = iif(body = '{UNKNOWN_BODY}', excluded.body, body),
-  inputs = iif(body = '{UNKNOWN_BODY}', excluded.inputs, inputs)
-WHERE (position, tags, path, source, estimated)
-  IS NOT (excluded.position, excluded.tags, excluded.path, excluded.source, excluded.estimated)
-"""
-_FORGET = """
-DELETE FROM item WHERE position IS NULL AND state = 'pending' AND NOT EXISTS
-  (SELECT 1 FROM attempt a WHERE a.item = item.key)
-"""

@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -14,6 +15,8 @@ from batchgen.core.files import disk_errors
 from batchgen.core.text import printable, stamp
 
 _NAME = ".lock"
+_GLANCES, _GLANCE = 4, 0.02
+"""How often to look again, and after how many seconds: `owner`, in another process, takes the lock for a moment."""
 _IN_USE = "{} is in use by another batchgen, whose lock file was removed; wait for it, or stop it with Ctrl-C"
 _owned_here: set[tuple[int, int]] = set()
 """The journals that runs of this process own, by device and inode."""
@@ -30,7 +33,7 @@ def own(folder: Path, now: datetime) -> Iterator[None]:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(handle)
         except BlockingIOError as error:
             raise RunFolderError(
                 f"{folder} is in use by another batchgen{_owner(handle)}; wait for it, or stop it with Ctrl-C"
@@ -42,6 +45,16 @@ def own(folder: Path, now: datetime) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def _lock(handle: int) -> None:
+    """Lock a file for this process. Raises BlockingIOError where another one holds it for longer than a glance."""
+    for _ in range(_GLANCES):
+        try:
+            return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(_GLANCE)
+    return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 @contextmanager
@@ -91,7 +104,7 @@ def owner(folder: Path) -> str | None:
     except OSError:
         return None  # never owned, or not readable
     try:
-        # A shared lock is released at once; a run that starts at this very moment is refused, and may try again.
+        # A shared lock, released at once: a run that starts at this very moment waits for it.
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return _owner(handle)

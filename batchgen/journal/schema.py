@@ -6,7 +6,7 @@ Times are milliseconds since 1970 (UTC), money is decimal text in USD.
 import sqlite3
 from datetime import UTC, datetime, timedelta
 
-VERSION = 3
+VERSION = 5
 FILE_NAME = "journal.sqlite3"
 _VOUCHED = """
 -- Which receipts there were, and how many bytes of them, at this commit (one row). Generation 0: none yet.
@@ -39,6 +39,46 @@ CREATE TABLE move (
   PRIMARY KEY (attempt, number)
 ) WITHOUT ROWID;
 """
+_CHAINS = """
+-- Which outputs of other items (`source`) requested items need: derived from their `inputs`, see `chains`.
+CREATE TABLE dependency (
+  dependant INTEGER NOT NULL REFERENCES item (key) ON DELETE CASCADE,
+  parameter TEXT NOT NULL,
+  source    INTEGER REFERENCES item (key) ON DELETE SET NULL,  -- NULL: it is not in this run folder
+  output    INTEGER NOT NULL,  -- from 1; 0: the one that a person picks
+  PRIMARY KEY (dependant, parameter)
+) WITHOUT ROWID;
+CREATE INDEX dependency_source ON dependency (source);
+CREATE INDEX item_chained ON item (key) WHERE inputs <> '[]';
+CREATE INDEX item_blocked ON item (key) WHERE blocked <> 0;
+CREATE INDEX item_skipped ON item (id, digest) WHERE state = 'skipped';
+CREATE INDEX item_pending ON item (position) WHERE state = 'pending' AND position IS NOT NULL AND blocked = 0;
+"""
+_DELIVERED = """
+-- What a file is, and what was found about it (`delivered`); a file that is not here was never looked at.
+CREATE TABLE delivered (
+  attempt     INTEGER NOT NULL REFERENCES attempt (key),
+  number      INTEGER NOT NULL,  -- of the output
+  sha256      TEXT NOT NULL,     -- of the file that was looked at; the output may have another one by now
+  width       INTEGER,
+  height      INTEGER,
+  duration_ms INTEGER,
+  frame_rate  TEXT,              -- frames per second, as in 25 or 30000/1001
+  codec       TEXT,
+  sound       INTEGER,           -- NULL: not a video
+  c2pa        INTEGER,
+  look        TEXT,              -- perceptual hash, hexadecimal; NULL until it is decoded
+  judged      INTEGER NOT NULL DEFAULT 0,
+  flags       TEXT NOT NULL DEFAULT '',  -- separated by ;
+  PRIMARY KEY (attempt, number)
+) WITHOUT ROWID;
+CREATE INDEX delivered_unjudged ON delivered (attempt, number) WHERE judged = 0;
+CREATE INDEX delivered_flagged ON delivered (attempt, number) WHERE flags <> '';
+-- What is expected of an item has changed: what it got is judged anew.
+CREATE TRIGGER expect_changed AFTER UPDATE OF expect ON item WHEN OLD.expect IS NOT NEW.expect BEGIN
+  UPDATE delivered SET judged = 0 WHERE attempt IN (SELECT key FROM attempt WHERE item = NEW.key);
+END;
+"""
 _INDEXES = """
 CREATE INDEX attempt_job ON attempt (job_id) WHERE job_id IS NOT NULL;
 CREATE UNIQUE INDEX attempt_purchase ON attempt (purchase);
@@ -66,6 +106,19 @@ ALTER TABLE item RENAME COLUMN listed TO position;
 ALTER TABLE attempt RENAME COLUMN tables TO catalog_version;
 ALTER TABLE attempt RENAME COLUMN told TO named_price;
 """,
+    3: f"""
+ALTER TABLE item ADD COLUMN blocked INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE item ADD COLUMN reason TEXT;
+ALTER TABLE attempt ADD COLUMN inputs TEXT NOT NULL DEFAULT '[]';
+DROP INDEX item_pending;
+{_CHAINS}
+""",
+    4: f"""
+ALTER TABLE item ADD COLUMN expect TEXT;
+ALTER TABLE item ADD COLUMN variables TEXT;
+ALTER TABLE attempt ADD COLUMN scale TEXT;
+{_DELIVERED}
+""",
 }
 """By version, the statements that lead to the next one. A change of the tables below adds an entry, and keeps all."""
 
@@ -86,10 +139,13 @@ CREATE TABLE item (
   inputs    TEXT NOT NULL,
   state     TEXT NOT NULL DEFAULT 'pending',
   attempts  INTEGER NOT NULL DEFAULT 0,  -- the number of the last attempt
-  position  INTEGER,                     -- in the manifest that was read last; NULL: no longer there
+  position  INTEGER,                     -- in the order of buying; NULL: not in the manifest that was read last
+  blocked   INTEGER NOT NULL DEFAULT 0,  -- how many outputs of other items it still needs
+  reason    TEXT,                        -- why it is skipped, or stays pending
+  expect    TEXT,                        -- the checks of what is delivered, a JSON object; NULL: none
+  variables TEXT,                        -- those of matrix and row that it uses, a JSON object; NULL: none
   UNIQUE (id, digest)
 );
-CREATE INDEX item_pending ON item (position) WHERE state = 'pending' AND position IS NOT NULL;
 CREATE INDEX item_unsettled ON item (state) WHERE state IN ('submitting', 'processing', 'ready', 'in_doubt');
 
 -- One row for each POST that cost money, may have done so, or was refused for good; it is there before the POST leaves.
@@ -123,6 +179,8 @@ CREATE TABLE attempt (
   confirmed     INTEGER NOT NULL DEFAULT 0,    -- whether an answer has confirmed what it costs
   misses        INTEGER NOT NULL DEFAULT 0,  -- answers that said it is unknown, since it was last seen
   missed_ms     INTEGER NOT NULL DEFAULT 0,  -- for how long it was polled while they came
+  inputs        TEXT NOT NULL DEFAULT '[]',  -- the outputs of other items that were sent, see `chains`
+  scale         TEXT,  -- the size that a simulator draws in, as a part of what was ordered; NULL: no simulator says so
   UNIQUE (item, number)
 );
 {_INDEXES}
@@ -139,6 +197,8 @@ CREATE TABLE output (
 CREATE INDEX output_path ON output (path) WHERE path IS NOT NULL;
 {_VOUCHED}
 {_MOVES}
+{_CHAINS}
+{_DELIVERED}
 """
 
 

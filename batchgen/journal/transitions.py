@@ -5,7 +5,7 @@ not commit: see `Journal.transaction`.
 """
 
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -14,6 +14,8 @@ from batchgen import receipts
 from batchgen.api import Job
 from batchgen.core.records import COLLECTABLE, UNANSWERED, State, StoredFile
 from batchgen.journal.attempts import Attempt, Work
+from batchgen.journal.chains import SentInput, inputs_text
+from batchgen.journal.delivered import DeliveredFiles, Findings
 from batchgen.journal.outputs import FEWER_OUTPUTS, Listing, Outputs
 from batchgen.journal.schema import milliseconds
 from batchgen.policy.absence import Absence
@@ -35,7 +37,7 @@ class TransitionError(Exception):
     """A transition that the states do not allow: a bug. The journal is unchanged."""
 
 
-class Transitions(Outputs):
+class Transitions(Outputs, DeliveredFiles):
     """What can happen to a purchase."""
 
     db: sqlite3.Connection
@@ -44,25 +46,27 @@ class Transitions(Outputs):
 
     def record_intent(
         self, work: Work, account: str, catalog_version: str, now: datetime, *,
-        reserved: Decimal | None = None, price_key: str = "",
+        reserved: Decimal | None = None, price_key: str = "", inputs: Sequence[SentInput] = (),
     ) -> Attempt:  # fmt: skip
         """Record the intent to buy: after the commit, and not before, the POST may leave.
 
         `reserved` is what it is expected to cost (USD; None: the catalogue price), and counts until the answer is
-        known; for `price_key` see `batchgen.policy.budget.Prices`.
+        known; for `price_key` see `batchgen.policy.budget.Prices`. `inputs` are the other items' outputs that are sent.
         """
         expected = work.item.estimated if reserved is None else reserved
         self._move(work.key, State.PENDING, State.SUBMITTING)
         (number,) = self.db.execute(
             # Numbers run on under an id, whatever was edited: (id, number) names one purchase in the ledger.
-            "UPDATE item SET attempts = 1 + (SELECT MAX(o.attempts) FROM item o WHERE o.id = item.id)"
+            "UPDATE item SET reason = NULLIF(reason, 'source_expired'),"
+            " attempts = 1 + (SELECT MAX(o.attempts) FROM item o WHERE o.id = item.id)"
             " WHERE key = ? RETURNING attempts",
             (work.key,),
         ).fetchone()
         estimated, at = work.item.estimated, milliseconds(now)
         key, purchase = self.db.execute(
             "INSERT INTO attempt (item, number, estimated, account, catalog_version, submitted_at, purchase, reserved,"
-            f" price_key) VALUES (?, ?, ?, ?, ?, ?, {NEW_PURCHASE.format(at='?6')}, ?, ?) RETURNING key, purchase",
+            f" price_key, inputs) VALUES (?, ?, ?, ?, ?, ?, {NEW_PURCHASE.format(at='?6')}, ?, ?, ?)"
+            " RETURNING key, purchase",
             (
                 work.key,
                 number,
@@ -72,6 +76,7 @@ class Transitions(Outputs):
                 at,
                 receipts.plain(expected),
                 price_key,
+                inputs_text(inputs),
             ),
         ).fetchone()
         item = work.item
@@ -267,10 +272,11 @@ class Transitions(Outputs):
         )  # fmt: skip
         self.lines.append(receipts.reopened(attempt.purchase))
 
-    def record_file(self, attempt: Attempt, file: StoredFile) -> bool:
+    def record_file(self, attempt: Attempt, file: StoredFile, findings: Findings | None = None) -> bool:
         """A file is on disk; return whether it was the last one, which makes the item done.
 
-        Lost items may get files too, if only some of their outputs are gone.
+        `findings` are what is known of it; None if it was not looked at. Lost items may get files too, if only some of
+        their outputs are gone.
         """
         kept = self.db.execute(
             "UPDATE output SET path = ?, bytes = ?, sha256 = ? WHERE attempt = ? AND number = ? AND path IS NULL",
@@ -278,6 +284,8 @@ class Transitions(Outputs):
         )
         if kept.rowcount != 1:
             raise TransitionError(f"attempt {attempt.key} does not wait for output {file.output}")
+        if findings is not None:
+            self.put_findings(attempt.key, file, findings)
         self.lines.append(receipts.stored(attempt.purchase, file))
         if not file.familiar:
             self.db.execute(
@@ -352,6 +360,7 @@ def _ending(job: Job, took_ms: int, now: datetime) -> dict[str, object]:
         "completed_at": milliseconds(job.completed_at or now),
         "took_ms": took_ms,
         "inference_ms": job.inference_ms,
+        "scale": job.scale,
     }
     if job.expires_at:
         columns["expires_at"] = milliseconds(job.expires_at)

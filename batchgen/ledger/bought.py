@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 
+from batchgen.core.cells import text_cell, unguarded
 from batchgen.core.errors import UsageError
 from batchgen.core.files import staged_text
 from batchgen.core.records import BOUGHT
-from batchgen.ledger.cells import text_cell, unguarded
 from batchgen.ledger.charges import Charge, file_charges
 
 COLUMNS = ("run", "item_id", "request_digest")

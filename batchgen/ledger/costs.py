@@ -1,132 +1,137 @@
 """Cost reports: charges summed by group, exact and streamed, with nothing counted twice."""
 
-import hashlib
-import sqlite3
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from batchgen.core.costs import CostSum
-from batchgen.core.errors import UsageError
-from batchgen.core.records import State
-from batchgen.core.text import stamp
+from batchgen.core.records import CHARGED, State
 from batchgen.ledger.charges import Charge
+from batchgen.ledger.period import Period
+from batchgen.ledger.postings import Group, Posting, group_key
+from batchgen.ledger.reported import Reported
 
-GroupKey = Callable[[Charge], str | None]
-"""Returns the group of a charge; None if it belongs to none (no such tag, never sent)."""
 ROW_STATES = tuple(state for state in State if state is not State.PENDING)
 """The states that a ledger's row can be in."""
+_ZERO = Decimal(0)
 
 
 @dataclass(slots=True)
 class Sums(CostSum):
-    """The running sums of one group."""
+    """The running sums of one group. USD; what is counted of an attempt is counted with its charge."""
 
     states: dict[State, int] = field(default_factory=dict)
+    attempts: int = 0
+    """Rows without the skipped items, which were never sent."""
+    refunds: int = 0
+    drifted: int = 0
+    """Attempts whose charge is not the catalogue price."""
+    drift: Decimal = _ZERO
+    """By how much in sum: charged less listed."""
+    lost: Decimal = _ZERO
+    """Charged for jobs that are lost."""
+    outputs: int = 0
+    """Files that were delivered."""
+    outputs_rejected: int = 0
+    """How many of them people rejected, as far as picks are at hand."""
+    _kept: int = 0
+    _all_pickable: bool = True
 
-    def count(self, charge: Charge) -> None:
-        """Add one charge."""
-        self.add(charge)
+    def count(self, posting: Posting) -> None:
+        """Add a charge with its counts, or a refund."""
+        charge = posting.charge
+        if posting.is_refund:
+            self.refunded += charge.refunded
+            self.refunds += 1
+            return
+        self.rows += 1
+        self.charged += charge.charged
+        self.in_doubt += charge.in_doubt
         self.states[charge.state] = self.states.get(charge.state, 0) + 1
+        self.attempts += charge.attempt > 0
+        if charge.state in CHARGED and charge.charged != charge.estimated:
+            self.drifted += 1
+            self.drift += charge.charged - charge.estimated
+        if charge.state is State.LOST:
+            self.lost += charge.charged
+        if charge.outputs:
+            self._count_outputs(charge)
+
+    def _count_outputs(self, charge: Charge) -> None:
+        self.outputs += charge.outputs
+        if charge.picks is None:
+            self._all_pickable = False
+        else:
+            self._kept += charge.picks.kept
+            self.outputs_rejected += charge.picks.rejected
+
+    @property
+    def any_picked(self) -> bool:
+        """Whether people kept or rejected any output, as far as picks are at hand."""
+        return bool(self._kept or self.outputs_rejected)
+
+    @property
+    def outputs_kept(self) -> int | None:
+        """Outputs that people kept; None, which is unknown, where nothing was picked, or picks were not at hand."""
+        return self._kept if self._all_pickable and self.any_picked else None
+
+    @property
+    def keep_rate(self) -> Decimal | None:
+        """Outputs kept, as a share of those delivered; None where that is not known."""
+        return None if self.outputs_kept is None else _ratio(Decimal(self.outputs_kept), self.outputs)
+
+    @property
+    def per_output(self) -> Decimal | None:
+        """What a delivered output cost, net; None if there is none."""
+        return _ratio(self.net, self.outputs)
+
+    @property
+    def per_kept(self) -> Decimal | None:
+        """What an output that was kept cost, net; None if there is none, or it is not known."""
+        return _ratio(self.net, self.outputs_kept or 0)
+
+
+def _ratio(amount: Decimal, count: int) -> Decimal | None:
+    return (amount / count).quantize(_MILLIONTH) if count else None
+
+
+_MILLIONTH = Decimal("0.000001")
 
 
 @dataclass(frozen=True, slots=True)
 class CostReport:
-    """Groups by name, the nameless one last, and their total."""
+    """Groups by name, the nameless ones last, and their total."""
 
-    by: str
-    groups: tuple[tuple[str | None, Sums], ...]
+    by: tuple[str, ...]
+    """What they are grouped by: once or twice."""
+    groups: tuple[tuple[Group, Sums], ...]
     total: Sums
     repeated: int
     """Rows that were given more than once and counted once."""
+    period: Period = Period()  # noqa: RUF009 - frozen
     simulated: bool = False
     """Whether it is about simulated money, and nothing else."""
     left_out: int = 0
     """Rows of the other kind of money, simulated or real."""
 
 
-def group_key(by: str) -> GroupKey:
-    """Return the rule behind `--by`: model, day, month, state, run or tag:NAME. Raises UsageError."""
-    name, _, tag = by.partition(":")
-    if name == "tag" and tag:
-        return lambda charge: charge.tags.get(tag)
-    if by not in _KEYS:
-        raise UsageError(f"--by {by}: choose {', '.join(_KEYS)} or tag:NAME")
-    return _KEYS[by]
+def cost_report(by: Sequence[str], reported: Reported) -> CostReport:
+    """Return the sums of what is reported, by group.
 
-
-def cost_report(by: str, charges: Iterable[Charge], *, unique: bool = False, simulated: bool = False) -> CostReport:
-    """Return the sums of `charges` by group; a charge that comes twice counts as it came first.
-
-    Real and simulated money are never added up: only charges of one kind count, and the others are left out.
-
-    A purchase is known by run, item, attempt and digest, and by the second it was submitted in, which tells apart two
-    runs of one name in different output folders; or by its job in place of item and attempt, which a rename changes.
-    `unique` says that none can come twice, as from one journal, and saves the comparing. Memory grows with the groups,
-    not with the charges. Raises UsageError for an unknown `by`.
+    `by` are one or two of model, day, month, state, run and tag:NAME. A refund counts at its own time, so by day, by
+    month and within a period an attempt may add to two groups; each amount and each count is in one of them. Memory
+    grows with the groups, not with the charges. Raises UsageError for an unknown `by`.
     """
-    key = group_key(by)
-    groups: dict[str | None, Sums] = {}
-    total, given, left_out = Sums(), 0, 0
-
-    def counted() -> Iterator[Charge]:
-        nonlocal given, left_out
-        for charge in charges:
-            if charge.simulated == simulated:
-                given += 1
-                yield charge
-            else:
-                left_out += 1
-
-    for charge in counted() if unique else _distinct(counted()):
-        total.count(charge)
-        group = key(charge)
+    key = group_key(by, reported.period)
+    groups: dict[Group, Sums] = {}
+    total = Sums()
+    for posting in reported:
+        total.count(posting)
+        group = key(posting)
         if group not in groups:
             groups[group] = Sums()
-        groups[group].count(charge)
-    ordered = sorted(groups.items(), key=lambda entry: (entry[0] is None, entry[0] or ""))
-    return CostReport(by, tuple(ordered), total, given - total.rows, simulated, left_out)
-
-
-def _distinct(charges: Iterable[Charge]) -> Iterator[Charge]:
-    # A nameless database is private, is kept in memory while small, and goes to a temporary file beyond that (SQLite
-    # documentation, "In-Memory Databases"): a set of a million purchases would be the one thing here that grows.
-    with closing(sqlite3.connect("", isolation_level=None)) as db:
-        db.execute("PRAGMA journal_mode = OFF")
-        db.execute("PRAGMA cache_size = -32768")
-        db.execute("CREATE TABLE seen (purchase BLOB PRIMARY KEY) WITHOUT ROWID")
-        db.execute("BEGIN")
-        for charge in charges:
-            names = _names_of(charge)
-            if not any(db.execute("SELECT 1 FROM seen WHERE purchase = ?", (name,)).fetchone() for name in names):
-                yield charge
-            db.executemany("INSERT OR IGNORE INTO seen VALUES (?)", ((name,) for name in names))
-
-
-def _names_of(charge: Charge) -> list[bytes]:
-    """Return what a purchase is known by: with an item and an attempt, and with its job, where it has one yet."""
-    common = (charge.run, charge.digest, stamp(charge.submitted_at) if charge.submitted_at else "")
-    names = [(*common, charge.item_id, str(charge.attempt)), *([(*common, charge.job_id)] if charge.job_id else [])]
-    return [hashlib.blake2b("\0".join(name).encode(), digest_size=16).digest() for name in names]
-
-
-def _when(charge: Charge) -> str | None:
-    moment = charge.accepted_at or charge.submitted_at
-    return stamp(moment) if moment else None
-
-
-def _cut(length: int) -> GroupKey:
-    def key(charge: Charge) -> str | None:
-        when = _when(charge)
-        return when[:length] if when else None
-
-    return key
-
-
-_KEYS: dict[str, GroupKey] = {
-    "model": lambda charge: charge.model,
-    "day": _cut(len("2026-01-31")),
-    "month": _cut(len("2026-01")),
-    "state": lambda charge: charge.state,
-    "run": lambda charge: charge.run,
-}
+        groups[group].count(posting)
+    ordered = sorted(groups.items(), key=lambda entry: [(name is None, name or "") for name in entry[0]])
+    return CostReport(
+        tuple(by), tuple(ordered), total, reported.repeated, reported.period, reported.simulated, reported.left_out
+    )

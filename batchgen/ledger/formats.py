@@ -1,58 +1,50 @@
-"""A cost report as a table, as CSV, as JSON. Each returns text that ends with a line end."""
+"""A cost report as CSV, as JSON. Each returns text that ends with a line end. `batchgen.ledger.table` is for people."""
 
 import csv
 import io
 import json
+from decimal import Decimal
 
-from batchgen.core.text import printable, usd
-from batchgen.ledger.cells import TRUE, text_cell
+from batchgen.core.cells import text_cell
+from batchgen.core.text import stamp, usd
+from batchgen.ledger.columns import TRUE
 from batchgen.ledger.costs import ROW_STATES, CostReport, Sums
-
-_MONEY = ("charged_usd", "refunded_usd", "net_usd", "in_doubt_usd")
-_WIDEST_GROUP = 60
-
-
-def as_table(report: CostReport) -> str:
-    """Return aligned columns with a total below; states that no row is in are left out.
-
-    Simulated money gets a heading that says so.
-    """
-    states = [state for state in ROW_STATES if state in report.total.states]
-    lines = [[report.by, "rows", "charged", "refunded", "net", "in doubt", *(s.replace("_", " ") for s in states)]]
-    for name, sums in (*report.groups, ("total", report.total)):
-        shown = "-" if name is None else printable(name, _WIDEST_GROUP)
-        counts = (f"{sums.states.get(state, 0):,}" for state in states)
-        lines.append([shown, f"{sums.rows:,}", *_amounts(sums), *counts])
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    heading = "simulated: these rows are pretend money\n" if report.simulated else ""
-    return heading + "".join(
-        "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]).rstrip() + "\n" for line in lines
-    )
 
 
 def as_csv(report: CostReport) -> str:
     """Return RFC 4180 with all states as columns, and without a total, which would be counted with the rest.
 
-    A last column, `simulated`, is `true` for simulated money.
+    The column `simulated` is `true` for simulated money; what is not known is empty; `tz` is the zone of days and
+    months.
     """
     out = io.StringIO()
     writer = csv.writer(out)
-    writer.writerow([text_cell(report.by), "rows", *_MONEY, *ROW_STATES, "simulated"])
-    for name, sums in report.groups:
+    facts = _facts(Sums())
+    head = [*map(text_cell, report.by), "rows", *_amounts(Sums()), *ROW_STATES, "simulated", *facts, "tz"]
+    writer.writerow(head)
+    for names, sums in report.groups:
         counts = (sums.states.get(state, 0) for state in ROW_STATES)
-        writer.writerow([text_cell(name or ""), sums.rows, *_amounts(sums), *counts, TRUE if report.simulated else ""])
+        kind = TRUE if report.simulated else ""
+        group = [text_cell(name or "") for name in names]
+        cells = [sums.rows, *_amounts(sums).values(), *counts, kind, *_facts(sums).values(), str(report.period.zone)]
+        writer.writerow([*group, *cells])
     return out.getvalue()
 
 
 def as_json(report: CostReport) -> str:
-    """Return `format_version, by, simulated, groups, total, repeated, left_out`.
+    """Return `format_version, by, tz, since, until, simulated, groups, total, repeated, left_out`.
 
-    Money is written as strings, and a group without a name as null.
+    Money is written as strings; what is not known is null, and so is the name of a group without one. Given twice, `by`
+    and `group` are lists.
     """
-    groups = [{"group": name, **_object(sums)} for name, sums in report.groups]
+    period = report.period
+    groups = [{"group": _one_or_list(names), **_object(sums)} for names, sums in report.groups]
     document = {
         "format_version": 1,
-        "by": report.by,
+        "by": _one_or_list(report.by),
+        "tz": str(period.zone),
+        "since": period.since and stamp(period.since),
+        "until": period.until and stamp(period.until),
         "simulated": report.simulated,
         "groups": groups,
         "total": _object(report.total),
@@ -62,13 +54,43 @@ def as_json(report: CostReport) -> str:
     return json.dumps(document, ensure_ascii=False, indent=2) + "\n"
 
 
+def _one_or_list(names: tuple[str | None, ...]) -> str | list[str | None] | None:
+    return names[0] if len(names) == 1 else list(names)
+
+
 def _object(sums: Sums) -> dict[str, object]:
     return {
         "rows": sums.rows,
-        **dict(zip(_MONEY, _amounts(sums), strict=True)),
+        **_amounts(sums),
         "states": {state: sums.states[state] for state in ROW_STATES if state in sums.states},
+        **_facts(sums),
     }
 
 
-def _amounts(sums: Sums) -> tuple[str, str, str, str]:
-    return usd(sums.charged), usd(sums.refunded), usd(sums.net), usd(sums.in_doubt)
+def _amounts(sums: Sums) -> dict[str, str]:
+    return {
+        "charged_usd": usd(sums.charged),
+        "refunded_usd": usd(sums.refunded),
+        "net_usd": usd(sums.net),
+        "in_doubt_usd": usd(sums.in_doubt),
+    }
+
+
+def _facts(sums: Sums) -> dict[str, object]:
+    return {
+        "attempts": sums.attempts,
+        "refunds": sums.refunds,
+        "drifted": sums.drifted,
+        "drift_usd": usd(sums.drift),
+        "lost_usd": usd(sums.lost),
+        "outputs": sums.outputs,
+        "usd_per_output": _digits(sums.per_output),
+        "outputs_kept": sums.outputs_kept,
+        "outputs_rejected": None if sums.outputs_kept is None else sums.outputs_rejected,
+        "keep_rate": _digits(sums.keep_rate),
+        "usd_per_kept": _digits(sums.per_kept),
+    }
+
+
+def _digits(amount: Decimal | None) -> str | None:
+    return None if amount is None else usd(amount)

@@ -2,24 +2,26 @@
 
 import csv
 import json
-from collections.abc import Callable
+import sqlite3
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
 
+from batchgen.core.cells import prompt_cell, text_cell
 from batchgen.core.costs import Cost, CostSum, cost_of
 from batchgen.core.digest import canonical_json
 from batchgen.core.files import staged_text
 from batchgen.core.text import stamp, usd
 from batchgen.journal import FILE_NAME, is_simulated, moment, open_for_reading, sqlite_errors
+from batchgen.journal.chains import with_references
 from batchgen.journal.queries.report_rows import LedgerRow, facts_of, ledger_rows, tag_names
-from batchgen.ledger.cells import COLUMNS, TAG_PREFIX, TRUE, prompt_cell, text_cell
+from batchgen.ledger.columns import COLUMNS, TAG_PREFIX, TRUE
+from batchgen.ledger.flags import flags_of
 
 LEDGER_NAME = "ledger.csv"
-_FLAGS = frozenset({"unknown_format"})
-"""Error types of attempts that ended well: what was found about their files."""
 _SHORTEST_PAUSE = 10.0
 _PAUSE_PER_WRITE = 20.0
 
@@ -45,21 +47,36 @@ def write_ledger(run: str, folder: Path) -> LedgerTotals:
     """
     path = folder / FILE_NAME
     with closing(open_for_reading(path)) as db, sqlite_errors(path), staged_text(folder / LEDGER_NAME) as out:
-        names = tag_names(db)
+        header, cells = _layout(db, run)
         writer = csv.writer(out)  # RFC 4180 is the module's default dialect, with its CRLF
-        writer.writerow([*COLUMNS, *(text_cell(TAG_PREFIX + name) for name in names)])
-        cells = _cells_of(run, names, simulated=is_simulated(facts_of(db)))
+        writer.writerow(header)
         totals = LedgerTotals()
         for row in ledger_rows(db):
-            cost = cost_of(row.state, row.estimated, row.reserved, row.charged, row.refunded)
+            cost = _cost(row)
             writer.writerow(cells(row, cost))
             totals.add(cost)
             if row.charged is not None and (cost.charged != cost.estimated or Decimal(row.surplus)):
                 totals.drifted += 1
                 totals.drift += cost.charged - cost.estimated
-            if row.error_type in _FLAGS:
-                totals.flagged[row.error_type] = totals.flagged.get(row.error_type, 0) + 1
+            for flag in flags_of(row.error_type, row.flags, stale=bool(row.stale)):
+                totals.flagged[flag] = totals.flagged.get(flag, 0) + 1
     return totals
+
+
+def current_rows(db: sqlite3.Connection, run: str) -> tuple[list[str], Iterator[list[object]]]:
+    """Return the header and the rows that `write_ledger` would write now; None is an empty cell."""
+    header, cells = _layout(db, run)
+    return header, (cells(row, _cost(row)) for row in ledger_rows(db))
+
+
+def _layout(db: sqlite3.Connection, run: str) -> tuple[list[str], Callable[[LedgerRow, Cost], list[object]]]:
+    names = tag_names(db)
+    header = [*COLUMNS, *(text_cell(TAG_PREFIX + name) for name in names)]
+    return header, _cells_of(run, names, simulated=is_simulated(facts_of(db)))
+
+
+def _cost(row: LedgerRow) -> Cost:
+    return cost_of(row.state, row.estimated, row.reserved, row.charged, row.refunded)
 
 
 def next_write(last_duration: float, since: float) -> bool:
@@ -94,7 +111,7 @@ def _cells_of(run: str, tag_columns: list[str], *, simulated: bool) -> Callable[
     simulated_cell = TRUE if simulated else ""
 
     def cells(row: LedgerRow, cost: Cost) -> list[object]:
-        body = json.loads(row.body)
+        body = json.loads(with_references(row.body, row.inputs))
         prompt = body.pop("prompt", "")
         tags = json.loads(row.tags)
         return [
@@ -124,7 +141,7 @@ def _cells_of(run: str, tag_columns: list[str], *, simulated: bool) -> Callable[
             text_cell(row.source),
             _text(row.catalog_version),
             simulated_cell,
-            row.error_type if row.error_type in _FLAGS else "",
+            ";".join(flags_of(row.error_type, row.flags, stale=bool(row.stale))),
             *(_text(tags.get(name)) for name in tag_columns),
         ]
 

@@ -9,13 +9,28 @@ Each entry passes through these modules in order:
    after the other)
 4. `item.builder`: a request checked against the catalogue, with id, digest, price and path, into `batchgen.item_table`
 5. `item.duplicates`: ids and paths that several items want
+6. `item.chains`: outputs of other items that items need
 
 `load_manifest` reads a manifest as a stream and puts its expanded items into an item table in a scratch SQLite file,
 which the journal then takes over; the whole manifest is never in memory.
 """
 
+from batchgen.manifest.item.chains import take_picks
 from batchgen.manifest.loading import Manifest, load_manifest
 from batchgen.manifest.manifest_name import read_name
+from batchgen.manifest.named_files import NamedFiles, named_files
+from batchgen.manifest.sheet import read_sheet
 from batchgen.manifest.yaml.problems import Warnings, format_problems, format_warnings
 
-__all__ = ["Manifest", "Warnings", "format_problems", "format_warnings", "load_manifest", "read_name"]
+__all__ = [
+    "Manifest",
+    "NamedFiles",
+    "Warnings",
+    "format_problems",
+    "format_warnings",
+    "load_manifest",
+    "named_files",
+    "read_name",
+    "read_sheet",
+    "take_picks",
+]

@@ -28,18 +28,21 @@ def free_texts(catalog: Catalog) -> frozenset[str]:
     return frozenset(p.name for p in parameters if p.type == "string" and not p.options)
 
 
-def warn_of_cuts(manifest: Path, texts: frozenset[str], problems: Problems) -> None:
+def warn_of_cuts(manifest: Path, texts: frozenset[str], problems: Problems, *, items: bool = True) -> None:
     """Warn about every plain text that is followed by a comment which may have been meant as part of it.
 
     `texts` are the parameters that take any text. In them a comment is accepted as one only if it follows all
     conventions: two blanks before the `#`, one after it. In tags and variables, which are mostly words, only a `#`
-    directly followed by something (`#1`, `#ff0000`) is assumed to be part of the text.
+    directly followed by something (`#1`, `#ff0000`) is assumed to be part of the text. Without `items`, only what an
+    `include` takes over is looked at.
     """
     with manifest.open("rb") as file, manifest.open(encoding="utf-8-sig", errors="replace") as lines:
         source = _Lines(lines)
         # Its problems were noted when it was first read.
         with suppress(BrokenOffError):
             for key, _, value, _ in Document(manifest, file, Problems(manifest)).entries("items"):
+                if key == "items" and not items:
+                    continue
                 for entry in (item for item, _ in value) if isinstance(value, Iterator) else (value,):
                     for event, free in _scalars(entry, texts, free=False, short=key in _SHORT_TEXTS):
                         _judge(event, source, problems, free=free)

@@ -11,11 +11,14 @@ from batchgen.core.errors import UsageError
 from batchgen.item_table import ItemTable, open_item_table
 from batchgen.manifest.comment_cuts import free_texts, warn_of_cuts
 from batchgen.manifest.entry.compiled_entry import ManifestContext
-from batchgen.manifest.entry.entry_spec import read_entry_spec
+from batchgen.manifest.entry.entry_key import entry_key
+from batchgen.manifest.entry.entry_spec import OWN, read_entry_spec
 from batchgen.manifest.entry.expansion import Expansion
 from batchgen.manifest.entry.fast_path import FastPath
 from batchgen.manifest.entry.header import Header, TopLevelValue, bought_files, read_header
+from batchgen.manifest.entry.includes import Includes
 from batchgen.manifest.item.builder import ItemBuilder
+from batchgen.manifest.item.chains import note_chain_faults
 from batchgen.manifest.item.duplicates import note_clashes
 from batchgen.manifest.item.paths import PathError, PathTemplate, read_path
 from batchgen.manifest.yaml.document import Document
@@ -41,6 +44,10 @@ class Manifest:
     unseeded: tuple[tuple[str, int], ...]
     """Model, items: requests that cannot be reproduced, because they have no seed or the model takes none."""
     source: Path
+    references: int = 0
+    """Outputs of other items that items need."""
+    included: tuple[Path, ...] = ()
+    """The files that it includes, at first and second hand."""
     bought: tuple[Path, ...] = ()
     """Books that show what was bought elsewhere: the files of `run.bought`."""
     warnings: Warnings = NO_WARNINGS
@@ -97,6 +104,7 @@ class _Loading:
         self._table = table
         self._template = template
         self._may_be_cut = False
+        self._included_with_hashes: list[Path] = []
 
     def read(self) -> None:
         """Expand all items. Raises BrokenOffError if the manifest cannot be read to its end."""
@@ -126,10 +134,14 @@ class _Loading:
             self._problems.at(None, "`items` is missing; it lists what to buy")
         return behind
 
-    def _begin(self, entries: Mapping[str, TopLevelValue]) -> None:
+    def _begin(self, written: Mapping[str, TopLevelValue]) -> None:
+        includes = Includes(self._problems)
+        entries = includes.merged(written, self._path)
+        self._included = tuple(includes.files)
+        self._included_with_hashes = includes.with_hashes
         self.header: Header = read_header(entries, self._catalog, self._problems)
         self._bought = bought_files(self.header, self._path.parent, self._problems)
-        self._builder = ItemBuilder(self._catalog, self._template or self.header.path, self._table)
+        self._builder = ItemBuilder(self._catalog, self._template or self.header.path, self._table, own_keys=OWN)
         tags: Mapping[str, Any] = self.header.tags or {}
         self._builder.tag_names.update(name for name, value in tags.items() if value is not None)
         self._context = ManifestContext(self.header, self._catalog, self._problems, self._builder, self._path)
@@ -151,7 +163,11 @@ class _Loading:
         if type(entry) is not Map:
             self._problems.at(mark, "an item must be a map, as in `- prompt: A striped deck chair`")
         elif not self._fast_path.add(entry):
+            first = self._table.count + 1
             Expansion(self._context, read_entry_spec(entry, self._problems)).run()
+            # An item whose id is made is named by it, as on the fast path, however the entry is formatted.
+            if isinstance(entry.get("id"), str) or self._table.count > first:
+                self._table.add_entry(entry_key(entry), first)
 
     def settle(self) -> None:
         """Settle twins, and note ids and paths that several items claim."""
@@ -161,11 +177,18 @@ class _Loading:
             if self._table.generated:
                 self._table.number_same_ids(path.path)
             note_clashes(self._table, self._path, self._problems, paths=not path.unique)
+            if self._table.inputs:
+                note_chain_faults(self._table.chains(), self._catalog, self._path, self._problems)
 
     def warn(self) -> None:
         """Warn about texts cut short by a YAML comment."""
+        texts = free_texts(self._catalog)
         if self._may_be_cut:
-            warn_of_cuts(self._path, free_texts(self._catalog), self._problems)
+            warn_of_cuts(self._path, texts, self._problems)
+        for path in self._included_with_hashes:
+            own = Problems(path)
+            warn_of_cuts(path, texts, own, items=False)
+            self._problems.add(own)
 
     def manifest(self) -> Manifest:
         """Return the result for a manifest without faults."""
@@ -185,6 +208,8 @@ class _Loading:
             left_out=tuple(left_out),
             unseeded=tuple(sorted(builder.unseeded.items())),
             source=self._path,
+            references=self._table.inputs,
+            included=self._included,
             bought=self._bought,
             warnings=self._problems.warnings(),
         )

@@ -1,15 +1,17 @@
-"""Is a downloaded file the image or video it should be, and is it all there? Judged by structure, without decoding."""
+"""Is a downloaded file the image or video it should be, is it all there, and what is it? By structure, not decoding."""
 
 import mmap
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path
 from typing import IO
 
 from batchgen.core.text import printable
-from batchgen.media import bitmaps, heif, webm
+from batchgen.media import bitmaps, heif, jxl, webm
+from batchgen.media.facts import UNKNOWN, Facts, known
+from batchgen.media.films import film_facts
 from batchgen.media.images import check_gif, check_jpeg, check_png, check_webp
 from batchgen.media.mp4 import check_mp4
 from batchgen.media.source import Damaged, Source, Unfamiliar
@@ -24,42 +26,56 @@ class Media:
 
     extension: str
     kind: str
+    facts: Facts = field(default=UNKNOWN, compare=False)
+    """What its structure says of it, where it was looked at."""
 
 
-_Check = tuple[Media, Callable[[Source], None]]
+_Inspect = Callable[[Source], Facts]
+"""Walks a whole file and returns what it is; raises `Damaged`."""
+_Format = tuple[str, str, _Inspect]
+"""Extension, kind, and how it is inspected."""
 
 
-def _iso_media(source: Source) -> _Check:
+def _iso_media(source: Source) -> _Format:
     """Recognise videos and images in ISO boxes by their brands."""
     still = heif.still_extension(source)
     if still is not None:
-        return Media(still, "image"), heif.check_heif
-    return Media("mov" if source.data[8:12] == b"qt  " else "mp4", "video"), check_mp4
+        return still, "image", heif.check_heif
+    return "mov" if source.data[8:12] == b"qt  " else "mp4", "video", _inspect_film
 
 
-def _always(extension: str, kind: str, check: Callable[[Source], None]) -> Callable[[Source], _Check]:
-    return lambda _: (Media(extension, kind), check)
+def _inspect_film(source: Source) -> Facts:
+    return film_facts(source, check_mp4(source))
+
+
+def _inspect_webm(source: Source) -> Facts:
+    webm.check_webm(source)
+    return known(webm.webm_facts, source, UNKNOWN)
+
+
+def _always(*form: *_Format) -> Callable[[Source], _Format]:
+    return lambda _: form
 
 
 # QuickTime files from before there was `ftyp` begin with any of these.
 _FIRST_BOXES = (b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
 _TIFF_HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_FORMATS: tuple[tuple[Callable[[bytes], bool], Callable[[Source], _Check]], ...] = (
+_FORMATS: tuple[tuple[Callable[[bytes], bool], Callable[[Source], _Format]], ...] = (
     (lambda head: head.startswith(b"\x89PNG\r\n\x1a\n"), _always("png", "image", check_png)),
     (lambda head: head.startswith(b"\xff\xd8\xff"), _always("jpg", "image", check_jpeg)),
     (lambda head: head.startswith((b"GIF87a", b"GIF89a")), _always("gif", "image", check_gif)),
     (lambda head: head.startswith(b"RIFF") and head[8:12] == b"WEBP", _always("webp", "image", check_webp)),
     (lambda head: head[4:8] == b"ftyp", _iso_media),
-    (lambda head: head[4:8] in _FIRST_BOXES, _always("mov", "video", check_mp4)),
+    (lambda head: head[4:8] in _FIRST_BOXES, _always("mov", "video", _inspect_film)),
     (
         lambda head: head.startswith(b"\x1a\x45\xdf\xa3"),
-        lambda source: (Media(webm.extension_of(source), "video"), webm.check_webm),
+        lambda source: (webm.extension_of(source), "video", _inspect_webm),
     ),
     (lambda head: head.startswith(b"BM") and not any(head[6:10]), _always("bmp", "image", bitmaps.check_bmp)),
     (lambda head: head.startswith(_TIFF_HEADS), _always("tiff", "image", bitmaps.check_tiff)),
     (
-        lambda head: head.startswith(bitmaps.JXL_CONTAINER),
-        _always("jxl", "image", bitmaps.check_jxl_container),
+        lambda head: head.startswith(jxl.JXL_CONTAINER),
+        _always("jxl", "image", jxl.check_jxl_container),
     ),
 )
 
@@ -106,9 +122,8 @@ def inspect_bytes(data: mmap.mmap | bytes) -> Media:
     source = Source(data)
     for begins, format_of in _FORMATS:
         if begins(head):
-            media, check = format_of(source)
-            check(source)
-            return media
+            extension, kind, look = format_of(source)
+            return Media(extension, kind, look(source))
     begins_with = f"it begins with {printable(head.decode('latin-1'), 32)!r}"
     if is_text(data[:4096]):
         raise Damaged(f"is not an image or video: {begins_with}")

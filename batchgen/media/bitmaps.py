@@ -1,22 +1,20 @@
-"""BMP, TIFF and JPEG XL: is everything that the headers describe present?
+"""BMP and TIFF: is everything that the headers describe present, and what is it?
 
-BMP and TIFF files that are cut short are noticed as long as a byte of a picture is missing; JPEG XL containers at any
-byte, but for one whose last box goes on to the end of the file: there a cut cannot be told without decoding. A bare
-codestream of JPEG XL has two bytes for a mark and states no length, so it counts as a format that is not known.
+Files that are cut short are noticed as long as a byte of a picture is missing.
 """
 
 from collections.abc import Iterator
 
-from batchgen.media.mp4 import boxes
+from batchgen.media.exif import ORIENTATION, TURNED
+from batchgen.media.facts import Facts, picture_facts
 from batchgen.media.source import Damaged, Source
 
 _BMP_HEADERS = frozenset({12, 16, 40, 52, 56, 64, 108, 124})
 _PLAIN = frozenset({0, 3, 6})
 """Compression values that mean no compression: RGB and bit fields."""
-JXL_CONTAINER = b"\0\0\0\x0cJXL \r\n\x87\n"
 
 
-def check_bmp(source: Source) -> None:
+def check_bmp(source: Source) -> Facts:
     """Compare the headers with the file (Microsoft, BITMAPFILEHEADER and BITMAPINFOHEADER); raises `Damaged`."""
     start, header = source.number(10, 4, little=True), source.number(14, 4, little=True)
     if header not in _BMP_HEADERS or start < 14 + header:
@@ -33,6 +31,7 @@ def check_bmp(source: Source) -> None:
     if not width or not height or not size:
         raise Damaged("has no image data")
     source.need(start + size)
+    return picture_facts(width, height)  # there is no place for credentials
 
 
 def _signed(number: int) -> int:
@@ -45,16 +44,19 @@ _WIDTHS = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 1
 """Bytes of each type of value."""
 _STARTS_AND_LENGTHS = ((273, 279), (324, 325), (513, 514))
 """Tags of strips, tiles, and a JPEG of the old kind."""
+_WIDTH, _HEIGHT, _C2PA = 256, 257, 52545
+_READ = frozenset({_WIDTH, _HEIGHT, ORIENTATION, *(tag for pair in _STARTS_AND_LENGTHS for tag in pair)})
+"""Tags whose numbers are wanted."""
 
 
-def check_tiff(source: Source) -> None:
+def check_tiff(source: Source) -> Facts:
     """Walk the directories (TIFF 6.0, section 2; BigTIFF); raises `Damaged`."""
     little = source.bytes(0, 2) == b"II"
     big = source.number(2, 2, little=little) == 43
     word = 8 if big else 4
     position = source.number(8 if big else 4, word, little=little)
     seen: set[int] = set()
-    pictures = 0
+    pictures, first = 0, None
     while position:
         if position in seen:
             raise Damaged("has directories that form a loop")
@@ -68,13 +70,16 @@ def check_tiff(source: Source) -> None:
             values[tag] = numbers
             position += 4 + 2 * word
         pictures += sum(_check_parts(source, values))
+        first = values if first is None else first
         position = source.number(position, word, little=little)
-    if not pictures:
+    if first is None or not pictures:
         raise Damaged("has no image data")
+    width, height, orientation = (next(iter(first.get(tag, ())), 0) for tag in (_WIDTH, _HEIGHT, ORIENTATION))
+    return picture_facts(width, height, turned=orientation in TURNED, c2pa=_C2PA in first)
 
 
 def _entry(source: Source, position: int, word: int, *, little: bool) -> tuple[int, list[int]]:
-    """Return an entry's tag and, where it says where a picture lies, its numbers; all of its values must be there."""
+    """Return an entry's tag and, where these are wanted, its numbers; all of its values must be there."""
     tag, kind = source.number(position, 2, little=little), source.number(position + 2, 2, little=little)
     count, width = source.number(position + 4, word, little=little), _WIDTHS.get(kind, 0)
     where = position + 4 + word
@@ -83,7 +88,7 @@ def _entry(source: Source, position: int, word: int, *, little: bool) -> tuple[i
         source.need(where + width * count)
     else:
         source.need(where + word)
-    if not any(tag in pair for pair in _STARTS_AND_LENGTHS):
+    if tag not in _READ:
         return tag, []
     source.step(count)
     return tag, [source.number(where + index * width, width, little=little) for index in range(count)]
@@ -97,20 +102,3 @@ def _check_parts(source: Source, values: dict[int, list[int]]) -> Iterator[bool]
             for start, length in zip(values[starts], values[lengths], strict=True):
                 source.need(start + length)
                 yield length > 0
-
-
-# ---- JPEG XL ------------------------------------------------------------------------------------------------------
-
-
-def check_jxl_container(source: Source) -> None:
-    """Walk the boxes (ISO/IEC 18181-2); raises `Damaged`."""
-    whole = ended = parts = False
-    for box in boxes(source, 0, source.size, padded=True):
-        whole |= box.kind == b"jxlc" and box.end > box.body
-        if box.kind == b"jxlp":
-            parts = True
-            ended |= bool(source.number(box.body, 4) >> 31)
-    if parts and not ended:
-        raise Damaged("is cut short: the last part of its image is missing")
-    if not (whole or parts):
-        raise Damaged("is cut short or not an image: it has no codestream")

@@ -1,12 +1,16 @@
-"""AVIF and HEIC (ISO/IEC 23008-12, AV1 Image File Format): are all boxes whole, and do all parts of the pictures lie
-inside the file?
+"""AVIF and HEIC (ISO/IEC 23008-12, AV1 Image File Format): are all boxes whole, do all parts of the pictures lie inside
+the file, and what is it?
 
 A file that is cut short is noticed at any byte, since the last box or a part that lies there is incomplete then.
 """
 
 from collections.abc import Iterator
+from functools import partial
+from itertools import islice
 
-from batchgen.media.mp4 import Box, boxes
+from batchgen.media.credentials import in_uuid_box
+from batchgen.media.facts import Facts, known, picture_facts
+from batchgen.media.mp4 import Box, boxes, children
 from batchgen.media.source import Damaged, Source
 
 _AVIF = frozenset({b"avif", b"avis"})
@@ -26,14 +30,55 @@ def still_extension(source: Source) -> str | None:
     return next(("avif" if brand in _AVIF else "heic" for brand in brands if brand in _AVIF | _HEIC), None)
 
 
-def check_heif(source: Source) -> None:
+def check_heif(source: Source) -> Facts:
     """Walk the boxes and the places of all items; raises `Damaged`."""
-    found = False
+    meta, c2pa = None, False
     for box in boxes(source, 0, source.size, padded=True):
-        if box.kind == b"meta":
-            found |= _check_meta(source, box)
-    if not found:
+        if box.kind == b"meta" and _check_meta(source, box):
+            meta = box
+        elif box.kind == b"uuid":
+            c2pa |= in_uuid_box(source, box.body)
+    if meta is None:
         raise Damaged("is cut short or not an image: it has no items")
+    width, height, turned = known(partial(_shape, meta=meta), source, (0, 0, False))
+    return picture_facts(width, height, turned=turned, c2pa=c2pa)
+
+
+def _shape(source: Source, meta: Box) -> tuple[int, int, bool]:
+    """Return width, height and whether it is turned by a quarter, of the primary item (ISO/IEC 23008-12, 6.5)."""
+    inner = {box.kind: box for box in boxes(source, meta.body + 4, meta.end)}
+    first, tables = inner[b"pitm"], children(source, inner[b"iprp"], b"ipco", b"ipma")
+    primary = source.number(first.body + 4, 2 if source.number(first.body, 1) == 0 else 4)
+    properties = list(islice(boxes(source, tables[b"ipco"].body, tables[b"ipco"].end), 0x7FFF))
+    coded, cropped, turned = (0, 0), None, False
+    for index in _properties_of(source, tables[b"ipma"], primary):
+        if not 0 < index <= len(properties):
+            continue
+        body = properties[index - 1].body
+        match properties[index - 1].kind:
+            case b"ispe":
+                coded = source.number(body + 4, 4), source.number(body + 8, 4)
+            case b"clap":  # two fractions; encoders of whole blocks cut off what is too much
+                over, under, tall, low = (source.number(body + at, 4) for at in (0, 4, 8, 12))
+                cropped = over // under, tall // low
+            case b"irot":
+                turned = bool(source.number(body, 1) & 1)
+    return *(cropped or coded), turned
+
+
+def _properties_of(source: Source, ipma: Box, item: int) -> Iterator[int]:
+    """Yield the numbers of an item's properties, from 1."""
+    id_width = 2 if source.number(ipma.body, 1) == 0 else 4
+    wide = source.number(ipma.body + 3, 1) & 1
+    position = ipma.body + 8
+    for _ in range(source.number(ipma.body + 4, 4)):
+        source.step()
+        ours, count = source.number(position, id_width) == item, source.number(position + id_width, 1)
+        position += id_width + 1
+        for at in range(position, position + count * (1 + wide), 1 + wide):
+            if ours:
+                yield source.number(at, 1 + wide) & (0x7FFF if wide else 0x7F)
+        position += count * (1 + wide)
 
 
 def _check_meta(source: Source, meta: Box) -> bool:

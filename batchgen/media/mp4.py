@@ -7,22 +7,26 @@ are not a box are refused, since a box that was cut looks the same.
 """
 
 import re
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import NamedTuple
 
+from batchgen.media.credentials import in_uuid_box
 from batchgen.media.source import Damaged, Source
 
 # Boxes hold a four-letter type; anything else is not a box.
 _LETTERS = frozenset(range(0x20, 0x7F)) | {0xA9}
-_HEADER = 8
+_SIZE_AND_KIND = struct.Struct(">I4s")
+_HEADER = _SIZE_AND_KIND.size
 _ZEROS, _BLANKS = re.compile(rb"\0*"), re.compile(rb"[ \t\r\n]*")
 _TFHD_FIELDS = ((0x2, 4), (0x8, 4), (0x10, 4))
 _TRUN_SIZE = 0x200
+_TABLES = (b"stsd", b"stts", b"ctts", b"stsz", b"stz2", b"stco", b"co64", b"stsc")
 
 
-@dataclass(frozen=True, slots=True)
-class Box:
+class Box(NamedTuple):
     """One box: its type, and where it, its content and its end lie."""
 
     kind: bytes
@@ -32,22 +36,29 @@ class Box:
 
 
 @dataclass(slots=True)
-class _Film:
+class Film:
     """What the walk has found so far."""
 
-    picture: bool = False
-    """Whether a track shows pictures."""
+    movie: dict[bytes, Box] = field(default_factory=dict)
+    """The boxes of `moov` that are not tracks, by kind."""
+    pictures: dict[bytes, Box] | None = None
+    """The boxes of the first track that shows pictures, by kind."""
+    sound: bool = False
+    """Whether a track is sound."""
+    c2pa: bool = False
+    """Whether there are content credentials."""
     samples: int = 0
     defaults: dict[int, int] = field(default_factory=dict)
     """The sample size of each track whose fragments do not say (`trex`)."""
-    fragments: set[int] = field(default_factory=set)
+    fragments: dict[int, Box] = field(default_factory=dict)
+    """By where they begin."""
     end: int = 0
     """Of the last box."""
 
 
-def check_mp4(source: Source) -> None:
-    """Walk the boxes and the sample tables; raises `Damaged`."""
-    film, moov = _Film(), False
+def check_mp4(source: Source) -> Film:
+    """Walk the boxes and the sample tables, and return what was found; raises `Damaged`."""
+    film, moov = Film(), False
     for box in boxes(source, 0, source.size, padded=True):
         film.end = box.end
         match box.kind:
@@ -55,21 +66,24 @@ def check_mp4(source: Source) -> None:
                 moov = True
                 _read_moov(source, box, film)
             case b"moof":
-                film.fragments.add(box.start)
+                film.fragments[box.start] = box
                 _read_moof(source, box, film)
             case b"sidx":
                 _check_sidx(source, box)
             case b"mfra":
                 _check_mfra(source, box, film)
+            case b"uuid":
+                film.c2pa |= in_uuid_box(source, box.body)
     if not moov:
         raise Damaged("is cut short or not a video: it has no moov box")
-    if not film.picture:
+    if film.pictures is None:
         raise Damaged("has no video track")
     if not film.samples:
         raise Damaged("has no frames")
     if (film.fragments or film.defaults) and 0 < source.size - film.end < _HEADER:
         # The start of a box that was cut can look like padding; elsewhere, the samples reveal a cut.
         raise Damaged(f"is cut short in the box at byte {film.end}")
+    return film
 
 
 def boxes(source: Source, position: int, end: int, *, padded: bool = False) -> Iterator[Box]:
@@ -78,10 +92,10 @@ def boxes(source: Source, position: int, end: int, *, padded: bool = False) -> I
         source.step()
         if padded and end == source.size and _is_padding(source, position):
             return
-        if position + 8 > end:
+        if position + _HEADER > end:
             raise Damaged(f"is cut short in the box at byte {position}")
-        size, kind = source.number(position, 4), source.bytes(position + 4, 4)
-        body = position + 8
+        size, kind = _SIZE_AND_KIND.unpack_from(source.data, position)
+        body = position + _HEADER
         if size == 1:
             size, body = source.number(body, 8), body + 8
         elif size == 0:  # up to the end of the file
@@ -101,7 +115,7 @@ def _is_padding(source: Source, position: int) -> bool:
     return first in b"\0 \t\r\n" and kind.fullmatch(source.data, position) is not None
 
 
-def _children(source: Source, box: Box, *kinds: bytes) -> dict[bytes, Box]:
+def children(source: Source, box: Box, *kinds: bytes) -> dict[bytes, Box]:
     """Return the boxes of these kinds directly inside `box`."""
     return {child.kind: child for child in boxes(source, box.body, box.end) if child.kind in kinds}
 
@@ -110,26 +124,32 @@ def _flags(source: Source, box: Box) -> int:
     return source.number(box.body + 1, 3)
 
 
-def _read_moov(source: Source, moov: Box, film: _Film) -> None:
+def _read_moov(source: Source, moov: Box, film: Film) -> None:
     for box in boxes(source, moov.body, moov.end):
         if box.kind == b"trak":
             _read_track(source, box, film)
-        elif box.kind == b"mvex":
+            continue
+        film.movie[box.kind] = box
+        if box.kind == b"mvex":
             for trex in boxes(source, box.body, box.end):
                 if trex.kind == b"trex":
                     film.defaults[source.number(trex.body + 4, 4)] = source.number(trex.body + 16, 4)
 
 
-def _read_track(source: Source, trak: Box, film: _Film) -> None:
-    media = _children(source, trak, b"mdia").get(b"mdia", trak)
-    inner = _children(source, media, b"hdlr", b"minf")
-    table = _children(source, inner.get(b"minf", media), b"stbl").get(b"stbl")
-    if b"hdlr" not in inner or table is None:
+def _read_track(source: Source, trak: Box, film: Film) -> None:
+    track = children(source, trak, b"tkhd", b"edts", b"mdia")
+    media = track.get(b"mdia", trak)
+    track |= children(source, media, b"mdhd", b"hdlr", b"minf")
+    table = children(source, track.get(b"minf", media), b"stbl").get(b"stbl")
+    if b"hdlr" not in track or table is None:
         raise Damaged("has a track without a sample table")
-    pictures = source.bytes(inner[b"hdlr"].body + 8, 4) == b"vide"
-    samples = _check_samples(source, _children(source, table, b"stsz", b"stz2", b"stco", b"co64", b"stsc"))
-    film.picture |= pictures
-    film.samples += samples if pictures else 0
+    track |= children(source, table, *_TABLES)
+    samples = _check_samples(source, track)
+    handler = source.bytes(track[b"hdlr"].body + 8, 4)
+    film.sound |= handler == b"soun"
+    if handler == b"vide":
+        film.pictures = film.pictures or track
+        film.samples += samples
 
 
 def _check_samples(source: Source, table: dict[bytes, Box]) -> int:
@@ -197,7 +217,7 @@ def _chunk_runs(source: Source, table: dict[bytes, Box]) -> Iterator[tuple[int, 
     return source.table(box.body + 8, source.number(box.body + 4, 4), ">III", box.end)
 
 
-def _read_moof(source: Source, moof: Box, film: _Film) -> None:
+def _read_moof(source: Source, moof: Box, film: Film) -> None:
     end = moof.start
     for traf in boxes(source, moof.body, moof.end):
         if traf.kind != b"traf":
@@ -212,7 +232,7 @@ def _read_moof(source: Source, moof: Box, film: _Film) -> None:
                 source.need(end)
 
 
-def _read_tfhd(source: Source, box: Box, moof: Box, film: _Film, base: int) -> tuple[int, int]:
+def _read_tfhd(source: Source, box: Box, moof: Box, film: Film, base: int) -> tuple[int, int]:
     """Return where the fragment's data offsets count from, and the size of samples that have none of their own."""
     flags, position = _flags(source, box), box.body + 8
     size = film.defaults.get(source.number(box.body + 4, 4), 0)
@@ -228,7 +248,7 @@ def _read_tfhd(source: Source, box: Box, moof: Box, film: _Film, base: int) -> t
     return base, size
 
 
-def _read_trun(source: Source, box: Box, base: int, end: int, default: int, film: _Film) -> int:  # noqa: PLR0917 - as in the box
+def _read_trun(source: Source, box: Box, base: int, end: int, default: int, film: Film) -> int:  # noqa: PLR0917 - as in the box
     """Return where the run's data ends."""
     flags, count = _flags(source, box), source.number(box.body + 4, 4)
     position = box.body + 8
@@ -259,7 +279,7 @@ def _check_sidx(source: Source, box: Box) -> None:
     source.need(box.end + first + sum(reference & 0x7FFFFFFF for reference, _, _ in rows))
 
 
-def _check_mfra(source: Source, mfra: Box, film: _Film) -> None:
+def _check_mfra(source: Source, mfra: Box, film: Film) -> None:
     """An index of the fragments before it: they must be there."""
     for box in boxes(source, mfra.body, mfra.end):
         if box.kind != b"tfra":

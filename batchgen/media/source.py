@@ -33,8 +33,10 @@ class Source:
 
     def bytes(self, start: int, count: int) -> bytes:
         """Return `count` bytes from `start`."""
-        self.need(start + count)
-        return self.data[start : start + count]
+        end = start + count
+        if end > self.size:
+            self.need(end)
+        return self.data[start:end]
 
     def need(self, end: int) -> None:
         """Raise `Damaged` where the file ends before `end`."""
@@ -43,7 +45,10 @@ class Source:
 
     def number(self, start: int, count: int, *, little: bool = False) -> int:
         """Return an unsigned number of `count` bytes, big-endian unless `little`."""
-        return int.from_bytes(self.bytes(start, count), "little" if little else "big")
+        end = start + count
+        if end > self.size:
+            self.need(end)
+        return int.from_bytes(self.data[start:end], "little" if little else "big")
 
     def table(self, start: int, rows: int, row: str, end: int) -> Iterator[tuple[int, ...]]:
         """Return `rows` rows of `struct` format `row` from `start`; raises `Damaged` where they pass `end`."""

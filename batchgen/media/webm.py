@@ -1,20 +1,31 @@
-"""WebM and Matroska (RFC 8794 for EBML, RFC 9559 for the elements): are all elements whole?
+"""WebM and Matroska (RFC 8794 for EBML, RFC 9559 for the elements): are all elements whole, and what is it?
 
 A file whose segment states its size is refused when cut at any byte. A live recording states none; there a cut exactly
-between two elements is a shorter but whole file, and cannot be told.
+between two elements is a shorter but whole file, and cannot be told. There is no place for content credentials.
 """
 
+import math
+import re
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 
+from batchgen.media.facts import Facts, milliseconds, rate_of, size_shown
 from batchgen.media.source import Damaged, Source, Unfamiliar
 
 _EBML, _DOCTYPE, _SEGMENT = 0x1A45DFA3, 0x4282, 0x18538067
 _CLUSTER, _TRACKS, _TRACK_ENTRY, _TRACK_TYPE = 0x1F43B675, 0x1654AE6B, 0xAE, 0x83
+_INFO, _TIME_UNIT, _DURATION = 0x1549A966, 0x2AD7B1, 0x4489
+_CODEC, _FRAME_TIME, _VIDEO, _WIDTH, _HEIGHT = 0x86, 0x23E383, 0xE0, 0xB0, 0xBA
+_PICTURES, _SOUND = 1, 2
+"""Types of track."""
+_NAME = re.compile(rb"[A-Za-z0-9_/.]+")
+_NS = 1_000_000_000
 _EXTENSIONS = {b"webm": "webm", b"matroska": "mkv"}
 _SIMPLE_BLOCK, _BLOCK_GROUP = 0xA3, 0xA0
 # Elements directly below the segment (RFC 9559, section 5.1): any of them ends a cluster of unknown size.
-_LEVEL_1 = frozenset({0x114D9B74, 0x1549A966, _TRACKS, _CLUSTER, 0x1C53BB6B, 0x1941A469, 0x1043A770, 0x1254C367})
+_LEVEL_1 = frozenset({0x114D9B74, _INFO, _TRACKS, _CLUSTER, 0x1C53BB6B, 0x1941A469, 0x1043A770, 0x1254C367})
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +65,67 @@ def check_webm(source: Source) -> None:
         raise Damaged("has no frames")
 
 
+def webm_facts(source: Source) -> Facts:
+    """Return what is known of a film that has passed its check; it says so before its first frame."""
+    segment = _element(source, _end(_element(source, 0, source.size)), source.size)
+    pictures: dict[int, _Element] | None = None
+    sound, duration = False, None
+    for element in _segment_children(source, segment):
+        if element.id == _CLUSTER:
+            break
+        if element.id == _INFO:
+            duration = _duration(source, _children(source, element))
+        elif element.id == _TRACKS:
+            for entry in _elements(source, element, _end(element)):
+                track = _children(source, entry) if entry.id == _TRACK_ENTRY else {}
+                kind = _number(source, track, _TRACK_TYPE)
+                sound |= kind == _SOUND
+                pictures = pictures or (track if kind == _PICTURES else None)
+    return _facts(source, pictures or {}, duration, sound=sound)
+
+
+def _duration(source: Source, info: dict[int, _Element]) -> int | None:
+    if (element := info.get(_DURATION)) is None or (width := _size(element)) not in (4, 8):
+        return None
+    (units,) = struct.unpack(">f" if width == 4 else ">d", source.bytes(element.body, width))
+    unit = _number(source, info, _TIME_UNIT, 1_000_000)
+    return milliseconds(round(units * unit), _NS) if math.isfinite(units * unit) else None
+
+
+def _facts(source: Source, track: dict[int, _Element], duration: int | None, *, sound: bool) -> Facts:
+    video = _children(source, track[_VIDEO]) if _VIDEO in track else {}
+    codec = source.bytes(track[_CODEC].body, _size(track[_CODEC])).rstrip(b"\0") if _CODEC in track else b""
+    width, height = size_shown(_number(source, video, _WIDTH), _number(source, video, _HEIGHT))
+    return Facts(
+        width,
+        height,
+        duration_ms=duration,
+        frame_rate=_rate(_number(source, track, _FRAME_TIME)),
+        codec=codec.decode("ascii") if _NAME.fullmatch(codec) else None,
+        sound=sound,
+        c2pa=False,
+    )
+
+
+def _rate(lasts: int) -> Fraction | None:
+    """Return frames per second where a frame lasts so many nanoseconds: the usual rate that is rounded to that."""
+    if not lasts:
+        return None
+    near = round(Fraction(_NS, lasts))
+    usual = (Fraction(near), Fraction(near * 1000, 1001))
+    exact = rate_of(1, lasts, _NS)
+    return exact and next((rate for rate in usual if rate and abs(_NS / rate - lasts) <= 1), exact)
+
+
+def _children(source: Source, parent: _Element) -> dict[int, _Element]:
+    return {element.id: element for element in _elements(source, parent, _end(parent))}
+
+
+def _number(source: Source, elements: dict[int, _Element], name: int, otherwise: int = 0) -> int:
+    element = elements.get(name)
+    return otherwise if element is None else source.number(element.body, min(_size(element), 8))
+
+
 def _segment_children(source: Source, segment: _Element) -> Iterator[_Element]:
     """Yield the elements of the segment and, flat among them, those of its clusters."""
     limit = source.size if segment.end is None else segment.end
@@ -83,7 +155,7 @@ def _has_pictures(source: Source, tracks: _Element) -> bool:
         if entry.id != _TRACK_ENTRY:
             continue
         for element in _elements(source, entry, _end(entry)):
-            if element.id == _TRACK_TYPE and source.number(element.body, _size(element)) == 1:
+            if element.id == _TRACK_TYPE and source.number(element.body, _size(element)) == _PICTURES:
                 return True
     return False
 

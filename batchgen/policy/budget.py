@@ -124,6 +124,8 @@ class BudgetTracker:
     prices: Prices = Prices()
     unconfirmed: Mapping[int, str] = field(default_factory=dict)
     """The price keys of open requests and jobs whose price is unconfirmed, by item (its key in the journal)."""
+    shared: bool = False
+    """Whether there is a cap beside these, which other runs share."""
 
     def expected(self, key: str, model: str, estimated: Decimal) -> Decimal:
         """See `Prices.expected`."""
@@ -131,7 +133,8 @@ class BudgetTracker:
 
     def needs_confirmation(self, key: str) -> bool:
         """Return whether there is a cap, and no answer has confirmed this price yet."""
-        return (self.max_cost is not None or self.budget is not None) and key not in self.prices.confirmed
+        capped = self.shared or self.max_cost is not None or self.budget is not None
+        return capped and key not in self.prices.confirmed
 
     def may_submit(self, key: str) -> bool:
         """Return whether a request with this price key may leave beside those that are open. Caps are not checked."""

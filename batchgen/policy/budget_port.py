@@ -1,16 +1,18 @@
 """The port to the money of a run, which one process holds alone or several share.
 
-Nothing is spent without a grant. A grant ends in exactly one of three ways: given back, charged, or in doubt.
+Nothing is spent without a grant that was secured. A grant ends in exactly one of three ways: given back, charged, or in
+doubt.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Literal, Protocol
 
 from batchgen.policy.budget import Charge, Money
 
-Cap = Literal["max_cost", "budget"]
+Cap = Literal["max_cost", "budget", "month"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +36,34 @@ class CapReached:
     """USD."""
     committed: Decimal
     """What is spent, reserved, or in doubt of it, USD."""
+    scope: str = ""
+    """What the cap is for, as `client=acme`; empty: for everything."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotYet:
+    """Why a grant cannot be used now: others that share a limit have to come first."""
+
+    seconds: float
+    """After which to ask again."""
+    everything: bool
+    """Whether that goes for all purchases, or for those with unconfirmed prices only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Purchase:
+    """What a grant is wanted for, as others that share a limit know it."""
+
+    item_id: str
+    attempt: int
+    """From 1."""
+    tags: tuple[tuple[str, str], ...]
+    at: datetime
+    """When it is made, as the journal will say: it counts in the month of this moment."""
 
 
 class Budget(Protocol):
-    """The money of one run. Called on the run's event loop only; nothing here waits.
+    """The money of one run. Called on the run's event loop only; nothing here waits but `secure`.
 
     Where several processes share a cap, each is lent amounts of it ahead of time, grants only from these, and gives
     back what it does not need. So the cap holds without a question to others for each item.
@@ -61,6 +87,18 @@ class Budget(Protocol):
         """Reserve what a purchase is expected to cost, or say which cap it would pass. USD."""
         ...
 
+    async def secure(self, grant: Grant, purchase: Purchase) -> CapReached | NotYet | None:
+        """Make a grant good with the other runs that share a limit, and return None once that is on disk.
+
+        Called before the intent is recorded. Any other answer says why not; the grant is then to be given back. Raises
+        DiskError.
+        """
+        ...
+
+    async def flush(self) -> None:
+        """Tell the other runs that share a limit what has become of grants. Raises DiskError."""
+        ...
+
     # ---- how a grant ends ----
 
     def release(self, grant: Grant) -> None:
@@ -81,12 +119,12 @@ class Budget(Protocol):
         """An answer has confirmed what purchases of a price key cost, USD."""
         ...
 
-    def correct(self, before: Charge, after: Charge, *, bought_now: bool) -> None:
-        """The API names another price for a job than before; `bought_now`: by this invocation."""
+    def correct(self, item: int, before: Charge, after: Charge, *, bought_now: bool) -> None:
+        """The API names another price for an item's job than before; `bought_now`: by this invocation."""
         ...
 
-    def refund(self, charge: Charge, *, bought_now: bool) -> None:
-        """The API gave a charge back; `bought_now`: bought by this invocation."""
+    def refund(self, item: int, charge: Charge, *, bought_now: bool) -> None:
+        """The API gave the charge for an item's job back; `bought_now`: bought by this invocation."""
         ...
 
     def watch(self, item: int, price_key: str) -> None:
@@ -94,7 +132,11 @@ class Budget(Protocol):
         ...
 
     def unwatch(self, item: int) -> None:
-        """A job has ended, or is parked: others need not wait for its price."""
+        """A job is parked: others need not wait for its price, nor for its place."""
+        ...
+
+    def ended(self, item: int) -> None:
+        """A job has ended: as `unwatch`, for good."""
         ...
 
     # ---- the current state ----

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from batchgen.policy.budget import BudgetTracker, Charge, Money
-from batchgen.policy.budget_port import CapReached, Grant
+from batchgen.policy.budget_port import CapReached, Grant, NotYet, Purchase
 
 
 class LocalBudget:
@@ -33,6 +33,12 @@ class LocalBudget:
                 self._tracker = tracker.reserve(item, price_key, amount)
         return Grant(item, price_key, amount)
 
+    async def secure(self, grant: Grant, purchase: Purchase) -> CapReached | NotYet | None:  # noqa: ARG002 - the port's
+        return None
+
+    async def flush(self) -> None:
+        pass
+
     def release(self, grant: Grant) -> None:
         self._tracker = self._tracker.release(grant.item, grant.amount)
 
@@ -45,10 +51,10 @@ class LocalBudget:
     def confirm(self, price_key: str, model: str, estimated: Decimal, price: Decimal) -> None:
         self._tracker = self._tracker.confirm(price_key, model, estimated, price)
 
-    def correct(self, before: Charge, after: Charge, *, bought_now: bool) -> None:
+    def correct(self, item: int, before: Charge, after: Charge, *, bought_now: bool) -> None:  # noqa: ARG002 - the port's
         self._tracker = self._tracker.correct(before, after, bought_now=bought_now)
 
-    def refund(self, charge: Charge, *, bought_now: bool) -> None:
+    def refund(self, item: int, charge: Charge, *, bought_now: bool) -> None:  # noqa: ARG002 - the port's
         self._tracker = self._tracker.refund(charge, bought_now=bought_now)
 
     def watch(self, item: int, price_key: str) -> None:
@@ -56,6 +62,9 @@ class LocalBudget:
 
     def unwatch(self, item: int) -> None:
         self._tracker = self._tracker.unwatch(item)
+
+    def ended(self, item: int) -> None:
+        self.unwatch(item)
 
     @property
     def life(self) -> Money:

@@ -38,6 +38,11 @@ class Durations:
         count = len(self._sorted)
         return self._sorted[count * percent // 100] if count >= _ENOUGH else None
 
+    @property
+    def longest(self) -> float | None:
+        """The longest of the durations, in seconds; None before the first."""
+        return self._sorted[-1] if self._sorted else None
+
     def next_end(self, age: float) -> float | None:
         """Return the age in seconds at which 2 % of the jobs that took longer than `age` had ended.
 

@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import Enum
+from typing import Literal
 
 from batchgen.core.records import INCOMPLETE, State
 
 START_TIMEOUT = 30.0
 """Seconds after which the run stops if the API was never reached."""
 _PROBE_CAP = 60.0
+_FIRST_PROBE = 1.0
 _DOUBTS_BEFORE_PAUSE = 3
 
 
@@ -32,9 +34,19 @@ class Stop(Enum):
     """It answers, but accepts no submission or delivers no file."""
     MAX_COST = ("max_cost", 3, True)
     BUDGET = ("budget", 3, True)
+    MONTH = ("month", 3, True)
+    """The month's budget, which all runs of an output folder share."""
     MAX_NEW = ("max_new", 3, True)
     MAX_FAILURES = ("max_failures", 3, True)
+    MAX_FLAGGED = ("max_flagged", 3, True)
+    """Too many items brought files that are not as expected."""
+    UNTIL = ("until", 3, True)
+    """The jobs that are left to buy would end later than the run is to be over."""
+    CANARY = ("canary", 3, True)
+    """An item that was bought first, for the others to learn from, did not come as it should."""
     DRAIN = ("drain", 3, True)
+    WAITING_FOR_PICK = ("waiting_for_pick", 3, True)
+    """Only items are left that wait until a person has picked an output."""
 
     def __init__(self, word: str, exit_code: int, finishes: bool) -> None:  # noqa: FBT001 - an enum's row
         self.word = word
@@ -71,9 +83,9 @@ class ApiHealth:
     """Submissions in doubt, one after another, without a definite answer between them."""
     probe_at: float | None = None
     """When the next probe may leave; None while submissions are open."""
-    probe_delay: float = 1.0
+    probe_delay: float = _FIRST_PROBE
     submitted: int = 0
-    """Requests of this invocation that were sent or about to be sent."""
+    """Requests of this invocation that were sent."""
     doubts: int = 0
     """Those of them that are in doubt, and their expected prices in USD."""
     doubt_usd: Decimal = Decimal(0)
@@ -81,7 +93,7 @@ class ApiHealth:
     """The highest expected price of a request, USD."""
 
     def sent(self, estimated: Decimal) -> "ApiHealth":
-        """A submission starts."""
+        """A request is sent."""
         return replace(self, submitted=self.submitted + 1, dearest=max(self.dearest, estimated))
 
     def reached(self) -> "ApiHealth":
@@ -94,7 +106,7 @@ class ApiHealth:
             ever_reached=True,
             out_since=None,
             probe_at=None if open_again else self.probe_at,
-            probe_delay=1.0 if open_again else self.probe_delay,
+            probe_delay=_FIRST_PROBE if open_again else self.probe_delay,
         )
 
     def definite(self) -> "ApiHealth":
@@ -108,7 +120,7 @@ class ApiHealth:
             unsent_since=None,
             doubt_streak=0,
             probe_at=None,
-            probe_delay=1.0,
+            probe_delay=_FIRST_PROBE,
         )
 
     def unclear(self, now: float, estimated: Decimal) -> "ApiHealth":
@@ -151,6 +163,17 @@ class ApiHealth:
     def pause(self) -> Pause | None:
         """Return the current pause, or None while submissions are open."""
         return Pause(self.probe_at) if self.probe_at is not None else None
+
+    def paused_by(self) -> Literal["outage", "in_doubt"] | None:
+        """Return what submissions are paused by; None while they are open.
+
+        One connection that failed is no outage yet: the first probe, a second later, shows whether it is.
+        """
+        if self.probe_at is None:
+            return None
+        if self.troubled_since is None:
+            return "in_doubt"
+        return "outage" if self.probe_delay > 2 * _FIRST_PROBE else None
 
     def stops_at(self, give_up_after: float) -> float | None:
         """Return the loop time at which an outage stops the run, or None while there is none."""

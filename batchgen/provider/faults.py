@@ -19,6 +19,7 @@ class Fault(StrEnum):
     UNAVAILABLE = "unavailable"
     BUSY = "busy"
     REJECTED = "rejected"
+    INPUT_UNFETCHED = "input_unfetched"
     UNAUTHORIZED = "unauthorized"
     NO_BALANCE = "no_balance"
     LOST_ANSWER = "lost_answer"
@@ -45,7 +46,15 @@ class Fault(StrEnum):
     POLL_UNKNOWN = "poll_unknown"
     LATE_FILE = "late_file"
     GONE = "gone"
+    FILE_EXPIRED = "file_expired"
     FOREIGN_FILE = "foreign_file"
+    BLANK = "blank"
+    BLACK = "black"
+    FROZEN = "frozen"
+    SMALL = "small"
+    TALL = "tall"
+    SHORT = "short"
+    DUPLICATE = "duplicate"
     FILE_UNREACHED = "file_unreached"
     TRUNCATED = "truncated"
     HTML = "html"
@@ -60,6 +69,7 @@ MEANINGS: Mapping[Fault, str] = MappingProxyType(
         Fault.UNAVAILABLE: "502 generation_unavailable, not charged",
         Fault.BUSY: "429 with Retry-After, not charged",
         Fault.REJECTED: "400 for a valid request, not charged",
+        Fault.INPUT_UNFETCHED: "400 that names an input image, as if it could not be fetched, not charged",
         Fault.UNAUTHORIZED: "401 for a valid key: for submissions, polls and files",
         Fault.NO_BALANCE: "402 although the balance would do, not charged",
         Fault.LOST_ANSWER: "accepted and charged, but the connection closes without an answer",
@@ -86,7 +96,15 @@ MEANINGS: Mapping[Fault, str] = MappingProxyType(
         Fault.POLL_UNKNOWN: "404 when a job that exists is polled",
         Fault.LATE_FILE: "404 for a file for 20 s after it was first asked for",
         Fault.GONE: "410 for a file, for good",
+        Fault.FILE_EXPIRED: "410 for a file from an hour after the end of its job, which stays known",
         Fault.FOREIGN_FILE: "a file arrives whole, in a format that nobody knows",
+        Fault.BLANK: "a file is of one colour",
+        Fault.BLACK: "a file is black",
+        Fault.FROZEN: "a video does not move",
+        Fault.SMALL: "a file has half of the width and height that were ordered",
+        Fault.TALL: "a file is a third taller than ordered",
+        Fault.SHORT: "a video is a fifth shorter than ordered",
+        Fault.DUPLICATE: "a file looks like every other of its prompt that this strikes, whatever the seed",
         Fault.FILE_UNREACHED: "a download finds no connection",
         Fault.TRUNCATED: "the connection closes in the middle of a file, with or without a Content-Length",
         Fault.HTML: "200 with an HTML page in place of the file",
@@ -99,6 +117,8 @@ BEFORE = (
     Fault.NO_BALANCE,
 )  # fmt: skip
 """Strike a submission before it is charged; drawn for each try of a request."""
+INPUT = (Fault.INPUT_UNFETCHED,)
+"""Strike a submission with input images before it is charged; drawn for each try of such a request."""
 ANSWER = (
     Fault.LOST_ANSWER, Fault.GARBLED, Fault.SAME_ID, Fault.FOREIGN_ANSWER, Fault.BARE_ANSWER, Fault.COST_MISSING,
     Fault.COST_LOW,
@@ -111,10 +131,12 @@ JOB = (
 """Belong to the job permanently; drawn for each acceptance of a request."""
 POLL = (Fault.POLL_ERROR, Fault.POLL_UNREACHED, Fault.POLL_LIMITED, Fault.POLL_UNKNOWN, Fault.UNAUTHORIZED)
 """Drawn for each poll of a job."""
-FILE = (Fault.LATE_FILE, Fault.GONE, Fault.FOREIGN_FILE)
+FILE = (Fault.LATE_FILE, Fault.GONE, Fault.FILE_EXPIRED, Fault.FOREIGN_FILE)
 """Belong to a file permanently; drawn once, when the file is first requested."""
-ADDRESS = (Fault.UNAUTHORIZED,)
-"""Drawn each time a file is requested with the key."""
+DRAWN = (Fault.BLANK, Fault.BLACK, Fault.FROZEN, Fault.SMALL, Fault.TALL, Fault.SHORT, Fault.DUPLICATE)
+"""The same, of files that arrive whole and are not what was ordered: only where files are drawn, which is over HTTP."""
+ADDRESS = (Fault.UNAUTHORIZED, Fault.FILE_UNREACHED, Fault.FILE_LIMITED)
+"""Drawn each time a file is requested from the API, with the key."""
 FETCH = (Fault.FILE_UNREACHED, Fault.TRUNCATED, Fault.HTML, Fault.FILE_LIMITED)
 """Drawn for each download of a file."""
 

@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from batchgen.provider.books import Account, Books
-from batchgen.provider.faults import ANSWER, FILE, JOB, Dice, Fault, Faults
+from batchgen.provider.faults import ANSWER, DRAWN, FILE, JOB, Dice, Fault, Faults
 from batchgen.provider.jobs import Order, ProviderJob
 
 _DRIFT = Decimal("1.1")
 _SLOW = 20
 _LATE_FILE = 20.0
+_FILE_EXPIRES = 3600.0
+"""Seconds from the end of a job until a file of it that expires early is gone."""
 _LISTED_LATER = {Fault.OUTPUTS_LATE: 6.0, Fault.OUTPUTS_ONE_BY_ONE: 30.0}
 """Seconds from the end of a job."""
 
@@ -157,16 +159,35 @@ class Provider:
         return self.naming.polled.get(job.model, job.cost)
 
     def file_faults(self, job: ProviderJob, output: int, now: float) -> frozenset[Fault]:
-        """Return what is wrong with a file (outputs count from 1) at this moment, for longer than one download."""
+        """Return what is wrong with a file (outputs count from 1) at this moment, for longer than one download.
+
+        A file that has expired is `GONE`.
+        """
         known = self._files.get((job.id, output))
         if known is None:
             what = f"{job.digest}\n{job.acceptance}\n{output}"
-            found = self.faults.lasting(FILE, what, now=now, subject=f"{job.id}/{output}")
+            found = self.faults.lasting((*FILE, *DRAWN), what, now=now, subject=f"{job.id}/{output}")
             known = self._files[job.id, output] = found, now + self.late_file / self._speed
         found, late_until = known
         if Fault.GONE in job.faults:  # an earlier version drew this for the job as a whole
             found |= {Fault.GONE}
+        if Fault.FILE_EXPIRED in found:
+            gone = now >= job.ends_at + _FILE_EXPIRES / self._speed
+            found = found - {Fault.FILE_EXPIRED} | ({Fault.GONE} if gone else set())
         return found - {Fault.LATE_FILE} if now >= late_until else found
+
+    def unfetchable(self, job_id: str, output: int, now: float) -> str | None:
+        """Return why a file cannot be an input image, wherever it lies in public; None: it can. Outputs count from 1.
+
+        The key of an account plays no part: nobody needs one for a public address.
+        """
+        job = self.books.jobs.get(job_id)
+        listed = job.listed(now) if job is not None and now < job.expires_at else ()
+        if job is None or not any(listed[output - 1 : output]):
+            return "there is no such file"
+        if Fault.GONE in self.file_faults(job, output, now):
+            return "it is gone"
+        return None if job.kind == "image" else "it is not an image"
 
     def forget_files(self) -> None:
         """Draw again what is wrong with each file."""

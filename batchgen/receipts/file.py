@@ -13,7 +13,8 @@ from batchgen.receipts.lines import Line, read_line
 
 FILE_NAME = "receipts.jsonl"
 _CHUNK = 1 << 20
-_LONGEST_LINE = 1 << 16
+LONGEST_LINE = 1 << 16
+"""Bytes; a line of ours is far shorter."""
 _SHARED = 0o640
 """Readable by the owner's group at most: purchases are private."""
 
@@ -64,7 +65,7 @@ class Receipts:
             torn = b""
             while chunk := os.pread(self._file, _CHUNK, position + len(torn)):
                 whole, end, torn = (torn + chunk).rpartition(b"\n")
-                if len(torn) > _LONGEST_LINE:  # not a torn line of ours
+                if len(torn) > LONGEST_LINE:  # not a torn line of ours
                     end, torn = end + torn, b""
                 digest.update(whole + end)
                 position += len(whole) + len(end)
@@ -85,7 +86,7 @@ class Receipts:
                     kind, content = read_line(raw) or ("", {})
                     yield position, kind, content
                     position += len(raw) + 1
-                if len(rest) > _LONGEST_LINE:
+                if len(rest) > LONGEST_LINE:
                     yield position, "", {}
                     position, rest = position + len(rest), b""
 

@@ -8,13 +8,16 @@ from itertools import count
 
 from batchgen.api import OutputError, OutputGone, OutputMissing, OutputRefused
 from batchgen.core.errors import DescriptorsError
-from batchgen.core.records import State
+from batchgen.core.records import State, StoredFile
 from batchgen.core.text import printable
 from batchgen.download import OutputUnfamiliar, fetch, stem_of
-from batchgen.journal import Attempt, Listing, PendingOutput
+from batchgen.journal import Attempt, Journal, Listing, PendingOutput
+from batchgen.journal.delivered import Findings, Verdict
 from batchgen.policy.absence import ALMOST, Absence
 from batchgen.policy.retry import RETRY_AFTER_CAP, retry_delay
 from batchgen.policy.stopping import Stop
+from batchgen.scheduler.judging.judge import Judge
+from batchgen.scheduler.judging.judgement import first_findings
 from batchgen.scheduler.run_state import RunState, log
 from batchgen.scheduler.superseded import move_aside, move_earlier_files_aside
 
@@ -51,11 +54,17 @@ def _host(download: _Download) -> str:
     return download.output.url.split("/", 3)[2] if "//" in download.output.url else ""
 
 
+def _recorded(journal: Journal, attempt: Attempt, file: StoredFile, findings: Findings) -> Verdict | None:
+    """Record a file, inside a transaction; return how its purchase stands, if it is done with that."""
+    return journal.verdict_of(attempt.key) if journal.record_file(attempt, file, findings) else None
+
+
 class Fetcher:
     """Downloads, checks and records outputs."""
 
-    def __init__(self, run_state: RunState) -> None:
+    def __init__(self, run_state: RunState, judge: Judge) -> None:
         self._run_state = run_state
+        self._judge = judge
         self._waiting: list[tuple[datetime, int, _Download]] = []
         self._retries: list[tuple[float, int, _Download]] = []
         self._order = count()
@@ -148,24 +157,36 @@ class Fetcher:
                 async with self._moving:
                     await move_earlier_files_aside(ports.store, attempt, ports.journal, ports.record)
             number = download.output.number
-            file = await fetch(
+            fetched = await fetch(
                 ports.api, download.output.url, ports.store, stem_of(path, number, download.outputs), number,
                 kind=run_state.policy.kinds.get(item.model), move_aside=aside, offload=ports.offload,
                 received=received, seen=download.seen,
             )  # fmt: skip
         except DescriptorsError as error:
             raise OutputError(str(error)) from error  # tried again later, as any download
-        last = await run_state.record(ports.journal.record_file, attempt, file)
+        file, standards = fetched.file, run_state.policy.standards
+        findings = first_findings(standards, item, attempt.scale, fetched.facts)
+        verdict = await run_state.record(_recorded, ports.journal, attempt, file, findings)
         if outdated:
             await aside(file.path)
+        else:
+            run_state.file_arrived(file)
         run_state.waiting_files -= 1
         if not file.familiar:
             log.warning(
                 "%s: %s has an unknown format; it came twice the same and is kept unchanged", item.id, file.path
             )
-        if last:
+        if verdict is not None:
             run_state.state_changed(attempt.work, State.READY, State.DONE)
             log.debug("%s is done", item.id)
+            self.finished(attempt, verdict)
+
+    def finished(self, attempt: Attempt, verdict: Verdict) -> None:
+        """All files of a purchase are on disk: what was found about them is told now, or once the judge has looked."""
+        if verdict.complete or not self._run_state.policy.standards.can_judge(attempt.work.item):
+            self._run_state.judged(attempt.work, verdict.flags)
+        else:
+            self._judge.add(attempt.key)
 
     async def _failed(self, download: _Download, error: OutputError) -> None:
         run_state, item = self._run_state, download.attempt.work.item

@@ -10,6 +10,7 @@ from batchgen.core.text import plural
 from batchgen.policy.polling import Durations
 from batchgen.policy.stopping import Stop
 from batchgen.scheduler.fetcher import Fetcher
+from batchgen.scheduler.judging.judge import JUDGE_PATIENCE, Judge
 from batchgen.scheduler.poller import Poller
 from batchgen.scheduler.run_state import RunState, log
 from batchgen.scheduler.submitter import Submitter
@@ -34,6 +35,8 @@ class Ending:
     """One sentence if another concurrency would have been better."""
     clock: str | None = None
     """One sentence if our clock and the provider's differ."""
+    source_expired: int = 0
+    """Items that stay pending, since the provider no longer has a file that they need."""
 
 
 class Scheduler:
@@ -41,10 +44,12 @@ class Scheduler:
 
     def __init__(self, run_state: RunState) -> None:
         self.run_state = run_state
-        self._fetcher = Fetcher(run_state)
+        self._judge = Judge(run_state)
+        self._fetcher = Fetcher(run_state, self._judge)
         self._poller = Poller(run_state, self._fetcher)
         self._submitter = Submitter(run_state, self._poller)
         self._drain_until: float | None = None
+        self._judge_until: float | None = None
 
     def interrupt(self) -> None:
         """Stop soon: submit nothing more, wait for the answers to POSTs, and record them."""
@@ -59,12 +64,14 @@ class Scheduler:
         """Run to the end. Raises what a task raised: DiskError, RunFolderError, or a bug."""
         run_state, loop = self.run_state, asyncio.get_running_loop()
         await self._resume()
+        await self._submitter.queue.begin()
         while True:
             run_state.wake.clear()
             deadlines = list(self._check_deadlines())
             if run_state.stopping or self._finished():
                 break
             due = [self._submitter.start(), self._poller.start(), self._fetcher.start(), *deadlines]
+            self._judge.start(nearly_finished=self._nearly_finished)
             times = [moment for moment in due if moment is not None]
             # Also for a time that has passed already: the tasks get their turn first.
             timer = loop.call_at(min(times), run_state.wake.set) if times else None
@@ -80,18 +87,46 @@ class Scheduler:
             ) from run_state.error
         if run_state.error is not None:
             raise run_state.error
-        if self._fetcher.not_fetched:
-            run_state.stop(Stop.OUTAGE, f"{plural(self._fetcher.not_fetched, 'output')} could not be downloaded")
-        if self._submitter.left_pending:
-            count = plural(self._submitter.left_pending, "item")
-            run_state.stop(Stop.OUTAGE, f"the API was too busy for {count}, which stay pending")
+        await self._say_what_is_left()
         # If the provider was ever too busy, that says more about its limits than its queue does.
         advice = (
             run_state.queue_stats.advice(run_state.policy.settings.concurrency)
             if not run_state.submission_backoff.until
             else None
         )
-        return Ending(run_state.stopped_because, run_state.stop_detail, run_state.failures, advice, run_state.clock)
+        return Ending(
+            run_state.stopped_because, run_state.stop_detail, run_state.failures, advice, run_state.clock,
+            self._submitter.chains.expired,
+        )  # fmt: skip
+
+    async def _say_what_is_left(self) -> None:
+        """Give the reason where everything else is finished, and items or outputs are left."""
+        run_state = self.run_state
+        if self._fetcher.not_fetched:
+            run_state.stop(Stop.OUTAGE, f"{plural(self._fetcher.not_fetched, 'output')} could not be downloaded")
+        if self._submitter.left_pending:
+            count = plural(self._submitter.left_pending, "item")
+            run_state.stop(Stop.OUTAGE, f"the API was too busy for {count}, which stay pending")
+        self._submitter.room.stop_for_left_items()
+        chains = self._submitter.chains
+        if chains.unanswered:
+            count = plural(chains.unanswered, "item")
+            run_state.stop(Stop.OUTAGE, f"the API did not give the addresses that {count} need, which stay pending")
+        if run_state.stopped_because is None:
+            await self._submitter.queue.stop_for_left_items()
+        await self._stop_for_picks()
+
+    async def _stop_for_picks(self) -> None:
+        """Say so where everything else is finished, and items wait for a person."""
+        run_state = self.run_state
+        if run_state.stopped_because is not None or not run_state.policy.buying:
+            return
+        if waiting := await run_state.record(run_state.ports.journal.waiting_for_picks):
+            run_state.stop(
+                Stop.WAITING_FOR_PICK,
+                f"{plural(waiting, 'item')} {'waits' if waiting == 1 else 'wait'} until outputs are picked:"
+                " `batchgen picks` says which",
+            )
 
     async def _resume(self) -> None:
         """Continue what earlier invocations left: learned durations, jobs in flight, files to fetch."""
@@ -117,12 +152,23 @@ class Scheduler:
         return self._submitter.idle or self.run_state.stopped_because is not None
 
     def _finished(self) -> bool:
-        return self._submitted and self._poller.idle and self._fetcher.idle and not self.run_state.tasks
+        return self._nearly_finished and self._judge.idle and not self.run_state.tasks
+
+    @property
+    def _nearly_finished(self) -> bool:
+        """Whether everything but the judge has finished."""
+        return self._submitted and self._poller.idle and self._fetcher.idle
 
     def _check_deadlines(self) -> Iterable[float | None]:
-        """Yield the deadlines of an outage, of a busy provider and of the drain; stop the run if one has passed."""
+        """Yield the deadlines of the run, an outage, a busy provider and the drain; stop the run if one has passed."""
         run_state, settings = self.run_state, self.run_state.policy.settings
         run_state.compare_clocks()
+        until = None if self._submitted else run_state.policy.until
+        if until is not None:
+            seconds = until.seconds_left(run_state.ports.utc_now())
+            if seconds <= 0:
+                self._submitter.queue.stop_until()
+            yield run_state.now + seconds
         asking = not (self._submitted and self._poller.idle)
         # If only downloads are left, no answer of the API could end an outage.
         outage = run_state.api_health.stops_at(settings.give_up_after) if asking else None
@@ -145,6 +191,19 @@ class Scheduler:
             run_state.drained = True
             run_state.stop(Stop.DRAIN, "only jobs that are far slower than usual are left; they are paid for and kept")
         yield self._drain_until
+        yield self._judge_deadline()
+
+    def _judge_deadline(self) -> float | None:
+        """Return when the judge is not waited for any more; close it if that has passed."""
+        held = self._submitter.queue.judging and self.run_state.stopped_because is None
+        if held or not self._nearly_finished or self._judge.idle:
+            self._judge_until = None
+        elif self._judge_until is None:
+            self._judge_until = self.run_state.now + JUDGE_PATIENCE
+        elif self.run_state.now >= self._judge_until:
+            self._judge.close()
+            return None
+        return self._judge_until
 
     async def _stop_tasks(self) -> None:
         """Wait for the answers to POSTs; cancel the rest, which is cheap to repeat."""

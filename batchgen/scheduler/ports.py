@@ -11,6 +11,8 @@ from batchgen.core.clock import UtcNow
 from batchgen.core.descriptors import PLENTY, Shares
 from batchgen.core.records import Item
 from batchgen.journal import Journal, Recorder
+from batchgen.policy.until import Until
+from batchgen.scheduler.judging.judgement import AS_IT_COMES, Standards
 from batchgen.settings import Settings
 from batchgen.store import OutputStore
 
@@ -27,6 +29,8 @@ class RunPorts:
     random: random.Random
     offload: Callable[..., Awaitable[Any]] = asyncio.to_thread
     """Runs a blocking function outside the event loop; in virtual time, at once."""
+    decode: Callable[..., Awaitable[Any]] = asyncio.to_thread
+    """As `offload`, for what takes much of a processor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +46,22 @@ class RunPolicy:
     """`image` or `video` by model."""
     price_key: Callable[[Item], str]
     """Names what the price of an item depends on (`batchgen.catalog.price_key`)."""
+    shape: Callable[[str, str], str] = lambda model, _: model
+    """Names what the items of a model and a body (as JSON) have in common (`batchgen.catalog.shape_of`)."""
     outputs: Callable[[Item], int] = lambda _: 1
     """How many outputs an item orders (`batchgen.catalog.outputs_of`)."""
+    standards: Standards = AS_IT_COMES
+    """What files are judged by."""
+    unjudged: bool = False
+    """Whether earlier invocations left files to be judged."""
+    chained: bool = True
+    """Whether there may be items that need outputs of others."""
     buying: bool = True
     wait_for_balance: bool = False
     """Whether to wait for an empty balance to be refilled, instead of stopping submissions."""
     shares: Shares = PLENTY
     """How many requests and files may be open at once, whatever the settings allow."""
+    until: Until | None = None
+    """When the run is to be over; None: whenever it is."""
     ask_lost: bool = False
     """Whether to ask for lost jobs once more."""

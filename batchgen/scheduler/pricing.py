@@ -33,5 +33,5 @@ async def update_price(run_state: RunState, tracked: TrackedJob, job: Job) -> No
             "%s costs $%s instead of $%s (job %s)",
             before.work.item.id, usd(after.charge.charged), usd(before.charge.charged), before.job_id,
         )  # fmt: skip
-    run_state.budget.correct(before.charge, after.charge, bought_now=tracked.bought_now)
+    run_state.budget.correct(before.work.key, before.charge, after.charge, bought_now=tracked.bought_now)
     confirm_price(run_state, after)

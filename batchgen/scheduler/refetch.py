@@ -23,6 +23,7 @@ from batchgen.core.errors import DescriptorsError, OutsideError
 from batchgen.core.text import printable
 from batchgen.download import OutputUnfamiliar, fetch
 from batchgen.journal import InlineRecorder, Journal
+from batchgen.journal.delivered import Findings
 from batchgen.journal.queries.report_rows import FileRow
 from batchgen.policy.retry import retry_delay
 from batchgen.scheduler.superseded import move_aside
@@ -152,7 +153,8 @@ async def _fetch(ports: RefetchPorts, row: FileRow, url: str, seen: str) -> None
 
     kind = ports.kinds.get(row.model)
     try:
-        file = await fetch(ports.api, url, store, stem, row.file.output, kind=kind, move_aside=aside, seen=seen)
+        fetched = await fetch(ports.api, url, store, stem, row.file.output, kind=kind, move_aside=aside, seen=seen)
     except DescriptorsError as error:
         raise OutputError(str(error)) from error  # tried again, as any failed download
-    await record(journal.replace_file, row.attempt, file)
+    findings = Findings(fetched.facts)  # what it is judged by, `batchgen check` knows
+    await record(journal.replace_file, row.attempt, fetched.file, findings)

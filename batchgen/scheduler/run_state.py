@@ -3,15 +3,16 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, ParamSpec, TypeVar
 
 from batchgen.core.errors import BatchgenError
-from batchgen.core.records import UNSETTLED, State
+from batchgen.core.records import UNSETTLED, State, StoredFile
 from batchgen.core.text import plural
 from batchgen.journal import JournalLockedError, Work
 from batchgen.policy.budget_port import Budget
+from batchgen.policy.failures import beyond
 from batchgen.policy.polling import Durations
 from batchgen.policy.queue_stats import QueueStats
 from batchgen.policy.stopping import ApiHealth, Stop
@@ -63,6 +64,12 @@ class RunState:
         """Why the API could not be reached, the last time that it could not."""
         self.failures = 0
         """Items that failed, were rejected or lost in this invocation."""
+        self.delivered = 0
+        """Items that were done in this invocation."""
+        self.judged_items = 0
+        """Items all of whose files were judged in this invocation, as far as it can."""
+        self.flagged_items = 0
+        """Those of them with a flagged file."""
         self.unrecorded: list[str] = []
         """What was accepted and could not be recorded, as `ITEM as job ID`: the last trace of these charges."""
         self._locked_since: float | None = None
@@ -71,6 +78,9 @@ class RunState:
         """Set when there may be something new to start."""
         self.tasks: dict[asyncio.Task[None], None] = {}
         """All tasks that are running, oldest first."""
+        self._watchers: list[Callable[[Work, State], None]] = []
+        self._judgement_watchers: list[Callable[[Work, Sequence[str]], None]] = []
+        self._file_watchers: list[Callable[[StoredFile], None]] = []
 
     @property
     def now(self) -> float:
@@ -139,6 +149,44 @@ class RunState:
         for state, step in ((before, -1), (after, 1)):
             if work.requested or state in UNSETTLED:
                 self.counts[state] += step
+        self.delivered += after is State.DONE
+        for watcher in self._watchers:
+            watcher(work, after)
+
+    def watch(self, watcher: Callable[[Work, State], None]) -> None:
+        """Call `watcher(work, state)` whenever an item has changed to a state, once that is on disk."""
+        self._watchers.append(watcher)
+
+    def watch_files(self, watcher: Callable[[StoredFile], None]) -> None:
+        """Call `watcher(file)` whenever a file of a requested item is on disk and recorded."""
+        self._file_watchers.append(watcher)
+
+    def file_arrived(self, file: StoredFile) -> None:
+        """A file of a requested item is on disk and recorded."""
+        for watcher in self._file_watchers:
+            watcher(file)
+
+    def watch_judgements(self, watcher: Callable[[Work, Sequence[str]], None]) -> None:
+        """Call `watcher(work, flags)` once all files of an item are judged and that is on disk.
+
+        As far as this run can judge them, and after the item has changed to done. One that an earlier invocation
+        finished may come too.
+        """
+        self._judgement_watchers.append(watcher)
+
+    def judged(self, work: Work, flags: Sequence[str]) -> None:
+        """All files of an item are judged, as far as this run can, with these flags: stop at the limit."""
+        self.judged_items += 1
+        self.flagged_items += bool(flags)
+        limit = self.policy.settings.max_flagged
+        if flags and beyond(limit, self.flagged_items, self.judged_items):
+            self.stop(
+                Stop.MAX_FLAGGED,
+                f"{self.flagged_items:,} of {plural(self.judged_items, 'item')} that were judged brought flagged files;"
+                f" max_flagged is {limit}",
+            )
+        for watcher in self._judgement_watchers:
+            watcher(work, flags)
 
     def durations_of(self, model: str) -> Durations:
         """Return how long jobs of a model took."""
@@ -154,11 +202,12 @@ class RunState:
     def count_failure(self) -> None:
         """One more item failed, was rejected or is lost: stop at the limit."""
         self.failures += 1
-        limit = self.policy.settings.max_failures
-        if limit is not None and self.failures >= limit:
+        limit, ended = self.policy.settings.max_failures, self.failures + self.delivered
+        if beyond(limit, self.failures, ended):
             self.stop(
                 Stop.MAX_FAILURES,
-                f"{plural(self.failures, 'item')} failed or were rejected, as many as max_failures allows",
+                f"{self.failures:,} of {plural(ended, 'item')} that ended failed, were rejected or are lost;"
+                f" max_failures is {limit}",
             )
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

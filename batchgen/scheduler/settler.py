@@ -1,6 +1,7 @@
 """What happens when a job has ended at the provider: recorded, counted, and its outputs passed to the fetcher."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from batchgen.api import Job, JobStatus
 from batchgen.core.records import State
@@ -35,7 +36,7 @@ class Settler:
             await run_state.record(
                 journal.fail, tracked.attempt, job, tracked.polls, milliseconds, run_state.ports.utc_now()
             )
-            run_state.budget.refund(tracked.attempt.charge, bought_now=tracked.bought_now)
+            run_state.budget.refund(tracked.attempt.work.key, tracked.attempt.charge, bought_now=tracked.bought_now)
             self._job_ended(tracked, State.FAILED)
             run_state.count_failure()
             return
@@ -44,6 +45,7 @@ class Settler:
             journal.complete, tracked.attempt, job, tracked.polls, milliseconds, run_state.ports.utc_now(),
             ordered=ordered,
         )  # fmt: skip
+        tracked.attempt = replace(tracked.attempt, scale=job.scale)
         if reliable:
             run_state.durations_of(item.model).add(seconds)
         self._job_ended(tracked, State.READY)
@@ -94,6 +96,7 @@ class Settler:
         self._stop_polling(tracked)
         if done:
             run_state.state_changed(attempt.work, State.READY, State.DONE)
+            self._fetcher.finished(attempt, await run_state.record(run_state.ports.journal.verdict_of, attempt.key))
 
     def _stop_polling(self, tracked: TrackedJob) -> None:
         """Do not poll a completed job again."""
@@ -156,7 +159,7 @@ class Settler:
 
     def _job_ended(self, tracked: TrackedJob, state: State) -> None:
         self._run_state.state_changed(tracked.attempt.work, State.PROCESSING, state)
-        self._run_state.budget.unwatch(tracked.attempt.work.key)
+        self._run_state.budget.ended(tracked.attempt.work.key)
         if tracked.parked:
             self._run_state.parked -= 1
         self._run_state.in_flight -= tracked.holds_slot

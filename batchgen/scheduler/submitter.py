@@ -1,7 +1,7 @@
 """Submission: first the intent goes to disk, then the POST leaves, then the answer goes to disk."""
 
 import asyncio
-from decimal import Decimal
+from dataclasses import replace
 
 from batchgen.api import (
     Accepted,
@@ -23,14 +23,14 @@ from batchgen.policy.budget_port import CapReached, Grant
 from batchgen.policy.echo import differences
 from batchgen.policy.retry import AdaptiveLimit, retry_delay
 from batchgen.policy.stopping import Stop
+from batchgen.scheduler.chains import Addressed, AskAgain, Chains, both_sides
+from batchgen.scheduler.pending import PendingItems, QueuedItem
 from batchgen.scheduler.poller import Poller
 from batchgen.scheduler.pricing import confirm_price
+from batchgen.scheduler.room import Room
 from batchgen.scheduler.run_state import RunState, log
-from batchgen.scheduler.submission_queue import QueuedItem, SubmissionQueue
 from batchgen.scheduler.tracked_job import TrackedJob
 
-_PAGE = 256
-"""Pending items to read from the journal at a time, so that memory does not grow with the manifest."""
 _BACKLOG_OF_DOWNLOADS = 2000
 """Buy nothing new while more outputs than this wait to be fetched: outputs must not expire before that."""
 _BALANCE_INTERVAL = 60.0
@@ -44,11 +44,9 @@ class Submitter:
         self._run_state = run_state
         self._poller = poller
         self._adaptive_limit = AdaptiveLimit.full(run_state.policy.settings.concurrency)
-        self._queue = SubmissionQueue()
-        self._read_up_to = -1
-        """Position in the manifest up to which pending items were read."""
-        self._exhausted = not run_state.policy.buying
-        self._reading = False
+        self.queue = PendingItems(run_state)
+        self.room = Room(run_state, self.queue)
+        self._chains = Chains(run_state, self.queue.free)
         self._busy_answers: dict[int, int] = {}
         """By item, the busy answers in a row."""
         self.posts: set[asyncio.Task[None]] = set()
@@ -63,9 +61,14 @@ class Submitter:
         """How answers differed from their requests; each difference is logged once."""
 
     @property
+    def chains(self) -> Chains:
+        """The items that need outputs of others."""
+        return self._chains
+
+    @property
     def idle(self) -> bool:
         """Whether nothing is left to submit, now or later."""
-        return self._exhausted and self._queue.empty
+        return self.queue.idle
 
     def abandon_requests(self) -> None:
         """Wait no longer for answers: what was sent is in doubt."""
@@ -76,22 +79,20 @@ class Submitter:
         """Start what may start now; return the loop time at which more may, or None if that depends on an answer."""
         run_state = self._run_state
         while run_state.stopped_because is None:
-            if self._queue.wants_page and not self._exhausted and not self._reading:
-                self._reading = True
-                run_state.spawn(self._read())
+            self.queue.read_ahead()
             if (blocked_until := self._blocked_until()) is not None:
                 return blocked_until or None
-            queued = self._queue.take(run_state.now, run_state.budget.may_submit)
+            queued = self.queue.take()
             if queued is None:
-                return self._queue.next_due(run_state.now)
+                return self.queue.next_due()
             item, budget = queued.work.item, run_state.budget
             # A request that is held open until its job ends would delay all others with unconfirmed prices as long.
             wait = run_state.policy.settings.submit == "wait" and not budget.needs_confirmation(queued.price_key)
             price = budget.expected(queued.price_key, item.model, item.estimated)
             grant = budget.reserve(queued.work.key, queued.price_key, price)
             if isinstance(grant, CapReached):
-                self._queue.put_back(queued)
-                self._cap_reached(grant, queued, price)
+                self.queue.put_back(queued)
+                self.room.cap_reached(grant, queued, price)
                 return None
             self._submit(queued, grant, wait=wait)
         return None
@@ -104,51 +105,36 @@ class Submitter:
         if run_state.in_flight >= self._adaptive_limit.allowed or run_state.waiting_files > _BACKLOG_OF_DOWNLOADS:
             return 0.0
         if settings.max_new is not None and self._bought + len(self.posts) >= settings.max_new:
-            if not (self.posts or self._reading or self.idle):
+            if not (self.posts or self.queue.reading or self.idle):
                 run_state.stop(Stop.MAX_NEW, f"{plural(self._bought, 'new job')} submitted, as many as max_new allows")
             return 0.0
-        if run_state.now < run_state.submission_backoff.until:
-            return run_state.submission_backoff.until
+        hold = max(self.room.held_until, run_state.submission_backoff.until)
+        if run_state.now < hold:
+            return hold
         probe_at = run_state.api_health.probe_at
         if probe_at is not None and (self.posts or run_state.now < probe_at):
             return 0.0 if self.posts else probe_at
         return None
 
-    def _cap_reached(self, reached: CapReached, queued: QueuedItem, price: Decimal) -> None:
-        """The next item does not fit: stop, unless a job in flight may still be refunded."""
-        if self._run_state.in_flight:
-            return
-        self._run_state.stop(
-            Stop.MAX_COST if reached.cap == "max_cost" else Stop.BUDGET,
-            f"{reached.cap} is ${usd(reached.limit)}; ${usd(reached.committed)} of it is spent or in doubt, and the"
-            f" next item, {queued.work.item.id}, would cost ${usd(price)}",
-        )
-
-    async def _read(self) -> None:
-        try:
-            rows = await self._run_state.record(self._run_state.ports.journal.pending, self._read_up_to, _PAGE)
-        finally:
-            self._reading = False
-        self._exhausted = len(rows) < _PAGE
-        if rows:
-            self._read_up_to = rows[-1][0]
-            key_of = self._run_state.policy.price_key
-            self._queue.extend(QueuedItem(position, work, key_of(work.item)) for position, work in rows)
-
     def _submit(self, queued: QueuedItem, grant: Grant, *, wait: bool) -> None:
         run_state = self._run_state
-        run_state.api_health = run_state.api_health.sent(grant.amount)
         run_state.in_flight += 1
         task = run_state.spawn(self._post(queued, grant, wait=wait))
         self.posts.add(task)
         task.add_done_callback(self.posts.discard)
 
     async def _post(self, queued: QueuedItem, grant: Grant, *, wait: bool) -> None:
-        run_state, work = self._run_state, queued.work
+        run_state = self._run_state
         policy, ports = run_state.policy, run_state.ports
+        addressed = await self._addressed(queued, grant)
+        if addressed is None:
+            return
+        work, now = addressed.work, ports.utc_now()
+        if not await self.room.secure(queued, work, grant, now):
+            return
         attempt = await run_state.record(
-            ports.journal.record_intent, work, policy.account, policy.catalog_version, ports.utc_now(),
-            reserved=grant.amount, price_key=queued.price_key,
+            ports.journal.record_intent, work, policy.account, policy.catalog_version, now,
+            reserved=grant.amount, price_key=queued.price_key, inputs=addressed.inputs,
         )  # fmt: skip
         run_state.state_changed(work, State.PENDING, State.SUBMITTING)
         if run_state.stopped_because is not None:
@@ -156,16 +142,34 @@ class Submitter:
             return
         if self._is_crowded():
             await self._cancel_intent(attempt)
-            self._queue.retry(queued, run_state.now)
+            self.queue.retry(queued, run_state.now)
             return
-        sent = run_state.now
+        sent, run_state.api_health = run_state.now, run_state.api_health.sent(grant.amount)
         answer = await self._answer(work.item, wait=wait)
+        if isinstance(answer, Rejected) and addressed.inputs:
+            answer = replace(answer, message=both_sides(addressed.inputs, answer))
         try:
             await self._handle_answer(attempt, queued, answer, sent)
         except BatchgenError:
             if isinstance(answer, Accepted):
                 self._save_receipt(attempt, answer)
             raise
+
+    async def _addressed(self, queued: QueuedItem, grant: Grant) -> Addressed | None:
+        """Return an item with the addresses of the outputs that it needs; None if it cannot be submitted now."""
+        if not queued.work.item.inputs:
+            return Addressed(queued.work, ())
+        run_state = self._run_state
+        found = await self._chains.address(queued.work)
+        if isinstance(found, Addressed):
+            return found
+        run_state.budget.release(grant)
+        run_state.in_flight -= 1
+        if isinstance(found, AskAgain):
+            self.queue.retry(queued, run_state.now + found.wait)
+        else:
+            self.queue.forget(queued.work.key)
+        return None
 
     def _is_crowded(self) -> bool:
         """Whether parked or lost jobs have taken slots again while an intent was being recorded."""
@@ -251,6 +255,7 @@ class Submitter:
         self._adaptive_limit = self._adaptive_limit.accepted()
         self._busy_answers.pop(attempt.work.key, None)
         self._bought += 1
+        self.queue.forget(attempt.work.key)
         run_state.state_changed(attempt.work, State.SUBMITTING, State.PROCESSING)
         log.info("%s was accepted as job %s for $%s", item.id, answer.job.id, usd(accepted.charge.charged))
         tracked = TrackedJob(accepted, sent)
@@ -272,6 +277,7 @@ class Submitter:
         self._run_state.in_flight -= 1
         if state is not State.PENDING:
             self._busy_answers.pop(attempt.work.key, None)
+            self.queue.forget(attempt.work.key)
 
     def _handle_refusal(self, queued: QueuedItem, answer: NotSent | Busy | Unauthorized | NoBalance) -> None:
         """Decide when an item that was certainly not charged is submitted again."""
@@ -284,13 +290,13 @@ class Submitter:
             run_state.submission_backoff = run_state.submission_backoff.answered().wait(
                 run_state.now, _BALANCE_INTERVAL
             )
-            self._queue.retry(queued, run_state.submission_backoff.until)
+            self.queue.retry(queued, run_state.submission_backoff.until)
         elif isinstance(answer, NoBalance):
             run_state.stop(Stop.BALANCE, _BALANCE.get(answer.error_type, printable(answer.message)))
         elif isinstance(answer, NotSent):
             run_state.api_health = run_state.api_health.not_sent(run_state.now)
             run_state.unreachable_reason = printable(answer.reason)
-            self._queue.retry(queued, run_state.now)
+            self.queue.retry(queued, run_state.now)
         else:
             self._back_off(queued, answer)
 
@@ -310,7 +316,7 @@ class Submitter:
             self.left_pending += 1
         else:
             draw = run_state.ports.random.random()
-            self._queue.retry(queued, run_state.now + retry_delay(tries, draw, answer.retry_after))
+            self.queue.retry(queued, run_state.now + retry_delay(tries, draw, answer.retry_after))
 
     def _check_doubts(self) -> None:
         run_state, settings = self._run_state, self._run_state.policy.settings

@@ -1,26 +1,37 @@
 """What is written once a run has ended: ledger and summary; or what is rescued where its folder is gone."""
 
 import logging
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import count
 
+from batchgen.core.clock import utc_now
 from batchgen.core.errors import DiskError, OutsideError
 from batchgen.core.records import State
 from batchgen.core.text import usd
 from batchgen.journal import Journal, is_simulated
+from batchgen.journal.queries.judged import flagged_of
 from batchgen.journal.queries.report_rows import present_files
-from batchgen.ledger import cost_report, run_charges, write_ledger
+from batchgen.journal.queries.run_status import waiting_items
+from batchgen.ledger import Reported, cost_report, run_charges, write_ledger
 from batchgen.policy.stopping import exit_code
 from batchgen.receipts import FILE_NAME
 from batchgen.scheduler import Ending
 from batchgen.session.checks.evidence import note_ledger
 from batchgen.session.summary import Summary, write_summary
+from batchgen.standing.failures import continuing, failures_of
+from batchgen.standing.last_run import last_run_fact, last_run_of
+from batchgen.standing.next_steps import Situation, next_steps
 from batchgen.store import LocalDisk
 
 log = logging.getLogger("batchgen")
 
 
-def conclude(name: str, journal: Journal, ending: Ending) -> Summary:
-    """Write ledger and summary, and return the summary. Raises DiskError, and OutsideError as `rescue` does."""
+def conclude(name: str, journal: Journal, ending: Ending, only: Sequence[str] = ()) -> Summary:
+    """Write ledger and summary, and return the summary. `only` are the patterns that select its items.
+
+    Raises DiskError, and OutsideError as `rescue` does.
+    """
     folder = journal.path.parent
     if not journal.intact():
         raise rescue(journal)
@@ -28,27 +39,58 @@ def conclude(name: str, journal: Journal, ending: Ending) -> Summary:
     simulated = is_simulated(journal.facts())
     missing, fewer = _missing_files(journal), journal.fewer_outputs()
     totals = write_ledger(name, folder)
+    code = exit_code(ending.stop, counts, failures=ending.failures, missing=missing + fewer + ending.source_expired)
     with journal.transaction():
         note_ledger(journal, folder)
+        _note_end(journal, ending, code)
+    flagged, waiting = flagged_of(journal.db), waiting_items(journal.db)
+    situation = Situation(
+        folder=folder,
+        command=continuing(journal.facts(), only),
+        counts=counts,
+        stopped_because=None if ending.stop is None else ending.stop.word,
+        waiting=waiting.for_pick,
+        kept_until=waiting.kept_until,
+        source_expired=ending.source_expired,
+        missing=missing,
+        fewer=fewer,
+        unjudged=flagged.unjudged,
+        failures=ending.failures,
+    )
     summary = Summary(
         run=name,
         folder=folder,
         counts=counts,
         totals=totals,
-        costs=cost_report("model", run_charges(folder), unique=True, simulated=simulated),
+        costs=cost_report(("model",), Reported(run_charges(folder), unique=True, simulated=simulated)),
         simulated=simulated,
         stop=ending.stop,
         detail=ending.detail,
         failures=ending.failures,
+        flagged=flagged,
+        failures_by_cause=failures_of(journal.db, journal.facts(), only),
         missing=missing,
         fewer=fewer,
         advice=ending.advice,
         clock=ending.clock,
-        exit_code=exit_code(ending.stop, counts, failures=ending.failures, missing=missing + fewer),
+        steps=next_steps(situation),
+        source_expired=ending.source_expired,
+        exit_code=code,
     )
     write_summary(summary)
     log.info("finished with exit code %d", summary.exit_code)
     return summary
+
+
+def _note_end(journal: Journal, ending: Ending, code: int) -> None:
+    ended = replace(
+        last_run_of(journal.facts()),
+        ended_at=utc_now(),
+        stopped_because=None if ending.stop is None else ending.stop.word,
+        detail=ending.detail,
+        exit_code=code,
+    )
+    journal.note(**last_run_fact(ended))
 
 
 def rescue(journal: Journal) -> OutsideError:

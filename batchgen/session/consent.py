@@ -3,13 +3,13 @@
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from batchgen.core.errors import ConsentError, DeclinedError
-from batchgen.core.records import State
-from batchgen.core.text import plural, usd
-from batchgen.journal.renames import Renames
-from batchgen.plan import Plan, renames_text
+from batchgen.core.errors import ConsentNeeded, DeclinedError, UsageError
+from batchgen.core.text import dollars, plural, printable
+from batchgen.journal.requested.renames import Renames
+from batchgen.plan import Plan, purchases_again, renames_text
 from batchgen.session.checks.elsewhere import Known
-from batchgen.session.prepare import PreparedRun, Renaming, RunRequest
+from batchgen.session.prepare import PreparedRun
+from batchgen.session.request import Renaming
 from batchgen.settings import Settings
 
 _IDS_SHOWN = 10
@@ -56,7 +56,7 @@ class Spending:
 
 
 class Consent(Protocol):
-    """Answers the questions of a session, in its thread. Each may raise ConsentError where nobody can be asked."""
+    """Answers the questions of a session, in its thread. Each may raise ConsentNeeded where nobody can be asked."""
 
     def renamed(self, question: RenamedItems) -> Renaming:
         """Return `adopt` or `buy`."""
@@ -75,16 +75,16 @@ class NoConsent:
     """Nobody can be asked."""
 
     def renamed(self, question: RenamedItems) -> Renaming:
-        """Raise ConsentError."""
-        raise ConsentError("; ".join(question.sentences))
+        """Raise ConsentNeeded."""
+        raise ConsentNeeded("; ".join(question.sentences))
 
     def buy_again(self, question: BoughtElsewhere) -> bool:
-        """Raise ConsentError."""
-        raise ConsentError("; ".join(question.sentences))
+        """Raise ConsentNeeded."""
+        raise ConsentNeeded("; ".join(question.sentences))
 
     def spend(self, question: Spending) -> bool:
-        """Raise ConsentError."""
-        raise ConsentError("; ".join(question.sentences))
+        """Raise ConsentNeeded."""
+        raise ConsentNeeded("; ".join(question.sentences))
 
 
 # ---- asking ---------------------------------------------------------------------------------------------------------
@@ -94,7 +94,7 @@ def decide_renames(prepared: PreparedRun, consent: Consent) -> PreparedRun:
     """Return the run with an answer to what becomes of purchases that are asked for under another id.
 
     The request's `yes` decides nothing here: adopting and buying again are both what somebody may want. Raises
-    ConsentError.
+    ConsentNeeded.
     """
     if prepared.request.renamed is not None:
         return prepared
@@ -105,7 +105,7 @@ def decide_renames(prepared: PreparedRun, consent: Consent) -> PreparedRun:
 
 
 def confirm_elsewhere(known: list[Known], consent: Consent) -> None:
-    """Go on where nothing is known elsewhere, or all of it may be paid for again. Raises ConsentError, DeclinedError.
+    """Go on where nothing is known elsewhere, or all of it may be paid for again. Raises ConsentNeeded, DeclinedError.
 
     Neither the request's `yes` nor a name of its own confirms that.
     """
@@ -114,9 +114,9 @@ def confirm_elsewhere(known: list[Known], consent: Consent) -> None:
 
 
 def confirm_spending(prepared: PreparedRun, plan: Plan, consent: Consent, *, real_money: bool) -> None:
-    """Go on where the purchase needs no confirmation, or has it. Raises ConsentError, DeclinedError."""
+    """Go on where the purchase needs no confirmation, or has it. Raises ConsentNeeded, DeclinedError."""
     request, settings = prepared.request, prepared.settings
-    reasons = reasons_to_ask(plan, request, settings, real_money=real_money)
+    reasons = reasons_to_ask(plan, settings, real_money=real_money)
     if not reasons or request.yes:
         return
     question = Spending(
@@ -132,30 +132,32 @@ def confirm_spending(prepared: PreparedRun, plan: Plan, consent: Consent, *, rea
 # ---- decisions ------------------------------------------------------------------------------------------------------
 
 
-def reasons_to_ask(plan: Plan, request: RunRequest, settings: Settings, *, real_money: bool) -> tuple[str, ...]:
+def reasons_to_ask(plan: Plan, settings: Settings, *, real_money: bool) -> tuple[str, ...]:
     """Return, a sentence each, why this run must be confirmed; empty when it may start."""
     if not plan.to_buy:
         return ()
-    reasons = []
-    if plan.changed:
-        reasons.append(
-            f"{plural(plan.changed, 'item')} changed since purchase; buying again costs ${usd(plan.changed_usd)}"
-        )
-    if State.LOST in request.retry and plan.count(State.LOST):
-        reasons.append(
-            f"{plural(plan.count(State.LOST), 'lost item')}, already paid for, will be bought again: you pay twice"
-        )
-    if plan.again:
-        reasons.append(f"{plural(plan.again, 'finished item')} will be bought again")
+    reasons = purchases_again(plan)
     if real_money and settings.max_cost is None and settings.budget is None:
         reasons.append(
-            f"no max_cost or budget is set, and {plural(plan.to_buy, 'item')} will cost ${usd(plan.estimated)}"
+            f"no max_cost or budget is set, and {plural(plan.to_buy, 'item')} will cost {dollars(plan.estimated)}"
         )
     return tuple(reasons)
+
+
+def refuse_unknown_prices(plan: Plan) -> None:
+    """Raise UsageError if the plan has items whose price is unknown: no cap could hold, no question name the cost."""
+    if plan.unpriced:
+        models = ", ".join(printable(model) for model in plan.unpriced)
+        count = sum(plan.unpriced.values())
+        raise UsageError(
+            f"the price of {models} is unknown, so {plural(count, 'item')} cannot be bought: no cap could hold;"
+            " write the price into the catalogue, or leave these items out (--only)"
+        )
 
 
 def capped(settings: Settings, plan: Plan, *, real_money: bool) -> Settings:
     """Return the settings once it is confirmed: without any cap, what was confirmed is the estimate, and no more."""
     if not real_money or settings.max_cost is not None or settings.budget is not None:
         return settings
+    refuse_unknown_prices(plan)
     return replace(settings, budget=plan.estimated)

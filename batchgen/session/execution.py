@@ -4,13 +4,15 @@ import asyncio
 import json
 import logging
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 
-from batchgen.catalog import Catalog, outputs_of, price_key
+from batchgen.catalog import Catalog, outputs_of, price_key, shape_of
 from batchgen.client import DIRECT, HttpApi, Route
 from batchgen.core.batching import BatchedCalls
 from batchgen.core.clock import utc_now
@@ -18,22 +20,32 @@ from batchgen.core.credentials import ApiKey
 from batchgen.core.descriptors import Shares, shares
 from batchgen.core.errors import BatchgenError, DescriptorsError, DiskError
 from batchgen.core.files import free_bytes
-from batchgen.core.records import LIVE, UNSUCCESSFUL, Item, State
-from batchgen.journal import GroupRecorder, Journal
+from batchgen.core.records import FINAL, LIVE, Item, State
+from batchgen.journal import GroupRecorder, Journal, Work, is_simulated
 from batchgen.journal.queries.report_rows import bytes_per_job
+from batchgen.journal.queries.run_status import item_result
 from batchgen.ledger import next_write, write_ledger
 from batchgen.policy.stopping import Stop, space_needed
+from batchgen.policy.until import Until
 from batchgen.scheduler import Ending, RunPolicy, RunPorts, RunState, Scheduler
 from batchgen.session.checks.evidence import note_ledger
 from batchgen.session.conclusion import conclude, rescue
-from batchgen.session.host import SNAPSHOT_EVERY, Ended, Host, Listener, Snapshot, Started, StopHandle
+from batchgen.session.host import Ended, Host, ItemEnded, Listener, Notice, Started, StopHandle
+from batchgen.session.judging.standards import standards_of
+from batchgen.session.reporting import report_at_end, thumbnails_beside
+from batchgen.session.sharing import Sharing, crossed_text, open_budget
 from batchgen.session.summary import Summary
+from batchgen.session.watching import Watch, snapshot_of
 from batchgen.settings import Settings
+from batchgen.shared_limits.orders import Crossed
+from batchgen.standing.last_run import LastRun, last_run_fact
 from batchgen.store import LocalDisk
 
 log = logging.getLogger("batchgen")
 
 _MIB = 1024 * 1024
+_BOOKS_EVERY = 1.0
+"""Seconds after which other runs at the latest see what became of a claim."""
 _DISK_EVERY = 1.0
 """Seconds between two looks at the free room."""
 
@@ -49,11 +61,19 @@ class OpenRun:
     base_url: str
     key: ApiKey
     buying: bool
+    asked_caps: Mapping[str, Decimal | None] = field(default_factory=dict)
+    """The caps that were asked for, USD; without any, what `settings` has is the confirmed estimate."""
+    only: Sequence[str] = ()
+    """The patterns that select its items; none: all of them."""
+    until: datetime | None = None
+    """When it is to be over, in UTC; None: whenever it is."""
     wait_for_balance: bool = False
     ask_lost: bool = True
     """Whether lost jobs are asked for again, at no cost."""
     route: Route = DIRECT
     """The way to the API."""
+    sharing: Sharing | None = None
+    """The limits that it shares with other runs."""
     free: Callable[[Path], int] = free_bytes
     """How many bytes are free on the disk of a folder."""
 
@@ -64,7 +84,7 @@ class OpenRun:
 
 
 def execute(run: OpenRun, host: Host) -> Summary:
-    """Run until everything is finished or there is a reason to stop; write ledger and summary.
+    """Run until everything is finished or there is a reason to stop; write ledger, summary and report.
 
     Not in a thread whose event loop is running. Raises DiskError, RunFolderError.
     """
@@ -78,29 +98,77 @@ def execute(run: OpenRun, host: Host) -> Summary:
         if run.journal.intact():
             raise
         raise rescue(run.journal) from error
-    return conclude(run.name, run.journal, ending)
+    summary = conclude(run.name, run.journal, ending, run.only)
+    report = report_at_end(
+        run.folder, run.settings.report, host.listen,
+        items=sum(summary.counts.values()), interrupted=ending.stop is Stop.INTERRUPTED,
+    )  # fmt: skip
+    return replace(summary, report=report)
 
 
 async def _run(run: OpenRun, host: Host) -> Ending:
     journal, settings = run.journal, run.settings
     with journal.transaction():
         interrupted = journal.doubt_interrupted()
+        journal.note(**last_run_fact(_beginning(run)))
     if interrupted:
         log.warning("%d submissions of an earlier invocation had no recorded answer: in doubt", interrupted)
-    budget = journal.budget(settings.max_cost, settings.budget)
+
+    months: list[str] = []
+
+    def warn(crossed: Crossed) -> None:
+        log.warning("%s", crossed_text(crossed))
+        host.listen(Notice(crossed_text(crossed)))
+        months.append(crossed_text(crossed))
+
     api = HttpApi(run.base_url, run.key.reveal(), route=run.route)
     try:
-        async with GroupRecorder(journal) as record, BatchedCalls("files") as offload:
+        async with (
+            GroupRecorder(journal) as record,
+            BatchedCalls("files") as offload,
+            BatchedCalls("judge") as decode,
+            open_budget(journal, settings, run.sharing, warn) as budget,
+        ):
             draws = random.Random()  # noqa: S311 - jitter
-            ports = RunPorts(api, journal, record, LocalDisk(run.folder), utc_now, draws, offload)
+            ports = RunPorts(api, journal, record, LocalDisk(run.folder), utc_now, draws, offload, decode)
             run_state = RunState(ports, policy_of(run, shares(host.descriptors)), budget, journal.counts())
             scheduler = Scheduler(run_state)
+            if host.items:
+                _tell_of_items(run, run_state, host.listen)
             with _heard(host.stop, scheduler):
-                host.listen(Started())
+                host.listen(Started(run.folder, lambda: snapshot_of(run_state)))
                 await _look_at_disk(run, run_state)
-                return await _with_helpers(run, run_state, scheduler, host.listen)
+                watch = Watch(
+                    run.name, run_state, host.listen,
+                    caps=run.asked_caps, doubts=interrupted, months=months, simulated=is_simulated(journal.facts()),
+                )  # fmt: skip
+                async with thumbnails_beside(run.folder, run_state):
+                    return await _with_helpers(run, run_state, scheduler, watch)
     finally:
         await api.aclose()
+
+
+def _beginning(run: OpenRun) -> LastRun:
+    spend, settings = run.journal.spend(), run.settings
+    return LastRun(
+        began_at=utc_now(),
+        max_cost=settings.max_cost,
+        budget=settings.budget,
+        spent_before=spend.charged - spend.refunded,
+    )
+
+
+def _tell_of_items(run: OpenRun, run_state: RunState, listen: Listener) -> None:
+    """Tell of each item that comes to an end, once that is on disk."""
+
+    async def tell(work: Work) -> None:
+        listen(ItemEnded(await run_state.record(item_result, run.journal.db, run.folder, work.key)))
+
+    def on_state(work: Work, state: State) -> None:
+        if state in FINAL:
+            run_state.spawn(tell(work))
+
+    run_state.watch(on_state)
 
 
 @contextmanager
@@ -122,12 +190,13 @@ def _heard(stop: StopHandle, scheduler: Scheduler) -> Iterator[None]:
         yield
 
 
-async def _with_helpers(run: OpenRun, run_state: RunState, scheduler: Scheduler, listen: Listener) -> Ending:
+async def _with_helpers(run: OpenRun, run_state: RunState, scheduler: Scheduler, watch: Watch) -> Ending:
     """Run the scheduler, and beside it what watches the disk, writes the ledger and tells how it stands."""
     helpers = [
-        asyncio.create_task(_tell_progress(run_state, listen)),
+        asyncio.create_task(watch.keep_telling()),
         asyncio.create_task(_rewrite_ledger(run, run_state)),
         asyncio.create_task(_watch_disk(run, run_state)),
+        *([asyncio.create_task(_tell_the_books(run_state))] if run.sharing else []),
     ]
     try:
         ending = await _stopped_in_order(scheduler)
@@ -135,7 +204,7 @@ async def _with_helpers(run: OpenRun, run_state: RunState, scheduler: Scheduler,
         for helper in helpers:
             helper.cancel()
         ended = await asyncio.gather(*helpers, return_exceptions=True)
-        listen(snapshot_of(run_state))
+        watch.tell()
     for error in ended:
         if isinstance(error, Exception):  # and no cancellation
             raise error
@@ -164,12 +233,22 @@ def policy_of(run: OpenRun, bounds: Shares) -> RunPolicy:
         endpoints={model.id: model.endpoint for model in catalog.models.values()},
         kinds={model.id: model.output for model in catalog.models.values()},
         price_key=lambda item: price_key(catalog.models[item.model], json.loads(item.body)),
+        shape=lambda model, body: _shape(catalog, model, body),
         outputs=lambda item: _ordered(catalog, item),
+        standards=standards_of(catalog),
+        unjudged=run.journal.has_unjudged(),
+        chained=run.journal.has_chains(),
         buying=run.buying,
         wait_for_balance=run.wait_for_balance,
+        until=None if run.until is None else Until(run.until),
         shares=bounds,
         ask_lost=run.ask_lost,
     )
+
+
+def _shape(catalog: Catalog, model_id: str, body: str) -> str:
+    model = catalog.models.get(model_id)
+    return model_id if model is None else shape_of(model, json.loads(body))
 
 
 def _ordered(catalog: Catalog, item: Item) -> int:
@@ -177,24 +256,13 @@ def _ordered(catalog: Catalog, item: Item) -> int:
     return 1 if model is None else outputs_of(model, json.loads(item.body))
 
 
-def snapshot_of(run_state: RunState) -> Snapshot:
-    """Return how a run stands now."""
-    counts: Mapping[State, int] = run_state.counts
-    return Snapshot(
-        items=sum(counts.values()),
-        done=counts.get(State.DONE, 0),
-        in_flight=sum(counts.get(state, 0) for state in LIVE),
-        failed=sum(counts.get(state, 0) for state in UNSUCCESSFUL),
-        in_doubt=counts.get(State.IN_DOUBT, 0),
-        spent=run_state.budget.life.charged - run_state.budget.life.refunded,
-        left=run_state.budget.left(),
-    )
-
-
-async def _tell_progress(run_state: RunState, listen: Listener) -> None:
+async def _tell_the_books(run_state: RunState) -> None:
     while True:
-        listen(snapshot_of(run_state))
-        await asyncio.sleep(SNAPSHOT_EVERY)
+        await asyncio.sleep(_BOOKS_EVERY)
+        try:
+            await run_state.budget.flush()
+        except BatchgenError as error:
+            run_state.stop(Stop.DISK_LOW, str(error))
 
 
 async def _watch_disk(run: OpenRun, run_state: RunState) -> None:

@@ -1,7 +1,7 @@
 """Files follow purchases that were given to other items: by way of a name in between, since two may change places."""
 
 from batchgen.journal import Journal
-from batchgen.journal.renames import Move, cancel_move, mark_arrived, mark_waiting, pending_moves
+from batchgen.journal.requested.renames import Move, cancel_move, mark_arrived, mark_waiting, pending_moves
 from batchgen.scheduler.superseded import claim_superseded_name
 from batchgen.store import OutputStore
 

@@ -2,14 +2,21 @@
 it, and what it may use of the process. A command line is one such program; a script, a viewer or an engine are others.
 """
 
+import time
 from asyncio import AbstractEventLoop
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
+from pathlib import Path
+from typing import Any
 
+from batchgen.core.clock import UtcNow, utc_now
 from batchgen.core.descriptors import current_limit
+from batchgen.journal import ItemResult
 from batchgen.plan import Plan
+from batchgen.policy.alerts import Alert
 from batchgen.session.consent import Consent, NoConsent
 from batchgen.settings import Settings
 
@@ -42,8 +49,10 @@ class Planned:
 
 
 @dataclass(frozen=True, slots=True)
-class Started:
-    """The event loop runs: from here on a stop is heard at once. Told within the loop, in the session's thread."""
+class Waiting:
+    """Nothing is asked of the API before this moment; a stop ends the wait at once."""
+
+    start: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +70,34 @@ class Snapshot:
     """USD, net, since the run folder began."""
     left: Decimal | None
     """USD below the caps; None without a cap."""
+    submitting: int = 0
+    """Those in flight whose request may have left and has no answer yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The event loop runs: from here on a stop is heard at once. Told within the loop, in the session's thread."""
+
+    folder: Path | None = None
+    """The run folder."""
+    look: Callable[[], Snapshot] | None = None
+    """Returns how the run stands at that moment; for the session's thread alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alerted:
+    """Something has happened that a person should hear of while the run goes on."""
+
+    alert: Alert
+    figures: Mapping[str, Any]
+    """How the run stands, under the names of `summary.json` (`batchgen.session.summary.figures_now`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ItemEnded:
+    """An item has come to an end in this invocation; told only where the host asks for it (`Host.items`)."""
+
+    result: ItemResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +108,7 @@ class Ended:
 SNAPSHOT_EVERY = 0.25
 """Seconds between two snapshots."""
 
-Event = Notice | Adopted | Planned | Started | Snapshot | Ended
+Event = Notice | Adopted | Planned | Waiting | Started | Snapshot | Alerted | ItemEnded | Ended
 Listener = Callable[[Event], None]
 """Hears events, in the session's thread and in order. It must be quick: nothing is bought or polled meanwhile. What it
 raises ends the session."""
@@ -82,6 +119,10 @@ def ignore(_: Event) -> None:
 
 
 # ---- stopping -------------------------------------------------------------------------------------------------------
+
+
+_LOOK_EVERY = 0.2
+"""Seconds between two looks at the clock and at whether to stop."""
 
 
 class StopHandle:
@@ -115,6 +156,15 @@ class StopHandle:
         for hear in tuple(self._hearers):
             hear()
 
+    def wait_until(
+        self, moment: datetime, *, now: UtcNow = utc_now, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
+        """Return at a moment, or as soon as the session is to stop."""
+        # Looked at again and again: while the computer sleeps, `sleep` stands still and the clock does not. A lock to
+        # wait for could be held by the very thread in which a signal handler stops.
+        while not self._soon and (left := (moment - now()).total_seconds()) > 0:
+            sleep(min(left, _LOOK_EVERY))
+
     @contextmanager
     def heard_by(self, hear: Callable[[], None]) -> Iterator[None]:
         """Call `hear`, in the thread that stops, for each stop while the block runs, and at first for an earlier one.
@@ -144,5 +194,7 @@ class Host:
     stop: StopHandle = field(default_factory=StopHandle)
     descriptors: int = field(default_factory=current_limit)
     """How many file descriptors the session may count on; by default all of the process, which several would share."""
+    items: bool = False
+    """Whether to tell of each item that ends (`ItemEnded`)."""
     loop_factory: Callable[[], AbstractEventLoop] | None = None
     """Makes the event loop; None takes Python's own."""

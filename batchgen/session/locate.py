@@ -27,7 +27,7 @@ def simulated_name(name: str) -> str:
 
 
 def output_folder(manifest: Path | None, option: str | None, environment: Mapping[str, str]) -> Path:
-    """Return the output folder, which need not exist yet.
+    """Return the output folder, absolute; it need not exist yet.
 
     `option` (the flag) wins over BATCHGEN_OUTPUT. Where neither is given, the way leads up from the manifest's folder
     (where its links lead to) to the first that has `output` or `.git` in it, and `output/` there is meant; where none
@@ -35,7 +35,7 @@ def output_folder(manifest: Path | None, option: str | None, environment: Mappin
     UsageError for a relative BATCHGEN_OUTPUT, and for an `output` that is no folder.
     """
     if option:
-        return Path(option)
+        return Path(option).absolute()
     if chosen := environment.get(VARIABLE):
         if not Path(chosen).is_absolute():
             raise UsageError(
@@ -82,9 +82,9 @@ def run_folder(manifest: Path, name: str, option: str | None, environment: Mappi
 def find_run(text: str, option: str | None, environment: Mapping[str, str], name_of: Callable[[Path], str]) -> Path:
     """Return the run folder that `text` means: its own path, its manifest, or its name within the output folder.
 
-    A manifest or a name of which there is only a simulated run means that one. `name_of` reads a manifest's name and
-    raises a UsageError of its own. Raises RunFolderError for a folder that is not a run's, UsageError with a suggestion
-    where there is nothing.
+    It is absolute. A manifest or a name of which there is only a simulated run means that one. `name_of` reads a
+    manifest's name and raises a UsageError of its own. Raises RunFolderError for a folder that is not a run's,
+    UsageError with a suggestion where there is nothing.
     """
     path = Path(text)
     if path.is_file():
@@ -98,7 +98,7 @@ def find_run(text: str, option: str | None, environment: Mapping[str, str], name
             f"{_suggestion(name, folder.parent)}"
         )
     if _holds_run(path):
-        return path
+        return path.absolute()
     output = output_folder(None, option, environment)
     for name in (text, simulated_name(text)):
         if _RUN_NAME.fullmatch(name) and _holds_run(output / name):

@@ -1,55 +1,28 @@
 """From a manifest to a plan: nothing here writes to a run folder."""
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
-from batchgen.catalog import Catalog
 from batchgen.core.errors import UsageError
-from batchgen.core.records import UNSUCCESSFUL, State
-from batchgen.item_table import index_items
+from batchgen.core.text import dollars
+from batchgen.item_table import chains, index_items
 from batchgen.journal import FILE_NAME, Journal, is_embedded
-from batchgen.journal.queries.comparison import Comparison, compare
-from batchgen.journal.requeueing import NOTHING_BOUGHT_AGAIN, BuyAgain
-from batchgen.manifest import Manifest, load_manifest
-from batchgen.plan import Plan, Selection, make_plan
+from batchgen.journal.queries.comparison import Buying, Comparison, compare
+from batchgen.lock import check_lock, lock_of, lock_path, read_lock
+from batchgen.manifest import Manifest, load_manifest, take_picks
+from batchgen.plan import Plan, PlanRow, Selection, make_plan, plan_row
 from batchgen.session.checks.bought import skip_bought
 from batchgen.session.file_moves import finish_moves
 from batchgen.session.locate import run_folder, simulated_name
+from batchgen.session.picking import kept_outputs
+from batchgen.session.request import RunRequest
 from batchgen.settings import BY_NAME, RUN_NAME, Settings, resolve_settings
 from batchgen.store import LocalDisk
 
-Renaming = Literal["adopt", "buy"]
-
-
-@dataclass(frozen=True, slots=True)
-class RunRequest:
-    """Which manifest, which of its items, and what is asked for them."""
-
-    manifest: Path
-    environment: Mapping[str, str]
-    catalog: Catalog
-    """The parameter tables to check against and to price by."""
-    output: str | None = None
-    name: str | None = None
-    simulate: bool = False
-    """Whether it is about the pretended purchases of `--simulate`, which have a run folder of their own."""
-    only: tuple[str, ...] = ()
-    strict: bool = False
-    """Whether warnings refuse the manifest."""
-    flags: Mapping[str, str | None] | None = None
-    retry: frozenset[State] = frozenset()
-    again: BuyAgain = NOTHING_BOUGHT_AGAIN
-    skip_bought: tuple[Path, ...] = ()
-    renamed: Renaming | None = None
-    """What is to become of purchases that are asked for under another id; None: to be asked."""
-    buy_again: bool = False
-    """Whether what other records show as bought may be paid for a second time; else that is asked."""
-    yes: bool = False
-    """Whether everything else that would be asked is confirmed."""
+_DRIFTS_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +37,8 @@ class PreparedRun:
     settings: Settings
     selection: Selection
     skipped_as_bought: int
+    notes: tuple[str, ...] = ()
+    """What is to be told before anything is bought."""
 
     def plan(self) -> Plan:
         """Return how the manifest stands against its run folder.
@@ -74,10 +49,11 @@ class PreparedRun:
         with self._compared() as comparison:
             plan = make_plan(
                 self.name,
-                comparison.groups(request.again),
+                comparison.groups(),
                 comparison.tags(),
-                request.retry,
                 unlisted=comparison.unlisted(),
+                stale=comparison.stale(),
+                sources=len(self.selection.sources),
                 renamed=comparison.renames(),
                 simulated=comparison.simulated(),
             )
@@ -87,17 +63,24 @@ class PreparedRun:
             raise UsageError(f"--again {' '.join(request.again.globs)}: no finished item matches")
         return plan
 
+    def rows(self) -> Iterator[PlanRow]:
+        """Yield each selected item as it would be sent, in the order of the manifest and in bounded memory."""
+        with self._compared() as comparison:
+            yield from map(plan_row, comparison.items())
+
     def edited_ids(self, most: int) -> list[str]:
         """Return the first ids that were bought before with another request."""
         with self._compared() as comparison:
             return comparison.edited_ids(most)
 
     def _compared(self) -> AbstractContextManager[Comparison]:
+        request = self.request
         return compare(
             self.item_table,
             self.folder / FILE_NAME,
             self.selection.wanted,
-            with_renames=self.request.renamed != "buy",
+            Buying(request.retry, request.again, request.retry_sources),
+            with_renames=request.renamed != "buy",
         )
 
 
@@ -112,14 +95,42 @@ def adopt(prepared: PreparedRun, journal: Journal) -> int:
     return adopted
 
 
-def parse_states(text: str) -> frozenset[State]:
-    """Return the states of `--retry failed,lost`; raises UsageError."""
-    words = [word.strip() for word in text.split(",") if word.strip()]
-    allowed = ", ".join(UNSUCCESSFUL.ordered)
-    for word in words:
-        if word not in UNSUCCESSFUL:
-            raise UsageError(f"--retry {word}: the states that can be retried are {allowed}")
-    return frozenset(State(word) for word in words)
+def _locked(
+    manifest: Manifest, table: Path, request: RunRequest, settings: Settings
+) -> tuple[Settings, tuple[str, ...]]:
+    """Return the settings, capped at the lock's total, and what is to be told of it.
+
+    Raises UsageError where the manifest differs from its lock.
+    """
+    path = lock_path(request.manifest)
+    check = check_lock(read_lock(path), lock_of(manifest, table, request.catalog))
+    if check.drifts:
+        shown = "; ".join(f"{drift.what}: {drift.message}" for drift in check.drifts[:_DRIFTS_SHOWN])
+        more = len(check.drifts) - _DRIFTS_SHOWN
+        raise UsageError(
+            f"the manifest has drifted from {path}: {shown}{f'; and {more:,} more' if more > 0 else ''}"
+            f" ({dollars(check.locked_usd)} → {dollars(check.current_usd)}); `batchgen lock` writes a new lock"
+        )
+    total = check.locked_usd
+    if total is None:
+        raise UsageError(f"{path} has items with an unknown price, so its total cannot be a cap")
+    if settings.max_cost is not None and settings.max_cost < total:
+        told = f"the cap is max_cost, {dollars(settings.max_cost)}: lower than the total of {path}, {dollars(total)}"
+        return settings, (told, *check.notes)
+    told = f"the cap is the total of {path}, {dollars(total)}"
+    return replace(settings, max_cost=total), (told, *check.notes)
+
+
+def _with_chains(table: Path, manifest: Manifest, folder: Path, selection: Selection) -> Selection:
+    """Give chained items the outputs that were picked, and return the selection with the sources that it needs.
+
+    Raises ManifestError where several outputs were kept and one is needed.
+    """
+    with chains(table) as found:
+        picked, sources = found.has_picks(), found.sources_of(selection.wanted)
+    if picked:
+        take_picks(table, manifest.source, kept_outputs(folder))
+    return replace(selection, sources=sources)
 
 
 @contextmanager
@@ -140,8 +151,13 @@ def prepare(request: RunRequest) -> Iterator[PreparedRun]:
             request.manifest, table, request.catalog, path_template=template, strict=request.strict
         )
         settings = resolve_settings(request.flags or {}, request.environment, manifest.settings)
+        notes: tuple[str, ...] = ()
+        if request.locked:
+            settings, notes = _locked(manifest, table, request, settings)
         name = request.name or (simulated_name(manifest.name) if request.simulate else manifest.name)
         folder = run_folder(request.manifest, name, request.output, request.environment)
+        if manifest.references:
+            selection = _with_chains(table, manifest, folder, selection)
         index_items(table)
         skipped = skip_bought(table, request.skip_bought, manifest.bought, simulated=request.simulate)
-        yield PreparedRun(request, manifest, table, name, folder, settings, selection, skipped)
+        yield PreparedRun(request, manifest, table, name, folder, settings, selection, skipped, notes)

@@ -11,19 +11,19 @@ from batchgen import receipts
 from batchgen.core.clock import utc_now
 from batchgen.core.errors import RunFolderError, UsageError
 from batchgen.core.files import disk_errors, make_private
+from batchgen.core.run_log import LOG_NAME, LOG_NAMES, logging_to
 from batchgen.core.text import plural, printable
 from batchgen.journal import FILE_NAME, SIMULATED, Binding, Journal, own, own_journal, sqlite_errors
 from batchgen.journal.database import refuse_leftovers
 from batchgen.session.checks.evidence import compare_ledger, ledger_evidence
 from batchgen.session.file_moves import finish_moves
-from batchgen.session.run_log import LOG_NAME, LOG_NAMES, logging_to
 from batchgen.settings import BY_NAME, parse_setting, setting_text
 from batchgen.store import LocalDisk
 
 log = logging.getLogger("batchgen")
 
 _SETTINGS = "settings"
-_LIMITS_OF_BUYING = frozenset({"max_cost", "budget", "max_new", "max_failures"})
+_LIMITS_OF_BUYING = frozenset({"max_cost", "budget", "max_new", "max_failures", "max_flagged", "canary"})
 
 
 @contextmanager

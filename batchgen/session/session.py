@@ -6,7 +6,7 @@ nothing of the process that other threads would feel, so that several run beside
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from contextvars import copy_context
@@ -14,19 +14,33 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from batchgen.catalog import Catalog
+from batchgen.core.clock import utc_now
 from batchgen.core.errors import RunFolderError
 from batchgen.journal import FILE_NAME, Journal
-from batchgen.session.account import Access, ApiAccount
-from batchgen.session.checks.elsewhere import known_elsewhere
+from batchgen.plan import Plan
+from batchgen.policy.wall_time import shown
+from batchgen.session.checks.elsewhere import Known, known_elsewhere
 from batchgen.session.checks.evidence import compare_files
 from batchgen.session.checks.register import Register, registered
-from batchgen.session.consent import capped, confirm_elsewhere, confirm_spending, decide_renames
+from batchgen.session.connection.account import Access, ApiAccount
+from batchgen.session.consent import (
+    capped,
+    confirm_elsewhere,
+    confirm_spending,
+    decide_renames,
+    refuse_unknown_prices,
+)
 from batchgen.session.execution import OpenRun, execute
-from batchgen.session.host import Adopted, Host, Notice, Planned
+from batchgen.session.host import Adopted, Host, Notice, Planned, Waiting
+from batchgen.session.picking import follow_renames
 from batchgen.session.prepare import PreparedRun, adopt
+from batchgen.session.request import Hours
 from batchgen.session.run_folder import bind_account, note_settings, noted_settings, open_run_folder
+from batchgen.session.sharing import sharing, unused_limits
 from batchgen.session.summary import Summary
 from batchgen.settings import resolve_settings
+from batchgen.shared_limits import SharedLimits, read_limits
+from batchgen.standing.failures import repair_facts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +54,7 @@ class Session(ABC):
         """Run to the end, and return what it came to, also where it was stopped early.
 
         In any thread; a running event loop of this thread stands still meanwhile, so there `run_async` is better.
-        Raises ConsentError (nothing was bought), UsageError, OutsideError, RunFolderError.
+        Raises ConsentNeeded (nothing was bought), UsageError, OutsideError, RunFolderError.
         """
         try:
             asyncio.get_running_loop()
@@ -104,7 +118,9 @@ class RunSession(Session):
     def _run(self) -> Summary:
         prepared, host = self.prepared, self.host
         request, folder = prepared.request, prepared.folder
+        limits = SharedLimits() if request.simulate else read_limits(folder.parent)
         exists = (folder / FILE_NAME).exists()
+        hours = request.hours(utc_now())
         with ExitStack() as stack:
             # A folder that exists is owned before anything is asked: what is planned then is what is bought.
             journal = stack.enter_context(open_run_folder(folder, create=True)) if exists else None
@@ -114,11 +130,12 @@ class RunSession(Session):
             route = self.access.route_to(account, self._tell)
             if journal is not None:
                 self._bind(journal, prepared.name, account)
+            self._tell_notes(hours)
             prepared = decide_renames(prepared, host.consent)
             plan = prepared.plan()
+            refuse_unknown_prices(plan)
             register = Register.of(request.environment)
-            if plan.to_buy and not request.buy_again:
-                confirm_elsewhere(known_elsewhere(prepared, account.binding, journal, register), host.consent)
+            elsewhere = self._confirm_elsewhere(prepared, plan, account, journal)
             real_money = not account.binding.embedded
             confirm_spending(prepared, plan, host.consent, real_money=real_money)
             if journal is None:
@@ -130,8 +147,14 @@ class RunSession(Session):
             self._list(prepared, journal)
             host.listen(Planned(prepared.name, plan, settings, prepared.skipped_as_bought))
             stack.enter_context(registered(register, journal))
+            if hours.start is not None:
+                host.listen(Waiting(hours.start))
+                host.stop.wait_until(hours.start)
+                if not host.stop.stop_requested:
+                    self._confirm_elsewhere(prepared, plan, account, journal, confirmed=elsewhere)
             url = stack.enter_context(account.connected(journal))
             account.note_simulated(journal)
+            shared = stack.enter_context(sharing(journal, limits, self._tell))
             open_run = OpenRun(
                 name=prepared.name,
                 journal=journal,
@@ -140,10 +163,39 @@ class RunSession(Session):
                 base_url=url,
                 key=account.key,
                 buying=True,
+                asked_caps={"max_cost": prepared.settings.max_cost, "budget": prepared.settings.budget},
                 route=route,
+                only=request.only,
+                until=hours.until,
                 wait_for_balance=self.wait_for_balance,
+                sharing=shared,
             )
             return execute(open_run, host)
+
+    def _confirm_elsewhere(
+        self, prepared: PreparedRun, plan: Plan, account: ApiAccount, journal: Journal | None,
+        confirmed: Sequence[Known] = (),
+    ) -> Sequence[Known]:  # fmt: skip
+        """Ask whether to buy what other records show as bought, beyond what is `confirmed`; return all of it."""
+        if not plan.to_buy or prepared.request.buy_again:
+            return ()
+        known = known_elsewhere(prepared, account.binding, journal, Register.of(prepared.request.environment))
+        confirm_elsewhere([one for one in known if one not in confirmed], self.host.consent)
+        return known
+
+    def _tell_notes(self, hours: Hours) -> None:
+        """Tell what is to be known before anything is asked."""
+        for note in self.prepared.notes:
+            self._tell(note)
+        request = self.prepared.request
+        unused = None if request.simulate else unused_limits(self.prepared.folder.parent, request.manifest)
+        if unused is not None:
+            self._tell(unused)
+        if hours.until is not None:
+            self._tell(f"nothing is submitted that would end after {shown(hours.until)}")
+        if along := len(self.prepared.selection.sources):
+            come = "item comes" if along == 1 else "items come"
+            self._tell(f"{along:,} {come} along: selected items need their outputs")
 
     def _list(self, prepared: PreparedRun, journal: Journal) -> None:
         """Make the items of the manifest the requested ones, and requeue those to retry or to buy again."""
@@ -152,10 +204,13 @@ class RunSession(Session):
         if request.renamed == "adopt" and (adopted := adopt(prepared, journal)):
             self.host.listen(Adopted(adopted))
         journal.list_items(prepared.item_table)
+        if request.renamed == "adopt":
+            follow_renames(prepared.folder)  # also those of an invocation that crashed here
         compare_files(journal, prepared.folder)
         with journal.transaction():
             note_settings(journal, prepared.manifest.settings)
-            journal.requeue_for(sorted(request.retry), request.again)
+            journal.note(manifest=str(prepared.manifest.source.absolute()), **repair_facts(request.folder_options))
+            journal.requeue_for(sorted(request.retry), request.again, expired_sources=request.retry_sources)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

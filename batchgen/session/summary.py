@@ -1,17 +1,23 @@
 """What a run came to: `summary.json`, and the same for people."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from batchgen.core.files import staged_text
-from batchgen.core.records import BOUGHT, LIVE, UNSUCCESSFUL, State
+from batchgen.core.records import LIVE, State
 from batchgen.core.text import plural, printable, usd
 from batchgen.journal import money_mark
+from batchgen.journal.queries.judged import NOTHING_FLAGGED, Flagged
 from batchgen.ledger import CostReport, LedgerTotals
+from batchgen.policy.budget import Money
 from batchgen.policy.stopping import Stop
+from batchgen.session.judging.flags import flagged_json, format_flagged
+from batchgen.standing.failures import NO_FAILURES, Failures, failures_json, format_failures
+from batchgen.standing.next_steps import Step, format_steps, steps_json
 
 SUMMARY_NAME = "summary.json"
 FORMAT_VERSION = 1
@@ -37,10 +43,19 @@ class Summary:
     fewer: int
     """Items that are done with fewer outputs than were ordered."""
     exit_code: int
+    failures_by_cause: Failures = NO_FAILURES
+    flagged: Flagged = NOTHING_FLAGGED
+    """What was found about delivered files."""
     simulated: bool = False
     """Whether it is pretend money."""
     advice: str | None = None
     """One sentence where another concurrency would have been better."""
+    report: Path | str | None = None
+    """Where the report is, or why there is none; None: none was wanted."""
+    source_expired: int = 0
+    """Items that stay pending, since the provider no longer has a file that they need."""
+    steps: tuple[Step, ...] = ()
+    """What to do next."""
     clock: str | None = None
     """One sentence where this computer's clock and the API's do not agree."""
 
@@ -68,10 +83,47 @@ def summary_json(summary: Summary) -> dict[str, Any]:
         "drift_usd": usd(totals.drift),
         "missing_files": summary.missing,
         "fewer_outputs": summary.fewer,
+        **flagged_json(summary.flagged),
         "simulated": summary.simulated,
+        **failures_json(summary.failures_by_cause),
+        "next": steps_json(summary.steps),
         "stopped_because": summary.stop.word if summary.stop else None,
         "exit_code": summary.exit_code,
     }
+
+
+FIGURES = (
+    "format_version", "run", "items", *(state.value for state in SHOWN_STATES), "in_flight", "pending", "charged_usd",
+    "refunded_usd", "net_usd", "in_doubt_usd", "drifted", "drift_usd", "missing_files", "fewer_outputs", "flagged",
+    "unjudged_files", "simulated",
+    "stopped_because", "exit_code",
+)  # fmt: skip
+"""What of `summary.json` is figures and fixed words: it tells nothing of prompts, ids, paths, or what servers said."""
+
+
+def figures_of(summary: Summary) -> dict[str, Any]:
+    """Return the figures of a run that has ended."""
+    shown = summary_json(summary)
+    return {name: shown[name] for name in FIGURES}
+
+
+def figures_now(
+    name: str | None, counts: Mapping[State, int] | None = None, life: Money | None = None, *, simulated: bool = False
+) -> dict[str, Any]:
+    """Return the figures of a run that goes on, or of one that never began; what is not known is None."""
+    figures: dict[str, Any] = dict.fromkeys(FIGURES)
+    figures |= {"format_version": FORMAT_VERSION, "run": name, "simulated": simulated}
+    if counts is not None:
+        figures |= {"items": sum(counts.values()), "in_flight": sum(counts.get(state, 0) for state in LIVE)}
+        figures |= {state.value: counts.get(state, 0) for state in (*SHOWN_STATES, State.PENDING)}
+    if life is not None:
+        figures |= {
+            "charged_usd": usd(life.charged),
+            "refunded_usd": usd(-life.refunded),
+            "net_usd": usd(life.charged - life.refunded),
+            "in_doubt_usd": usd(life.in_doubt),
+        }
+    return figures
 
 
 def write_summary(summary: Summary) -> None:
@@ -101,47 +153,26 @@ def format_summary(summary: Summary) -> str:
             f"  {plural(unknown, 'item')} with files in an unknown format, kept unchanged: check them"
             " (`unknown_format` in the ledger)"
         )
+    if found := format_flagged(summary.flagged):
+        lines.append(f"  {found}")
     if summary.costs.groups:
         lines += ["", f"  {'model':<32} {'rows':>8} {'net':>12}"]
         lines += [
             f"  {model or '':<32} {sums.rows:>8,} {'$' + usd(sums.charged + sums.refunded):>12}"
-            for model, sums in summary.costs.groups
+            for (model,), sums in summary.costs.groups
         ]
+    if causes := format_failures(summary.failures_by_cause):
+        lines += ["", *causes]
     lines += ["", f"files    {summary.folder / 'files'}", f"ledger   {summary.folder / 'ledger.csv'}"]
+    if summary.report is not None:
+        lines.append(f"report   {summary.report}")
     if summary.clock is not None:
         lines += ["", f"note: {summary.clock}"]
     if summary.stop is not None:
         lines += ["", f"stopped: {printable(summary.detail, 2000)}"]
-    return "\n".join([*lines, *_next_steps(summary)])
+    told = format_steps(summary.steps) + ([f"tip: {summary.advice}"] if summary.advice else [])
+    return "\n".join([*lines, *(["", *told] if told else [])])
 
 
 def _dollars(amount: str) -> str:
     return f"-${amount[1:]}" if amount.startswith("-") else f"${amount}"
-
-
-def _next_steps(summary: Summary) -> list[str]:
-    counts = summary.counts
-    steps = []
-    if summary.missing:
-        steps.append(f"{plural(summary.missing, 'file')} missing or damaged: run `batchgen verify --refetch`")
-    if summary.fewer:
-        steps.append(
-            f"{plural(summary.fewer, 'item')} delivered fewer outputs than ordered (`fewer_outputs` in the ledger):"
-            " `batchgen verify --refetch` asks the provider for the rest once more"
-        )
-    if summary.failures and not any(counts.get(state) for state in UNSUCCESSFUL):
-        steps.append("some items no longer in the manifest failed; see the ledger")
-    if summary.stop is not None and (summary.in_flight or counts.get(State.PENDING)):
-        first = "with a higher max_cost " if summary.stop is Stop.MAX_COST else ""
-        steps.append(f"run the same command {first}to continue; nothing is bought twice")
-    if bad := [state for state in UNSUCCESSFUL.ordered if state not in BOUGHT and counts.get(state)]:
-        steps.append(f"failed and rejected items were not charged: `--retry {','.join(bad)}` retries them")
-    if counts.get(State.LOST):
-        steps.append(
-            "lost items were paid for: every `run` and `collect --lost` asks the provider for them once more, at no"
-            " cost; `--retry lost --yes` buys lost items again: you pay twice"
-        )
-    if counts.get(State.IN_DOUBT):
-        steps.append("items in doubt may have been charged: look them up (`batchgen status`), then `batchgen resolve`")
-    told = [f"next: {step}" for step in steps] + ([f"tip: {summary.advice}"] if summary.advice else [])
-    return ["", *told] if told else []

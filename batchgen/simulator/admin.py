@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 
 from aiohttp import web
 
-from batchgen import __version__
+from batchgen.core.version import __version__
 from batchgen.provider import Account, Books, ProviderJob
 from batchgen.simulator.answers import Refusal, invalid, iso, json_response
 

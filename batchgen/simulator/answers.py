@@ -53,8 +53,11 @@ def iso(moment: float) -> str:
     return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
-def job_json(job: ProviderJob, now: float, url: str, retention_days: float, cost: Decimal | None) -> str:
-    """Return a job as the API shows it now; `url` is the API's own address, `cost` the price in the answer."""
+def job_json(job: ProviderJob, now: float, url: str, *, retention_days: float, cost: Decimal | None, scale: str) -> str:
+    """Return a job as the API shows it now; `url` is the API's own address, `cost` the price in the answer.
+
+    `scale` is what its files are smaller by (`batchgen.api.Job.scale`): a field that the API itself does not have.
+    """
     status = job.status(now)
     started = f'"{iso(job.started_at)}"' if now >= job.started_at else "null"
     completed = inference = error = "null"
@@ -73,7 +76,7 @@ def job_json(job: ProviderJob, now: float, url: str, retention_days: float, cost
         f'{{"id":"{job.id}","object":"generation","model":"{job.model}","output_kind":"{job.kind}",'
         f'"status":"{status}","created_at":"{iso(job.created_at)}","started_at":{started},'
         f'"completed_at":{completed},"expires_at":"{iso(job.expires_at)}","retention_days":{retention_days:g},'
-        f'"error":{error},{named}"input":{job.body},"timings":{{"inference_ms":{inference}}},'
+        f'"error":{error},{named}"simulated_scale":"{scale}","input":{job.body},"timings":{{"inference_ms":{inference}}},'
         f'"urls":{{"get":"{url}/v1/jobs/{job.id}"}},"data":[{data}]}}'
     )
 

@@ -19,6 +19,7 @@ from aiohttp import web
 
 from batchgen.catalog import Catalog
 from batchgen.core.clock import UtcNow, utc_now
+from batchgen.core.digest import digest_of, filled, output_of
 from batchgen.core.errors import UsageError
 from batchgen.provider import (
     Acceptance,
@@ -31,7 +32,7 @@ from batchgen.provider import (
     Provider,
     ProviderJob,
 )
-from batchgen.provider.faults import ADDRESS, BEFORE, POLL
+from batchgen.provider.faults import ADDRESS, BEFORE, INPUT, POLL
 from batchgen.simulator.admin import PREFIX, Admin
 from batchgen.simulator.answers import Refusal, html_response, invalid, job_json, json_response
 from batchgen.simulator.bodies import MAX_BODY, BodyReader
@@ -75,7 +76,7 @@ class Simulator:
         )
         self._reader = BodyReader(self._catalog)
         self._endpoints = {_ANY_MODEL: None} | {m.endpoint: m.endpoint for m in self._catalog.models.values()}
-        self._tries: Counter[tuple[str, str]] = Counter()
+        self._tries: Counter[tuple[str, str, str]] = Counter()
         self._addresses: Counter[str] = Counter()
         """How often each file was requested."""
         self._keyed: dict[str, Account] = {}
@@ -166,7 +167,10 @@ class Simulator:
             raise Refusal(404, "file_not_ready", "The file is not ready.")
         if not _OUTPUT.fullmatch(number) or not self._is_listed(job, int(number), now):
             raise Refusal(404, "file_not_found", "There is no such file.")
-        if Fault.LATE_FILE in self._provider.file_faults(job, int(number) + 1, now):
+        lasting = self._provider.file_faults(job, int(number) + 1, now)
+        if Fault.GONE in lasting:
+            raise Refusal(410, "file_gone", "The file is gone.")
+        if Fault.LATE_FILE in lasting:
             raise Refusal(404, "file_not_ready", "The file is not ready.")
         what = f"{job.digest} {job.acceptance} {number}"
         self._addresses[what] += 1
@@ -184,10 +188,10 @@ class Simulator:
         wait = parse_qs(query).get("wait", ["false"])[-1] if query else "false"
         if wait not in ("true", "false"):
             raise invalid("wait", "wait must be true or false")
-        order, urls = self._reader.read(request.headers.get("Content-Type", ""), await _body(request), endpoint)
-        for path, url in urls:
-            self._check_reachable(path, url)
+        order, inputs = self._reader.read(request.headers.get("Content-Type", ""), await _body(request), endpoint)
+        order = replace(order, digest=self._identity(order, inputs))
         self._strike_before(request, account, order)
+        self._check_inputs(account, order, inputs)
         accepted = self._accept(account, order)
         if accepted.fault is Fault.LOST_ANSWER:
             _drop(request, reset=False)
@@ -204,11 +208,7 @@ class Simulator:
 
     def _strike_before(self, request: web.BaseRequest, account: Account, order: Order) -> None:
         """Stop the request here if a fault strikes before anything is charged."""
-        if not self._faults.possible(BEFORE):
-            return
-        self._tries[account.id, order.digest] += 1
-        number = self._tries[account.id, order.digest]
-        match self._faults.strike(BEFORE, f"{account.id} {order.digest}", number):
+        match self._faults.strike(BEFORE, f"{account.id} {order.digest}", self._next_try(BEFORE, account, order)):
             case Fault.LOST_BEFORE:
                 _drop(request, reset=True)
             case Fault.STORM:
@@ -240,22 +240,43 @@ class Simulator:
             except TimeoutError:
                 continue
 
-    def _check_reachable(self, path: str, url: str) -> None:
-        """Raise Refusal for an address of this simulator that cannot be fetched. Others are taken on trust."""
-        if url.startswith(f"{self.url}/"):
-            raise invalid(path, "the address could not be fetched: it is not public (401)")
-        if url.startswith(f"{self.files_url}/"):
-            address = url.removeprefix(self.files_url)
-            reason = self._storage.refusal(address, self._moment())
-            if reason is None and not address.partition("?")[0].endswith(".png"):
-                reason = "it is not an image"
+    def _next_try(self, group: tuple[Fault, ...], account: Account, order: Order) -> int:
+        """Return how often this request has been tried, this time included; counted where such faults can strike."""
+        if not self._faults.possible(group):
+            return 1
+        tried = group[0], account.id, order.digest
+        self._tries[tried] += 1
+        return self._tries[tried]
+
+    def _identity(self, order: Order, inputs: list[tuple[str, str]]) -> str:
+        """Return an order's digest, the same whenever the outputs in it were addressed (`batchgen.core.digest`)."""
+        found = {
+            path.replace(".", "/"): self._storage.output_at(url.removeprefix(self.files_url))
+            for path, url in inputs
+            if url.startswith(f"{self.files_url}/")
+        }
+        outputs = {place: output_of(at[0].digest, at[1]) for place, at in found.items() if at is not None}
+        return digest_of(filled(order.text, outputs)) if outputs else order.digest
+
+    def _check_inputs(self, account: Account, order: Order, inputs: list[tuple[str, str]]) -> None:
+        """Raise Refusal for an input image that cannot be fetched; what lies elsewhere is taken on trust."""
+        for path, url in inputs:
+            reason = None
+            if url.startswith(f"{self.url}/"):
+                reason = "it is not public (401)"
+            elif url.startswith(f"{self.files_url}/"):
+                reason = self._storage.unfetchable(url.removeprefix(self.files_url), self._moment())
             if reason is not None:
                 raise invalid(path, f"the address could not be fetched: {reason}")
+        if inputs and self._faults.strike(INPUT, f"{account.id} {order.digest}", self._next_try(INPUT, account, order)):
+            raise invalid(inputs[0][0], "the address could not be fetched: it does not answer")
 
     # ---- shared -----------------------------------------------------------------------------------------------------
 
     def _shown(self, status: int, job: ProviderJob, now: float, price: Decimal | None) -> web.Response:
-        return json_response(status, job_json(job, now, self.url, self.settings.retention_days, price))
+        scale = self._storage.studio.scale_of(job)
+        shown = job_json(job, now, self.url, retention_days=self.settings.retention_days, cost=price, scale=scale)
+        return json_response(status, shown)
 
     def _own(self, request: web.BaseRequest, job_id: str, now: float) -> ProviderJob:
         """Return a job of the caller's account. Raises Refusal: 401, 404."""

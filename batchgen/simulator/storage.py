@@ -11,10 +11,10 @@ from aiohttp import web
 
 from batchgen.catalog import Catalog
 from batchgen.provider import Fault, Provider, ProviderJob
-from batchgen.provider.faults import FETCH
+from batchgen.provider.faults import DRAWN, FETCH
 from batchgen.provider.pictures import foreign
 from batchgen.simulator.answers import html_response
-from batchgen.simulator.media import drawing_of, encode, tiny
+from batchgen.simulator.media import UNRELATED, drawing_of, encode, scale_of, tiny
 
 TYPES = {"image": "image/png", "video": "video/mp4"}
 _SUFFIXES = {"image": "png", "video": "mp4"}
@@ -36,21 +36,27 @@ class Studio:
         self._size = 0
         self._making: dict[tuple[str, int], asyncio.Future[bytes]] = {}
 
-    async def file(self, job: ProviderJob, output: int) -> bytes:
-        """Return the bytes of one output (from 0)."""
-        if self._small:
-            return tiny(job.kind)
+    async def file(self, job: ProviderJob, output: int, faults: frozenset[Fault]) -> bytes:
+        """Return the bytes of one output (from 0) that these faults strike."""
+        model = self._catalog.model(job.model)
+        if self._small or model is None:  # it may have been ordered by other tables than these
+            return tiny(job.kind, faults)
         key = (job.id, output)
         if key in self._made:
             self._made.move_to_end(key)
             return self._made[key]
         making = self._making.get(key)
         if making is None:
-            drawing = drawing_of(self._catalog.models[job.model], job, output)
+            drawing = drawing_of(model, job, output, faults)
             making = asyncio.get_running_loop().run_in_executor(self._pool, encode, drawing)
             self._making[key] = making
             making.add_done_callback(lambda done: self._keep(key, done))
         return await asyncio.shield(making)
+
+    def scale_of(self, job: ProviderJob) -> str:
+        """Return the size of a job's files as a part of what was ordered (`batchgen.api.Job.scale`)."""
+        model = self._catalog.model(job.model)
+        return UNRELATED if self._small or model is None else scale_of(model, job)
 
     def close(self) -> None:
         """Drop files that are not yet begun, and wait for the others: this takes milliseconds."""
@@ -71,7 +77,7 @@ class Storage:
 
     def __init__(self, provider: Provider, studio: Studio) -> None:
         self._provider = provider
-        self._studio = studio
+        self.studio = studio
         self._secret = provider.dice.secret("storage")
         self._fetches: Counter[str] = Counter()
 
@@ -91,6 +97,20 @@ class Storage:
             return "the signature is wrong"
         return "the address has expired" if now >= int(expires) else None
 
+    def output_at(self, address: str) -> tuple[ProviderJob, int] | None:
+        """Return job and output (from 1) of a path with its query, signed or not; None if there is no such job."""
+        match = _PATH.fullmatch(address.partition("?")[0])
+        job = self._provider.books.jobs.get(match[1]) if match else None
+        return (job, int(match[2]) + 1) if match and job is not None else None
+
+    def unfetchable(self, address: str, now: float) -> str | None:
+        """Return why what lies at a path with its query cannot be an input image; None if it can."""
+        reason = self.refusal(address, now)
+        if reason is not None:
+            return reason
+        found = self.output_at(address)
+        return "there is no such file" if found is None else self._provider.unfetchable(found[0].id, found[1], now)
+
     async def serve(self, request: web.BaseRequest, now: float) -> web.StreamResponse:
         """Answer one request."""
         if request.method not in ("GET", "HEAD"):
@@ -101,18 +121,20 @@ class Storage:
         reason = self.refusal(request.raw_path, now)
         if reason is not None:
             return _plain(403, reason)
-        match = _PATH.fullmatch(request.raw_path.partition("?")[0])
-        job = self._provider.books.jobs.get(match[1]) if match else None
-        if match is None or job is None or now >= job.expires_at:
+        found = self.output_at(request.raw_path)
+        if found is None or now >= found[0].expires_at:
             return _plain(404, "no such file")
-        lasting = self._provider.file_faults(job, int(match[2]) + 1, now)
+        job, output = found
+        lasting = self._provider.file_faults(job, output, now)
         if Fault.GONE in lasting:
             return _plain(410, "gone")
         if Fault.FOREIGN_FILE in lasting:
-            return web.Response(body=foreign(job.id, int(match[2]) + 1), headers={"Content-Type": TYPES[job.kind]})
-        return await self._output(request, job, int(match[2]))
+            return web.Response(body=foreign(job.id, output), headers={"Content-Type": TYPES[job.kind]})
+        return await self._output(request, job, output - 1, lasting.intersection(DRAWN))
 
-    async def _output(self, request: web.BaseRequest, job: ProviderJob, output: int) -> web.StreamResponse:
+    async def _output(
+        self, request: web.BaseRequest, job: ProviderJob, output: int, drawn: frozenset[Fault]
+    ) -> web.StreamResponse:
         what = f"{job.digest} {job.acceptance} {output}"
         self._fetches[what] += 1
         number = self._fetches[what]
@@ -121,7 +143,7 @@ class Storage:
             return html_response(200)
         if fault is Fault.FILE_LIMITED:
             return web.Response(status=429, headers={"Retry-After": "1"})
-        content = await self._studio.file(job, output)
+        content = await self.studio.file(job, output, drawn)
         if fault is Fault.TRUNCATED:
             _cut_short(request, content, announced=self._provider.dice.uniform("announced", what, number) < 0.5)
         return web.Response(body=content, headers={"Content-Type": TYPES[job.kind]})

@@ -2,9 +2,10 @@
 
 from batchgen.provider import Episode, Fault, Naming
 from batchgen.virtual.fault_plan import OUTAGE, FaultPlan, episodes
-from batchgen.virtual.harness import Outcome, World, make_item, make_items
+from batchgen.virtual.harness import Outcome, World, make_dependant, make_item, make_items
 from batchgen.virtual.loop import DeadlockError, SpinningError, VirtualClock, VirtualLoop, run_virtual
-from batchgen.virtual.memory_api import Duration, MemoryApi, Offer, VirtualProvider
+from batchgen.virtual.memory_api import MemoryApi
+from batchgen.virtual.provider import Duration, Offer, VirtualProvider
 
 __all__ = [
     "OUTAGE",
@@ -23,6 +24,7 @@ __all__ = [
     "VirtualProvider",
     "World",
     "episodes",
+    "make_dependant",
     "make_item",
     "make_items",
     "run_virtual",

@@ -4,25 +4,33 @@ import logging
 import sys
 import tempfile
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import click
 
-from batchgen.virtual.soak import Story, soak
+from batchgen.virtual.soak import Story, night, soak
 
 
 @click.command()
 @click.option("--seeds", type=click.IntRange(1), default=100, show_default=True, help="How many stories to play.")
 @click.option("--first", type=click.IntRange(0), default=0, show_default=True, help="The first seed.")
 @click.option("--items", type=click.IntRange(4), default=100, show_default=True, help="Items in each story.")
+@click.option("--chains", is_flag=True, help="Items that need outputs of other items.")
+@click.option(
+    "--night", "one_night", is_flag=True, help="One night of chains, with a kill, budgets, and the morning after."
+)
 @click.option("--folder", type=click.Path(path_type=Path, exists=True), help="Where to work, best in memory.")
-def command(seeds: int, first: int, items: int, folder: Path | None) -> None:
+def command(seeds: int, first: int, items: int, folder: Path | None, *, chains: bool, one_night: bool) -> None:
     """Play stories of faults, crashes and resumes in virtual time; exit 1 where a promise was broken."""
-    logging.getLogger("batchgen").setLevel(logging.CRITICAL)
+    log = logging.getLogger("batchgen")
+    click.get_current_context().call_on_close(partial(log.setLevel, log.level))
+    log.setLevel(logging.CRITICAL)  # every fault would be told
     stories = []
     for seed in range(first, first + seeds):
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
-            stories.append(soak(seed, items, Path(scratch) / "run"))
+            run = Path(scratch) / "run"
+            stories.append(night(seed, items, run) if one_night else soak(seed, items, run, chained=chains))
         click.echo(_line(stories[-1]))
     for line in _sum(stories):
         click.echo(line)

@@ -1,5 +1,6 @@
 """What must be true of a journal and the provider's books, always and at the end. Each check returns what is wrong."""
 
+import json
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -9,14 +10,16 @@ from pathlib import Path
 from batchgen.core.records import COMPLETED, LIVE, Item, State
 from batchgen.download import check_file
 from batchgen.journal import Journal
-from batchgen.journal.queries.purchases import job_rows, unanswered_by_digest
+from batchgen.journal.queries.purchases import job_rows, sent_inputs, unanswered_by_digest
 from batchgen.journal.queries.report_rows import file_rows
 from batchgen.provider import Books
 from batchgen.provider.pictures import foreign, picture
 from batchgen.scheduler import Ending, RunState
 from batchgen.store import LocalDisk
-from batchgen.virtual.memory_api import VirtualProvider
+from batchgen.virtual.chain_checks import check_left, check_standing
 from batchgen.virtual.observed import Observed, Told
+from batchgen.virtual.provider import VirtualProvider
+from batchgen.virtual.public_addresses import pictures_in
 
 _ZERO = Decimal(0)
 
@@ -34,6 +37,12 @@ def check_books(journal: Journal, provider: VirtualProvider, consented: Mapping[
         if jobs > 0:
             yield f"{jobs} jobs for the body {digest[:8]} were accepted and are forgotten"
     yield from _charges(journal.db, provider)
+    for job_id, inputs in sent_inputs(journal.db):
+        recorded = {(place, job, output) for place, _, output, job, _ in json.loads(inputs)}
+        job = provider.books.jobs.get(job_id)
+        sent = {(p.place, p.job_id, p.output) for p in pictures_in(job.body)} if job is not None else recorded
+        if recorded != sent:
+            yield f"{job_id} was sent with {sent}, and the journal says {recorded}"
 
 
 def forgotten(db: sqlite3.Connection, books: Books) -> Counter[str]:
@@ -102,9 +111,16 @@ def check_end(run_state: RunState, journal: Journal, ending: Ending) -> Iterator
         yield f"{run_state.in_flight} in flight at the end, with {_words(counts)}"
     if State.SUBMITTING in counts:
         yield f"a submission is open at the end: {_words(counts)}"
-    undone = {*LIVE, *({State.PENDING} if run_state.policy.buying else ())} & counts.keys()
-    if ending.stop is None and undone:
-        yield f"the run ended for no reason, with {_words(counts)}"
+    startable = journal.startable() if run_state.policy.buying else 0
+    if ending.stop is None and (LIVE & counts.keys() or startable):
+        yield f"the run ended for no reason, with {_words(counts)}, of which {startable} could be bought"
+    yield from check_standing(journal.db)
+    if ending.stop is None and run_state.policy.buying:
+        yield from check_left(journal.db)
+        with journal.transaction():
+            journal.settle_chains()
+        if journal.counts() != (before := {state: count for state, count in counts.items() if count}):
+            yield f"chains were left as {_words(before)} and should be {_words(journal.counts())}"
     if ending.stop is not None and ending.stop.finishes and not run_state.drained and State.PROCESSING in counts:
         yield f"paid work was left ({ending.stop.word}), with {_words(counts)}"
 

@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -10,20 +10,26 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from batchgen.core.digest import canonical_json, digest_of
-from batchgen.core.records import FINAL, Item, State
+from batchgen.core.digest import canonical_json, digest_of, output_of
+from batchgen.core.records import Input, Item, State
 from batchgen.item_table import write_items
-from batchgen.journal import FILE_NAME, Journal
+from batchgen.journal import FILE_NAME, BuyAgain, Journal
+from batchgen.journal.queries.chain_rows import chain_rows
+from batchgen.policy.budget_port import Budget
 from batchgen.policy.stopping import exit_code
+from batchgen.policy.until import Until
 from batchgen.receipts import FILE_NAME as RECEIPTS
 from batchgen.scheduler import Ending, RunPolicy, RunPorts, RunState, Scheduler
+from batchgen.scheduler.judging.judgement import AS_IT_COMES
 from batchgen.settings import Settings
 from batchgen.store import LocalDisk
+from batchgen.virtual.chain_checks import settled
 from batchgen.virtual.checks import check_books, check_end, check_files, consent_to, forgotten
 from batchgen.virtual.fault_plan import FaultPlan
 from batchgen.virtual.loop import VirtualClock, VirtualLoop
-from batchgen.virtual.memory_api import MemoryApi, Offer, VirtualProvider
+from batchgen.virtual.memory_api import MemoryApi
 from batchgen.virtual.observed import price_key_of
+from batchgen.virtual.provider import Offer, VirtualProvider
 from batchgen.virtual.watching import CrashPoint, PromiseMonitor, WatchedApi, WatchedRecorder
 
 MODEL = "hera-1.0-text-to-image"
@@ -38,6 +44,16 @@ def make_item(id_: str, prompt: str = "", *, model: str = MODEL, price: str = "0
     """Return one item; its prompt is its id if none is given."""
     body = canonical_json({"model": model, "prompt": prompt or id_, "num_images": outputs})
     return Item(id_, model, body, digest_of(body), (), id_, "virtual.yaml:1", Decimal(price))
+
+
+def make_dependant(
+    id_: str, *sources: tuple[Item, int], prompt: str = "", model: str = MODEL, price: str = "0.05"
+) -> Item:
+    """Return an item that needs outputs (from 1) of others as its pictures."""
+    inputs = tuple(Input(f"images/{n}", source.id, output) for n, (source, output) in enumerate(sources))
+    pictures = [output_of(source.digest, output) for source, output in sources]
+    body = canonical_json({"model": model, "prompt": prompt or id_, "images": pictures})
+    return Item(id_, model, body, digest_of(body), (), id_, "virtual.yaml:1", Decimal(price), inputs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,23 +91,31 @@ class World:
         """How far the clock of the machine that runs it is ahead of the provider's."""
         self.provider = VirtualProvider(self.clock, seed, plan=faults, offer=offer)
         self.draws = random.Random(f"harness {seed}")  # noqa: S311 - a simulation must be repeatable
+        self.standards = AS_IT_COMES
+        """What files are judged by."""
+        self.decode: Callable[..., Awaitable[Any]] = _at_once
         self.consented = consent_to(self.items)
         self.violations: list[str] = []
         self.crashes = 0
+        self._retried: set[str] = set()
+        """The jobs whose items may be bought again."""
         self._copies: list[dict[str, bytes]] = []
         folder.mkdir(parents=True, exist_ok=True)
 
     def invoke(
         self, *, settings: Settings | None = None, account: str = "key", buying: bool = True,
         wait_for_balance: bool = False, ask_lost: bool | None = None, crash_at: int | None = None,
+        retry: Sequence[State] = (), retry_sources: bool = False, until: float | None = None,
         at: Sequence[tuple[float, Callable[[Scheduler], None]]] = (),
         before: Callable[[Journal], None] = lambda _: None,
     ) -> Outcome:  # fmt: skip
         """Run once, as `batchgen run` would (or `collect`, not `buying`), to its end or to the `crash_at`-th step.
 
         `at` holds actions by seconds from the start; `before` acts on the journal first, inside a transaction;
-        `ask_lost` is by default as these commands have it. Raises what the scheduler raises, DeadlockError and
-        SpinningError.
+        `ask_lost` is by default as these commands have it; `retry` and `retry_sources` agree to buy items again that
+        ended in these states, or whose files others need and the provider no longer has; `until` is the second from
+        the start at which the run is to be over, by the clock of its machine. Raises what the scheduler
+        raises, DeadlockError and SpinningError.
         """
         journal = Journal(self.folder, create=True)
         with closing(journal):
@@ -99,6 +123,8 @@ class World:
                 self._list(journal)
             with journal.transaction():
                 journal.doubt_interrupted()
+                if buying:
+                    self._requeue(journal, retry, retry_sources=retry_sources)
                 before(journal)
             crash_point, monitor = CrashPoint(crash_at), PromiseMonitor(self.provider, journal)
             policy = self._terms(settings or self.settings, account)
@@ -106,7 +132,10 @@ class World:
                 policy,
                 buying=buying,
                 wait_for_balance=wait_for_balance,
+                until=None if until is None else Until(self._utc_now() + timedelta(seconds=until)),
                 ask_lost=buying if ask_lost is None else ask_lost,
+                standards=self.standards,
+                unjudged=journal.has_unjudged(),
             )
             run_state = self._run_state(journal, policy, crash_point, monitor)
             monitor.run_state = run_state
@@ -144,8 +173,9 @@ class World:
             return (+forgotten(journal.db, self.provider.books)).total()
 
     def settled(self) -> bool:
-        """Whether every item has reached an end."""
-        return self.counts().keys() <= FINAL
+        """Whether every item has reached an end, or waits for an item in doubt."""
+        with closing(Journal(self.folder)) as journal:
+            return settled(journal.db)
 
     def _utc_now(self) -> datetime:
         return self.clock.utc_now() + self.ahead
@@ -155,6 +185,21 @@ class World:
         write_items(table, self.items)
         journal.list_items(table)
         table.unlink()
+
+    def _requeue(self, journal: Journal, retry: Sequence[State], *, retry_sources: bool) -> None:
+        """Requeue as `batchgen run` does; each job that may be bought again counts as one more consent, once."""
+        before = {row.id: row.state for row in chain_rows(journal.db)} if retry or retry_sources else {}
+        journal.requeue_for(retry, BuyAgain(), expired_sources=retry_sources)
+        for row in chain_rows(journal.db) if before else ():
+            agreed = before[row.id] in retry or (retry_sources and before[row.id] is State.DONE)
+            if (
+                row.state is State.PENDING
+                and agreed
+                and row.latest_job is not None
+                and row.latest_job not in self._retried
+            ):
+                self._retried.add(row.latest_job)
+                self.consented[row.digest] += 1
 
     def _terms(self, settings: Settings, account: str) -> RunPolicy:
         models = {item.model for item in self.items}
@@ -166,17 +211,21 @@ class World:
             endpoints,
             dict.fromkeys(models, "image"),
             lambda item: price_key_of(item.body),
+            lambda _, body: price_key_of(body),
             lambda item: int(json.loads(item.body).get("num_images", 1)),
         )
 
     def _run_state(
         self, journal: Journal, policy: RunPolicy, crash_point: CrashPoint, monitor: PromiseMonitor
     ) -> RunState:
-        budget = journal.budget(policy.settings.max_cost, policy.settings.budget)
+        budget = self._budget(journal, policy.settings, crash_point)
         record = WatchedRecorder(journal, crash_point, monitor, self.draws)
         api = WatchedApi(MemoryApi(self.provider, policy.account, self._utc_now), crash_point, monitor)
-        ports = RunPorts(api, journal, record, LocalDisk(self.folder), self._utc_now, self.draws, _at_once)
+        ports = RunPorts(api, journal, record, LocalDisk(self.folder), self._utc_now, self.draws, _at_once, self.decode)
         return RunState(ports, policy, budget, journal.counts())
+
+    def _budget(self, journal: Journal, settings: Settings, _: CrashPoint) -> Budget:
+        return journal.budget(settings.max_cost, settings.budget)
 
     def _drive(
         self, scheduler: Scheduler, crash_point: CrashPoint, at: Sequence[tuple[float, Callable[[Scheduler], None]]]

@@ -1,14 +1,10 @@
 """The API in memory, on virtual time: a front end of `batchgen.provider`, and the working fake of the API's seam."""
 
 import asyncio
-import hashlib
 import json
-import random
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
-from decimal import Decimal
 from types import TracebackType
 from typing import Any
 
@@ -35,147 +31,16 @@ from batchgen.api import (
     Unknown,
 )
 from batchgen.core.clock import UtcNow
-from batchgen.core.digest import digest_of
-from batchgen.provider import (
-    Acceptance,
-    Books,
-    Dice,
-    Fault,
-    Faults,
-    Naming,
-    NoCreditError,
-    Order,
-    Provider,
-    ProviderJob,
-)
+from batchgen.provider import Acceptance, Fault, NoCreditError, ProviderJob
 from batchgen.provider.faults import ADDRESS, BEFORE, FETCH, POLL
 from batchgen.provider.pictures import foreign, picture
-from batchgen.virtual.fault_plan import FaultPlan
-from batchgen.virtual.loop import VirtualClock
-from batchgen.virtual.observed import Observed
+from batchgen.virtual.provider import VirtualProvider
+from batchgen.virtual.public_addresses import OWN, public_address
 
 _WAIT_BUDGET = 60.0
 _REFUSED = "the key is missing or wrong"
 _CUTS = ((False, False), (True, False), (True, True))
 """How a download can be cut short: whether its length was announced, and whether the end shows as an error."""
-_UNLIMITED = Decimal(10**9)
-"""USD. Accounts here have unlimited credit; `no_balance` simulates one that does not."""
-
-
-@dataclass(frozen=True, slots=True)
-class Duration:
-    """How long the jobs of a model take: lognormal, as waiting times in a queue are."""
-
-    median: float = 60.0
-    """Seconds."""
-    sigma: float = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """What the provider sells, and how it behaves when nothing is wrong."""
-
-    prices: Mapping[str, Decimal] = field(default_factory=dict)
-    """USD by model; 0.05 for others."""
-    naming: Naming = field(default_factory=Naming)
-    """Prices in answers that differ from the charge."""
-    durations: Mapping[str, Duration] = field(default_factory=dict)
-    """By model; others use the default of `Duration`."""
-    latency: tuple[float, float] = (0.02, 0.2)
-    """Seconds that a request and its answer travel, least and most."""
-    retention: float = 7 * 86400.0
-    """Seconds for which jobs and files are kept."""
-    machines: int | None = None
-    """Jobs processed at the same time; the others queue. None: no limit."""
-    retry_after: float = 20.0
-    """Seconds, in a 429."""
-
-
-class VirtualProvider:
-    """A provider on a virtual clock, behind a network. Outlives the runs that use it."""
-
-    def __init__(
-        self, clock: VirtualClock, seed: int = 0, *, plan: FaultPlan | None = None, offer: Offer | None = None
-    ) -> None:
-        self.clock = clock
-        self.offer = offer or Offer()
-        self.books = Books(paid=_UNLIMITED)
-        dice = Dice(seed)
-        self.faults = Faults(dice, {})
-        self.follow(plan or FaultPlan())
-        self.core = Provider(
-            self.books, dice, self.faults, retention=self.offer.retention, capacity=self.offer.machines,
-            naming=self.offer.naming, name_job=lambda _order, _account, number, _acceptance: f"job{number}",
-        )  # fmt: skip
-        self.observed = Observed()
-        self.draws = random.Random(seed)  # noqa: S311 - a simulation must be repeatable
-        self.polls = 0
-        self.dated = True
-        """Whether answers tell the provider's time."""
-        self.tries: Counter[str] = Counter()
-        """How often each thing was tried."""
-        self.listeners: list[Callable[..., None]] = []
-        """Called with each event and its time (seconds)."""
-        self._trace = hashlib.sha256()
-
-    @property
-    def trace(self) -> str:
-        """A digest over everything that was asked and answered so far, with its time."""
-        return self._trace.hexdigest()
-
-    def note(self, *what: object) -> None:
-        """Add an event to the trace."""
-        self._trace.update(repr((self.clock.seconds, *what)).encode())
-        for listener in self.listeners:
-            listener(self.clock.seconds, *what)
-
-    def follow(self, plan: FaultPlan) -> None:
-        """From now on, these faults strike."""
-        self.faults.change(plan.rates, plan.script)
-
-    def travel(self) -> float:
-        """Return the seconds that a request or an answer travels."""
-        return self.draws.uniform(*self.offer.latency) / 2
-
-    def strike(self, group: tuple[Fault, ...], kind: str, what: str, subject: str | None = None) -> Fault | None:
-        """Return the fault of a group that strikes now; `subject` is what a script may name, `what` where not given."""
-        if not self.faults.possible(group):
-            return None
-        self.tries[f"{kind} {what}"] += 1
-        number = self.tries[f"{kind} {what}"]
-        named = what if subject is None else subject
-        return self.faults.strike(group, what, number, now=self.clock.seconds, subject=named)
-
-    def accept(self, body: str, account: str) -> Acceptance:
-        """Enter a job into the books and return it. Raises NoCreditError."""
-        request = json.loads(body)
-        model = str(request["model"])
-        duration = self.offer.durations.get(model, Duration())
-        order = Order(
-            model=model, kind="image", text=body, digest=digest_of(body),
-            price=self.offer.prices.get(model, Decimal("0.05")), outputs=int(request.get("num_images", 1)),
-            median=duration.median, sigma=duration.sigma,
-        )  # fmt: skip
-        accepted = self.core.accept(order, self.books.account(account), self.clock.seconds)
-        self.observed.accepted(accepted.job, self.core.price_at_post(accepted, accepted.job.created_at))
-        self.note("accepted", accepted.job.id, order.digest)
-        return accepted
-
-    def find(self, job_id: str, account: str) -> ProviderJob | None:
-        """Return a job as an account may see it, or None."""
-        return self.core.find(job_id, account, self.clock.seconds)
-
-    def describe(self, job: ProviderJob, cost: Decimal | None) -> Job:
-        """Return the job as an answer shows it now; `cost` is the price that it names."""
-        now, at = self.clock.seconds, self.clock.at
-        status = JobStatus(job.status(now))
-        return Job(
-            id=job.id, status=status, model=job.model, cost=cost, created_at=at(job.created_at),
-            started_at=at(job.started_at) if now >= job.started_at else None,
-            completed_at=at(job.ends_at) if now >= job.ends_at else None, expires_at=at(job.expires_at),
-            error="the model gave up" if status is JobStatus.FAILED else None,
-            outputs=tuple(f"memory:{job.id}/{n}" if on else None for n, on in enumerate(job.listed(now), 1)),
-        )  # fmt: skip
 
 
 class MemoryApi(Api):
@@ -198,7 +63,7 @@ class MemoryApi(Api):
 
     async def submit(self, body: str, endpoint: str, *, wait: bool) -> SubmitAnswer:
         """See `Api.submit`. Where the caller goes away, what is under way may be accepted all the same."""
-        provider, digest = self._provider, digest_of(body)
+        provider, digest = self._provider, self._provider.identity(body)
         fault = provider.strike(BEFORE, "submit", f"{self._account} {digest}", body)
         provider.note("submit", digest, endpoint, fault)
         try:
@@ -212,6 +77,10 @@ class MemoryApi(Api):
             if fault not in (Fault.NOT_SENT, Fault.LOST_BEFORE):
                 self._answered()
             return self._refusal(fault)
+        if (place := provider.unfetchable(body, self._account)) is not None:
+            await asyncio.sleep(provider.travel())
+            self._answered()
+            return Rejected("invalid_request", f"{place}: the address could not be fetched", (place,))
         try:
             accepted = provider.accept(body, self._account)
         except NoCreditError:
@@ -288,7 +157,57 @@ class MemoryApi(Api):
 
     def open_output(self, url: str) -> "_Opening":
         """See `Api.open_output`."""
-        return _Opening(self._provider, self._account, url, self._answered)
+        return _Opening(self, url)
+
+    async def fetch(self, url: str) -> Output:
+        """Return an output once it is open. Raises OutputError."""
+        provider = self._provider
+        job_id, number, lasting = await self._find_file(url)
+        fault = provider.strike(FETCH, "file", url)
+        self._refuse_file(fault)
+        made = foreign if Fault.FOREIGN_FILE in lasting else picture
+        data = b"<html>not found</html>" if fault is Fault.HTML else made(job_id, number)
+        if fault is not Fault.TRUNCATED:
+            return Output(len(data), _Chunks(provider, [*_halves(data)]))
+        announced, reset = provider.draws.choice(_CUTS)
+        return Output(len(data) if announced else None, _Chunks(provider, [*_halves(data)][:1], reset=reset))
+
+    async def public_address(self, url: str) -> str:
+        """See `Api.public_address`."""
+        if not url.startswith(OWN):
+            return url
+        job_id, number, _ = await self._find_file(url)
+        return public_address(job_id, number, self._provider.clock.seconds)
+
+    async def _find_file(self, url: str) -> tuple[str, int, frozenset[Fault]]:
+        """Return job, output and lasting faults of a file that is there for this account. Raises OutputError."""
+        provider = self._provider
+        await asyncio.sleep(provider.travel())
+        now = provider.clock.seconds
+        job_id, _, number = url.removeprefix(OWN).partition("/")
+        job = provider.find(job_id, self._account)
+        listed = job is not None and int(number) in (n for n, on in enumerate(job.listed(now), 1) if on)
+        lasting = provider.core.file_faults(job, int(number), now) if job is not None and listed else frozenset()
+        refused = provider.strike(ADDRESS, "address", url)
+        provider.note("file", url, sorted(lasting), refused)
+        if refused is not Fault.FILE_UNREACHED:
+            self._answered()
+        self._refuse_file(refused)
+        if Fault.GONE in lasting:
+            raise OutputGone("a 410")
+        if not listed or Fault.LATE_FILE in lasting:
+            raise OutputMissing("a 404")
+        return job_id, int(number), lasting
+
+    def _refuse_file(self, fault: Fault | None) -> None:
+        """Raise the OutputError for a fault; others do nothing."""
+        match fault:
+            case Fault.UNAUTHORIZED:
+                raise OutputRefused(_REFUSED)
+            case Fault.FILE_UNREACHED:
+                raise OutputError("connection refused")
+            case Fault.FILE_LIMITED:
+                raise OutputError("a 429", self._provider.offer.retry_after)
 
     async def aclose(self) -> None:
         """See `Api.aclose`; there is nothing to close."""
@@ -297,40 +216,12 @@ class MemoryApi(Api):
 class _Opening:
     """The context that `open_output` returns."""
 
-    def __init__(self, provider: VirtualProvider, account: str, url: str, answered: Callable[[], None]) -> None:
-        self._provider = provider
-        self._answered = answered
-        self._account = account
+    def __init__(self, api: MemoryApi, url: str) -> None:
+        self._api = api
         self._url = url
 
     async def __aenter__(self) -> Output:
-        provider = self._provider
-        await asyncio.sleep(provider.travel())
-        now = provider.clock.seconds
-        job_id, _, number = self._url.removeprefix("memory:").partition("/")
-        job = provider.find(job_id, self._account)
-        listed = job is not None and int(number) in (n for n, on in enumerate(job.listed(now), 1) if on)
-        lasting = provider.core.file_faults(job, int(number), now) if job is not None and listed else frozenset()
-        refused = provider.strike(ADDRESS, "address", self._url)
-        fault = provider.strike(FETCH, "file", self._url)
-        provider.note("file", self._url, sorted(lasting), refused or fault)
-        if fault is Fault.FILE_UNREACHED:
-            raise OutputError("connection refused")
-        self._answered()
-        if refused is not None:
-            raise OutputRefused(_REFUSED)
-        if fault is Fault.FILE_LIMITED:
-            raise OutputError("a 429", provider.offer.retry_after)
-        if Fault.GONE in lasting:
-            raise OutputGone("a 410")
-        if not listed or Fault.LATE_FILE in lasting:
-            raise OutputMissing("a 404")
-        made = foreign if Fault.FOREIGN_FILE in lasting else picture
-        data = b"<html>not found</html>" if fault is Fault.HTML else made(job_id, int(number))
-        if fault is not Fault.TRUNCATED:
-            return Output(len(data), _Chunks(provider, [*_halves(data)]))
-        announced, reset = provider.draws.choice(_CUTS)
-        return Output(len(data) if announced else None, _Chunks(provider, [*_halves(data)][:1], reset=reset))
+        return await self._api.fetch(self._url)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

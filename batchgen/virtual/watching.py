@@ -10,15 +10,18 @@ from decimal import Decimal
 from typing import Any, ParamSpec, TypeVar
 
 from batchgen.api import Api, Output, PollAnswer, SubmitAnswer
-from batchgen.core.digest import digest_of
-from batchgen.core.records import State
+from batchgen.core.records import Item, State
 from batchgen.journal import InlineRecorder, Journal
 from batchgen.journal.queries.purchases import estimates, job_rows
 from batchgen.journal.transitions import Transitions
 from batchgen.scheduler import RunState
+from batchgen.virtual.canary_checks import CanaryChecks
+from batchgen.virtual.chain_checks import check_inputs
 from batchgen.virtual.checks import check_caps, surprise
-from batchgen.virtual.memory_api import MemoryApi, VirtualProvider
+from batchgen.virtual.memory_api import MemoryApi
 from batchgen.virtual.observed import price_key_of
+from batchgen.virtual.provider import VirtualProvider
+from batchgen.virtual.public_addresses import pictures_in
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -48,12 +51,16 @@ class PromiseMonitor:
 
     def __init__(self, provider: VirtualProvider, journal: Journal) -> None:
         self._provider = provider
+        self._db = journal.db
         self._intents: Counter[str] = Counter()
+        self._chained: dict[str, Item] = {}
+        """Items that need outputs of others, by the request that is about to leave for them."""
         self._recorded = {row.job_id for row in job_rows(journal.db)}
         self._open: Counter[str] = Counter()
         """The requests that were sent and not yet answered, by price key."""
         self._estimates = {price_key_of(body): Decimal(estimated) for body, estimated in estimates(journal.db)}
         self.run_state: RunState | None = None
+        self._canaries: CanaryChecks | None = None
         self.found: list[str] = []
 
     def committed(self, operation: Callable[..., Any], args: Sequence[Any]) -> None:
@@ -61,6 +68,8 @@ class PromiseMonitor:
         name = getattr(operation, "__name__", "")
         if name == Transitions.record_intent.__name__:
             self._intents[args[0].item.digest] += 1
+            if args[0].item.inputs:
+                self._chained[args[0].item.body] = args[0].item
             self._estimates[price_key_of(args[0].item.body)] = args[0].item.estimated
         elif name in (Transitions.accept.__name__, Transitions.accept_or_doubt.__name__):
             self._recorded.add(args[1].id)
@@ -68,20 +77,36 @@ class PromiseMonitor:
 
     def submits(self, body: str) -> None:
         """A POST is about to leave."""
-        digest = digest_of(body)
+        digest = self._provider.identity(body)
         if not self._intents[digest]:
             self.found.append(f"the body {digest[:8]} left before its intent was on disk")
         self._intents[digest] -= 1
+        item = self._chained.pop(body, None)
+        if item is not None:
+            self.found += check_inputs(self._db, item, body, self._provider.clock.seconds)
+        elif any(pictures_in(body)):
+            self.found.append(f"{digest[:8]} left with outputs of other items, and its intent has none")
         self.look()
         run_state = self.run_state
         if run_state is not None and run_state.in_flight > run_state.policy.settings.concurrency:
             self.found.append(f"{run_state.in_flight} in flight at a submission")
+        if run_state is not None:
+            self._check_night(run_state, body, digest)
         if run_state is not None and (run_state.policy.settings.max_cost, run_state.policy.settings.budget) != (
             None,
             None,
         ):
             self._check_turn(price_key_of(body))
         self._open[price_key_of(body)] += 1
+
+    def _check_night(self, run_state: RunState, body: str, digest: str) -> None:
+        """Nothing leaves once the run was to be over, nor before the items that have to come first."""
+        until, count = run_state.policy.until, run_state.policy.settings.canary
+        if until is not None and run_state.ports.utc_now() >= until.moment:
+            self.found.append(f"{digest[:8]} leaves after the run was to be over")
+        if count and not run_state.ports.journal.has_chains():
+            self._canaries = self._canaries or CanaryChecks(self._db, count, decodes=run_state.policy.standards.decodes)
+            self.found += self._canaries.submits(body, digest)
 
     def answered(self, body: str) -> None:
         """A POST is over."""
@@ -166,6 +191,12 @@ class WatchedApi(Api):
 
     def open_output(self, url: str) -> "_WatchedOpening":
         return _WatchedOpening(self._api, self._crash_point, url)
+
+    async def public_address(self, url: str) -> str:
+        await self._crash_point.step()
+        address = await self._api.public_address(url)
+        await self._crash_point.step()
+        return address
 
     async def aclose(self) -> None:
         await self._api.aclose()

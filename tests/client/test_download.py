@@ -79,7 +79,7 @@ async def get(
     move_aside: Callable[[str], Awaitable[None]] = never_aside,
     seen: str | None = None,
 ) -> StoredFile:
-    return await fetch(
+    fetched = await fetch(
         api,
         "https://files.test/x",
         LocalDisk(folder),
@@ -90,6 +90,7 @@ async def get(
         seen=seen,
         offload=inline,
     )
+    return fetched.file
 
 
 def everything(folder: Path) -> list[str]:
@@ -109,10 +110,11 @@ async def test_in_a_thread_and_over_http(tmp_path: Path) -> None:
     async with raw_server(answering(http(200, jpeg))) as server:
         api = HttpApi(server.url, "api18_x")
         try:
-            stored = await fetch(api, server.url + "/f", LocalDisk(tmp_path), "x", 2, kind=None, move_aside=never_aside)
+            disk = LocalDisk(tmp_path)
+            fetched = await fetch(api, server.url + "/f", disk, "x", 2, kind=None, move_aside=never_aside)
         finally:
             await api.aclose()
-    assert stored == StoredFile(2, "files/x.jpg", len(jpeg), hashlib.sha256(jpeg).hexdigest())
+    assert fetched.file == StoredFile(2, "files/x.jpg", len(jpeg), hashlib.sha256(jpeg).hexdigest())
 
 
 @pytest.mark.parametrize(

@@ -274,6 +274,85 @@ async def test_an_output_carries_retry_after(status: int, header: str, seconds: 
     assert caught.value.retry_after == seconds
 
 
+# ---- public addresses of outputs ----------------------------------------------------------------------------------
+
+
+async def test_a_public_address_is_where_the_api_redirects_to_and_nothing_is_asked_of_it() -> None:
+    signed = "https://files.example/a%2Fb.png?X-Sig=c%2Fd%3D"
+    answers = http(302, b"", "Location: ../hop"), http(307, b"", f"Location: {signed}")
+    async with raw_server(answering(*answers)) as server, client(server.url) as api:
+        assert await api.public_address(f"{server.url}/v1/files/1") == signed
+        assert await api.public_address(signed) == signed
+    assert [request.split(b" ")[1] for request in server.received] == [b"/v1/files/1", b"/v1/hop"]
+    assert all(KEY.encode() in request for request in server.received)
+
+
+async def test_an_api_that_delivers_the_file_itself_is_its_public_address() -> None:
+    async def endless(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(http(200, b"x" * 1000, length=10**9))
+        await peer.silence()
+
+    async with raw_server(endless) as server, client(server.url) as api, asyncio.timeout(5):
+        assert await api.public_address(f"{server.url}/v1/files/1?n=2") == f"{server.url}/v1/files/1?n=2"
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(404, OutputMissing), (410, OutputGone), (401, OutputRefused), (403, OutputError), (302, OutputError)],
+)
+async def test_refusals_of_a_public_address(status: int, kind: type[OutputError]) -> None:
+    async with raw_server(answering(http(status))) as server, client(server.url) as api:
+        with pytest.raises(OutputError) as caught:
+            await api.public_address(f"{server.url}/v1/files/1?signature=geheim")
+    assert type(caught.value) is kind
+    assert "geheim" not in str(caught.value)
+
+
+async def test_a_public_address_carries_retry_after() -> None:
+    async with raw_server(answering(http(429, b"", "Retry-After: 7"))) as server, client(server.url) as api:
+        with pytest.raises(OutputError) as caught:
+            await api.public_address(f"{server.url}/v1/files/1")
+    assert caught.value.retry_after == 7.0
+
+
+async def test_a_public_address_behind_a_loop_or_out_of_reach() -> None:
+    async with raw_server(answering(*[http(302, b"", "Location: /again")] * 20)) as server, client(server.url) as api:
+        with pytest.raises(OutputError, match="more than 5 redirects"):
+            await api.public_address(f"{server.url}/again")
+    assert len(server.received) == 6
+    base = f"http://127.0.0.1:{unused_port()}"
+    async with client(base) as api:
+        with pytest.raises(OutputError, match="the connection failed"):
+            await api.public_address(f"{base}/v1/files/1")
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "ftp://files.example/geheim",
+        "https://user:geheim@files.example/a",
+        "https:///geheim",
+        "https://[geheim",
+        f"https://files.example/geheim?key={KEY}",
+        f"https://files.example/geheim?key={KEY.upper().replace('_', '%5F')}",
+    ],
+)
+async def test_a_redirect_that_is_no_public_address(location: str) -> None:
+    async with raw_server(answering(http(302, b"", f"Location: {location}"))) as server, client(server.url) as api:
+        with pytest.raises(OutputError, match="the address of the file cannot be used") as caught:
+            await api.public_address(f"{server.url}/v1/files/1")
+    assert "geheim" not in str(caught.value)
+    assert KEY.casefold() not in str(caught.value).casefold()
+
+
+@pytest.mark.parametrize("address", ["http://files.example/a", "https://10.0.0.1/a", "https://[::1]/a"])
+async def test_the_output_of_a_public_api_is_neither_private_nor_in_the_clear(address: str) -> None:
+    async with client("https://api18.dev") as api:
+        with pytest.raises(OutputError, match="the address of the file cannot be used"):
+            await api.public_address(address)
+
+
 def closing(answer: bytes) -> Script:
     return answering(answer, then=lambda peer: peer.writer.close())
 

@@ -37,7 +37,7 @@ from batchgen.core.errors import OutsideError, RunFolderError, UsageError
 from batchgen.core.records import StoredFile
 from batchgen.journal import SIMULATOR, Journal, own
 from batchgen.scheduler.refetch import Difference, RefetchPorts, refetch
-from batchgen.session.embedded_simulator import simulator
+from batchgen.session.connection.embedded_simulator import simulator
 from batchgen.session.repair.verification import check
 from batchgen.store import LocalDisk
 

@@ -43,7 +43,8 @@ async def test_from_the_purchase_to_the_file(
             assert len(found.job.outputs) == outputs
             for number, url in enumerate(found.job.outputs, 1):
                 stem = stem_of("mug", number, outputs)
-                stored = await fetch(api, url, LocalDisk(tmp_path), stem, number, kind=kind, move_aside=not_in_the_way)
+                fetched = await fetch(api, url, LocalDisk(tmp_path), stem, number, kind=kind, move_aside=not_in_the_way)
+                stored = fetched.file
                 assert stored.path.startswith(f"files/{stem}.")
                 assert check_file(LocalDisk(tmp_path), stored, hash=True) is None
             assert len(list((tmp_path / "files").iterdir())) == outputs

@@ -116,7 +116,7 @@ async def test_accepted(status: int) -> None:
     ("status", "body", "expected"),
     [
         (400, error("invalid_request", details=[{"path": "a", "message": "b"}]),
-         Rejected("invalid_request", "words (a: b)")),
+         Rejected("invalid_request", "words (a: b)", ("a",))),
         (400, b"<html>Bad Request</html>", Rejected("http_400", "the answer is not an error as the API documents it")),
         (404, error("model_not_found"), Rejected("model_not_found", "words")),
         (401, error("invalid_api_key"), Unauthorized("invalid_api_key", "words")),

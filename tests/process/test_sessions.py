@@ -22,12 +22,13 @@ from support.running import KEY, Simulated, simulator
 
 from batchgen.catalog import load_catalog
 from batchgen.core.credentials import ApiKey
-from batchgen.core.errors import ConsentError, DeclinedError, RunFolderError, UsageError
+from batchgen.core.errors import ConsentNeeded, DeclinedError, RunFolderError, UsageError
 from batchgen.policy.stopping import Stop
-from batchgen.session.account import Access
+from batchgen.session.connection.account import Access
 from batchgen.session.consent import NoConsent, Spending
 from batchgen.session.host import Ended, Event, Host, Notice, Planned, Snapshot, Started, StopHandle
-from batchgen.session.prepare import RunRequest, prepare
+from batchgen.session.prepare import prepare
+from batchgen.session.request import RunRequest
 from batchgen.session.session import CollectSession, RunSession
 from batchgen.session.summary import Summary
 
@@ -339,7 +340,7 @@ class Asked(NoConsent):
 
 def test_real_money_without_a_cap_needs_a_confirmation(tmp_path: Path, api: Simulated) -> None:
     before = len(api.jobs())
-    with session(tmp_path, api) as job, pytest.raises(ConsentError, match="no max_cost or budget is set"):
+    with session(tmp_path, api) as job, pytest.raises(ConsentNeeded, match="no max_cost or budget is set"):
         job.run()
     no, yes = Asked(answer=False), Asked(answer=True)
     with session(tmp_path, api, Host(consent=no)) as job, pytest.raises(DeclinedError):

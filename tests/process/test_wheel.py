@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -11,15 +12,24 @@ from support.running import ROOT, environment
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A fresh environment with `batchgen[sim]` installed from a wheel built here."""
+    """A fresh environment with a wheel built here, and the dependencies of this one.
+
+    That the dependencies are all declared, each fresh environment for the tests shows.
+    """
     folder = tmp_path_factory.mktemp("wheel")
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
     subprocess.run([*pip, "wheel", "--no-deps", "--wheel-dir", folder, ROOT], check=True, timeout=240)
-    (wheel,) = folder.glob("batchgen-*.whl")
+    (wheel,) = folder.glob("batchgen_api18-*.whl")
     # Without what only costs time: a pip of its own, and bytecode of modules that are loaded once.
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "venv"], check=True, timeout=120)
-    install = [*pip, "--python", folder / "venv", "install", "--no-compile", f"batchgen[sim] @ {wheel.as_uri()}"]
+    install = [*pip, "--python", folder / "venv", "install", "--no-compile", "--no-deps", wheel]
     subprocess.run(install, check=True, timeout=240)
+    (packages,) = (folder / "venv" / "lib").glob("python*/site-packages")
+    # Behind the new environment's own packages, and as a plain path, so that the checkout is not found by it.
+    (packages / "dependencies.pth").write_text(f"{sysconfig.get_path('purelib')}\n", encoding="utf-8")
+    where = [folder / "venv" / "bin" / "python", "-c", "import batchgen; print(batchgen.__file__)"]
+    found = subprocess.run(where, check=True, capture_output=True, text=True, cwd=folder).stdout
+    assert found.startswith(str(packages))
     return folder / "venv" / "bin"
 
 
@@ -41,3 +51,5 @@ def test_an_installed_wheel_runs_from_an_empty_folder(installed: Path, tmp_path:
     run("schema", "--output", "schemas")
     run("schema", "--output", "schemas", "--check")
     assert list((tmp_path / "output").glob("*/files/*"))
+    (page,) = (tmp_path / "output").glob("*/report.html")  # with styles, scripts and templates from the wheel
+    assert "<!doctype html>" in page.read_text(encoding="utf-8")

@@ -31,7 +31,9 @@ from batchgen.api import (
 )
 from batchgen.catalog import load_catalog, price_of
 from batchgen.client import HttpApi
-from batchgen.core.digest import canonical_json
+from batchgen.core.digest import canonical_json, digest_of, filled, output_of
+from batchgen.judging.checks import Expect, Ordered, flags_of
+from batchgen.judging.look import distance, look_at
 from batchgen.media import Damaged, Unfamiliar, inspect
 from batchgen.provider import Books, Fault, Faults, Naming
 from batchgen.provider.faults import NO_CONNECTION
@@ -40,6 +42,7 @@ from batchgen.virtual import FaultPlan, MemoryApi, Offer, VirtualClock, VirtualP
 
 KEY = "api18_0123456789abcdef"
 MODEL = "hera-1.0-text-to-image"
+EDIT = "hera-1.0-image-edit"
 CATALOG = load_catalog()
 LONG = 100_000.0
 """Seconds in which any job that ends has ended."""
@@ -61,6 +64,7 @@ class Front:
     books: Books
     faults: Faults
     advance: Callable[[float], None]
+    forget_files: Callable[[], None]
     now: Callable[[], float]
 
     async def bought(self, text: str | None = None) -> str:
@@ -91,11 +95,14 @@ class Front:
 async def http(rates: Mapping[Fault, float], **how: Any) -> AsyncIterator[Front]:
     clock = Clock()
     given = {fault.value: rate for fault, rate in rates.items()}
-    settings = SimulatorSettings(faults=given, media="tiny", speed=1.0, strikes=None, **how)
+    settings = SimulatorSettings(**({"faults": given, "media": "tiny", "speed": 1.0, "strikes": None} | how))
     async with Simulator(settings, CATALOG, clock) as simulator:
         api = HttpApi(simulator.url, KEY)
         try:
-            yield Front(api, simulator.books, simulator._faults, clock.advance, lambda: clock().timestamp())
+            yield Front(
+                api, simulator.books, simulator._faults, clock.advance, simulator._provider.forget_files,
+                lambda: clock().timestamp(),
+            )  # fmt: skip
         finally:
             await api.aclose()
 
@@ -108,7 +115,7 @@ async def memory(rates: Mapping[Fault, float], **how: Any) -> AsyncIterator[Fron
     provider = VirtualProvider(clock, plan=FaultPlan(dict(rates)), offer=offer)
     yield Front(
         MemoryApi(provider, "key", clock.utc_now), provider.books, provider.faults, clock.advance,
-        lambda: clock.seconds,
+        provider.core.forget_files, lambda: clock.seconds,
     )  # fmt: skip
 
 
@@ -412,6 +419,70 @@ async def test_files_that_are_not_what_they_should_be(front: Any, fault: Fault, 
         assert type(caught.value) is found
 
 
+NOT_WANTED = Expect(blank=False, black=False, frozen=False)
+VIDEO = {
+    "model": "centaurus-1.0-text-to-video",
+    "prompt": "Waves",
+    "duration": 5,
+    "aspect_ratio": "16:9",
+    "resolution": "720p",
+}
+
+
+@pytest.mark.parametrize(
+    ("fault", "of_image", "of_video"),
+    [
+        (None, (), ()),
+        (Fault.BLANK, ("blank",), ("blank", "frozen")),
+        (Fault.BLACK, ("blank", "black"), ("blank", "black", "frozen")),
+        (Fault.FROZEN, (), ("frozen",)),
+        (Fault.SMALL, ("small",), ("small",)),
+        (Fault.TALL, ("aspect",), ("aspect",)),
+        (Fault.SHORT, (), ("duration",)),
+    ],
+)
+async def test_files_that_are_not_what_was_ordered(
+    front: Any, fault: Fault | None, of_image: tuple[str, ...], of_video: tuple[str, ...], tmp_path: Any
+) -> None:
+    if front is memory:
+        pytest.skip("a picture in memory is one grey pixel, and has nothing to do with what was ordered")
+    image = {"model": MODEL, "prompt": "A red kite", "aspect_ratio": "16:9", "resolution": "2k"}
+    async with front({fault: 1} if fault else {}, media="full") as it:
+        for ordered, expected in ((image, of_image), (VIDEO, of_video)):
+            job = await it.finished(canonical_json(ordered))
+            path = tmp_path / "file"
+            path.write_bytes(await it.content(job.outputs[0]))
+            media = inspect(path)
+            path = path.rename(tmp_path / f"file.{media.extension}")
+            look = look_at(path, media.kind)
+            assert flags_of(NOT_WANTED, Ordered.of(ordered, job.scale), media.facts, look, ()) == expected
+
+
+async def test_files_of_one_prompt_that_look_alike(front: Any, tmp_path: Any) -> None:
+    if front is memory:
+        pytest.skip("a picture in memory is one grey pixel, whatever was ordered")
+
+    image = {"model": MODEL, "prompt": "A red kite", "num_images": 2}
+    orders = [image, image, {**VIDEO, "seed": 1}, {**VIDEO, "seed": 2}]
+
+    async def apart(rates: Mapping[Fault, float]) -> list[int]:
+        looks: dict[str, list[str]] = {"image": [], "video": []}
+        async with front(rates, media="full") as it:
+            for ordered in orders:
+                for url in (await it.finished(canonical_json(ordered))).outputs:
+                    path = tmp_path / "file"
+                    path.write_bytes(await it.content(url))
+                    media = inspect(path)
+                    path = path.rename(tmp_path / f"file.{media.extension}")
+                    looks[media.kind].append(look_at(path, media.kind).hash)
+        return [
+            min(distance(one, other) for n, one in enumerate(seen) for other in seen[:n]) for seen in looks.values()
+        ]
+
+    assert await apart({Fault.DUPLICATE: 1}) == [0, 0]
+    assert min(await apart({})) > 8
+
+
 async def test_an_output_that_is_not_listed_cannot_be_had(front: Any) -> None:
     async with front({Fault.FIRST_OUTPUT_MISSING: 1}) as it:
         job = await it.finished(body(outputs=3))
@@ -419,6 +490,121 @@ async def test_an_output_that_is_not_listed_cannot_be_had(front: Any) -> None:
         assert first != job.outputs[1]
         with pytest.raises(OutputMissing):
             await it.content(first)
+
+
+# ---- outputs as input images -----------------------------------------------------------------------------------------
+
+
+def chained(*addresses: str) -> str:
+    return canonical_json({"model": EDIT, "prompt": "In blue", "images": [*addresses]})
+
+
+@asynccontextmanager
+async def with_two_pictures(front: Any, **how: Any) -> AsyncIterator[tuple[Front, list[str], list[str]]]:
+    """A front, the addresses of two pictures of one job, and where they lie in public."""
+    async with front({}, **({"price": PRICE_OF_THREE} if front is memory else {}), **how) as it:
+        own = [*(await it.finished(body(outputs=3))).outputs[1:]]
+        yield it, own, [await it.api.public_address(address) for address in own]
+
+
+async def rejected(it: Front, text: str) -> Rejected:
+    before = len(it.books.jobs)
+    answer = await it.api.submit(text, "/v1/generate", wait=False)
+    assert isinstance(answer, Rejected), answer
+    assert answer.error_type == "invalid_request"
+    assert all(path in answer.message for path in answer.paths)
+    assert len(it.books.jobs) == before
+    return answer
+
+
+async def test_an_output_is_an_input_image_by_its_public_address(front: Any) -> None:
+    async with with_two_pictures(front) as (it, own, public):
+        assert public[0] != public[1]
+        assert not {*own} & {*public}
+        assert [await it.api.public_address(address) for address in public] == public
+        assert await it.bought(chained(*public)) in it.books.jobs
+
+
+async def test_an_address_that_needs_the_key_is_no_input_image(front: Any) -> None:
+    async with with_two_pictures(front) as (it, own, public):
+        assert (await rejected(it, chained(public[0], own[1]))).paths == ("images.1",)
+
+
+async def test_a_signature_lapses_and_a_new_one_is_given(front: Any) -> None:
+    async with with_two_pictures(front) as (it, own, public):
+        it.advance(1000.0)
+        assert (await rejected(it, chained(*public))).paths == ("images.0",)
+        assert await it.bought(chained(*[await it.api.public_address(address) for address in own]))
+
+
+async def test_a_file_that_is_not_there_is_no_input_image(front: Any) -> None:
+    async with with_two_pictures(front) as (it, _, public):
+        it.faults.change({Fault.GONE: 1})
+        it.forget_files()
+        assert (await rejected(it, chained(*public))).paths == ("images.0",)
+
+
+async def test_a_file_can_expire_before_its_job(front: Any) -> None:
+    async with front({Fault.FILE_EXPIRED: 1}) as it:
+        job_id = await it.bought()
+        it.advance(it.books.jobs[job_id].ends_at - it.now() + 3500.0)
+        (address,) = (await it.asked(job_id)).outputs
+        assert await it.content(address)
+        public = await it.api.public_address(address)
+        it.advance(200.0)
+        assert (await it.asked(job_id)).status is JobStatus.COMPLETED
+        with pytest.raises(OutputGone):
+            await it.content(address)
+        with pytest.raises(OutputGone):
+            await it.api.public_address(address)
+        assert (await rejected(it, chained(public))).paths == ("images.0",)
+
+
+async def test_an_input_image_that_is_there_may_be_out_of_reach_for_the_provider(front: Any) -> None:
+    async with with_two_pictures(front) as (it, _, public):
+        it.faults.change({Fault.INPUT_UNFETCHED: 1})
+        assert (await rejected(it, chained(*public))).paths == ("images.0",)
+        assert await it.bought(body("nothing to fetch"))
+        it.faults.change({})
+        assert await it.bought(chained(*public))
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        (Fault.UNAUTHORIZED, OutputRefused),
+        (Fault.GONE, OutputGone),
+        (Fault.LATE_FILE, OutputMissing),
+        (Fault.FILE_LIMITED, OutputError),
+        (Fault.FILE_UNREACHED, OutputError),
+    ],
+)
+async def test_a_public_address_that_cannot_be_had(front: Any, fault: Fault, error: type[Exception]) -> None:
+    if front is http and fault in NO_CONNECTION:
+        pytest.skip("a server never hears of it")
+    async with front({}) as it:
+        job = await it.finished()
+        it.faults.change({fault: 1})
+        with pytest.raises(OutputError) as caught:
+            await it.api.public_address(job.outputs[0])
+        assert type(caught.value) is error
+        assert (caught.value.retry_after is not None) == (fault is Fault.FILE_LIMITED)
+
+
+async def test_a_request_is_known_again_whenever_its_input_images_were_addressed(front: Any) -> None:
+    """So that a second purchase of a chained item is seen, although no two of its requests are alike."""
+    async with with_two_pictures(front) as (it, own, public):
+        first = it.books.jobs[await it.bought(chained(*public))]
+        it.advance(100.0)
+        again = [await it.api.public_address(address) for address in own]
+        assert not {*again} & {*public}
+        second = it.books.jobs[await it.bought(chained(*again))]
+        swapped = it.books.jobs[await it.bought(chained(*reversed(again)))]
+        assert first.digest == second.digest != swapped.digest
+        source = next(iter(it.books.jobs.values())).digest
+        values = {f"images/{n}": output_of(source, n + 2) for n in range(2)}
+        assert first.digest == digest_of(filled(chained("", ""), values))
+        assert it.books.totals(it.now()).duplicates == 1
 
 
 def test_every_fault_has_its_case_here() -> None:

@@ -23,13 +23,19 @@ ONE_OF_EACH = [
 ]
 
 
+async def test_a_job_says_the_scale_that_its_files_are_drawn_in() -> None:
+    for media, scale in (("full", "1/4"), ("tiny", "0")):
+        async with simulated(media=media) as api:
+            assert (await api.post(IMAGE)).json["simulated_scale"] == scale
+
+
 async def test_a_job_has_the_documented_shape_from_acceptance_to_the_end() -> None:
     body = {**IMAGE, "num_images": 2}
     async with simulated(speed=1) as api:
         answer = await api.post(body)
         assert answer.status == 202
         job = answer.json
-        assert list(job) == [
+        assert [name for name in job if name != "simulated_scale"] == [
             *("id", "object", "model", "output_kind", "status", "created_at", "started_at", "completed_at"),
             *("expires_at", "retention_days", "error", "cost_usd", "input", "timings", "urls", "data"),
         ]
@@ -62,7 +68,7 @@ async def test_the_clients_reader_understands_jobs_and_errors() -> None:
         job = read_job((await api.ask("GET", f"/v1/jobs/{accepted['id']}")).raw)
         assert (job.status, job.cost, len(job.outputs)) == (JobStatus.COMPLETED, Decimal("1.00"), 1)
         assert job.input == VIDEO
-        assert read_error((await api.post({**VIDEO, "duration": 99})).raw)[0] == "invalid_request"
+        assert read_error((await api.post({**VIDEO, "duration": 99})).raw).type == "invalid_request"
 
 
 @pytest.mark.parametrize("body", ONE_OF_EACH, ids=lambda body: body["model"])

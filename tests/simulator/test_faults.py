@@ -12,7 +12,19 @@ from support.simulated import IMAGE, LONG, VIDEO, Caller, simulated
 from batchgen.catalog import load_catalog
 from batchgen.core.errors import UsageError
 from batchgen.provider import Dice, Fault, Faults
-from batchgen.provider.faults import ADDRESS, ANSWER, BEFORE, FETCH, FILE, JOB, MEANINGS, NO_CONNECTION, POLL
+from batchgen.provider.faults import (
+    ADDRESS,
+    ANSWER,
+    BEFORE,
+    DRAWN,
+    FETCH,
+    FILE,
+    INPUT,
+    JOB,
+    MEANINGS,
+    NO_CONNECTION,
+    POLL,
+)
 from batchgen.simulator.fault_rates import FAULTS, parse_faults
 
 
@@ -150,7 +162,21 @@ async def test_a_late_file_comes() -> None:
 async def test_a_file_that_is_gone_stays_gone() -> None:
     async with simulated(faults={"gone": 1}) as api:
         url = (await api.finished(IMAGE))["data"][0]["url"]
-        assert [(await api.file(url)).status for _ in range(5)] == [410] * 5
+        answers = [await api.ask("GET", url) for _ in range(5)]
+        assert [(answer.status, answer.error) for answer in answers] == [(410, "file_gone")] * 5
+
+
+async def test_a_file_that_expires_early_is_gone_where_its_address_was_given_out_too() -> None:
+    async with simulated(faults={"file_expired": 1}, url_ttl=10_000, speed=1) as api:
+        job = await api.accepted(IMAGE)
+        api.clock.advance(1000.0)
+        url = (await api.job(job["id"]))["data"][0]["url"]
+        signed = await api.signed(url)
+        assert (await api.ask("GET", signed, key=None)).status == 200
+        api.clock.advance(3600.0)
+        assert (await api.ask("GET", signed, key=None)).status == 410
+        assert (await api.ask("GET", url)).error == "file_gone"
+        assert (await api.job(job["id"]))["status"] == "completed"
 
 
 async def test_a_page_in_place_of_a_file_passes() -> None:
@@ -209,7 +235,7 @@ async def _inference(api: Caller, job_id: str) -> Any:
 
 
 async def test_outcomes_depend_on_the_seed_and_the_request_alone() -> None:
-    faults = {name: 0.08 for name in FAULTS if name not in (*FILE, *FETCH, *ADDRESS)}
+    faults = {name: 0.08 for name in FAULTS if name not in (*FILE, *DRAWN, *FETCH, *ADDRESS)}
     bodies: list[dict[str, Any]] = [{**(IMAGE, VIDEO)[n % 2], "prompt": f"<{n}> kite"} for n in range(24)]
     results = []
     for order, seed in ((1, 5), (-1, 5), (1, 6)):
@@ -263,7 +289,7 @@ def test_an_outage_has_no_bound() -> None:
 
 
 def test_every_fault_has_its_moment() -> None:
-    assert {*BEFORE, *ANSWER, *JOB, *POLL, *FILE, *ADDRESS, *FETCH} == set(MEANINGS) == set(Fault)
+    assert {*BEFORE, *INPUT, *ANSWER, *JOB, *POLL, *FILE, *DRAWN, *ADDRESS, *FETCH} == set(MEANINGS) == set(Fault)
     assert {*FAULTS, *NO_CONNECTION} == set(Fault)
 
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from support.simulated import IMAGE, KEY, LONG, VIDEO, simulated
 
-from batchgen.catalog import load_catalog
+from batchgen.catalog import load_catalog, read_catalog
 from batchgen.simulator.media import FPS, size_of
 
 RATIOS = [o for o in load_catalog().models[IMAGE["model"]].parameter("aspect_ratio").options if o != "auto"]  # type: ignore[union-attr]
@@ -101,6 +101,43 @@ def test_every_shape_fits_even_where_the_tables_grow() -> None:
     assert size_of("21:9", "480p", "video") == (168, 72)
 
 
+ODD = """
+version = "odd"
+[[models]]
+id = "{output}-9.0"
+title = "Odd"
+family = "Odd"
+endpoint = "/v1/odd/things"
+output = "{output}"
+description = "Parameters as no shipped model has them."
+parameters = [
+  {{ name = "prompt", type = "string", description = "What to show." }},
+  {{ name = "aspect_ratio", type = "string", options = ["portrait", "1:99", "0:0"], description = "Its shape." }},
+  {{ name = "resolution", type = "integer", options = [9, 99], description = "Its size." }},
+  {{ name = "duration", type = "string", options = ["long", "5s"], description = "Its length." }},
+]
+[models.price]
+unit = "run"
+amounts = [{{ usd = "0.5" }}]
+"""
+
+
+@pytest.mark.parametrize("output", ["image", "video"])
+@pytest.mark.parametrize("ratio", ["portrait", "1:99", "0:0"])
+async def test_models_of_other_tables_are_drawn_too(output: str, ratio: str) -> None:
+    body = {"model": f"{output}-9.0", "aspect_ratio": ratio, "resolution": 99, "duration": "long"}
+    async with simulated(media="full", catalog=read_catalog(ODD.format(output=output))) as api:
+        file = await api.file((await api.finished(body))["data"][0]["url"])
+    assert file.headers["Content-Type"] == {"image": "image/png", "video": "video/mp4"}[output]
+
+
+async def test_a_model_of_unknown_price_is_not_sold() -> None:
+    tables = ODD.format(output="image").partition("[models.price]")[0] + 'price = "unknown"'
+    async with simulated(catalog=read_catalog(tables)) as api:
+        answer = await api.post({"model": "image-9.0", "prompt": "x"})
+    assert (answer.status, answer.error) == (404, "model_not_found")
+
+
 async def test_tiny_media_are_whole_files_and_shared() -> None:
     async with simulated() as api:
         job = await api.finished({**IMAGE, "num_images": 2})
@@ -119,7 +156,7 @@ async def test_files_are_kept_within_bounds(monkeypatch: pytest.MonkeyPatch) -> 
         jobs = [await api.finished({**IMAGE, "num_images": 9, "prompt": f"kite {n}"}) for n in range(2)]
         urls = [entry["url"] for job in jobs for entry in job["data"]]
         first = [(await api.file(url)).raw for url in urls]
-        studio = api.simulator._storage._studio
+        studio = api.simulator._storage.studio
         assert studio._size == sum(map(len, studio._made.values())) <= 20_000
         assert len(studio._made) < len(urls)
         assert [(await api.file(url)).raw for url in urls] == first

@@ -10,7 +10,7 @@ import hashlib
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -20,12 +20,16 @@ from support.account import Intent, Known, faults_in, request_of
 from support.bought import START, item, list_items, staged
 
 from batchgen.api import Job, JobStatus
+from batchgen.core.digest import output_of
 from batchgen.core.errors import RunFolderError
-from batchgen.core.records import Item, State, StoredFile
+from batchgen.core.records import Input, Item, State, StoredFile
 from batchgen.journal import Attempt, BuyAgain, Journal
+from batchgen.journal.queries.chain_rows import chain_row
 from batchgen.receipts import FILE_NAME as RECEIPTS
 from batchgen.session.repair.recovery import recover
 
+EDITS = 2
+"""How many items need the output of another one."""
 EXPIRES = datetime(2026, 3, 7, tzinfo=UTC)
 
 
@@ -133,6 +137,10 @@ class History:
         if not pending:
             return ""
         work = self.draws.choice(pending)[1]
+        for needed in work.item.inputs:
+            source = chain_row(self.journal.db, needed.item_id)
+            assert source is not None, f"{work.item.id} is bought, and {needed.item_id} is not there"
+            assert source.state is State.DONE, f"{work.item.id} is bought, and {source.id} is {source.state}"
         with self.journal.transaction():
             attempt = self.journal.record_intent(work, "f00d", "1", self._tick())
         intent = self._intent(attempt)
@@ -171,6 +179,7 @@ class History:
                 self.journal.fail(attempt, Job(job, JobStatus.FAILED, error="no"), 1, 1, at)
             else:
                 self.journal.lose(attempt, "gone", at)
+            self.journal.advance_chain(attempt.work.key)
         return f"{job} {how}"
 
     def keep(self) -> str:
@@ -190,6 +199,7 @@ class History:
         with self.journal.transaction():
             file = StoredFile(number, path, len(content), hashlib.sha256(content).hexdigest())
             self.journal.record_file(attempt, file)
+            self.journal.advance_chain(attempt.work.key)
         return f"{path} of {attempt.job_id}"
 
     def settle(self) -> str:
@@ -228,7 +238,8 @@ class History:
     # ---- what its owner does ----
 
     def _items(self) -> list[Item]:
-        return [item(id_, f"{name} {version}") for name, (id_, version) in self.manifest.items()]
+        mugs = {name: item(id_, f"{name} {version}") for name, (id_, version) in self.manifest.items()}
+        return [*mugs.values(), *(edit_of(f"edit{n}", mugs[f"mug{n}"]) for n in range(EDITS))]
 
     def edit(self) -> str:
         name = self.draws.choice(list(self.manifest))
@@ -319,6 +330,12 @@ class History:
             if "damaged" not in str(error):
                 raise
             recover(self.run)
+
+
+def edit_of(id_: str, source: Item) -> Item:
+    """Return an item that needs the first output of another one."""
+    needed = item(id_, "In blue", images=[output_of(source.digest, 1)])
+    return replace(needed, inputs=(Input("images/0", source.id, 1),))
 
 
 STEPS: dict[Callable[[History], str], int] = {

@@ -61,12 +61,12 @@ class LentBudget(LocalBudget):
         super().charge(grant, charged)
         self._give_back_from(STEP)
 
-    def correct(self, before: Charge, after: Charge, *, bought_now: bool) -> None:
-        super().correct(before, after, bought_now=bought_now)
+    def correct(self, item: int, before: Charge, after: Charge, *, bought_now: bool) -> None:
+        super().correct(item, before, after, bought_now=bought_now)
         self._give_back_from(STEP)
 
-    def refund(self, charge: Charge, *, bought_now: bool) -> None:
-        super().refund(charge, bought_now=bought_now)
+    def refund(self, item: int, charge: Charge, *, bought_now: bool) -> None:
+        super().refund(item, charge, bought_now=bought_now)
         self._give_back_from(STEP)
 
     def give_back(self) -> None:

@@ -141,7 +141,7 @@ def simulator(*options: object, marked: bool = False) -> Iterator[Simulated]:
 def simulator_settings(*options: object) -> SimulatorSettings:
     """Return what `batchgen simulate` would make of its options, on any free port."""
     given = simulate.command.make_context("simulate", ["--port", "0", *map(str, options)]).params
-    for name in ("list_faults", "quiet", "until_stdin_closes"):
+    for name in ("list_faults", "quiet", "until_stdin_closes", "catalog"):
         del given[name]
     faults, keys = parse_faults(given.pop("faults")), frozenset(given.pop("keys"))
     return SimulatorSettings(faults=faults, keys=keys, **given)

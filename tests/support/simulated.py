@@ -105,8 +105,9 @@ class Caller:
 @asynccontextmanager
 async def simulated(**settings: Any) -> AsyncIterator[Caller]:
     clock = settings.pop("clock", None) or Clock()
+    catalog = settings.pop("catalog", None) or load_catalog()
     async with (
-        Simulator(SimulatorSettings(**{"media": "tiny", **settings}), load_catalog(), clock) as simulator,
+        Simulator(SimulatorSettings(**{"media": "tiny", **settings}), catalog, clock) as simulator,
         aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session,
     ):
         yield Caller(simulator, session, clock)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from batchgen.api import Job, JobStatus, Unreadable, read_error, read_job
+from batchgen.api import ApiError, Job, JobStatus, Unreadable, read_error, read_job
 
 ANYTHING = st.recursive(
     st.none()
@@ -184,19 +184,21 @@ def test_data_of_another_form_is_no_output(data: object) -> None:
 def test_an_error_as_the_reference_shows_it_with_its_details() -> None:
     details = [{"path": "duration", "message": "too long"}, {"path": "seed", "message": "not an integer"}]
     raw = json.dumps({"error": {"type": "invalid_request", "message": "no", "details": details}}).encode()
-    assert read_error(raw) == ("invalid_request", "no (duration: too long; seed: not an integer)")
+    assert read_error(raw) == ApiError(
+        "invalid_request", "no (duration: too long; seed: not an integer)", ("duration", "seed")
+    )
 
 
 @pytest.mark.parametrize("details", [None, "x", {}, [], [1, None, "x"], [{"path": 1, "message": []}], [{}]])
 def test_details_of_another_form_are_left_out(details: object) -> None:
     raw = json.dumps({"error": {"type": "t", "message": "m", "details": details}}).encode()
-    assert read_error(raw) == ("t", "m")
+    assert read_error(raw) == ApiError("t", "m")
 
 
 def test_the_details_are_bounded() -> None:
     details = [{"path": "p", "message": "m"}] * 1000
     raw = json.dumps({"error": {"type": "t", "message": "m", "details": details}}).encode()
-    assert read_error(raw)[1].count("p: m") == 20
+    assert read_error(raw).message.count("p: m") == 20
 
 
 @pytest.mark.parametrize(
@@ -227,7 +229,8 @@ def test_any_json_is_read_or_unreadable_and_its_texts_can_be_stored(answer: obje
         assert read.cost is None or (read.cost.is_finite() and 0 <= read.cost < 10**9)
         assert read.inference_ms is None or read.inference_ms >= 0
     try:
-        for text in read_error(raw):
+        error = read_error(raw)
+        for text in (error.type, error.message, *error.paths):
             storable(text)
     except Unreadable:
         pass

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchgen.core.errors import UsageError
+from batchgen.core.limits import Count, Share
 from batchgen.settings import BY_NAME, SETTINGS, Settings, parse_setting, resolve_settings, setting_text
 
 # ---- precedence ----------------------------------------------------------------------------------------------------
@@ -39,7 +40,7 @@ def test_every_setting_is_taken_from_its_flag_and_its_variable(setting: Any) -> 
     text = (
         setting.choices[-1]
         if setting.choices
-        else {"count": "3", "usd": "3.50", "seconds": "3.5", "text": "x"}[setting.kind]
+        else {"count": "3", "usd": "3.50", "seconds": "3.5", "text": "x", "count_or_share": "3%"}[setting.kind]
     )
     want = parse_setting(setting, text)
     assert want != getattr(Settings(), setting.name)
@@ -75,6 +76,21 @@ def test_money_is_decimal_and_exact(amount: Decimal) -> None:
         assert parsed == amount
 
 
+@pytest.mark.parametrize(
+    ("value", "limit"),
+    [
+        (5, Count(5)),
+        (5.0, Count(5)),
+        ("5", Count(5)),
+        ("5%", Share(Decimal(5))),
+        (" 2.5 % ", Share(Decimal("2.5"))),
+        ("0.05%", Share(Decimal("0.05"))),
+    ],
+)
+def test_failures_are_limited_by_number_or_by_share(value: object, limit: Count | Share) -> None:
+    assert parse_setting(BY_NAME["max_failures"], value) == limit
+
+
 def test_a_cap_of_nothing_is_a_cap() -> None:
     assert resolve_settings({"max_cost": "0"}, {}, {}).max_cost == 0
 
@@ -98,6 +114,12 @@ def test_a_cap_of_nothing_is_a_cap() -> None:
         ("max_cost", "", "--max-cost must be a number, 0 or larger: ''"),
         ("poll_min", "inf", "--poll-min must be a number, 0 or larger: 'inf'"),
         ("job_timeout", "0.5", "--job-timeout must be 1 or larger: '0.5'"),
+        ("max_flagged", "0", "--max-flagged must be 1 or larger: '0'"),
+        ("max_failures", "0", "--max-failures must be 1 or larger: '0'"),
+        ("max_failures", "0%", "--max-failures must be a whole number, or a share such as 5%: '0%'"),
+        ("max_failures", "100%", "--max-failures must be a whole number, or a share such as 5%: '100%'"),
+        ("max_failures", "5,5%", "--max-failures must be a whole number, or a share such as 5%: '5,5%'"),
+        ("max_failures", "0.05", "--max-failures must be a whole number, or a share such as 5%: '0.05'"),
         ("endpoint", "other", "--endpoint must be generate or model: 'other'"),
         ("submit", "", "--submit must be text: ''"),
     ],
@@ -129,7 +151,8 @@ def test_the_polls_must_leave_a_range() -> None:
 @pytest.mark.parametrize("value", [True, False, None, [], {}, [1]])
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda s: s.name)
 def test_a_manifest_value_of_another_type_is_refused(setting: Any, value: object) -> None:
-    with pytest.raises(ValueError, match=r"must be (text|a whole number|a number, 0 or larger)$"):
+    kinds = r"(text|a whole number(, or a share such as 5%)?|a number, 0 or larger)"
+    with pytest.raises(ValueError, match=rf"must be {kinds}$"):
         parse_setting(setting, value)
 
 
@@ -140,11 +163,25 @@ def test_any_text_is_a_value_or_a_value_error(text: str) -> None:
             parsed = parse_setting(setting, text)
         except ValueError:
             continue
+        if setting.kind == "count_or_share":
+            assert type(parsed) is Count or type(parsed) is Share
+            continue
         assert type(parsed) is {"count": int, "usd": Decimal, "seconds": float, "text": str}[setting.kind]
         assert setting.kind == "text" or parsed >= setting.minimum  # type: ignore[operator]
 
 
-@pytest.mark.parametrize(("name", "text"), [("drain", "0.00001"), ("max_cost", "12.345"), ("concurrency", "7")])
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("drain", "0.00001"),
+        ("max_cost", "12.345"),
+        ("concurrency", "7"),
+        ("max_failures", "7"),
+        ("max_flagged", "12"),
+        ("max_flagged", "0.5%"),
+        ("max_failures", "2.50%"),
+    ],
+)
 def test_a_setting_survives_the_way_through_a_text(name: str, text: str) -> None:
     value = parse_setting(BY_NAME[name], text)
     assert parse_setting(BY_NAME[name], setting_text(value)) == value

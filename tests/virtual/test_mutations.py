@@ -18,9 +18,9 @@ from batchgen.policy.budget_port import Grant
 from batchgen.policy.retry import AdaptiveLimit
 from batchgen.receipts import FILE_NAME as RECEIPTS
 from batchgen.receipts import Line, Receipts
+from batchgen.scheduler.pending import QueuedItem
 from batchgen.scheduler.poller import Poller
 from batchgen.scheduler.pricing import confirm_price
-from batchgen.scheduler.submission_queue import QueuedItem
 from batchgen.scheduler.submitter import Submitter
 from batchgen.scheduler.tracked_job import TrackedJob
 from batchgen.settings import Settings

@@ -7,7 +7,7 @@ from support.worlds import calm, count, in_memory, run_clean, world_of
 
 from batchgen.core.records import State
 from batchgen.virtual import Fault, make_items
-from batchgen.virtual.soak import soak
+from batchgen.virtual.soak import night, soak
 
 
 @pytest.mark.parametrize("seed", range(24))
@@ -17,6 +17,25 @@ def test_no_promise_is_broken_and_all_ends(seed: int) -> None:
     assert story.violations == ()
     assert (story.double_charges, story.forgotten) == (0, 0)
     assert sum(story.counts.values()) == 30
+
+
+@pytest.mark.parametrize("seed", range(16))
+def test_no_promise_of_chains_is_broken_and_all_ends(seed: int) -> None:
+    with in_memory() as folder:
+        story = soak(seed, 40, folder / "run", chained=True)
+    assert story.violations == ()
+    assert (story.double_charges, story.forgotten) == (0, 0)
+    assert sum(story.counts.values()) == 40
+
+
+def test_a_night_of_chains_keeps_every_promise() -> None:
+    """`python -m batchgen.virtual --night --seeds 1 --items 20000` plays it in full."""
+    with in_memory() as folder:
+        story = night(0, 300, folder / "run")
+    assert story.violations == ()
+    assert (story.double_charges, story.forgotten, story.crashes) == (0, 0, 1)
+    assert sum(story.counts.values()) == 300
+    assert story.counts[State.DONE] >= 280
 
 
 SMALL = {"concurrency": 2, "median": 4.0}

@@ -1,11 +1,14 @@
 """`batchgen init`: write a starter manifest."""
 
 import os
+import shlex
 from pathlib import Path
 from string import Template
 
 import click
 
+from batchgen.cli.options import catalog_option
+from batchgen.cli.output import say
 from batchgen.core.errors import UsageError
 from batchgen.core.files import disk_errors, staged_text
 
@@ -16,8 +19,8 @@ _STARTER = Template("""\
 #
 # Check it:        batchgen validate $manifest
 # See the cost:    batchgen plan $manifest
-# Try it for free: batchgen run $manifest --simulate   (pretend money, in output/$name.simulated)
-# Buy:             batchgen run $manifest              (real money, in output/$name)
+# Try it for free: batchgen run $manifest --simulate   (pretend money, in $output/$name.simulated)
+# Buy:             batchgen run $manifest              (real money, in $output/$name)
 #
 # Run the same command to continue: only what is missing is bought. An edited item is a new purchase.
 # Prompts and reference images must be lawful, and the people they show must have given their consent.
@@ -65,7 +68,8 @@ items:
 
 @click.command("init")
 @click.argument("path", type=click.Path(dir_okay=False, path_type=Path), default=Path("manifest.yaml"))
-def command(path: Path) -> None:
+@catalog_option
+def command(path: Path, *, catalog: Path | None) -> None:
     """Write a commented starter manifest to PATH (default manifest.yaml); nothing is overwritten.
 
     The run is named after the file. The manifest's first line tells editors where the schema is: in the nearest folder
@@ -76,9 +80,22 @@ def command(path: Path) -> None:
     if not path.parent.is_dir():
         raise UsageError(f"there is no folder {path.parent}; create it first")
     name = _name_for(path)
-    schema = _schema_above(path) or _written_schema(path)
-    _write(path, _STARTER.substitute(schema=schema, manifest=path.name, name=name, written=_written_name(name)))
-    click.echo(f"wrote {path}; next: batchgen plan {path}")
+    schema = _schema_above(path) or _written_schema(path, catalog)
+    typed = shlex.quote(str(path))
+    starter = _STARTER.substitute(
+        schema=schema, manifest=typed, name=name, written=_written_name(name), output=_shown_output(path)
+    )
+    _write(path, starter)
+    click.echo(f"wrote {path}")
+    say(f"next: see what it costs, or try it for free:\n  batchgen plan {typed}\n  batchgen run {typed} --simulate")
+
+
+def _shown_output(path: Path) -> str:
+    """Return the output folder of a manifest, as it is seen from the working directory."""
+    from batchgen.session.locate import output_folder
+
+    folder = output_folder(path, None, os.environ)
+    return str(folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder)
 
 
 def _name_for(path: Path) -> str:
@@ -86,7 +103,7 @@ def _name_for(path: Path) -> str:
     from batchgen.session.locate import is_run, output_folder, simulated_name
     from batchgen.settings import fit_run_name
 
-    name = fit_run_name(path.stem) or "starter"
+    name = fit_run_name(path.stem.removesuffix(".batchgen")) or "starter"
     output = output_folder(path, None, os.environ)
     for folder in (output / name, output / simulated_name(name)):
         if is_run(folder):
@@ -110,13 +127,13 @@ def _schema_above(path: Path) -> str | None:
     return None
 
 
-def _written_schema(path: Path) -> str:
+def _written_schema(path: Path, catalog: Path | None) -> str:
     """Write the schema beside the manifest, unless one is there, and return its path."""
     from batchgen.catalog import load_catalog, schema_files
 
     beside = path.with_name(_SCHEMA)
     if not beside.exists():
-        _write(beside, schema_files(load_catalog())[_SCHEMA])
+        _write(beside, schema_files(load_catalog(catalog))[_SCHEMA])
         click.echo(f"wrote {beside}, for editors")
     return f"./{_SCHEMA}"
 

@@ -3,30 +3,51 @@
 import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
 
-from batchgen.catalog import Catalog, Model, Parameter, describe, load_catalog, price_of, shown
+from batchgen.catalog import (
+    Catalog,
+    Model,
+    Parameter,
+    describe,
+    load_catalog,
+    price_json,
+    price_of,
+    price_text,
+    priced_by,
+    shown,
+    with_unit,
+)
+from batchgen.cli.options import catalog_option
 from batchgen.core.errors import UsageError
 from batchgen.core.text import printable, usd
 
 FORMAT_VERSION = 1
+_URL = "https://example.com/picture.jpg"
 
 
 @click.command("models")
-@click.argument("model_id", metavar="[MODEL]", required=False)
+@click.argument("model_id", metavar="[MODEL]", required=False, shell_complete=lambda *given: _ids(given[-1]))
+@catalog_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(model_id: str | None, *, as_json: bool) -> None:
+def command(model_id: str | None, *, catalog: Path | None, as_json: bool) -> None:
     """Show every model with its price, or one MODEL with all its parameters."""
-    catalog = load_catalog()
+    tables = load_catalog(catalog)
     if model_id is not None:
-        model = _named(catalog, model_id)
-        click.echo(_json(catalog, model=_as_json(model)) if as_json else _page(model))
+        model = _named(tables, model_id)
+        click.echo(_json(tables, model=_as_json(model)) if as_json else _page(model))
     elif as_json:
-        click.echo(_json(catalog, models=[_as_json(model) for model in catalog.models.values()]))
+        click.echo(_json(tables, models=[_as_json(model) for model in tables.models.values()]))
     else:
-        click.echo(_table(catalog))
+        click.echo(_table(tables))
+
+
+def _ids(incomplete: str) -> list[str]:
+    """Return the models whose ids begin so, for the shell."""
+    return [model_id for model_id in load_catalog(None).models if model_id.startswith(incomplete)]
 
 
 def _named(catalog: Catalog, model_id: str) -> Model:
@@ -45,7 +66,7 @@ def _table(catalog: Catalog) -> str:
     rows = [("MODEL", "OUTPUT", "REQUIRED", "PRICE")]
     for model in catalog.models.values():
         required = ", ".join(parameter.name for parameter in model.parameters if parameter.required)
-        rows.append((model.id, model.output, required, _price(model)))
+        rows.append((model.id, model.output, required, price_text(model)))
     return _aligned(rows)
 
 
@@ -59,7 +80,7 @@ def _page(model: Model) -> str:
             f"id        {model.id}",
             f"family    {model.family}",
             f"endpoint  POST {model.endpoint}",
-            f"price     {_price(model)}",
+            f"price     {price_text(model)}",
             *prices,
             "",
             _aligned([("PARAMETER", "TYPE", "VALUES", "DEFAULT"), *map(_parameter_row, model.parameters)]),
@@ -72,27 +93,15 @@ def _page(model: Model) -> str:
     )
 
 
-def _price(model: Model) -> str:
-    """Return the price rule on one line: `$0.20/second at 720p; $0.30/second at 1080p`."""
-    price = model.price
-    rates = []
-    for values, amount in price.amounts.items():
-        at = (
-            f" at {', '.join(_with_unit(model, *pair) for pair in zip(price.by, values, strict=True))}"
-            if values
-            else ""
-        )
-        rates.append(f"${usd(amount)}/{price.unit}{at}")
-    return "; ".join(rates)
-
-
 def _price_examples(model: Model) -> Iterator[tuple[str, str]]:
     """Yield what calls cost, for every value the price depends on; for a count: its minimum, maximum and default."""
-    names = [*model.price.by, *([model.price.times] if model.price.times else [])]
+    names = priced_by(model) if model.price is not None else ()
     parameters = [parameter for name in names if (parameter := model.parameter(name)) is not None]
     for values in itertools.product(*map(_telling_values, parameters)):
         body = dict(zip(names, values, strict=True))
-        yield ", ".join(_with_unit(model, *pair) for pair in body.items()), usd(price_of(model, body))
+        amount = price_of(model, body)
+        if amount is not None:
+            yield ", ".join(with_unit(model, *pair) for pair in body.items()), usd(amount)
 
 
 def _telling_values(parameter: Parameter) -> list[Any]:
@@ -102,21 +111,24 @@ def _telling_values(parameter: Parameter) -> list[Any]:
     return sorted(value for value in ends if isinstance(value, int))
 
 
-def _with_unit(model: Model, name: str, value: object) -> str:
-    parameter = model.parameter(name)
-    if parameter is not None and parameter.unit:
-        return f"{value} {parameter.unit}"
-    return f"{name} {value}" if isinstance(value, int) else str(value)
-
-
 def _parameter_row(parameter: Parameter) -> tuple[str, str, str, str]:
     default = "required" if parameter.required else "" if parameter.default is None else shown(parameter.default)
     return (parameter.name, parameter.type, parameter.expected(), default)
 
 
 def _example(model: Model) -> list[str]:
-    values = [f"    {p.name}: {_yaml(p.example)}" for p in model.parameters if p.required]
+    values = [f"    {p.name}: {_yaml(_example_value(p))}" for p in model.parameters if p.required]
     return [f"  - model: {model.id}", *values]
+
+
+def _example_value(parameter: Parameter) -> object:
+    """Return a value that is valid, whatever the tables have for an example."""
+    if parameter.example is not None or parameter.type == "boolean":
+        return parameter.example or False
+    if parameter.options:
+        return parameter.options[0]
+    values = {"url": _URL, "urls": [_URL] * (parameter.min_items or 1), "integer": parameter.minimum or 0}
+    return values.get(parameter.type, "…")
 
 
 def _yaml(value: object) -> str:
@@ -147,14 +159,7 @@ def _as_json(model: Model) -> Mapping[str, Any]:
         "output": model.output,
         "outputs": model.outputs,
         "description": model.description,
-        "price": {
-            "unit": model.price.unit,
-            "times": model.price.times,
-            "amounts": [
-                {**dict(zip(model.price.by, values, strict=True)), "usd": usd(amount)}
-                for values, amount in model.price.amounts.items()
-            ],
-        },
+        "price": price_json(model.price),
         "parameters": [_parameter_as_json(parameter) for parameter in model.parameters],
     }
 

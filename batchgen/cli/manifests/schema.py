@@ -1,10 +1,12 @@
 """`batchgen schema`: write the JSON Schemas, or check that those on disk match the catalogue."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
 from batchgen.catalog import load_catalog, schema_files
+from batchgen.cli.options import catalog_option
 from batchgen.core.files import disk_errors, staged_text
 
 
@@ -16,31 +18,43 @@ from batchgen.core.files import disk_errors, staged_text
     default=Path("schemas"),
     help="The folder to write to or to check (default schemas).",
 )
+@catalog_option
 @click.option("--check", is_flag=True, help="Write nothing; exit with 1 if a file differs from the catalogue.")
-def command(folder: Path, *, check: bool) -> int:
+def command(folder: Path, *, check: bool, catalog: Path | None) -> int:
     """Write the JSON Schemas for manifests and for every model's requests.
 
     Editors use manifest.schema.json for completion and hints; models/MODEL.schema.json validate the body of a request.
     """
-    files = schema_files(load_catalog())
-    surplus = sorted(_schemas_below(folder) - set(files))
+    files = schema_files(load_catalog(catalog))
     if check:
-        return _check(folder, files, surplus)
+        return _check(folder, files)
+    write_files(folder, files)
+    for name in files:
+        click.echo(f"wrote {folder / name}")
+    for line in surplus_schemas(folder, files):
+        click.echo(f"{line}; delete it unless it is yours", err=True)
+    return 0
+
+
+def write_files(folder: Path, files: Mapping[str, str]) -> None:
+    """Write texts to their paths below a folder; each replaces an earlier one only when it is complete."""
     for name, text in files.items():
         path = folder / name
         with disk_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
         with staged_text(path) as out:
             out.write(text)
-        click.echo(f"wrote {path}")
-    for name in surplus:
-        click.echo(f"{folder / name} belongs to no model of the catalogue; delete it unless it is yours", err=True)
-    return 0
 
 
-def _check(folder: Path, files: dict[str, str], surplus: list[str]) -> int:
+def surplus_schemas(folder: Path, files: Mapping[str, str]) -> list[str]:
+    """Return, a sentence each, which schemas in a folder are of models that the catalogue does not have."""
+    found = {path.relative_to(folder).as_posix() for path in folder.glob("**/*.schema.json")}
+    return [f"{folder / name} belongs to no model of the catalogue" for name in sorted(found - set(files))]
+
+
+def _check(folder: Path, files: dict[str, str]) -> int:
     found = [f"{folder / name} {fault}" for name, text in files.items() if (fault := _fault(folder / name, text))]
-    found += [f"{folder / name} belongs to no model of the catalogue" for name in surplus]
+    found += surplus_schemas(folder, files)
     for line in found:
         click.echo(line)
     if found:
@@ -52,7 +66,3 @@ def _fault(path: Path, text: str) -> str:
     if not path.is_file():
         return "is missing"
     return "" if path.read_bytes() == text.encode() else "differs from the catalogue"
-
-
-def _schemas_below(folder: Path) -> set[str]:
-    return {path.relative_to(folder).as_posix() for path in folder.glob("**/*.schema.json")}

@@ -6,12 +6,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from batchgen.cli.options import strict_option
+from batchgen.cli.options import catalog_option, strict_option
+from batchgen.cli.output import say
 from batchgen.core.errors import ManifestError, Problem, UsageError
-from batchgen.core.text import plural, printable, usd
+from batchgen.core.text import plural, printable, usd, usd_or_null
+
+if TYPE_CHECKING:
+    from batchgen.catalog import Catalog
 
 FORMAT_VERSION = 1
 
@@ -22,8 +27,8 @@ class _Verdict:
 
     manifest: Path
     items: int
-    estimated: Decimal
-    """USD."""
+    estimated: Decimal | None
+    """USD; None if it is unknown."""
     error: ManifestError | UsageError | None
     """None if it is valid."""
     warnings: Sequence[Problem] = ()
@@ -45,27 +50,30 @@ _Place = tuple[str, str, int, int, str]
     help="text for people, json for programs, github for annotations in a workflow (default text).",
 )
 @strict_option
-def command(manifests: tuple[Path, ...], form: str, *, strict: bool) -> int:
+@catalog_option
+def command(manifests: tuple[Path, ...], form: str, *, strict: bool, catalog: Path | None) -> int:
     """Check manifests, offline.
 
     Shows every problem with its place, or how many items a manifest makes and what they cost. Exits with 2 if a
     manifest is refused. Warnings point to likely mistakes; they refuse a manifest only with --strict.
     """
-    verdicts = [_verdict(manifest, strict=strict) for manifest in manifests]
+    from batchgen.catalog import load_catalog
+
+    tables = load_catalog(catalog)
+    verdicts = [_verdict(manifest, tables, strict=strict) for manifest in manifests]
     formats: dict[str, Callable[[Sequence[_Verdict]], str]] = {"text": _text, "json": _json, "github": _github}
-    click.echo(formats[form](verdicts))
+    (say if form == "text" else click.echo)(formats[form](verdicts))
     return 2 if any(verdict.error is not None for verdict in verdicts) else 0
 
 
-def _verdict(path: Path, *, strict: bool) -> _Verdict:
-    from batchgen.catalog import load_catalog
+def _verdict(path: Path, catalog: "Catalog", *, strict: bool) -> _Verdict:
     from batchgen.item_table import estimated_cost
     from batchgen.manifest import load_manifest
 
     with tempfile.TemporaryDirectory(prefix="batchgen-", ignore_cleanup_errors=True) as scratch:
         table = Path(scratch) / "items.sqlite3"
         try:
-            manifest = load_manifest(path, table, load_catalog(), strict=strict)
+            manifest = load_manifest(path, table, catalog, strict=strict)
         except (ManifestError, UsageError) as error:
             return _Verdict(path, 0, Decimal(0), error)
         shown = manifest.warnings
@@ -93,7 +101,8 @@ def _as_text(verdict: _Verdict) -> str:
 
 def _worth(verdict: _Verdict) -> str:
     name = printable(str(verdict.manifest))
-    return f"{name}: {plural(verdict.items, 'item')}, estimated {usd(verdict.estimated)} USD"
+    cost = "unknown" if verdict.estimated is None else f"{usd(verdict.estimated)} USD"
+    return f"{name}: {plural(verdict.items, 'item')}, estimated {cost}"
 
 
 def _json(verdicts: Sequence[_Verdict]) -> str:
@@ -110,7 +119,7 @@ def _as_json(verdict: _Verdict) -> dict[str, object]:
         "manifest": str(verdict.manifest),
         "valid": verdict.error is None,
         "items": verdict.items,
-        "estimated_usd": usd(verdict.estimated),
+        "estimated_usd": usd_or_null(verdict.estimated),
         "problems": places["error"],
         "more": verdict.error.more if isinstance(verdict.error, ManifestError) else 0,
         "warnings": places["warning"],

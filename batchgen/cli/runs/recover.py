@@ -6,11 +6,14 @@ from typing import Any
 
 import click
 
+from batchgen.cli.options import catalog_option, run_argument
+
 
 @click.command("recover")
-@click.argument("run")
+@run_argument
 @click.argument("manifest", type=click.Path(path_type=Path))
 @click.option("--output", metavar="DIR", help="The output folder (BATCHGEN_OUTPUT).")
+@catalog_option
 def command(run: str, manifest: Path, **options: Any) -> None:
     """Rebuild a lost or damaged journal from receipts.jsonl, the manifest and the files.
 
@@ -23,8 +26,9 @@ def command(run: str, manifest: Path, **options: Any) -> None:
     from batchgen.core.text import plural, printable, usd
     from batchgen.journal.queries.run_status import without_request
     from batchgen.session.locate import output_folder
-    from batchgen.session.prepare import RunRequest, prepare
+    from batchgen.session.prepare import prepare
     from batchgen.session.repair.recovery import recover
+    from batchgen.session.request import RunRequest
     from batchgen.session.run_folder import open_run_folder
     from batchgen.settings import RUN_NAME
 
@@ -32,7 +36,8 @@ def command(run: str, manifest: Path, **options: Any) -> None:
     if not folder.is_dir() and RUN_NAME.fullmatch(run):
         folder = output_folder(manifest, options["output"], os.environ) / run
     # The manifest is read first: a mistake in it must not be found when half of the work is done.
-    with prepare(RunRequest(manifest, os.environ, load_catalog(), output=options["output"])) as prepared:
+    tables = load_catalog(options["catalog"])
+    with prepare(RunRequest(manifest, os.environ, tables, output=options["output"])) as prepared:
         recovered = recover(folder)
         with open_run_folder(folder, create=False) as journal:
             show_notices(journal)

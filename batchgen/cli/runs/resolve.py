@@ -1,21 +1,21 @@
 """`batchgen resolve`."""
 
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from batchgen.cli.options import connection_options
+from batchgen.cli.options import connection_options, run_argument
+from batchgen.cli.output import FILE_OR_DASH, read_file, say, tell_written, written_file
 
 if TYPE_CHECKING:
     from batchgen.session.repair.resolution import Settlement
 
-_FILE = click.Path(dir_okay=False, path_type=Path)
-
 
 @click.command("resolve")
-@click.argument("run")
+@run_argument
 @click.argument("item", required=False)
 @click.option(
     "--job-id", metavar="ID", help="The item became this job; adopted once the API confirms its model and input."
@@ -23,9 +23,19 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--not-charged", is_flag=True, help="The item was not charged; the next run buys it.")
 @click.option("--charged", is_flag=True, help="The item was charged and its job cannot be found; it becomes lost.")
 @click.option(
-    "--export", "export", type=_FILE, metavar="FILE", help="Write all items in doubt to a CSV file to fill in."
+    "--export",
+    "export",
+    type=FILE_OR_DASH,
+    metavar="FILE",
+    help="Write all items in doubt to a CSV file to fill in; - for standard output.",
 )
-@click.option("--import", "import_", type=_FILE, metavar="FILE", help="Settle items as a filled-in CSV file says.")
+@click.option(
+    "--import",
+    "import_",
+    type=FILE_OR_DASH,
+    metavar="FILE",
+    help="Settle items as a filled-in CSV file says; - for standard input.",
+)
 @click.option("--output", metavar="DIR", help="The output folder (BATCHGEN_OUTPUT).")
 @connection_options
 def command(run: str, item: str | None, **options: Any) -> None:
@@ -57,12 +67,19 @@ def command(run: str, item: str | None, **options: Any) -> None:
         show_notices(journal)
         with journal.transaction():
             journal.doubt_interrupted()
-        if options["export"]:
-            count = export_doubts(journal, options["export"])
-            click.echo(f"{plural(count, 'item')} in doubt written to {options['export']}")
+        if path := options["export"]:
+            with written_file(path) as file:
+                count = export_doubts(journal.db, file)
+            tell_written(f"{plural(count, 'item')} in doubt", path)
+            if count:
+                filled = shlex.join(["batchgen", "resolve", str(folder), "--import", str(path)])
+                say(f"next: fill in the columns `how` and `job_id`, and settle them:\n  {filled}", err=True)
             return
-        listed = options["import_"]
-        settlements = import_settlements(listed) if listed else [_one(item or "", options)]
+        if path := options["import_"]:
+            with read_file(path) as file:
+                settlements = import_settlements(file)
+        else:
+            settlements = [_one(item or "", options)]
         decided = decide(journal, match(journal, settlements), access_of(options, Path(run)), show_notice)
         settle(journal, decided, utc_now())
     for settlement, attempt, _ in decided:

@@ -1,58 +1,52 @@
 """`batchgen run`."""
 
-import os
 from pathlib import Path
 from typing import Any
 
 import click
 
+from batchgen.cli.helping import RunOptions
 from batchgen.cli.options import (
+    buying_options,
     connection_options,
     manifest_options,
+    notification_options,
     report_options,
     setting_options,
     tell_warnings,
 )
 
 
-@click.command("run")
+@click.command("run", cls=RunOptions)
 @manifest_options
 @setting_options()
-@click.option(
-    "--retry",
-    metavar="STATES",
-    default="",
-    help="Retry items in these states: failed, rejected, lost (comma-separated).",
-)
-@click.option(
-    "--again",
-    multiple=True,
-    metavar="GLOB",
-    help="Buy finished items that match GLOB again; asks first, unless --yes is given. Repeatable.",
-)
-@click.option(
-    "--skip-bought",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    metavar="LEDGER",
-    help="Leave out what another run has bought: its folder, its ledger, or a list from `ledger --as-bought`."
-    " Repeatable.",
-)
-@click.option(
-    "--renamed",
-    type=click.Choice(["adopt", "buy"]),
-    help="For items already bought under another id: adopt the purchases, or buy again. Default: ask.",
-)
+@buying_options
 @click.option(
     "--buy-again",
     is_flag=True,
     help="Buy again what another run folder, or an earlier state of this one, shows as bought.",
 )
 @click.option(
+    "--locked",
+    is_flag=True,
+    help="Refuse a manifest that differs from its lock (`batchgen lock`), and spend no more than that says.",
+)
+@click.option(
     "--yes",
     "-y",
     is_flag=True,
     help="Answer yes to all questions (but --renamed and --buy-again); without a cap, the estimate is the cap.",
+)
+@click.option(
+    "--start-at",
+    metavar="TIME",
+    help="Check and ask now, and start at this time: 22:00, or 2026-11-26T22:00 (your local time; +01:00 may follow).",
+)
+@click.option(
+    "--until",
+    metavar="TIME",
+    help="Submit nothing that would end after this time, 07:00 or 2026-11-27T07:00, as far as is known from earlier"
+    " jobs; what is paid for is finished.",
 )
 @click.option("--wait-for-balance", is_flag=True, help="When the balance is used up, wait until it is topped up.")
 @click.option(
@@ -61,6 +55,7 @@ from batchgen.cli.options import (
     help="Run against an embedded simulator, in the run folder NAME.simulated: no key, no money.",
 )
 @connection_options
+@notification_options
 @report_options
 def command(manifest: Path, **options: Any) -> int:
     """Buy what is missing, download it, and write the ledger.
@@ -68,42 +63,23 @@ def command(manifest: Path, **options: Any) -> int:
     Run the same command to continue; nothing is bought twice. With --simulate, nothing leaves this machine.
     Prompts and reference images must be lawful, and used with the consent of the people they show.
     """
-    from batchgen.catalog import load_catalog
     from batchgen.cli.access import access_of
     from batchgen.cli.console import console_host, show_summary
-    from batchgen.core.errors import DeclinedError
-    from batchgen.journal import BuyAgain
-    from batchgen.session.prepare import RunRequest, parse_states, prepare
-    from batchgen.session.session import RunSession
+    from batchgen.cli.listeners import show_folder
+    from batchgen.library.notifying import notifying
+    from batchgen.library.preparing import prepared_run
+    from batchgen.library.runs import session_of
 
-    request = RunRequest(
-        manifest=manifest,
-        environment=os.environ,
-        catalog=load_catalog(),
-        output=options["output"],
-        name=options["name"],
-        simulate=options["simulate"],
-        only=options["only"],
-        strict=options["strict"],
-        flags=options,
-        retry=parse_states(options["retry"]),
-        again=BuyAgain(options["again"]),
-        skip_bought=options["skip_bought"],
-        renamed=options["renamed"],
-        buy_again=options["buy_again"],
-        yes=options["yes"],
-    )
-    with prepare(request) as prepared:
+    host = console_host(quiet=options["quiet"])
+    with notifying(options, manifest, host.listen) as notifier, prepared_run(manifest, options) as prepared:
+        notifier.prepared(prepared)
+        if not options["quiet"]:
+            show_folder(prepared.folder)
         tell_warnings(prepared.manifest)
-        session = RunSession(
-            access=access_of(options, manifest),
-            host=console_host(quiet=options["quiet"]),
-            prepared=prepared,
-            wait_for_balance=options["wait_for_balance"],
-        )
+        session = session_of(prepared, options, access_of(options, manifest), notifier.around(host))
         try:
             summary = session.run()
-        except DeclinedError as declined:
-            click.echo(str(declined), err=True)
-            return 2
-    return show_summary(summary, as_json=options["as_json"], quiet=options["quiet"])
+        except click.Abort:  # at a question: others are told of an interruption, which it is
+            raise KeyboardInterrupt from None
+        notifier.ended(summary)
+        return show_summary(summary, as_json=options["as_json"], quiet=options["quiet"])

@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from batchgen.cli.options import catalog_option
+
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Event
 
+    from batchgen.catalog import Catalog
     from batchgen.simulator import SimulatorSettings
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
@@ -42,6 +45,7 @@ _PORT = click.IntRange(0, 65535)
 @click.option("--wait-budget", type=float, default=60.0, help="How long ?wait=true waits, in the provider's seconds.")
 @click.option("--key", "keys", multiple=True, help="A key to accept; repeatable. Default: every well-formed key.")
 @click.option("--media", type=click.Choice(["full", "tiny"]), default="full", help="Draw every output, or one for all.")
+@catalog_option
 @click.option("--unmarked", is_flag=True, help="Pretend to be the real API: runs count the money as real.")
 @click.option("--quiet", is_flag=True, help="Print no instructions on stderr.")
 @click.option("--until-stdin-closes", is_flag=True, help="Stop when standard input ends.")
@@ -52,34 +56,37 @@ def command(
     keys: tuple[str, ...],
     quiet: bool,
     until_stdin_closes: bool,
+    catalog: Path | None,
     **given: Any,
 ) -> int:
     """Simulate the API on this machine, with pretend money and real files, until interrupted.
 
     The first line on standard output is the API's address.
     """
+    from batchgen.catalog import load_catalog
     from batchgen.cli.process import loop_factory
     from batchgen.core.descriptors import raise_limit
     from batchgen.simulator import SimulatorSettings
     from batchgen.simulator.fault_rates import FAULTS, parse_faults
 
     if list_faults:
+        width = max(map(len, FAULTS))
         for name, meaning in FAULTS.items():
-            click.echo(f"{name:<14} {meaning}")
+            click.echo(f"{name:<{width}}  {meaning}")
         return 0
+    tables = load_catalog(catalog)
     settings = SimulatorSettings(faults=parse_faults(faults), keys=frozenset(keys), **given)
     import asyncio
 
     raise_limit()
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        runner.run(_serve(settings, quiet=quiet, until_stdin_closes=until_stdin_closes))
+        runner.run(_serve(settings, tables, quiet=quiet, until_stdin_closes=until_stdin_closes))
     return 0
 
 
-async def _serve(settings: "SimulatorSettings", *, quiet: bool, until_stdin_closes: bool) -> None:
+async def _serve(settings: "SimulatorSettings", catalog: "Catalog", *, quiet: bool, until_stdin_closes: bool) -> None:
     import asyncio
 
-    from batchgen.catalog import load_catalog
     from batchgen.cli.process import stopping_signals
     from batchgen.simulator import Simulator
 
@@ -87,8 +94,8 @@ async def _serve(settings: "SimulatorSettings", *, quiet: bool, until_stdin_clos
     stop = asyncio.Event()
     for number in stopping_signals():
         loop.add_signal_handler(number, stop.set)
-    async with Simulator(settings, load_catalog()) as simulator:
-        click.echo(f"listening on {simulator.url}")
+    async with Simulator(settings, catalog) as simulator:
+        click.echo(simulator.url)
         if not quiet:
             click.echo(_help(simulator.url, simulator.files_url, settings), err=True)
         if until_stdin_closes:

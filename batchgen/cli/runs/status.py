@@ -9,10 +9,17 @@ from typing import TYPE_CHECKING
 
 import click
 
+from batchgen.cli.options import run_argument
+from batchgen.cli.output import say
+
 if TYPE_CHECKING:
     from batchgen.core.records import State
     from batchgen.journal import Spend
-    from batchgen.journal.queries.run_status import Doubt
+    from batchgen.journal.queries.judged import Flagged
+    from batchgen.journal.queries.run_status import Doubt, Waiting
+    from batchgen.standing.failures import Failures
+    from batchgen.standing.last_run import LastRun
+    from batchgen.standing.next_steps import Step
 
 _SHOWN = 20
 """How many items in doubt are listed one by one."""
@@ -31,10 +38,16 @@ class _Standing:
     doubts: "list[Doubt]"
     fewer: int
     """Items that are done, but with fewer outputs than ordered."""
+    flagged: "Flagged"
+    waiting: "Waiting"
+    failures: "Failures"
+    last: "LastRun"
+    steps: "tuple[Step, ...]"
+    """What to do next."""
 
 
 @click.command("status")
-@click.argument("run")
+@run_argument
 @click.option("--output", metavar="DIR", help="The output folder (BATCHGEN_OUTPUT).")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def command(run: str, output: str | None, as_json: bool) -> None:  # noqa: FBT001 - click passes options by name
@@ -47,27 +60,65 @@ def command(run: str, output: str | None, as_json: bool) -> None:  # noqa: FBT00
     from batchgen.session.locate import find_run
 
     standing = _read(find_run(run, output, os.environ, read_name))
-    click.echo(json.dumps(_as_json(standing), indent=2) if as_json else _as_text(standing))
+    if as_json:
+        click.echo(json.dumps(_as_json(standing), indent=2))
+    else:
+        say(_as_text(standing))
 
 
 def _read(folder: Path) -> _Standing:
     from batchgen.journal import FILE_NAME, is_simulated, open_for_reading, spend_of, sqlite_errors
     from batchgen.journal.lock import owner
+    from batchgen.journal.queries.judged import flagged_of
     from batchgen.journal.queries.report_rows import facts_of
-    from batchgen.journal.queries.run_status import counts_of, doubts, fewer_outputs_of
+    from batchgen.journal.queries.run_status import chosen_sources, counts_of, doubts, fewer_outputs_of, waiting_items
+    from batchgen.session.picking import kept_outputs
+    from batchgen.standing.failures import continuing, failures_of
+    from batchgen.standing.last_run import last_run_of
+    from batchgen.standing.next_steps import Situation, next_steps
 
     path = folder / FILE_NAME
     with closing(open_for_reading(path)) as db, sqlite_errors(path):
         facts = facts_of(db)
-        name, simulated = facts.get("run", folder.name), is_simulated(facts)
+        running, last = owner(folder), last_run_of(facts)
+        waiting = waiting_items(db, chosen_sources(db, kept_outputs(folder)))
+        counts, fewer, flagged = counts_of(db), fewer_outputs_of(db), flagged_of(db)
+        situation = Situation(
+            folder=folder,
+            command=continuing(facts),
+            counts=counts,
+            stopped_because=last.stopped_because,
+            killed=last.began_only,
+            running=running is not None,
+            waiting=waiting.for_pick,
+            kept_until=waiting.kept_until,
+            source_expired=waiting.source_expired,
+            fewer=fewer,
+            unjudged=flagged.unjudged,
+        )
         return _Standing(
-            name, folder, owner(folder), simulated, counts_of(db), spend_of(db), list(doubts(db)), fewer_outputs_of(db)
+            run=facts.get("run", folder.name),
+            folder=folder,
+            owner=running,
+            simulated=is_simulated(facts),
+            counts=counts,
+            spend=spend_of(db),
+            doubts=list(doubts(db)),
+            fewer=fewer,
+            flagged=flagged,
+            waiting=waiting,
+            failures=failures_of(db, facts),
+            last=last,
+            steps=next_steps(situation),
         )
 
 
 def _as_json(standing: _Standing) -> dict[str, object]:
     from batchgen.core.records import State
     from batchgen.core.text import stamp, usd
+    from batchgen.session.judging.flags import flagged_json
+    from batchgen.standing.failures import failures_json
+    from batchgen.standing.next_steps import steps_json
 
     spend = standing.spend
     return {
@@ -82,6 +133,13 @@ def _as_json(standing: _Standing) -> dict[str, object]:
         "net_usd": usd(spend.charged - spend.refunded),
         "in_doubt_usd": usd(spend.in_doubt),
         "fewer_outputs": standing.fewer,
+        **flagged_json(standing.flagged),
+        "waiting": standing.waiting.for_pick,
+        "sources_kept_until": stamp(standing.waiting.kept_until) if standing.waiting.kept_until else None,
+        "source_expired": standing.waiting.source_expired,
+        **failures_json(standing.failures),
+        "last_run": _last_run_json(standing.last, running=standing.owner is not None),
+        "next": steps_json(standing.steps),
         "doubts": [
             {
                 "item_id": doubt.item_id,
@@ -96,10 +154,29 @@ def _as_json(standing: _Standing) -> dict[str, object]:
     }
 
 
+def _last_run_json(last: "LastRun", *, running: bool) -> dict[str, object] | None:
+    from batchgen.core.text import stamp
+    from batchgen.standing.last_run import last_run_text
+
+    if last.began_at is None:
+        return None
+    return {
+        "began_at": stamp(last.began_at),
+        "ended_at": stamp(last.ended_at) if last.ended_at else None,
+        "stopped_because": last.stopped_because,
+        "text": last_run_text(last, running=running),
+        "exit_code": last.exit_code,
+    }
+
+
 def _as_text(standing: _Standing) -> str:
     from batchgen.core.records import State
     from batchgen.core.text import plural, printable, stamp, usd
     from batchgen.journal import money_mark
+    from batchgen.session.judging.flags import format_flagged
+    from batchgen.standing.failures import format_failures
+    from batchgen.standing.last_run import last_run_text
+    from batchgen.standing.next_steps import format_steps
 
     counts, spend, open_doubts = standing.counts, standing.spend, standing.doubts
     running = "not running" if standing.owner is None else f"running{standing.owner}"
@@ -109,11 +186,10 @@ def _as_text(standing: _Standing) -> str:
     lines += ["", f"  net {'$' + usd(spend.charged - spend.refunded):>17}"]
     if spend.in_doubt:
         lines.append(f"  in doubt {'$' + usd(spend.in_doubt):>12}")
-    if standing.fewer:
-        lines += [
-            "",
-            f"{plural(standing.fewer, 'item')} delivered fewer outputs than ordered: run `batchgen verify --refetch`",
-        ]
+    if found := format_flagged(standing.flagged):
+        lines += ["", found]
+    if causes := format_failures(standing.failures):
+        lines += ["", *causes]
     if open_doubts:
         lines += ["", f"{plural(len(open_doubts), 'item')} in doubt (UTC, attempt, digest, reserved, reason):"]
         lines += [
@@ -123,4 +199,7 @@ def _as_text(standing: _Standing) -> str:
         ]
         if len(open_doubts) > _SHOWN:
             lines.append(f"  and {len(open_doubts) - _SHOWN:,} more: `--json` lists all")
-    return "\n".join([*lines, "", f"folder {standing.folder}"])
+    if ended := last_run_text(standing.last, running=standing.owner is not None):
+        lines += ["", printable(ended, 2000)]
+    steps = format_steps(standing.steps)
+    return "\n".join([*lines, "", f"folder   {standing.folder}", *(["", *steps] if steps else [])])

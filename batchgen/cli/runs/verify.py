@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from batchgen.cli.options import proxy_option
+from batchgen.cli.options import catalog_option, proxy_option, run_argument
 from batchgen.scheduler.refetch import Difference
 from batchgen.session.repair.verification import Checked, check
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command("verify")
-@click.argument("run")
+@run_argument
 @click.option("--output", metavar="DIR", help="The output folder (BATCHGEN_OUTPUT).")
 @click.option("--quick", is_flag=True, help="Check length and container only, not SHA-256.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="For --refetch: a file that holds only the key (default: API18_KEY, then .env).",
 )
+@catalog_option
 @proxy_option
 @click.option("--rotated-key", is_flag=True, help="The key is new, but belongs to the account that bought the files.")
 def command(
@@ -79,7 +80,8 @@ def _refetched(
     from batchgen.session.repair.refetching import check_and_refetch
 
     access = access_of(connection, run)
-    return check_and_refetch(folder, access, load_catalog(), quick=quick, watch=_with_progress, tell=show_notice)
+    tables = load_catalog(connection["catalog"])
+    return check_and_refetch(folder, access, tables, quick=quick, watch=_with_progress, tell=show_notice)
 
 
 def _name_of(manifest: Path) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
+from batchgen.core.costs import parsed, times, total
 from batchgen.core.records import BOUGHT
 from batchgen.item_table import SKIPPED, TO_BUY, attach, make_to_buy
 from batchgen.journal.database import open_for_reading, sqlite_errors
@@ -20,8 +21,8 @@ class Overlap:
     """Items that would be bought here and that other books show as bought."""
 
     items: int
-    cost: Decimal
-    """What they would cost here, USD."""
+    cost: Decimal | None
+    """What they would cost here, USD; None if it is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,11 @@ def mark_to_buy(table: Path, journal: Path | None, wanted: Callable[[str, str], 
         never = bought = ""
         if journal is not None:
             db.execute("ATTACH ? AS own", (f"{journal.absolute().as_uri()}?mode=ro",))
-            bought = "EXISTS (SELECT 1 FROM own.item j WHERE j.id = s.id AND j.digest = s.digest AND j.attempts > 0)"
+            # Not by `attempts`: numbers stay used of requests that were taken back, since they were not charged.
+            bought = (
+                "EXISTS (SELECT 1 FROM own.item j JOIN own.attempt a ON a.item = j.key"
+                " WHERE j.id = s.id AND j.digest = s.digest AND a.state <> 'rejected')"
+            )
             never = f" AND NOT {bought}"
         with db:
             make_to_buy(db, f"wanted(s.id, s.tags){never}")
@@ -99,6 +104,4 @@ def overlap_with_journal(table: Path, journal: Path) -> Overlap:
 
 def _summed(rows: sqlite3.Cursor) -> Overlap:
     counted = rows.fetchall()
-    return Overlap(
-        sum(count for _, count in counted), sum((Decimal(price) * count for price, count in counted), Decimal(0))
-    )
+    return Overlap(sum(count for _, count in counted), total(times(parsed(price), count) for price, count in counted))

@@ -88,6 +88,11 @@ def job_rows(db: sqlite3.Connection) -> Iterator[JobRow]:
     return map(JobRow._make, db.execute(query))
 
 
+def sent_inputs(db: sqlite3.Connection) -> Iterator[tuple[str, str]]:
+    """Yield the job of each purchase that was sent with outputs of other items, and these (`journal.chains`)."""
+    yield from db.execute("SELECT job_id, inputs FROM attempt WHERE inputs <> '[]' AND job_id IS NOT NULL")
+
+
 def unanswered_by_digest(db: sqlite3.Connection) -> dict[str, int]:
     """Return by digest how many purchases may have been charged, without an answer that says so."""
     return dict(

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from batchgen.core.records import StoredFile
+from batchgen.journal.attempts import is_last
+from batchgen.journal.chains import is_stale
 
 
 class LedgerRow(NamedTuple):
@@ -47,6 +49,12 @@ class LedgerRow(NamedTuple):
     catalog_version: str | None
     tags: str
     """A JSON object."""
+    inputs: str
+    """The outputs of other items that it needs, as JSON."""
+    stale: int
+    """Whether it was made with an output that its source has since made again."""
+    flags: str | None
+    """The flags of its files, separated by `;`, once for each file; None: no file has one."""
 
 
 class ChargeRow(NamedTuple):
@@ -63,8 +71,16 @@ class ChargeRow(NamedTuple):
     refunded: str | None
     submitted_at: int | None
     accepted_at: int | None
+    completed_at: int | None
+    refunded_at: int | None
     tags: str
     job_id: str | None
+    account: str | None
+    error_type: str | None
+    outputs: int
+    """How many files were delivered."""
+    stale: int
+    flags: str | None
 
 
 class FileRow(NamedTuple):
@@ -105,6 +121,23 @@ def file_rows(db: sqlite3.Connection) -> Iterator[FileRow]:
         yield FileRow(attempt, item_id, digest, model, job_id, StoredFile(number, path, size, sha256))
 
 
+def pickable_outputs(db: sqlite3.Connection) -> Iterator[tuple[str, str, int, str, str]]:
+    """Yield the outputs on disk of requested items as they were made last: item id, digest, number, path, SHA-256."""
+    yield from db.execute(f"SELECT {_OUTPUT} {_PICKABLE} ORDER BY i.id, i.digest, o.number")
+
+
+def pickable_outputs_of(db: sqlite3.Connection, item_id: str) -> Iterator[tuple[str, str, int, str, str]]:
+    """Yield the same of one item."""
+    yield from db.execute(f"SELECT {_OUTPUT} {_PICKABLE} AND i.id = ? ORDER BY o.number", (item_id,))
+
+
+def pickable_attempts_of(db: sqlite3.Connection, item_id: str) -> Iterator[tuple[int, tuple[str, str, int, str, str]]]:
+    """Yield the same outputs, each after the number of the attempt that delivered it."""
+    query = f"SELECT a.number, {_OUTPUT} {_PICKABLE} AND i.id = ? ORDER BY o.number"
+    for attempt, *output in db.execute(query, (item_id,)):
+        yield attempt, (output[0], output[1], output[2], output[3], output[4])
+
+
 def lacking_files(db: sqlite3.Connection) -> Iterator[FileRow]:
     """Yield the outputs that were ordered and never came, for purchases that are done, by attempt.
 
@@ -133,6 +166,17 @@ def bytes_per_job(db: sqlite3.Connection, most: int = 200) -> float:
         (most,),
     ).fetchone()
     return float(average or 0)
+
+
+def bytes_by_model(db: sqlite3.Connection, most: int = 2_000) -> dict[str, float]:
+    """Return how many bytes the outputs of a job came to on average, by model, over the latest `most` jobs."""
+    rows = db.execute(
+        "SELECT i.model, AVG(t.total) FROM (SELECT o.attempt, SUM(o.bytes) AS total FROM output o"
+        " WHERE o.path IS NOT NULL GROUP BY o.attempt ORDER BY o.attempt DESC LIMIT ?) t"
+        " JOIN attempt a ON a.key = t.attempt JOIN item i ON i.key = a.item GROUP BY 1",
+        (most,),
+    )
+    return {model: float(average) for model, average in rows}
 
 
 def knows_file(db: sqlite3.Connection, path: str) -> bool:
@@ -166,25 +210,33 @@ def _outputs(aggregate: str) -> str:
     )
 
 
+_FLAGS = (
+    "(SELECT group_concat(flags, ';') FROM (SELECT d.flags FROM delivered d"
+    " JOIN output o USING (attempt, number, sha256) WHERE d.attempt = a.key AND d.flags <> '' ORDER BY d.number))"
+)
+_STALE = f"a.state = 'done' AND i.position IS NOT NULL AND {is_last('a', 'i')} AND {is_stale('a', 'i')}"
 _LEDGER = f"""
 SELECT i.id, a.number, i.digest, a.state, i.model, i.body, a.estimated, a.reserved, a.charged, a.refunded,
   a.surplus, a.job_id, a.account,
   a.submitted_at, a.accepted_at, a.completed_at, a.refunded_at, a.inference_ms, a.polls,
   {_outputs("group_concat(path, ';')")}, {_outputs("SUM(bytes)")}, {_outputs("group_concat(sha256, ';')")},
-  a.error_type, a.error_message, a.expires_at, i.source, a.catalog_version, i.tags
+  a.error_type, a.error_message, a.expires_at, i.source, a.catalog_version, i.tags, i.inputs,
+  {_STALE}, {_FLAGS}
 FROM item i CROSS JOIN attempt a ON a.item = i.key
 UNION ALL
 SELECT i.id, 0, i.digest, i.state, i.model, i.body, i.estimated, '0', NULL, NULL, '0', NULL, NULL, NULL, NULL,
-  NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, i.source, NULL, i.tags
+  NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, i.reason, NULL, i.source, NULL, i.tags, i.inputs, 0, NULL
 FROM item i WHERE i.state = 'skipped' AND i.position IS NOT NULL
 ORDER BY 1, 2, 3
 """
-_CHARGES = """
+_CHARGES = f"""
 SELECT i.id, a.number, i.digest, a.state, i.model, a.estimated, a.reserved, a.charged, a.refunded, a.submitted_at,
-  a.accepted_at, i.tags, a.job_id
+  a.accepted_at, a.completed_at, a.refunded_at, i.tags, a.job_id, a.account, a.error_type,
+  {_outputs("COUNT(*)")}, {_STALE}, {_FLAGS}
 FROM attempt a JOIN item i ON i.key = a.item
 UNION ALL
-SELECT id, 0, digest, state, model, estimated, '0', NULL, NULL, NULL, NULL, tags, NULL
+SELECT id, 0, digest, state, model, estimated, '0', NULL, NULL, NULL, NULL, NULL, NULL, tags, NULL, NULL, NULL, 0, 0,
+  NULL
 FROM item WHERE state = 'skipped' AND position IS NOT NULL
 """
 _TAG_NAMES = """
@@ -199,6 +251,12 @@ SELECT a.key, i.id, i.digest, i.model, a.job_id, o.number,
   THEN 'superseded/' ELSE 'files/' END || i.path
 FROM attempt a CROSS JOIN output o ON o.attempt = a.key CROSS JOIN item i ON i.key = a.item
 WHERE a.error_type = 'fewer_outputs' AND a.state = 'done' AND o.path IS NULL ORDER BY a.key, o.number
+"""
+_OUTPUT = "i.id, i.digest, o.number, o.path, o.sha256"
+_PICKABLE = """
+FROM item i CROSS JOIN attempt a ON a.item = i.key CROSS JOIN output o ON o.attempt = a.key
+WHERE i.position IS NOT NULL AND i.state = 'done' AND o.path IS NOT NULL
+  AND a.number = (SELECT MAX(b.number) FROM attempt b WHERE b.item = i.key AND b.state = 'done')
 """
 _FILES = """
 SELECT o.attempt, i.id, i.digest, i.model, a.job_id, o.number, o.path, o.bytes, o.sha256

@@ -62,9 +62,10 @@ def split_live_purchases(db: sqlite3.Connection, item: int) -> None:
     ).fetchall()
     for key, purchase in live[1:]:
         (copy,) = db.execute(
-            "INSERT INTO item (id, digest, model, body, tags, path, source, estimated, inputs, state, attempts)"
+            "INSERT INTO item (id, digest, model, body, tags, path, source, estimated, inputs, expect, variables,"
+            " state, attempts)"
             " SELECT id, digest || '~' || ?2, model, body, tags, path || '~' || ?2, source, estimated, inputs,"
-            " (SELECT state FROM attempt WHERE key = ?3), attempts FROM item WHERE key = ?1"
+            " expect, variables, (SELECT state FROM attempt WHERE key = ?3), attempts FROM item WHERE key = ?1"
             # The item of a purchase that was split off before, and that an older journal does not know.
             " ON CONFLICT (id, digest) DO UPDATE SET state = excluded.state RETURNING key",
             (item, purchase[-8:], key),

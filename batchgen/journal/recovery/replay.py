@@ -13,7 +13,7 @@ from typing import Any
 from batchgen.core.records import UNANSWERED, State
 from batchgen.journal.attempts import UNKNOWN_BODY, UNKNOWN_DIGEST
 from batchgen.journal.recovery.aftermath import derive_state, follow_files, settle_files, split_live_purchases, touch
-from batchgen.journal.renames import plan_moves
+from batchgen.journal.requested.renames import plan_moves
 
 _Content = dict[str, Any]
 _ALONE = "known only from the receipts: the program ended while the request was on its way"

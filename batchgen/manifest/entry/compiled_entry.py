@@ -3,6 +3,7 @@ every variable that it names is checked.
 """
 
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ from typing import Any
 from batchgen.catalog import Catalog, Model
 from batchgen.core.text import printable
 from batchgen.manifest.entry.entry_spec import EntrySpec, LocatedValue, Origin
+from batchgen.manifest.entry.expectations import expect_text
 from batchgen.manifest.entry.header import Header
 from batchgen.manifest.entry.rows_file import Rows
+from batchgen.manifest.entry.used_variables import UsedVariables
 from batchgen.manifest.entry.value_makers import INVALID, TAG, Maker, VariableScope, value_maker
 from batchgen.manifest.item.builder import ItemBuilder
 from batchgen.manifest.item.request import MAX_TAGS
@@ -106,7 +109,10 @@ class CompiledEntry:
         self._problems = context.problems
         self._prepared: dict[str, ModelEntry] = {}
         scope = self._variables(rows)
-        self._check_matrix_is_used()
+        used = self._used_names(rows)
+        self._check_matrix_is_used(used)
+        self.used = UsedVariables(name for name in used if self._sets(name, scope, rows))
+        """Of the variables that matrix and rows set."""
         tags = {
             name: written
             for name, written in {**written_of(context.header.tags, "tags"), **entry_spec.tags}.items()
@@ -125,6 +131,12 @@ class CompiledEntry:
         """None if there is no id, or if it was refused."""
         self.id_of_row = self.id is not None and any(map(scope.varies, self.id.names))
         self._scope = with_id.with_names(f"tags.{name}" for name in tags)
+        written = entry_spec.priority
+        self.priority = None if written is None else self._entry_value(written, "integer", self._scope)
+        """None if it has none."""
+        own = entry_spec.expect
+        self.expect = None if own is None else expect_text(context.header.expect, own)
+        """The checks of its items as they are stored; None: there are none."""
         self.model = self._model_value()
         """None if there is no model; the problem is noted."""
 
@@ -156,7 +168,7 @@ class CompiledEntry:
 
     def _variables(self, rows: Rows | None) -> VariableScope:
         """Return the variables of rows and matrix."""
-        matrix = self._entry_spec.matrix
+        matrix = self._entry_spec.matrix_marks
         if rows is None:
             return VariableScope(frozenset(matrix), open=self._entry_spec.broken)
         columns = frozenset(rows.columns or ())
@@ -167,18 +179,27 @@ class CompiledEntry:
         cells = columns - matrix.keys() if rows.cells else frozenset[str]()
         return VariableScope(of_row | matrix.keys(), cells=cells, of_row=of_row, open=rows.columns is None)
 
-    def _check_matrix_is_used(self) -> None:
-        """Refuse a variable that is never used: the same request would be bought once for each of its values."""
+    def _used_names(self, rows: Rows | None) -> AbstractSet[str]:
+        """Return the names of all variables that the entry names, or the header for it; none if it sets none."""
         header, entry_spec = self._context.header, self._entry_spec
-        if not entry_spec.matrix or entry_spec.broken:
-            return
+        if (rows is None and not entry_spec.matrix_marks) or entry_spec.broken:
+            return frozenset()
         values = [written.value for written in (*entry_spec.params.values(), *entry_spec.tags.values())]
         values += [entry_spec.id.value] if entry_spec.id is not None else []
         for shared in (header.tags, header.defaults, *header.model_defaults.values()):
             values += (shared or {}).values()
-        used = names_in(values)
-        for name, mark in entry_spec.matrix_marks.items():
-            if name not in used:
+        return names_in(values)
+
+    def _sets(self, name: str, scope: VariableScope, rows: Rows | None) -> bool:
+        """Return whether matrix or rows may set a variable of this name; `row` alone every row has."""
+        if name == "row" and name not in self._entry_spec.matrix_marks:
+            return rows is not None and name in (rows.columns or ())
+        return name in scope.names or (scope.open and not name.startswith(("tags.", "items.")))
+
+    def _check_matrix_is_used(self, used: AbstractSet[str]) -> None:
+        """Refuse a variable that is never used: the same request would be bought once for each of its values."""
+        for name, mark in self._entry_spec.matrix_marks.items():
+            if name not in used and not self._entry_spec.broken:
                 shown = printable(name, 60)
                 self._problems.at(mark, f"the variable `{shown}` is not used; write `${{{shown}}}` where it belongs")
 

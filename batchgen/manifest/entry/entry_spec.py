@@ -1,7 +1,6 @@
 """Takes one entry of `items` apart: what multiplies it, and the templates of its id, tags, model and parameters."""
 
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
@@ -9,19 +8,20 @@ from typing import Any, Literal
 
 from batchgen.catalog import nearest
 from batchgen.core.text import printable
+from batchgen.manifest.entry.expectations import EXPECT, read_checks
 from batchgen.manifest.entry.header import check_tags
-from batchgen.manifest.item.ids import ID, ID_RULE
-from batchgen.manifest.item.request import MAX_ITEMS, RedoOf
-from batchgen.manifest.template import composed, names_in
+from batchgen.manifest.item.ids import COPY_ID, ID, ID_RULE
+from batchgen.manifest.item.request import MAX_ITEMS, MAX_PRIORITY, RedoOf
+from batchgen.manifest.template import composed, has_variables, names_in
 from batchgen.manifest.yaml.nodes import List, Map
 from batchgen.manifest.yaml.problems import Mark, Problems
 from batchgen.manifest.yaml.scalars import text_of, whole
 from batchgen.settings import RUN_NAME
 
-EXPANDING = frozenset({"matrix", "exclude", "seeds", "repeat", "rows", "limit", "params", "redo_of"})
-OWN = EXPANDING | {"id", "tags"}
-_ITEM_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,149}")
-"""An id with the suffix that `seeds`, `repeat` or identical twins add."""
+EXPANDING = frozenset(
+    {"matrix", "exclude", "seeds", "repeat", "rows", "limit", "params", "redo_of", "sample", "priority"}
+)
+OWN = EXPANDING | {"id", "tags", EXPECT}
 Origin = Literal["item", "tags", "model_defaults", "defaults"]
 
 
@@ -41,6 +41,18 @@ class LocatedValue:
         return f"{message}{hint}"
 
 
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """One list of a matrix: each choice sets one variable, or several if the list has maps."""
+
+    variables: tuple[str, ...]
+    choices: tuple[Mapping[str, Any], ...]
+
+    def admits(self, values: Mapping[str, Any]) -> bool:
+        """Return whether any choice sets all of these variables to these values."""
+        return any(_matches(values, choice) for choice in self.choices)
+
+
 @dataclass(slots=True)
 class EntrySpec:
     """An entry of `items`, checked as far as it can be without its rows and its model."""
@@ -52,15 +64,21 @@ class EntrySpec:
     tags: dict[str, LocatedValue] = field(default_factory=dict)
     params: dict[str, LocatedValue] = field(default_factory=dict)
     """Includes `model` if the entry has one."""
-    matrix: dict[str, List] = field(default_factory=dict)
+    axes: list[Axis] = field(default_factory=list)
     matrix_marks: dict[str, Mark] = field(default_factory=dict)
+    """The variables of the matrix, and where each is written."""
     exclude: list[Map] = field(default_factory=list)
     seeds: int | list[int] | None = None
     seeds_mark: Mark | None = None
     repeat: int | None = None
     rows: LocatedValue | None = None
     limit: int | None = None
+    sample: int | None = None
+    sample_mark: Mark | None = None
+    priority: LocatedValue | None = None
     redo_of: RedoOf | None = None
+    expect: Mapping[str, Any] | None = field(default_factory=dict)
+    """Its own checks, None for those that it turns off; None: `expect` is null, which turns all of them off."""
     copies_refused: bool = False
     """`seeds` or `repeat` has a fault, which is noted, so the suffixes of the ids are unknown."""
     broken: bool = False
@@ -69,12 +87,12 @@ class EntrySpec:
     @property
     def multiplies(self) -> bool:
         """Whether rows or a matrix multiply it."""
-        return self.rows is not None or math.prod(map(len, self.matrix.values())) > 1
+        return self.rows is not None or math.prod(len(axis.choices) for axis in self.axes) > 1
 
     def combinations(self) -> Iterator[dict[str, Any]]:
         """Yield each combination of the matrix that is not excluded; one empty combination if there is no matrix."""
-        for values in product(*self.matrix.values()):
-            combination = dict(zip(self.matrix, values, strict=True))
+        for choices in product(*(axis.choices for axis in self.axes)):
+            combination = {name: value for choice in choices for name, value in choice.items()}
             if not any(_matches(entry, combination) for entry in self.exclude):
                 yield combination
 
@@ -106,6 +124,8 @@ def read_entry_spec(item: Map, problems: Problems) -> EntrySpec:
         written = LocatedValue(value, item.key_mark(key), item.value_mark(key))
         if key not in OWN:
             entry_spec.params[key] = written
+        elif key == EXPECT:
+            entry_spec.expect = None if value is None else read_checks(value, written.mark, problems)
         elif value is not None:
             before = problems.noted
             _READERS[key](entry_spec, written, problems)
@@ -159,20 +179,60 @@ def _read_matrix(entry_spec: EntrySpec, written: LocatedValue, problems: Problem
         return
     for written_name, values in matrix.items():
         mark, key_mark = matrix.value_mark(written_name), matrix.key_mark(written_name)
-        name = composed(written_name)
-        shown = printable(name, 60)
-        if name in entry_spec.matrix:
-            problems.at(key_mark, f"two variables are named `{shown}`")
-        elif not name or name != name.strip() or set(name) & set("{}") or name.startswith(("tags.", "items.")):
-            problems.at(key_mark, f"`{shown}` is not a valid name for a variable")
-        elif not isinstance(values, List) or not values:
-            problems.at(mark, f"`{shown}` must be a list of at least one value")
+        if not isinstance(values, List) or not values:
+            problems.at(mark, f"`{printable(written_name, 60)}` must be a list of at least one value")
+        elif any(isinstance(value, Map) for value in values):
+            _read_maps(entry_spec, written_name, values, problems)
         elif (odd := _first_odd(values)) is not None:
-            problems.at(values.mark(odd), f"a value of `{shown}` must be text, a number, true or false")
-        else:
-            entry_spec.matrix[name], entry_spec.matrix_marks[name] = values, key_mark
-    if math.prod(map(len, entry_spec.matrix.values())) > MAX_ITEMS:
+            problems.at(values.mark(odd), f"a value of `{printable(written_name, 60)}` must be {_SCALAR}")
+        elif (name := _variable(entry_spec, written_name, key_mark, problems)) is not None:
+            entry_spec.axes.append(Axis((name,), tuple({name: value} for value in values)))
+    if math.prod(len(axis.choices) for axis in entry_spec.axes) > MAX_ITEMS:
         problems.at(written.mark, f"this matrix makes more than {MAX_ITEMS:,} items")
+
+
+_SCALAR = "text, a number, true or false"
+
+
+def _read_maps(entry_spec: EntrySpec, axis: str, values: List, problems: Problems) -> None:
+    """Read a list of maps: each of them is one choice, which sets the same variables."""
+    before, shown = problems.noted, printable(axis, 60)
+    first = next(value for value in values if isinstance(value, Map))
+    names = {
+        written: name
+        for written in first
+        if (name := _variable(entry_spec, written, first.key_mark(written), problems)) is not None
+    }
+    if not first:
+        problems.at(first.mark, f"a map of `{shown}` must set at least one variable")
+    choices = []
+    for n, value in enumerate(values):
+        if not isinstance(value, Map):
+            problems.at(values.mark(n), f"`{shown}` lists maps, so this must be a map too")
+        elif value.keys() != first.keys():
+            expected = ", ".join(printable(name, 60) for name in first)
+            problems.at(values.mark(n), f"every map of `{shown}` must set the same variables: {expected}")
+        else:
+            for written, entry in value.items():
+                if entry is None or isinstance(entry, dict | list):
+                    problems.at(value.value_mark(written), f"a value of `{printable(written, 60)}` must be {_SCALAR}")
+            choices.append({names[written]: entry for written, entry in value.items() if written in names})
+    if problems.noted == before:
+        entry_spec.axes.append(Axis(tuple(names.values()), tuple(choices)))
+
+
+def _variable(entry_spec: EntrySpec, written: str, mark: Mark, problems: Problems) -> str | None:
+    """Return the name of a new variable of the matrix; None if it cannot be one, which is noted."""
+    name = composed(written)
+    shown = printable(name, 60)
+    if name in entry_spec.matrix_marks:
+        problems.at(mark, f"two variables are named `{shown}`")
+    elif not name or name != name.strip() or set(name) & set("{}") or name.startswith(("tags.", "items.")):
+        problems.at(mark, f"`{shown}` is not a valid name for a variable")
+    else:
+        entry_spec.matrix_marks[name] = mark
+        return name
+    return None
 
 
 def _first_odd(values: List) -> int | None:
@@ -197,15 +257,23 @@ def _check_exclude(entry_spec: EntrySpec, problems: Problems) -> None:
 
 def _can_match(entry: Map, entry_spec: EntrySpec, problems: Problems) -> bool:
     before = problems.noted
+    of_axis = {name: axis for axis in entry_spec.axes for name in axis.variables}
+    by_axis: dict[tuple[str, ...], dict[str, Any]] = {}
     for written, value in entry.items():
         name = composed(written)
-        if name not in entry_spec.matrix:
-            near = nearest(name, entry_spec.matrix)
+        axis = of_axis.get(name)
+        if axis is None:
+            near = nearest(name, of_axis)
             hint = f"did you mean `{near}`?" if near else "it is not a variable of the matrix"
             problems.at(entry.key_mark(written), f"`{printable(name, 60)}` excludes nothing; {hint}")
-        elif not any(_same(known, value) for known in entry_spec.matrix[name]):
+        elif not axis.admits({name: value}):
             problems.at(entry.value_mark(written), f"this value excludes nothing: `{name}` never has it")
-    return problems.noted == before and entry_spec.matrix.keys() >= set(map(composed, entry))
+        else:
+            values = by_axis.setdefault(axis.variables, {})
+            values[name] = value
+            if not axis.admits(values):
+                problems.at(entry.value_mark(written), "this excludes nothing: no choice has all of these values")
+    return problems.noted == before
 
 
 def _read_seeds(entry_spec: EntrySpec, written: LocatedValue, problems: Problems) -> None:
@@ -240,6 +308,17 @@ def _read_limit(entry_spec: EntrySpec, written: LocatedValue, problems: Problems
     entry_spec.limit = _count("limit", written, problems)
 
 
+def _read_sample(entry_spec: EntrySpec, written: LocatedValue, problems: Problems) -> None:
+    entry_spec.sample, entry_spec.sample_mark = _count("sample", written, problems), written.mark
+
+
+def _read_priority(entry_spec: EntrySpec, written: LocatedValue, problems: Problems) -> None:
+    if has_variables(written.value) or ((number := whole(written.value)) is not None and abs(number) <= MAX_PRIORITY):
+        entry_spec.priority = written
+    else:
+        problems.at(written.mark, f"`priority` must be a whole number from -{MAX_PRIORITY:,} to {MAX_PRIORITY:,}")
+
+
 def _count(key: str, written: LocatedValue, problems: Problems) -> int | None:
     number = whole(written.value)
     if number is not None and 1 <= number <= MAX_ITEMS:
@@ -253,7 +332,7 @@ def _read_redo_of(entry_spec: EntrySpec, written: LocatedValue, problems: Proble
     if not isinstance(value, Map) or set(value) != set(RedoOf._fields):
         problems.at(written.mark, "`redo_of` must name the purchase to repeat, as in {run: spring, item: mug}")
         return
-    for name, form in (("run", RUN_NAME), ("item", _ITEM_NAME)):
+    for name, form in (("run", RUN_NAME), ("item", COPY_ID)):
         if not isinstance(value[name], str) or not form.fullmatch(value[name]):
             problems.at(value.value_mark(name), f"`redo_of` must name the {name} as it was bought, without variables")
             return
@@ -278,6 +357,8 @@ _READERS = {
     "limit": _read_limit,
     "rows": _read_rows,
     "redo_of": _read_redo_of,
+    "sample": _read_sample,
+    "priority": _read_priority,
 }
 
 
@@ -290,6 +371,8 @@ def _check_together(item: Map, entry_spec: EntrySpec, problems: Problems) -> Non
         problems.at(entry_spec.params["seed"].key_mark, "`seed` and `seeds` cannot be used together; use one of them")
     if item.get("exclude") is not None and item.get("matrix") is None:
         problems.at(item.key_mark("exclude"), "`exclude` needs a `matrix`")
+    if item.get("sample") is not None and item.get("rows") is None and item.get("matrix") is None:
+        problems.at(item.key_mark("sample"), "`sample` needs `rows` or a `matrix`")
     if item.get("limit") is not None and item.get("rows") is None:
         problems.at(item.key_mark("limit"), "`limit` needs `rows`")
     for name in item.get("params") or ():
@@ -301,6 +384,6 @@ def _check_together(item: Map, entry_spec: EntrySpec, problems: Problems) -> Non
 
 def _check_id_varies(entry_spec: EntrySpec, item_id: str, mark: Mark, problems: Problems) -> None:
     if not names_in(item_id):
-        example = f"{printable(item_id, 60)}-${{{next(iter(entry_spec.matrix), 'row')}}}"
+        example = f"{printable(item_id, 60)}-${{{next(iter(entry_spec.matrix_marks), 'row')}}}"
         problems.at(mark, f"all items made here would have the same id; put a variable in it, as in `{example}`")
         entry_spec.id_refused = True

@@ -6,24 +6,28 @@ Columns of a row and variables of a matrix win over the built-in `${row}` and `$
 parameter to the defaults; `null` in the manifest or in a .jsonl row leaves it out.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from batchgen.catalog import BodyProblem, Model
-from batchgen.core.text import printable
+from batchgen.core.digest import canonical_json, digest_of
+from batchgen.core.text import plural, printable
 from batchgen.manifest.entry.compiled_entry import CompiledEntry, EntryValue, ManifestContext, ModelEntry
 from batchgen.manifest.entry.entry_spec import EntrySpec
 from batchgen.manifest.entry.row_lines import RowsError
 from batchgen.manifest.entry.rows_file import CannotOpenError, Rows, open_rows
+from batchgen.manifest.entry.sampling import Sample
 from batchgen.manifest.entry.value_makers import INVALID, UNSET
 from batchgen.manifest.item.builder import TOO_MANY_ITEMS
-from batchgen.manifest.item.ids import ID, ID_RULE, fit
-from batchgen.manifest.item.request import ItemRequest, Tags
+from batchgen.manifest.item.ids import ID, ID_RULE, fit, generated_id
+from batchgen.manifest.item.references import take_references
+from batchgen.manifest.item.request import MAX_PRIORITY, ItemRequest, Tags
 from batchgen.manifest.template import FillError, Variables
 from batchgen.manifest.yaml.nodes import List
 from batchgen.manifest.yaml.problems import BrokenOffError, Mark
-from batchgen.manifest.yaml.scalars import text_of
+from batchgen.manifest.yaml.scalars import text_of, whole
 
 
 def _source_of(path: Path, folder: Path) -> str:
@@ -42,6 +46,10 @@ def _reason(error: FillError | KeyError) -> str:
 def _shown(combination: Mapping[str, Any]) -> str:
     """Return the values of a matrix, as shown in a message."""
     return printable(", ".join(f"{name}={text_of(value)}" for name, value in combination.items()), 200)
+
+
+_Visit = Callable[[dict[str, Any], str, str], None]
+"""Takes the variables of one item, its source, and its values of the matrix as shown in a message."""
 
 
 class _BadItemError(Exception):
@@ -63,14 +71,28 @@ class Expansion:
 
     def run(self) -> None:
         """Expand the entry. Raises BrokenOffError beyond the limit on items."""
-        written = self._entry_spec.rows
         if self._entry_spec.broken:
             self._judge_alone()
-        elif written is None:
-            self._compiled = CompiledEntry(self._context, self._entry_spec, None)
-            self._expand({}, self._source)
+        elif self._entry_spec.sample is None:
+            self._go_through(self._one)
         else:
-            self._read_rows(self._context.manifest.parent / written.value, written.mark)
+            sample = Sample(self._entry_spec.sample)
+            self._go_through(partial(self._look_at, sample))
+            if self._entry_spec.broken:
+                return  # judged as a whole: its rows cannot be read
+            if sample.seen < self._entry_spec.sample and self._entry_spec.sample_mark is not None:
+                count = plural(sample.seen, "item")
+                self._problems.warn(self._entry_spec.sample_mark, f"there are only {count} to draw a sample from")
+            self._go_through(partial(self._one_of, sample))
+
+    def _go_through(self, visit: _Visit) -> None:
+        """Visit the variables of each item that rows and matrix make."""
+        written = self._entry_spec.rows
+        if written is None:
+            self._compiled = CompiledEntry(self._context, self._entry_spec, None)
+            self._expand({}, self._source, visit)
+        else:
+            self._read_rows(self._context.manifest.parent / written.value, written.mark, visit)
 
     def _judge_alone(self) -> None:
         """Note what is wrong with an entry, except for its variables, which are unknown."""
@@ -78,11 +100,11 @@ class Expansion:
         self._compiled = CompiledEntry(self._context, self._entry_spec, None)
         self._one({}, self._source)
 
-    def _read_rows(self, path: Path, mark: Mark) -> None:
+    def _read_rows(self, path: Path, mark: Mark, visit: _Visit) -> None:
         try:
             with open_rows(path, self._problems) as rows:
                 self._compiled = CompiledEntry(self._context, self._entry_spec, rows)
-                self._expand_rows(rows, path, mark)
+                self._expand_rows(rows, path, mark, visit)
         except CannotOpenError as error:
             self._problems.at(mark, str(error))
             self._judge_alone()
@@ -91,33 +113,62 @@ class Expansion:
             self._row = None
             self._judge_alone()
 
-    def _expand_rows(self, rows: Rows, path: Path, mark: Mark) -> None:
+    def _expand_rows(self, rows: Rows, path: Path, mark: Mark, visit: _Visit) -> None:
         shown, source = str(path), _source_of(path, self._context.manifest.parent)
         before = len(self._problems)
         number = 0
         for line, row in rows.rows:
             number += 1
             self._row = (shown, line)
-            self._expand({"row": number, **row}, f"{source}:{line}")
+            if rows.columns is None:
+                self._check_keys(row)
+            self._expand({"row": number, **row}, f"{source}:{line}", visit)
             if number == self._entry_spec.limit:
                 return
         if number == 0 and len(self._problems) == before:
             self._problems.at(mark, f"{printable(shown)} has no rows")
 
+    def _check_keys(self, row: Variables) -> None:
+        """Refuse a key of a row that is a variable of the matrix too: columns are compared before any row is read."""
+        for name in row.keys() & self._entry_spec.matrix_marks.keys():
+            self._note_of_item(f"`{printable(name, 60)}` is also a variable of the matrix; give one another name")
+
     # ---- for each item --------------------------------------------------------------------------------------------
 
-    def _expand(self, row: Variables, source: str) -> None:
+    def _expand(self, row: Variables, source: str, visit: _Visit) -> None:
         nothing = True
         for combination in self._entry_spec.combinations():
             nothing = False
-            self._one({**row, **combination}, source, _shown(combination))
+            visit({**row, **combination}, source, _shown(combination))
         if nothing:
             self._problems.at(self._entry_spec.mark, "`exclude` leaves nothing of this matrix")
+
+    def _look_at(self, sample: Sample, variables: dict[str, Any], _source: str, _combination: str) -> None:
+        name = self._name(variables)
+        if name is not None:
+            sample.see(name)
+
+    def _one_of(self, sample: Sample, variables: dict[str, Any], source: str, combination: str) -> None:
+        """Build one item if it is in the sample; what cannot be named is built too, for its problems."""
+        name = self._name(dict(variables))
+        if name is None or sample.takes(name, clashes=self._entry_spec.id is not None):
+            self._one(variables, source, combination)
+
+    def _name(self, variables: dict[str, Any]) -> str | None:
+        """Return the id of one item, given or made; None if it cannot be made, which is noted."""
+        self._unmade.clear()
+        self._add_tags(self._compiled.early_tags, {}, variables)
+        if self._entry_spec.id is not None:
+            return self._make_id(variables)
+        body = self._body(self._compiled.prepare(self._model(variables)), variables)
+        take_references(body)
+        return None if self._unmade else generated_id(body.get("prompt"), digest_of(canonical_json(body)))
 
     def _one(self, variables: dict[str, Any], source: str, combination: str = "") -> None:
         """Build one item, or note everything that is wrong with it."""
         entry_spec, compiled, builder = self._entry_spec, self._compiled, self._context.builder
         self._unmade.clear()
+        used = compiled.used.text(variables)  # before those are added that every item has
         tags: dict[str, str] = {}
         self._add_tags(compiled.early_tags, tags, variables)
         item_id = self._make_id(variables)
@@ -129,8 +180,13 @@ class Expansion:
         model = self._model(variables)
         model_entry = compiled.prepare(model)
         body = self._body(model_entry, variables)
+        references = take_references(body)
         self._context.note_tags(tags, entry_spec.mark)
-        request = ItemRequest(item_id, model, body, Tags.of(tags), source, combination, entry_spec.redo_of)
+        priority = self._priority(variables)
+        request = ItemRequest(
+            item_id, model, body, Tags.of(tags), source, combination, entry_spec.redo_of, references, priority,
+            expect=compiled.expect, variables=used,
+        )  # fmt: skip
         if entry_spec.seeds is not None and model.seed is None:
             message = f"{model.id} takes no seed; `repeat` buys the same request several times"
             self._problems.at(entry_spec.seeds_mark, message)
@@ -198,6 +254,21 @@ class Expansion:
                 model_id = None
         self._unmade.add("model")
         return self._context.unknown_model(model_id)
+
+    def _priority(self, variables: Variables) -> int:
+        entry_value = self._compiled.priority
+        if entry_value is None:
+            return 0
+        try:
+            value = self._value((entry_value,), variables)
+        except _BadItemError:
+            self._unmade.add("priority")
+            return 0
+        number = 0 if value is UNSET or value is None else whole(value)
+        if number is None or abs(number) > MAX_PRIORITY:
+            self._note(entry_value, f"`priority` must be a whole number from -{MAX_PRIORITY:,} to {MAX_PRIORITY:,}")
+            return 0
+        return number
 
     def _body(self, model_entry: ModelEntry, variables: Variables) -> dict[str, Any]:
         """Return the body without the values that cannot be made, which are noted."""

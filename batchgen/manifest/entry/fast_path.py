@@ -9,6 +9,7 @@ from typing import Any
 from batchgen.catalog import BodyProblem
 from batchgen.manifest.entry.compiled_entry import ManifestContext, ModelDefaults
 from batchgen.manifest.entry.entry_spec import EXPANDING
+from batchgen.manifest.entry.expectations import EXPECT, expect_text
 from batchgen.manifest.entry.header import tag_fault
 from batchgen.manifest.item.builder import TOO_MANY_ITEMS
 from batchgen.manifest.item.ids import ID
@@ -30,6 +31,7 @@ class FastPath:
         self._default_model = header.defaults.get("model") if header.defaults is not None else None
         self._constant: dict[str, tuple[ModelDefaults, dict[str, Any]]] = {}
         self._tags = self._constant_tags(header.tags or {})
+        self._expect = expect_text(header.expect)
 
     def add(self, item: Map) -> bool:
         """Build an item without variables or anything to multiply by; False if the entry is not of this kind.
@@ -37,7 +39,7 @@ class FastPath:
         Raises BrokenOffError beyond the limit on items.
         """
         known = self._constants_of(item.get("model", self._default_model))
-        if known is None or not EXPANDING.isdisjoint(item):
+        if known is None or EXPECT in item or not EXPANDING.isdisjoint(item):
             return False
         shared, constants = known
         body = {**constants, **item}
@@ -57,7 +59,8 @@ class FastPath:
         body.pop("id", None)
         body.pop("tags", None)
         body["model"] = shared.model.id
-        request = ItemRequest(item_id, shared.model, body, tags, f"{self._source}{item.mark.line + 1}")
+        source = f"{self._source}{item.mark.line + 1}"
+        request = ItemRequest(item_id, shared.model, body, tags, source, expect=self._expect)
         for problem in self._builder.add(request):
             self._note(problem, item, shared)
         return True

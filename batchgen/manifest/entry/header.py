@@ -9,6 +9,7 @@ from typing import Any
 
 from batchgen.catalog import BodyChecker, Catalog, nearest
 from batchgen.core.text import printable
+from batchgen.manifest.entry.expectations import EXPECT, read_checks
 from batchgen.manifest.item.any_model import unknown_parameter
 from batchgen.manifest.item.paths import DEFAULT_PATH, PathError, PathTemplate, read_path
 from batchgen.manifest.template import has_variables
@@ -17,7 +18,8 @@ from batchgen.manifest.yaml.problems import Mark, Problems
 from batchgen.manifest.yaml.scalars import whole
 from batchgen.settings import BY_NAME, RUN_NAME, parse_setting
 
-KEYS = ("version", "name", "description", "run", "tags", "defaults", "model_defaults", "items")
+INCLUDE = "include"
+KEYS = ("version", "name", "description", "include", "run", "tags", "defaults", "model_defaults", "items")
 _BOUGHT = "bought"
 _TAG_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 
@@ -45,6 +47,8 @@ class Header:
     model_defaults: Mapping[str, Map]
     """Includes those for unknown models."""
     path: PathTemplate
+    expect: Mapping[str, Any]
+    """The checks of `defaults.expect`, None for those that it turns off."""
     bought: tuple[tuple[str, Mark], ...] = ()
     """Patterns for the files that show what was bought elsewhere, with their places."""
 
@@ -55,7 +59,11 @@ def read_header(entries: Mapping[str, TopLevelValue], catalog: Catalog, problems
         near = nearest(key, KEYS)
         hint = f"did you mean `{near}`?" if near else f"a manifest has {', '.join(KEYS)}"
         problems.at(entries[key].key_mark, f"`{printable(key, 60)}` is not a key of a manifest; {hint}")
-    _check_version(entries.get("version"), problems)
+    version = entries.get("version")
+    if version is None:
+        problems.at(None, "`version` is missing; begin with `version: 1`")
+    else:
+        check_version(version.value, version.mark, problems)
     run = _map(entries, "run", problems)
     bought = _bought(run, problems)
     settings, path = _settings(run, problems)
@@ -63,6 +71,7 @@ def read_header(entries: Mapping[str, TopLevelValue], catalog: Catalog, problems
     if tags is not None:
         check_tags(tags, problems)
     defaults = _map(entries, "defaults", problems)
+    expect = _take_checks(defaults, problems)
     return Header(
         name=_name(entries.get("name"), problems),
         description=_description(entries.get("description"), problems),
@@ -72,6 +81,7 @@ def read_header(entries: Mapping[str, TopLevelValue], catalog: Catalog, problems
         defaults_refused=defaults is None and "defaults" in entries and entries["defaults"].value is not None,
         model_defaults=_model_defaults(_map(entries, "model_defaults", problems), catalog, problems),
         path=path,
+        expect=expect,
         bought=bought,
     )
 
@@ -111,11 +121,10 @@ def _map(entries: Mapping[str, TopLevelValue], key: str, problems: Problems) -> 
     return None
 
 
-def _check_version(entry: TopLevelValue | None, problems: Problems) -> None:
-    if entry is None:
-        problems.at(None, "`version` is missing; begin with `version: 1`")
-    elif whole(entry.value) != 1:
-        problems.at(entry.mark, "`version` must be 1, the only version of the manifest format")
+def check_version(version: Any, mark: Mark, problems: Problems) -> None:
+    """Note a version of the manifest format that is not known."""
+    if whole(version) != 1:
+        problems.at(mark, "`version` must be 1, the only version of the manifest format")
 
 
 def _name(entry: TopLevelValue | None, problems: Problems) -> str:
@@ -189,6 +198,14 @@ def bought_files(header: Header, folder: Path, problems: Problems) -> tuple[Path
             problems.at(mark, f"no file matches `{printable(pattern, 200)}` in the manifest's folder")
         found += files
     return tuple(found)
+
+
+def _take_checks(defaults: Map | None, problems: Problems) -> Mapping[str, Any]:
+    """Return the checks in `defaults`, and leave it with parameters alone."""
+    if defaults is None or EXPECT not in defaults:
+        return {}
+    mark, written = defaults.value_mark(EXPECT), defaults.pop(EXPECT)
+    return {} if written is None else read_checks(written, mark, problems)
 
 
 def _defaults(defaults: Map | None, catalog: Catalog, problems: Problems) -> Map | None:

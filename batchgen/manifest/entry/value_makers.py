@@ -9,7 +9,10 @@ from typing import Any
 from batchgen.catalog import nearest
 from batchgen.core.text import printable
 from batchgen.manifest.entry.entry_spec import LocatedValue
-from batchgen.manifest.template import Template, Variables, has_variables, parse_template, suspicion
+from batchgen.manifest.item.ids import COPY_ID, fit
+from batchgen.manifest.item.references import FORMS, Reference, looks_like_reference, read_reference
+from batchgen.manifest.template import FillError, Template, Variables, has_variables, parse_template, suspicion
+from batchgen.manifest.yaml.nodes import List
 from batchgen.manifest.yaml.problems import Mark, Problems
 from batchgen.manifest.yaml.scalars import fitting
 
@@ -52,7 +55,7 @@ class VariableScope:
 
     def varies(self, name: str) -> bool:
         """Return whether a variable comes from the row."""
-        return name in self.of_row or (self.open and name not in self.names)
+        return name in self.of_row or (self.open and name not in self.names and not name.startswith("items."))
 
     def check(self, template: Template, mark: Mark, problems: Problems, what: str = "") -> bool:
         """Return whether every variable of `template` is known; note the ones that are not."""
@@ -67,8 +70,6 @@ class VariableScope:
         return self.open and bool(name) and not name.startswith(("tags.", "items."))
 
     def _reason(self, name: str) -> str:
-        if name.startswith("items."):
-            return "makes a chain of items, which is not supported yet"
         if name in dict(self.hints):
             return dict(self.hints)[name]
         near = nearest(name, self.names)
@@ -89,6 +90,8 @@ def value_maker(
     if kind == TAG and isinstance(value, dict | list):
         # Noted when the tags were read.
         return None, INVALID
+    if type(value) is str and kind is not None and looks_like_reference(value):
+        return _reference_maker(written, kind, scope, problems, what)
     # A tag ends up as text, and keeps the spelling of a number.
     plain = _as_it_is if kind == TAG else partial(fitting, kind=kind)
     if type(value) is str and (meant := suspicion(value, scope.names)) is not None:
@@ -97,7 +100,8 @@ def value_maker(
         return None, plain(value)
     if isinstance(value, list):
         entry_kind = "url" if kind == "urls" else kind
-        entries = [replace(written, value=entry) for entry in value]
+        marks = [value.mark(n) if isinstance(value, List) else mark for n in range(len(value))]
+        entries = [replace(written, value=entry, mark=at) for entry, at in zip(value, marks, strict=True)]
         return _list_maker([value_maker(entry, entry_kind, scope, problems, what) for entry in entries])
     template = parse_template(value)
     if not template.names:
@@ -110,6 +114,32 @@ def value_maker(
     if name in scope.cells:
         return _cell_maker(name, kind), None
     return (lambda variables: plain(variables[name])), None
+
+
+def _reference_maker(
+    written: LocatedValue, kind: str, scope: VariableScope, problems: Problems, what: str
+) -> tuple[Maker | None, Any]:
+    """Return what makes a reference to another item's output; a list may consist of one reference alone."""
+    found = read_reference(written.value)
+    if found is None:
+        problems.at(written.mark, f"a reference to another item stands alone, as {FORMS} with N from 1{what}")
+        return None, INVALID
+    if kind not in ("url", "urls"):
+        problems.at(written.mark, f"a reference to another item's output can only be used as a picture's address{what}")
+        return None, INVALID
+    template, output = parse_template(found[0]), found[1]
+    if not scope.check(template, written.mark, problems, what):
+        return None, INVALID
+    mark = None if any(map(scope.varies, template.names)) else written.mark
+
+    def make(variables: Variables) -> Any:
+        item_id = template.fill(variables, fit, "an id")
+        if not COPY_ID.fullmatch(item_id):
+            raise FillError(f"`{printable(item_id, 120)}` cannot be the id of an item")
+        reference = Reference(item_id, output, mark)
+        return [reference] if kind == "urls" else reference
+
+    return make, None
 
 
 def _as_it_is(value: Any) -> Any:

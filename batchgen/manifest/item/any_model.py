@@ -11,9 +11,18 @@ from batchgen.core.text import printable
 class AnyModel:
     """All models of the catalogue taken together."""
 
-    def __init__(self, catalog: Catalog, check: Callable[[str, Mapping[str, Any]], tuple[BodyProblem, ...]]) -> None:
-        """`check` (model, body) returns what is wrong with a body for a known model."""
+    def __init__(
+        self,
+        catalog: Catalog,
+        check: Callable[[str, Mapping[str, Any]], tuple[BodyProblem, ...]],
+        own_keys: Iterable[str] = (),
+    ) -> None:
+        """`check` (model, body) returns what is wrong with a body for a known model.
+
+        `own_keys` are suggested for mistyped names, too.
+        """
         self._check = check
+        self._own_keys = tuple(own_keys)
         self._models = tuple(catalog.models.values())
         self._parameters = {parameter.name: parameter for model in self._models for parameter in model.parameters}
 
@@ -28,7 +37,7 @@ class AnyModel:
             if name in self._parameters:
                 found += self._agreed(name, value)
             elif name != "model":
-                found.append(BodyProblem((name,), unknown_parameter(name, self._parameters)))
+                found.append(BodyProblem((name,), unknown_parameter(name, (*self._parameters, *self._own_keys))))
         for name in self._parameters.keys() - body.keys():
             if all((known := model.parameter(name)) is not None and known.required for model in self._models):
                 found.append(BodyProblem((name,), f"`{printable(name, 60)}` is missing; every model needs it"))
@@ -50,6 +59,6 @@ class AnyModel:
 
 def unknown_parameter(name: str, known: Iterable[str]) -> str:
     """Return what is wrong with a parameter that is not among the `known` ones of all models."""
-    near = nearest(name, known)
+    near = nearest(name, (*known, "model"))
     hint = f"did you mean `{near}`?" if near else "`batchgen models` lists what they take"
     return f"`{printable(name, 60)}` is not a parameter of any model; {hint}"

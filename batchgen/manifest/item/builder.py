@@ -5,20 +5,26 @@ Problems of a request are returned; the caller shows them where the request is w
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any
 
-from batchgen.catalog import BodyChecker, BodyProblem, Catalog, Model, price_of
+from batchgen.catalog import BodyChecker, BodyProblem, Catalog, Model, price_of, priced_by
 from batchgen.core.digest import canonical_json, digest_of
 from batchgen.item_table import ItemTable
 from batchgen.manifest.item.any_model import AnyModel
 from batchgen.manifest.item.ids import derived_seed, generated_id
 from batchgen.manifest.item.paths import PathError, PathTemplate
 from batchgen.manifest.item.request import MAX_ITEMS, ItemRequest
+from batchgen.manifest.yaml.problems import Mark
 
 TOO_MANY_ITEMS = BodyProblem((), f"a manifest may have at most {MAX_ITEMS:,} items; this one has more")
 """Reading must stop after this problem."""
 _ONE_COPY = (("", None),)
 """The copies of a request that is bought once: what comes after the id, and the seed."""
+
+
+def _place(mark: Mark | None) -> tuple[int, int] | None:
+    return None if mark is None else (mark.line, mark.column)
 
 
 class _Tally:
@@ -32,18 +38,21 @@ class _Tally:
         # `reproducible` for every item without looking the parameter up for every item.
         self.never_seeded = model.seed is None
         self.random = model.seed.random if model.seed is not None else None
-        self.priced = (*model.price.by, *([model.price.times] if model.price.times else []))
+        self.priced = () if model.price is None else priced_by(model)
         """The parameters that the price depends on."""
-        self.prices: dict[tuple[Any, ...], str] = {}
+        self.prices: dict[tuple[Any, ...], str | None] = {}
 
 
 class ItemBuilder:
     """Builds the items of one manifest, one request after the other."""
 
-    def __init__(self, catalog: Catalog, path: PathTemplate, table: ItemTable) -> None:
-        self._check = BodyChecker(catalog).problems
+    def __init__(
+        self, catalog: Catalog, path: PathTemplate, table: ItemTable, *, own_keys: AbstractSet[str] = frozenset()
+    ) -> None:
+        """`own_keys` are the keys of an item that are no parameters."""
+        self._check = BodyChecker(catalog, beside=own_keys).problems
         self._known = catalog.models
-        self.any_model = AnyModel(catalog, self._check)
+        self.any_model = AnyModel(catalog, self._check, own_keys)
         self._path = path
         # The default template does not need filling.
         self._path_is_id = path.template.parts == ("", "id", "")
@@ -117,7 +126,7 @@ class ItemBuilder:
         if request.id is None:
             return
         for suffix, _ in copies:
-            self._table.add_faulty(f"{request.id}{suffix}", request.source, request.variables)
+            self._table.add_faulty(f"{request.id}{suffix}", request.source, request.combination)
             if self._table.count > MAX_ITEMS:
                 yield TOO_MANY_ITEMS
                 return
@@ -143,11 +152,28 @@ class ItemBuilder:
             tally.unseeded += 1
         price = tally.prices.get(key := tuple(map(body.get, tally.priced)))
         if price is None:
-            price = tally.prices[key] = format(price_of(model, body), "f")
+            known = price_of(model, body)
+            price = tally.prices[key] = None if known is None else format(known, "f")
         generated = 0 if request.id is not None else 1 + copy
         self._table.add(
-            (item_id, digest, model.id, canonical, request.tags.text, path, request.source, price, generated),
-            request.variables,
+            (
+                item_id,
+                digest,
+                model.id,
+                canonical,
+                request.tags.text,
+                path,
+                request.source,
+                price,
+                request.expect,
+                request.variables,
+                generated,
+            ),
+            request.combination,
             request.redo_of,
         )
+        if request.priority:
+            self._table.set_priority(request.priority)
+        for parameter, reference in request.references:
+            self._table.add_input(parameter, reference.item_id, reference.output, _place(reference.mark))
         return () if self._table.count <= MAX_ITEMS else (TOO_MANY_ITEMS,)

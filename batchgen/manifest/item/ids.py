@@ -8,6 +8,8 @@ from unicodedata import ucd_3_2_0
 
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 """The form of an id before `~` and a seed or a number are added."""
+COPY_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,149}")
+"""An id with the suffix that `seeds`, `repeat` or identical twins add."""
 ID_RULE = "is not a valid id; use letters, digits, `.`, `_` and `-`, starting with a letter or digit, at most 100"
 _UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
 _NO_SLUG = re.compile(r"[^a-z0-9]+")
@@ -30,6 +32,11 @@ def generated_id(prompt: object, digest: str) -> str:
 def derived_seed(item_id: str) -> int:
     """Return the seed of an item of `seeds: N`, from its id alone: 0 to 2**31 - 1."""
     return int.from_bytes(hashlib.sha256(b"batchgen seed 1\n" + item_id.encode()).digest()[:4]) & 0x7FFFFFFF
+
+
+def sample_rank(item_id: str) -> int:
+    """Return the rank of an item among those that `sample` draws from: the lowest are taken."""
+    return int.from_bytes(hashlib.sha256(b"batchgen sample 1\n" + item_id.encode()).digest()[:8])
 
 
 def shard(item_id: str) -> str:

@@ -5,11 +5,16 @@ from json.encoder import encode_basestring as _quoted
 from typing import Any, NamedTuple
 
 from batchgen.catalog import Model
+from batchgen.manifest.item.references import Reference
 
 MAX_ITEMS = 10_000_000
 """Items in one manifest; a slip in a matrix should not fill the disk."""
 MAX_TAGS = 256
 """Different tags in one manifest; each is a column of the ledger."""
+
+
+MAX_PRIORITY = 1_000_000
+"""The highest priority of an item, and below zero the lowest."""
 
 
 class Tags(NamedTuple):
@@ -43,7 +48,15 @@ class ItemRequest(NamedTuple):
     tags: Tags
     source: str
     """The file and the line that it comes from, `FILE:LINE`."""
-    variables: str = ""
+    combination: str = ""
     """The matrix values that it was made from, for messages."""
     redo_of: RedoOf | None = None
     """The purchase that it buys again."""
+    references: tuple[tuple[str, Reference], ...] = ()
+    """Other items' outputs that it needs, each with its place in the body, which holds stand-in addresses."""
+    priority: int = 0
+    """Higher ones are bought first."""
+    expect: str | None = None
+    """The checks of what is delivered, as canonical JSON; None: there are none."""
+    variables: str | None = None
+    """The variables of the matrix and the row that it uses, as a JSON object; None: there are none."""

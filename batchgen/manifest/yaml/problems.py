@@ -30,6 +30,15 @@ class Mark(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class FileMark:
+    """A place in a file that the manifest includes."""
+
+    line: int
+    column: int
+    file: str
+
+
+@dataclass(frozen=True, slots=True)
 class Warnings:
     """What is well-formed but probably a mistake, in the order of the file; warnings do not refuse the manifest."""
 
@@ -84,7 +93,17 @@ class Problems:
         if mark is None:
             self._add(Problem(self.manifest, 1, 1, message))
         else:
-            self._add(Problem(self.manifest, mark.line + 1, mark.column + 1, message))
+            self._add(Problem(self._file_of(mark), mark.line + 1, mark.column + 1, message))
+
+    def _file_of(self, mark: Mark) -> str:
+        return mark.file if isinstance(mark, FileMark) else self.manifest
+
+    def add(self, others: "Problems") -> None:
+        """Note the problems and warnings of another file."""
+        for problem in others.error().problems:
+            self._add(problem)
+        for warning in others.warnings().shown:
+            self._warn(warning)
 
     def in_file(self, file: str, line: int, message: str) -> None:
         """Note a problem of a whole line (counted from 1) of `file`, a path that can be opened as it is."""
@@ -92,7 +111,7 @@ class Problems:
 
     def warn(self, mark: Mark, message: str) -> None:
         """Note a probable mistake at a place of the manifest: a warning, or a problem if strict."""
-        self._warn(Problem(self.manifest, mark.line + 1, mark.column + 1, message))
+        self._warn(Problem(self._file_of(mark), mark.line + 1, mark.column + 1, message))
 
     def warn_in_file(self, file: str, line: int, message: str) -> None:
         """Note a probable mistake in a whole line of `file`: a warning, or a problem if strict."""
@@ -187,8 +206,7 @@ def _listed(problems: Iterable[Problem], more: int, kind: str) -> str:
 
 
 def _formatted(problem: Problem, kind: str) -> str:
-    place = f"{printable(problem.file)}:{problem.line}:{max(problem.column, 1)}"
-    head = f"{place}: {kind}{printable(problem.message, 1000)}"
+    head = f"{problem.place}: {kind}{printable(problem.message, 1000)}"
     if not problem.quoted:
         return head
     cut = max(0, problem.column - _WIDTH * 2 // 3) if len(problem.quoted) > _WIDTH else 0

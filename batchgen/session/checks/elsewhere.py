@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from batchgen.core.errors import BatchgenError
-from batchgen.core.text import plural, printable, usd
+from batchgen.core.text import dollars, plural, printable, usd
 from batchgen.journal import FILE_NAME, Binding, Journal, is_embedded, open_for_reading
 from batchgen.journal.queries.overlap import (
     SAMPLE,
@@ -71,7 +71,7 @@ def _in_other_folders(ready: PreparedRun, binding: Binding, entries: list[Entry]
         found.add(run_id)
         shared = overlap_with_journal(ready.item_table, folder / FILE_NAME)
         yield Known(
-            f"{plural(shared.items, 'item')} of {ready.name} (${usd(shared.cost)} in all) were already bought in"
+            f"{plural(shared.items, 'item')} of {ready.name} ({dollars(shared.cost)} in all) were already bought in"
             f" {printable(str(folder), 300)}",
             folder,
             shared.items,

@@ -12,7 +12,7 @@ from batchgen.core.text import printable
 from batchgen.journal import Journal
 from batchgen.ledger import write_ledger
 from batchgen.scheduler.refetch import Difference, RefetchPorts, refetch
-from batchgen.session.account import Access, ApiAccount, call_api
+from batchgen.session.connection.account import Access, ApiAccount, call_api
 from batchgen.session.repair.verification import Checked, Watch, check
 from batchgen.session.run_folder import open_run_folder
 from batchgen.store import LocalDisk

@@ -6,6 +6,7 @@ Everything is checked before anything is written, so that a list of settlements 
 import csv
 import json
 import os
+import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,14 +14,14 @@ from enum import StrEnum
 from pathlib import Path
 
 from batchgen.api import Api, Found, Job, Unauthorized, Unknown
+from batchgen.core.cells import text_cell, unguarded
 from batchgen.core.errors import OutsideError, UsageError
 from batchgen.core.files import staged_text
 from batchgen.core.records import State
 from batchgen.core.text import printable, stamp, usd
 from batchgen.journal import Attempt, Journal
-from batchgen.journal.queries.run_status import doubts
-from batchgen.ledger.cells import text_cell
-from batchgen.session.account import Access, call_api
+from batchgen.journal.queries.run_status import Doubt, doubts
+from batchgen.session.connection.account import Access, call_api
 from batchgen.session.run_folder import bind_account
 
 
@@ -48,13 +49,27 @@ class Settlement:
     """`FILE:LINE: ` of an import, for messages."""
 
 
-COLUMNS = ("item_id", "attempt", "request_digest", "model", "submitted_at", "in_doubt_usd", "reason", "how", "job_id")
+COLUMNS = (
+    "item_id", "attempt", "request_digest", "model", "submitted_at", "in_doubt_usd", "reason", "how", "job_id", "note",
+)  # fmt: skip
 
 
-def export_doubts(journal: Journal, path: Path) -> int:
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What is filled in for a doubt: nothing where it is empty."""
+
+    how: How | None = None
+    job_id: str = ""
+    note: str = ""
+    """For the person who reads the list; not read again."""
+
+
+def export_doubts(
+    db: sqlite3.Connection, path: Path, propose: Callable[[Doubt], Proposal] = lambda _: Proposal()
+) -> int:
     """Write what is in doubt to a CSV file whose columns `how` and `job_id` are to be filled in; return the rows.
 
-    Raises UsageError where the file exists: it may be filled in already.
+    `db` is a journal, open for reading. Raises UsageError where the file exists: it may be filled in already.
     """
     if os.path.lexists(path):
         raise UsageError(f"{path} exists already, and may be filled in; move it away, or export to another file")
@@ -62,11 +77,13 @@ def export_doubts(journal: Journal, path: Path) -> int:
     with staged_text(path) as out:
         writer = csv.writer(out)
         writer.writerow(COLUMNS)
-        for doubt in doubts(journal.db):
+        for doubt in doubts(db):
             rows += 1
+            proposal = propose(doubt)
             when, price = stamp(doubt.submitted_at), usd(doubt.reserved)
             cells = (doubt.item_id, doubt.number, doubt.digest, doubt.model, when, price, text_cell(doubt.reason))
-            writer.writerow((*cells, "", ""))
+            filled = (proposal.how or "", text_cell(proposal.job_id), text_cell(proposal.note))
+            writer.writerow((*cells, *filled))
     return rows
 
 
@@ -90,7 +107,7 @@ def _settlements(path: Path, reader: "csv.DictReader[str]") -> Iterator[Settleme
             continue
         if word not in tuple(How):
             raise UsageError(f"{where}how must be {', '.join(How)} or empty, not {printable(word, 40)!r}")
-        job_id = (row["job_id"] or "").strip()
+        job_id = unguarded((row["job_id"] or "").strip())
         if (word == How.JOB) != bool(job_id):
             raise UsageError(f"{where}job_id must be given where how is job, and empty elsewhere")
         yield Settlement(

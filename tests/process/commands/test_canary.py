@@ -247,7 +247,7 @@ main()
     [
         ("client.http", "module.HttpApi.submit"),
         ("session.execution", "module.HttpApi"),
-        ("session.account", "module.ApiAccount"),
+        ("session.connection.account", "module.ApiAccount"),
     ],
 )
 def test_a_bug_is_reported_without_it(nest: Nest, module: str, target: str) -> None:

@@ -42,6 +42,22 @@ def test_what_the_starter_says_leads_from_the_first_check_to_a_purchase(tmp_path
     assert names == {"second", "second.simulated"}
 
 
+@pytest.mark.parametrize("path", ["Spring Menu (2).yaml", "deep/third.yaml"])
+def test_what_the_starter_says_is_said_for_where_it_was_made(tmp_path: Path, path: str) -> None:
+    (tmp_path / "deep").mkdir()
+    made = batchgen("init", path, cwd=tmp_path)
+    said = re.findall(r"^  batchgen (.+)$", made.stdout, re.MULTILINE)
+    text = (tmp_path / path).read_text(encoding="utf-8")
+    said += re.findall(r"^# .*: +batchgen (.+?)(?:   .*)?$", text, re.MULTILINE)
+    assert [shlex.split(command)[0] for command in said] == ["plan", "run", "validate", "plan", "run", "run"]
+    for command in said:
+        assert shlex.split(command)[1] == path
+        if not command.startswith("run"):
+            assert batchgen(*shlex.split(command), cwd=tmp_path).returncode == 0
+    place = "deep/output" if path.startswith("deep") else "output"
+    assert f"in {place}/" in text
+
+
 # ---- init ---------------------------------------------------------------------------------------------------------
 
 

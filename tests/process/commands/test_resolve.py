@@ -170,7 +170,7 @@ def test_a_doubt_is_shown_and_exported_at_the_price_that_was_reserved(tmp_path: 
     with journal_of(tmp_path / "run", [item("mug")]) as journal:
         attempt = journal.record_intent(Buyer(journal).work("mug"), "f00d", "1", START, reserved=Decimal("0.50"))
         journal.doubt(attempt, "reset")
-        export_doubts(journal, tmp_path / "doubts.csv")
+        export_doubts(journal.db, tmp_path / "doubts.csv")
     with (tmp_path / "doubts.csv").open(encoding="utf-8", newline="") as lines:
         assert [row["in_doubt_usd"] for row in csv.DictReader(lines)] == ["0.50"]
     told = json.loads(batchgen("status", tmp_path / "run", "--json", cwd=tmp_path).stdout)

@@ -29,8 +29,8 @@ def simulate(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
         try:
             assert process.stdout is not None
             first = process.stdout.readline().rstrip("\n")
-            assert first.startswith("listening on http://127.0.0.1:"), process.stderr and process.stderr.read()
-            yield process, first.removeprefix("listening on ")
+            assert first.startswith("http://127.0.0.1:"), process.stderr and process.stderr.read()
+            yield process, first
         finally:
             if process.poll() is None:
                 process.kill()
@@ -156,7 +156,7 @@ def test_missing_encoders_name_the_extra() -> None:
         check=False,
     )
     assert done.returncode == 2
-    assert "pip install 'batchgen[sim]'" in done.stderr
+    assert "pip install 'batchgen-api18[sim]'" in done.stderr
 
 
 def test_the_faults_can_be_listed() -> None:

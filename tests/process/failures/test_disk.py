@@ -50,10 +50,10 @@ def with_files_up_to(size: int, *arguments: object, cwd: Path) -> subprocess.Com
 
 def one_message(ended: subprocess.CompletedProcess[str], about: str) -> None:
     assert ended.returncode == 5, ended.stderr
-    assert ended.stdout == ""
     lines = ended.stderr.splitlines()
     assert len(lines) == 1, ended.stderr
     assert lines[0].startswith("error: cannot write ")
+    assert not ended.stdout or f"error: {json.loads(ended.stdout)['error']}" == lines[0]
     assert about in lines[0]
 
 
@@ -186,7 +186,7 @@ def test_an_output_folder_that_cannot_be(tmp_path: Path, output: str, code: int)
     long_manifest(tmp_path)
     ended = batchgen("run", "job.yaml", "--output", output, "--base-url", "http://127.0.0.1:9", *FAST, cwd=tmp_path)
     assert ended.returncode == code, ended.stderr
-    assert ended.stdout == ""
+    assert json.loads(ended.stdout)["exit_code"] == code
     assert len(ended.stderr.splitlines()) == 1
     assert output in ended.stderr
 

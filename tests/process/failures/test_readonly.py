@@ -71,6 +71,17 @@ def test_all_that_looks_works_on_a_folder_that_may_only_be_read(project: Path) -
 
 
 VERSION_2 = """
+DROP TRIGGER expect_changed;
+DROP TABLE delivered;
+ALTER TABLE item DROP COLUMN expect;
+ALTER TABLE item DROP COLUMN variables;
+ALTER TABLE attempt DROP COLUMN scale;
+DROP TABLE dependency;
+DROP INDEX item_chained; DROP INDEX item_blocked; DROP INDEX item_skipped; DROP INDEX item_pending;
+ALTER TABLE item DROP COLUMN blocked;
+ALTER TABLE item DROP COLUMN reason;
+ALTER TABLE attempt DROP COLUMN inputs;
+CREATE INDEX item_pending ON item (position) WHERE state = 'pending' AND position IS NOT NULL;
 ALTER TABLE item RENAME COLUMN position TO listed;
 ALTER TABLE attempt RENAME COLUMN catalog_version TO tables;
 ALTER TABLE attempt RENAME COLUMN named_price TO told;

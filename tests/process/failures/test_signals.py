@@ -77,9 +77,12 @@ def test_twice_ends_at_once_and_loses_nothing_that_was_recorded(tmp_path: Path) 
             assert process.poll() is None
         began = time.monotonic()
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=20)
         assert process.returncode == 130
         assert time.monotonic() - began < 1.0
+        run = tmp_path / "output" / "job"
+        told = f"{AT_ONCE - 1} requests have no answer yet, may be charged, and are in doubt: look in the provider's"
+        assert f"{told} billing, then `batchgen resolve {run}`" in errors
         last = batchgen(*options, cwd=tmp_path, BATCHGEN_SUBMIT="poll")
         assert last.returncode == 4, last.stderr
         summary = summary_of(last)
@@ -100,7 +103,7 @@ def test_a_signal_before_anything_is_bought_leaves_nothing_behind(tmp_path: Path
         time.sleep(0.01)
     process.send_signal(number)
     output, errors = process.communicate(timeout=20)
-    assert (process.returncode, output, errors) == (130, "", "\ninterrupted\n")
+    assert (process.returncode, json.loads(output)["error"], errors) == (130, "interrupted", "\ninterrupted\n")
     assert not list(scratch.iterdir())
     assert not (tmp_path / "output").exists()
 
@@ -121,7 +124,8 @@ def test_a_signal_while_the_ledger_is_written_is_an_interruption_too(tmp_path: P
             [sys.executable, "-c", script, "run", "job.yaml", "--base-url", api.url, *FAST],
             cwd=tmp_path, env=environment(API18_KEY=KEY), capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
-        assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "\ninterrupted\n")
+        assert (ended.returncode, ended.stderr) == (130, "\ninterrupted\n")
+        assert json.loads(ended.stdout)["error"] == "interrupted"
         last = batchgen("run", "job.yaml", "--base-url", api.url, *FAST, cwd=tmp_path)
         assert summary_of(last)["done"] == 1
         books_agree(tmp_path, api)

@@ -130,7 +130,7 @@ def test_the_simulator_ends_in_order_at_a_hangup_whose_stderr_is_gone(tmp_path: 
     os.close(writer)
     os.close(reader)
     assert process.stdout is not None
-    assert process.stdout.readline().startswith(b"listening on ")
+    assert process.stdout.readline().startswith(b"http://127.0.0.1:")
     process.send_signal(signal.SIGHUP)
     assert process.wait(timeout=20) == 0
     process.stdout.close()

@@ -2,7 +2,7 @@
 
 import copy
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -188,3 +188,56 @@ def test_editors_are_given_descriptions_and_never_a_default_to_fill_in() -> None
     keywords = json.dumps(SCHEMA)
     assert '"default":' not in keywords
     assert '"oneOf":' not in keywords
+
+
+def hints(model: str, parameter: str) -> Any:
+    return SCHEMA["definitions"][f"{model}.parameters"]["properties"][parameter]
+
+
+def test_a_parameter_that_sets_the_price_says_so() -> None:
+    resolution = hints("centaurus-1.0-text-to-video", "resolution")
+    assert resolution["description"].endswith("Default: 720p. Price: $0.20/second at 720p; $0.30/second at 1080p.")
+    assert resolution["markdownDescription"] == (
+        "How large the output is.\n\nDefault: `720p`\n\nPrice:\n\n- $0.20/second at 720p\n- $0.30/second at 1080p"
+    )
+    assert resolution["anyOf"][0]["markdownEnumDescriptions"] == ["the default; $0.20/second", "$0.30/second"]
+    assert "Price: $0.056/image" in hints("hera-1.0-text-to-image", "num_images")["markdownDescription"]
+    assert "Price" not in hints("hera-1.0-text-to-image", "resolution")["description"]
+
+
+def test_a_model_says_what_it_does_and_costs() -> None:
+    known = SCHEMA["definitions"]["item"]["properties"]["model"]["anyOf"][0]
+    notes = dict(zip(known["enum"], known["markdownEnumDescriptions"], strict=True))
+    assert notes["hera-1.0-image-edit"].endswith("makes one image. Price: $0.07/run.")
+
+
+def test_where_any_model_may_take_a_parameter_each_is_listed() -> None:
+    resolution = hints("any-model", "resolution")
+    assert "- `hera-1.0-text-to-image`: one of 1k, 2k; default 1k" in resolution["markdownDescription"]
+    known = resolution["anyOf"][0]
+    assert known["markdownEnumDescriptions"][known["enum"].index("480p")] == "zeus-1.0-image-to-video"
+
+
+def keys(schema: Any) -> Iterator[tuple[str, Any]]:
+    """Every key of a manifest that the schema describes, with its schema."""
+    if isinstance(schema, dict):
+        for name, entry in schema.get("properties", {}).items():
+            if isinstance(entry, dict) and "description" in entry:
+                yield name, entry
+        for entry in schema.values():
+            yield from keys(entry)
+    elif isinstance(schema, list):
+        for entry in schema:
+            yield from keys(entry)
+
+
+def test_a_key_is_titled_as_it_is_written_and_its_kinds_of_value_differ() -> None:
+    found = list(keys(SCHEMA))
+    assert len(found) > 60
+    for name, schema in found:
+        assert schema["title"] == name
+        titles = [
+            kind.get("title") for kind in schema.get("anyOf", ()) if "$ref" not in kind and kind != {"type": "null"}
+        ]
+        assert not titles or len(titles) == 1 or len(set(titles)) > 1, name
+        assert all(title is None or title.split(":")[0] == name for title in titles)

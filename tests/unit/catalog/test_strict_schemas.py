@@ -11,16 +11,22 @@ CATALOG = load_catalog()
 SCHEMAS = {"manifest": manifest_schema(CATALOG)} | {m.id: request_schema(m) for m in CATALOG.models.values()}
 
 NOTES = {"$schema", "$id", "title", "description", "examples", "definitions"}
+FOR_EDITORS = {"markdownDescription", "markdownEnumDescriptions"}
+"""Keywords of editors, which a strict engine must be told about: in the manifest's schema alone, since bodies are
+checked by programs."""
 APPLICATORS = {"if", "then", "else", "not", "allOf", "anyOf"}
 OF_ANY = {"const", "enum", "type", "$ref"}
 OF_TYPE = {
-    "minimum": "number", "maximum": "number", "pattern": "string", "minLength": "string", "maxLength": "string",
+    "minimum": "number", "maximum": "number", "exclusiveMinimum": "number", "pattern": "string",
+    "minLength": "string", "maxLength": "string",
     "items": "array", "minItems": "array", "maxItems": "array", "properties": "object", "required": "object",
     "additionalProperties": "object", "propertyNames": "object", "minProperties": "object",
 }  # fmt: skip
 
 
-def parts(schema: Any, place: str, types: frozenset[str], names: frozenset[str]) -> Iterator[str]:
+def parts(
+    schema: Any, place: str, types: frozenset[str] = frozenset(), names: frozenset[str] = frozenset()
+) -> Iterator[str]:
     """What strict mode has against a schema; `types` and `names`: what is known already of the value it judges."""
     if isinstance(schema, bool):
         return
@@ -45,14 +51,16 @@ def parts(schema: Any, place: str, types: frozenset[str], names: frozenset[str])
         for n, entry in enumerate(inner):
             yield from parts(entry, f"{place}/{keyword}/{n}", types, names)
     for keyword in schema.keys() & {"items", "additionalProperties"}:
-        yield from parts(schema[keyword], f"{place}/{keyword}", frozenset(), frozenset())
+        yield from parts(schema[keyword], f"{place}/{keyword}")
     if "propertyNames" in schema:
-        yield from parts(schema["propertyNames"], f"{place}/propertyNames", frozenset({"string"}), frozenset())
+        yield from parts(schema["propertyNames"], f"{place}/propertyNames", frozenset({"string"}))
     for keyword in schema.keys() & {"properties", "definitions"}:
         for name, entry in schema[keyword].items():
-            yield from parts(entry, f"{place}/{keyword}/{name}", frozenset(), frozenset())
+            yield from parts(entry, f"{place}/{keyword}/{name}")
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_a_schema_is_one_for_strict_engines(name: str) -> None:
-    assert list(parts(SCHEMAS[name], "#", frozenset(), frozenset())) == []
+    known = FOR_EDITORS if name == "manifest" else set()
+    found = [fault for fault in parts(SCHEMAS[name], "#") if fault.rsplit(" ", 1)[-1] not in known]
+    assert found == []

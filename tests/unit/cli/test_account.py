@@ -13,7 +13,7 @@ from batchgen.cli.runs import collect, resolve, verify
 from batchgen.core.credentials import ApiKey
 from batchgen.core.errors import RunFolderError, UsageError
 from batchgen.journal import SIMULATOR
-from batchgen.session.account import Access
+from batchgen.session.connection.account import Access
 from batchgen.session.execution import OpenRun
 from batchgen.session.host import Host
 from batchgen.session.run_folder import noted_settings
@@ -97,7 +97,7 @@ def no_api(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         asked.append(url)
         raise Asked
 
-    for place in ("batchgen.session.account.HttpApi", "batchgen.session.execution.HttpApi"):
+    for place in ("batchgen.session.connection.account.HttpApi", "batchgen.session.execution.HttpApi"):
         monkeypatch.setattr(place, api)
     return asked
 
@@ -143,11 +143,13 @@ def test_a_typed_address_does_not_go_with_simulated_money() -> None:
 
 def test_collect_takes_the_manifests_settings_but_no_limits_of_buying() -> None:
     noted = '{"job_timeout": "900", "downloads": "3", "poll_min": "0.5", "max_cost": "1.50", "budget": "1",'
-    noted += ' "max_new": "0", "max_failures": "1", "of_a_newer_release": "x"}'
+    noted += ' "max_new": "0", "max_failures": "1", "max_flagged": "1", "of_a_newer_release": "x"}'
     settings = resolve_settings({"poll_max": "7"}, {"BATCHGEN_DOWNLOADS": "4"}, noted_settings({"settings": noted}))
     assert (settings.job_timeout, settings.poll_min) == (900.0, 0.5)
     assert (settings.poll_max, settings.downloads) == (7.0, 4), "flag and variable win"
-    assert (settings.max_cost, settings.budget, settings.max_new, settings.max_failures) == (None,) * 4
+    assert (settings.max_cost, settings.budget, settings.max_new, settings.max_failures, settings.max_flagged) == (
+        None,
+    ) * 5
     assert noted_settings({}) == {}
 
 

@@ -1,4 +1,4 @@
-"""`batchgen validate` and `batchgen init`."""
+"""`batchgen validate`, `batchgen init`, and what `batchgen lock` prints."""
 
 import json
 import re
@@ -166,3 +166,14 @@ def test_the_starter_reminds_of_law_and_consent(folder: Path) -> None:
     text = Path("new.yaml").read_text(encoding="utf-8")
     assert "lawful" in text
     assert "given their consent" in text
+
+
+def test_a_lock_of_one_item_says_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "one.yaml").write_text(GOOD.replace(", repeat: 2", ""), encoding="utf-8")
+    assert guarded(["lock", "one.yaml"]) == 0
+    assert capsys.readouterr() == ("one.yaml.lock.json: 1 item for $0.168\n", "")
+
+
+def test_the_suffix_that_editors_know_is_no_part_of_the_name(folder: Path) -> None:
+    assert guarded(["init", "spring.batchgen.yaml"]) == 0
+    assert load_manifest(folder / "spring.batchgen.yaml", folder / "table", load_catalog()).name == "spring"

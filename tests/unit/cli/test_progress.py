@@ -3,9 +3,11 @@
 import io
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
+from batchgen.cli.listeners import left_behind
 from batchgen.cli.progress import BAR_EVERY, LINE_EVERY, Bar, Lines, Progress, Silence, reporter_for
 from batchgen.session.host import Ended, Snapshot, Started
 
@@ -111,3 +113,15 @@ def test_the_reporter_fits_where_it_leads_to(out: io.StringIO, quiet: bool, kind
     assert reporter.every == every
     reporter.close()
     assert LINE_EVERY == 30.0
+
+
+def test_what_a_process_leaves_behind_that_stops_at_once() -> None:
+    both = left_behind(replace(START, in_flight=16, submitting=3), Path("/out/my run"))
+    assert "3 requests have no answer yet, may be charged, and are in doubt" in both
+    assert "`batchgen resolve '/out/my run'`" in both
+    assert "13 jobs at the provider" in both
+    assert both.endswith("next: run the same command to continue; nothing is bought twice\n")
+    one = left_behind(replace(START, in_flight=1, submitting=1), None)
+    assert "1 request has no answer yet, may be charged, and is in doubt" in one
+    assert "at the provider" not in one
+    assert left_behind(replace(START, in_flight=0), None).count("\n") == 2

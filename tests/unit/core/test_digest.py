@@ -2,8 +2,8 @@
 
 import pytest
 
-from batchgen.core.digest import canonical_json, digest_of
-from batchgen.manifest.item.ids import derived_seed, fit, generated_id, shard
+from batchgen.core.digest import canonical_json, digest_of, filled, output_of
+from batchgen.manifest.item.ids import derived_seed, fit, generated_id, sample_rank, shard
 
 HERA = {"model": "hera-1.0-text-to-image"}
 
@@ -93,6 +93,22 @@ def test_ids_that_are_made(prompt: object, item_id: str) -> None:
 )
 def test_seeds_that_are_derived(item_id: str, seed: int) -> None:
     assert derived_seed(item_id) == seed
+
+
+def test_a_chained_body() -> None:
+    body = '{"images":["https://items.invalid/mug/3","https://example.com/a.png"],"prompt":"warmer"}'
+    digested = filled(body, {"images/0": output_of(DIGEST, 3)})
+    assert digested == (
+        f'{{"images":[{{"output":3,"source":"{DIGEST}"}},"https://example.com/a.png"],"prompt":"warmer"}}'
+    )
+    assert digest_of(digested) == "ef5081901b95a39619fbc0de7a6ac29bf7d9f2be5b79e950ab6250e0d3747d68"
+    assert filled(digested, {"images/0": "https://example.com/b.png", "image": "c"}) == (
+        '{"image":"c","images":["https://example.com/b.png","https://example.com/a.png"],"prompt":"warmer"}'
+    )
+
+
+def test_the_rank_in_a_sample() -> None:
+    assert sample_rank("mug") == 8163519646930437794
 
 
 @pytest.mark.parametrize(("item_id", "digits"), [("mug", "a1"), ("counter", "ef"), ("waves~1", "fc")])

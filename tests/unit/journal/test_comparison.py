@@ -1,5 +1,6 @@
 """What a manifest asks for beside what was bought, read without writing; and how a run stands."""
 
+import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from decimal import Decimal
@@ -11,9 +12,10 @@ from support.bought import MODEL, START, Buyer, item, journal_of
 from batchgen.core.records import Item, State
 from batchgen.item_table import index_items, write_items
 from batchgen.journal import FILE_NAME, BuyAgain, open_for_reading
-from batchgen.journal.queries.comparison import Comparison, Group, TagGroup, compare
+from batchgen.journal.queries.comparison import NEW_AND_CHANGED, Buying, Comparison, Group, TagGroup, compare
 from batchgen.journal.queries.run_status import counts_of, doubts
 from batchgen.plan import make_plan
+from batchgen.virtual import make_dependant
 
 PRICE = Decimal("0.056")
 
@@ -27,18 +29,24 @@ def staged(folder: Path, items: Iterable[Item]) -> Path:
 
 @contextmanager
 def compared(
-    folder: Path, items: Iterable[Item], wanted: Callable[[str, str], bool] = lambda *_: True
+    folder: Path,
+    items: Iterable[Item],
+    wanted: Callable[[str, str], bool] = lambda *_: True,
+    buying: Buying = NEW_AND_CHANGED,
 ) -> Iterator[Comparison]:
-    with compare(staged(folder, items), folder / "run" / FILE_NAME, wanted) as comparison:
+    with compare(staged(folder, items), folder / "run" / FILE_NAME, wanted, buying) as comparison:
         yield comparison
 
 
-def group(state: State, items: int = 1, *, edited: bool = False, again: bool = False) -> Group:
-    return Group(state, edited, MODEL, PRICE, items, again)
+def group(state: State, items: int = 1, *, standing: str = "", buys: bool | None = None) -> Group:
+    pending = state is State.PENDING
+    return Group(
+        state, standing or ("new" if pending else state), pending if buys is None else buys, MODEL, PRICE, items
+    )
 
 
 def by_state(groups: list[Group]) -> list[Group]:
-    return sorted(groups, key=lambda g: (g.state, g.edited, g.again))
+    return sorted(groups, key=lambda g: (g.state, g.standing))
 
 
 # ---- groups -------------------------------------------------------------------------------------------------------
@@ -49,7 +57,7 @@ def test_without_a_journal_everything_is_new(tmp_path: Path) -> None:
     with compared(tmp_path, [item("a"), item("b"), dear]) as comparison:
         assert by_state(comparison.groups()) == [
             group(State.PENDING, 2),
-            Group(State.PENDING, False, "zeus-1.0-image-to-video", Decimal("4.50"), 1),
+            Group(State.PENDING, "new", True, "zeus-1.0-image-to-video", Decimal("4.50"), 1),
         ]
         assert comparison.edited_ids(9) == []
     assert not (tmp_path / "run").exists()
@@ -86,7 +94,7 @@ def test_an_edit_counts_where_money_went_or_may_have_gone(tmp_path: Path) -> Non
         assert comparison.edited_ids(2) == ids[:2]
     paid = ["intend", "accept", "ready", "done", "lose", "doubt"]
     assert ids == paid, "in the manifest's order; failed and rejected ones cost nothing"
-    assert by_state(groups) == [group(State.PENDING, 4), group(State.PENDING, 6, edited=True)]
+    assert by_state(groups) == [group(State.PENDING, 6, standing="changed"), group(State.PENDING, 4)]
 
 
 def test_an_edit_that_was_bought_itself_is_no_longer_one(tmp_path: Path) -> None:
@@ -107,17 +115,101 @@ def test_an_edit_of_what_was_bought_and_reopened_counts(tmp_path: Path) -> None:
         Buyer(journal).done("mug")
         journal.requeue([State.DONE], lambda _: True)
     with compared(tmp_path, [item("mug", "edited")]) as comparison:
-        assert comparison.groups() == [group(State.PENDING, edited=True)]
+        assert comparison.groups() == [group(State.PENDING, standing="changed")]
         assert comparison.edited_ids(9) == ["mug"]
 
 
 def test_good_items_that_are_to_be_bought_again_are_marked(tmp_path: Path) -> None:
     bought_in(tmp_path, ["done", "fail"])
-    with compared(tmp_path, [item("done"), item("fail"), item("waiting")]) as comparison:
-        assert by_state(comparison.groups(BuyAgain(("d*",)))) == by_state(
-            [group(State.DONE, again=True), group(State.FAILED), group(State.PENDING)]
+    items = [item("done"), item("fail"), item("waiting")]
+    with compared(tmp_path, items, buying=Buying(again=BuyAgain(("d*",)))) as comparison:
+        assert by_state(comparison.groups()) == by_state(
+            [group(State.DONE, standing="again", buys=True), group(State.FAILED), group(State.PENDING)]
         )
-        assert not any(g.again for g in comparison.groups(BuyAgain(("fail",))))
+    with compared(tmp_path, items, buying=Buying(again=BuyAgain(("fail",)))) as comparison:
+        assert not any(g.standing == "again" for g in comparison.groups())
+
+
+def test_what_is_retried_is_bought(tmp_path: Path) -> None:
+    bought_in(tmp_path, STEPS)
+    items = [item(step, tags={"k": step}) for step in STEPS]
+    retry = frozenset({State.FAILED, State.LOST})
+    with compared(tmp_path, items, buying=Buying(retry)) as comparison:
+        assert {g.state for g in comparison.groups() if g.buys} == retry
+        assert {tag.value for tag in comparison.tags()} == {"fail", "lose"}
+
+
+STILL, RETRY_FAILED = item("still"), Buying(frozenset({State.FAILED}))
+CLIP = make_dependant("clip", (STILL, 1))
+DEEP = make_dependant("deep", (CLIP, 1))
+CHAIN = [STILL, CLIP, DEEP]
+
+
+def standings(folder: Path, items: Iterable[Item], buying: Buying = NEW_AND_CHANGED) -> list[tuple[str, bool]]:
+    with compared(folder, items, buying=buying) as comparison:
+        return [(i.standing, i.buys) for i in comparison.items()]
+
+
+def test_what_needs_an_item_that_did_not_succeed_is_priced_once_that_is_bought_again(tmp_path: Path) -> None:
+    with journal_of(tmp_path / "run", [STILL]) as journal:
+        Buyer(journal).fail("still", "the model gave up")
+    assert standings(tmp_path, CHAIN) == [("failed", False), ("skipped", False), ("skipped", False)]
+    assert standings(tmp_path, CHAIN, RETRY_FAILED) == [("failed", True), ("new", True), ("new", True)]
+    # One that was requeued, and that a cap left unbought, is put back by a run that does not retry it.
+    with journal_of(tmp_path / "run", CHAIN) as journal:
+        journal.requeue_for([State.FAILED], BuyAgain())
+    assert standings(tmp_path, CHAIN) == [("failed", False), ("skipped", False), ("skipped", False)]
+
+
+def test_what_needs_an_output_that_never_came_is_not_priced(tmp_path: Path) -> None:
+    second = make_dependant("second", (STILL, 2))
+    with journal_of(tmp_path / "run", [STILL]) as journal:
+        Buyer(journal).done("still")
+    assert standings(tmp_path, [STILL, CLIP, second]) == [("done", False), ("new", True), ("skipped", False)]
+    again = Buying(again=BuyAgain(("still",)))
+    assert standings(tmp_path, [STILL, CLIP, second], again) == [("again", True), ("new", True), ("new", True)]
+
+
+def test_what_needs_an_item_that_was_left_out_is_not_priced(tmp_path: Path) -> None:
+    assert standings(tmp_path, [CLIP, DEEP, item("other")]) == [("skipped", False), ("skipped", False), ("new", True)]
+
+
+def test_an_edit_counts_although_it_was_skipped(tmp_path: Path) -> None:
+    with journal_of(tmp_path / "run", CHAIN[:2]) as journal:
+        Buyer(journal).done("still")
+        journal.settle_chains()
+        Buyer(journal).done("clip")
+        journal.requeue_for([], BuyAgain(("still",)))
+        Buyer(journal).fail("still", "the model gave up")
+    edited = make_dependant("clip", (STILL, 1), prompt="edited")
+    with journal_of(tmp_path / "run", [STILL, edited]):
+        pass
+    assert standings(tmp_path, [STILL, edited]) == [("failed", False), ("skipped", False)]
+    assert standings(tmp_path, [STILL, edited], RETRY_FAILED) == [("failed", True), ("changed", True)]
+
+
+def test_an_edit_behind_a_lost_item_counts_since_that_may_be_found(tmp_path: Path) -> None:
+    with journal_of(tmp_path / "run", CHAIN[:2]) as journal:
+        Buyer(journal).done("still")
+        journal.settle_chains()
+        Buyer(journal).done("clip")
+        journal.requeue_for([], BuyAgain(("still",)))
+        Buyer(journal).lose("still", "gone")
+    edited = make_dependant("clip", (STILL, 1), prompt="edited")
+    with journal_of(tmp_path / "run", [STILL, edited, DEEP]):
+        pass
+    assert standings(tmp_path, [STILL, edited, DEEP]) == [("lost", False), ("changed", True), ("skipped", False)]
+
+
+def test_what_waits_for_a_pick_is_not_bought_by_retrying_what_it_needs(tmp_path: Path) -> None:
+    with journal_of(tmp_path / "run", [STILL, CLIP]) as journal:
+        Buyer(journal).fail("still", "the model gave up")
+        journal.settle_chains()
+    table = staged(tmp_path, [STILL, CLIP])
+    with closing(sqlite3.connect(table)) as db, db:
+        db.execute("INSERT INTO waiting VALUES (2)")
+    with compare(table, tmp_path / "run" / FILE_NAME, lambda *_: True, RETRY_FAILED) as comparison:
+        assert [(i.standing, i.buys) for i in comparison.items()] == [("failed", True), ("waiting", False)]
 
 
 def test_only_what_is_wanted_is_seen(tmp_path: Path) -> None:

@@ -15,8 +15,9 @@ from support.bought import MODEL, START, Buyer, item, list_items
 
 from batchgen.api import Job, JobStatus
 from batchgen.core.records import Item, State
-from batchgen.journal import Journal, Spend, milliseconds, moment
+from batchgen.journal import BuyAgain, Journal, Spend, milliseconds, moment
 from batchgen.journal.schema import VERSION
+from batchgen.standing.failures import failures_of
 
 RED, BLUE, GREEN = item("red"), item("blue"), item("green")
 
@@ -321,3 +322,26 @@ def test_the_journal_outlives_its_closing(tmp_path: Path) -> None:
         assert listed(journal) == [(1, "red", "done"), (2, "blue", "pending")]
     with closing(sqlite3.connect(tmp_path / "journal.sqlite3")) as db:
         assert db.execute("PRAGMA user_version").fetchone() == (VERSION,)
+
+
+def test_a_request_that_was_taken_back_hides_no_purchase_before_it(journal: Journal) -> None:
+    list_items(journal, [RED, BLUE])
+    buyer = Buyer(journal)
+    with journal.transaction():
+        buyer.lose("red", "gone")
+        buyer.fail("blue", "the model gave up")
+        journal.requeue_for([State.LOST, State.FAILED], BuyAgain())
+        for name in ("red", "blue"):
+            journal.cancel_intent(Buyer(journal).intend(name))  # the balance is used up
+    # The next run retries nothing: the lost job is asked for once more, and both are told with their price.
+    with journal.transaction():
+        journal.requeue_for([], BuyAgain())
+    assert listed(journal) == [(1, "red", "lost"), (2, "blue", "failed")]
+    assert [attempt.job_id for attempt in journal.lost_jobs()] == ["job-red-1"]
+    failures = failures_of(journal.db, {})
+    assert {(cause.state, cause.items, cause.lost) for cause in failures.causes} == {
+        (State.LOST, 1, RED.estimated),
+        (State.FAILED, 1, Decimal(0)),
+    }
+    assert failures.repair is not None
+    assert (failures.repair.items, failures.repair.estimated) == (1, BLUE.estimated)

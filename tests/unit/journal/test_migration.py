@@ -161,11 +161,80 @@ def test_a_journal_of_version_2_keeps_places_and_catalog_versions(second_version
             ("4", None),
         ]
         assert (journal.spend().charged, journal.spend().in_doubt) == (Decimal("0.07"), Decimal("0.06"))
-        assert {t: journal.db.execute(f"SELECT * FROM {t}").fetchall() for t in before} == before
+        # Later versions add columns behind the others.
+        after = {table: journal.db.execute(f"SELECT * FROM {table}").fetchall() for table in before}
+        assert {t: [row[: len(before[t][0])] for row in rows] for t, rows in after.items()} == before
         assert journal.db.execute("SELECT run_id, attempts, accepted FROM vouched").fetchall() == vouched
 
 
-@pytest.mark.parametrize("older", ["first_version", "second_version"])
+# ---- from version 3 ----------------------------------------------------------------------------------------------
+
+THIRD = Path(__file__).parent / "journals" / "version-3.sql"
+BOUGHT_THIRD = """
+INSERT INTO meta VALUES ('run', 'spring'), ('api', 'https://api18.dev'), ('account', 'f00d');
+INSERT INTO item (id, digest, model, body, tags, path, source, estimated, inputs, state, attempts, position) VALUES
+  ('mug', 'd1', 'hera-1.0-text-to-image', '{"prompt":"A mug"}', '{}', 'mug', 'm.yaml:3', '0.056', '[]', 'done', 1, 7),
+  ('jug', 'd2', 'hera-1.0-text-to-image', '{}', '{}', 'jug', 'm.yaml:4', '0.056', '[]', 'in_doubt', 1, NULL),
+  ('pan', 'd3', 'hera-1.0-text-to-image', '{}', '{}', 'pan', 'm.yaml:5', '0.056', '[]', 'pending', 0, 8);
+INSERT INTO attempt
+  (item, number, state, estimated, charged, job_id, account, catalog_version, submitted_at, purchase, reserved) VALUES
+  (1, 1, 'done', '0.056', '0.07', 'job-1', 'f00d', '3', 1769903999000, 'a', '0.06'),
+  (2, 1, 'in_doubt', '0.056', NULL, NULL, 'f00d', '3', 1769903999000, 'b', '0.06');
+INSERT INTO output VALUES (1, 1, 'https://api18.dev/v1/files/job-1', 'files/mug.png', 3, 'abc');
+PRAGMA user_version = 3;
+"""
+
+
+@pytest.fixture
+def third_version(tmp_path: Path) -> Path:
+    """A run folder as the third version wrote it."""
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as db:
+        db.executescript(THIRD.read_text(encoding="utf-8") + BOUGHT_THIRD)
+    return tmp_path
+
+
+def test_a_journal_of_version_3_takes_chains(third_version: Path) -> None:
+    with closing(Journal(third_version)) as journal:
+        assert [(position, work.item.id) for position, work in journal.pending(0, 9)] == [(8, "pan")]
+        assert not journal.has_chains()
+        assert journal.db.execute("SELECT blocked, reason FROM item").fetchall() == [(0, None)] * 3
+        assert journal.db.execute("SELECT charged, inputs FROM attempt").fetchall() == [("0.07", "[]"), (None, "[]")]
+
+
+# ---- from version 4 ----------------------------------------------------------------------------------------------
+
+FOURTH = Path(__file__).parent / "journals" / "version-4.sql"
+BOUGHT_FOURTH = BOUGHT_THIRD.replace("PRAGMA user_version = 3", "PRAGMA user_version = 4")
+
+
+@pytest.fixture
+def fourth_version(tmp_path: Path) -> Path:
+    """A run folder as the fourth version wrote it."""
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as db:
+        db.executescript(FOURTH.read_text(encoding="utf-8") + BOUGHT_FOURTH)
+    return tmp_path
+
+
+def test_a_journal_of_version_4_expects_nothing_and_has_looked_at_nothing(fourth_version: Path) -> None:
+    with closing(Journal(fourth_version)) as journal:
+        assert [(position, work.item.expect) for position, work in journal.pending(0, 9)] == [(8, None)]
+        assert journal.db.execute("SELECT state, expect, variables FROM item ORDER BY key").fetchall() == [
+            ("done", None, None),
+            ("in_doubt", None, None),
+            ("pending", None, None),
+        ]
+        assert journal.db.execute("SELECT charged, reserved FROM attempt ORDER BY key").fetchall() == [
+            ("0.07", "0.06"),
+            (None, "0.06"),
+        ]
+        assert journal.db.execute("SELECT COUNT(*) FROM delivered").fetchone() == (0,)
+        assert journal.db.execute("SELECT path, sha256 FROM output").fetchall() == [("files/mug.png", "abc")]
+
+
+OLDER = ["first_version", "second_version", "third_version", "fourth_version"]
+
+
+@pytest.mark.parametrize("older", OLDER)
 def test_an_older_journal_is_compared_with_a_manifest_before_it_is_migrated(
     older: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
@@ -174,11 +243,13 @@ def test_an_older_journal_is_compared_with_a_manifest_before_it_is_migrated(
     write_items(table, [item("mug"), item("new")])
     with compare(table, folder / FILE_NAME, lambda *_: True) as comparison:
         assert sum(group.items for group in comparison.groups()) == 2
-        assert comparison.unlisted() == 2
-    assert version_of(folder) == (1 if older == "first_version" else 2)
+        assert (comparison.edited_ids(9), comparison.unlisted()) == (["mug"], 1)
+    assert (
+        version_of(folder) == {"first_version": 1, "second_version": 2, "third_version": 3, "fourth_version": 4}[older]
+    )
 
 
-@pytest.mark.parametrize("older", ["first_version", "second_version"])
+@pytest.mark.parametrize("older", ["first_version", "second_version", "fourth_version"])
 def test_what_is_led_forward_has_the_tables_of_what_is_made_new(
     older: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

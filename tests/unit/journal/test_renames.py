@@ -11,16 +11,18 @@ from pathlib import Path
 import pytest
 from support.bought import MODEL, Buyer, item, journal_of
 
+from batchgen.api import Job, JobStatus
 from batchgen.cli.boundary import guarded
 from batchgen.core.credentials import ApiKey
 from batchgen.core.files import sync_folder
-from batchgen.core.records import Item, State, StoredFile
+from batchgen.core.records import Input, Item, State, StoredFile
 from batchgen.item_table import index_items, write_items
-from batchgen.journal import FILE_NAME, Journal
-from batchgen.journal.queries.comparison import compare
+from batchgen.journal import FILE_NAME, BuyAgain, Journal, SentInput
+from batchgen.journal.queries.comparison import Buying, compare
 from batchgen.session.file_moves import finish_moves
 from batchgen.session.run_folder import open_run_folder
 from batchgen.store import LocalDisk, local_disk
+from batchgen.virtual import make_dependant
 
 KEY = "api18_Renames000000000"
 NOWHERE = "http://127.0.0.1:9"
@@ -103,12 +105,22 @@ def test_a_row_that_is_put_in_shifts_the_ids_behind_it(tmp_path: Path) -> None:
     shifted = [item(f"item-{n}", p) for n, p in enumerate(["new", *prompts], 1)]
     assert renamed(tmp_path, shifted) == [("item-1", "item-2"), ("item-2", "item-3"), ("item-3", "item-4")]
     with compare(tmp_path / "items.sqlite3", tmp_path / "run" / FILE_NAME, lambda *_: True) as comparison:
-        assert [(g.state, g.edited, g.renamed, g.items) for g in comparison.groups()] == [
-            (State.PENDING, False, True, 3),
-            (State.PENDING, True, False, 1),
+        assert sorted((g.standing, g.buys, g.items) for g in comparison.groups()) == [
+            ("changed", True, 1),
+            ("renamed", False, 3),
         ]
         assert comparison.unlisted() == 0
         assert comparison.edited_ids(9) == ["item-1"]
+
+
+def test_what_was_edited_is_still_in_the_manifest(tmp_path: Path) -> None:
+    with journal_of(tmp_path / "run", [item("mug", "red"), item("jug", "white")]) as journal:
+        for name in ("mug", "jug"):
+            Buyer(journal).done(name)
+    write_items(tmp_path / "items.sqlite3", [item("mug", "blue")])
+    with compare(tmp_path / "items.sqlite3", tmp_path / "run" / FILE_NAME, lambda *_: True) as comparison:
+        assert comparison.edited_ids(9) == ["mug"]
+        assert comparison.unlisted() == 1
 
 
 def test_what_is_furthest_on_is_adopted_first_then_the_lowest_id(tmp_path: Path) -> None:
@@ -150,6 +162,30 @@ def test_what_another_run_has_bought_and_a_wanted_second_purchase_are_no_renames
             db.execute(statement, (item("a").digest,))
         with compare(table, tmp_path / "run" / FILE_NAME, lambda *_: True) as comparison:
             assert comparison.renames().items == 0
+
+
+def test_what_is_skipped_now_and_was_bought_under_another_id_is_a_rename(tmp_path: Path) -> None:
+    still = item("still")
+    clip = make_dependant("clip", (still, 1))
+    film = replace(clip, id="film", path="film")
+    with journal_of(tmp_path / "run", [still, clip]) as journal:
+        Buyer(journal).done("still")
+        journal.settle_chains()
+        Buyer(journal).done("clip")
+        journal.requeue_for([], BuyAgain(("still",)))
+        Buyer(journal).fail("still", "the model gave up")
+    # `--only` lists the film without asking about it.
+    with journal_of(tmp_path / "run", [still, film]) as journal:
+        assert journal.db.execute("SELECT state FROM item WHERE id = 'film'").fetchone() == ("skipped",)
+    assert renamed(tmp_path, [still, film]) == [("clip", "film")]
+    retry = Buying(frozenset({State.FAILED}))
+    with compare(tmp_path / "items.sqlite3", tmp_path / "run" / FILE_NAME, lambda *_: True, retry) as comparison:
+        assert [(i.id, i.standing, i.buys) for i in comparison.items()] == [
+            ("still", "failed", True),
+            ("film", "renamed", False),
+        ]
+    assert adopted(tmp_path, [still, film]) == 1
+    assert stand(tmp_path) == {"still": "failed", "film": "done"}
 
 
 # ---- adopting -----------------------------------------------------------------------------------------------------
@@ -380,3 +416,32 @@ def test_an_edited_item_without_an_id_is_told_and_not_asked(shot: Path, capsys: 
     assert (plan["new"], plan["renamed"]) == (1, 0)
     assert guarded(["plan", str(shot)]) == 0
     assert "1 item bought before, but no longer in the manifest" in capsys.readouterr().out
+
+
+def test_what_was_made_with_an_earlier_output_is_stale_also_after_its_source_was_renamed(tmp_path: Path) -> None:
+    still, photo = item("still"), item("photo")
+    clip, same = make_dependant("clip", (still, 1)), make_dependant("clip", (photo, 1))
+    with journal_of(tmp_path / "run", [still, clip]) as journal:
+        fetched(journal, Buyer(journal), "still")
+        journal.settle_chains()
+        buyer = Buyer(journal)
+        sent = SentInput(Input("images/0", "still", 1), "job-still-1", "https://files.example/1")
+        attempt = journal.record_intent(buyer.work("clip"), "f00d", "1", buyer.tick(), inputs=[sent])
+        attempt = journal.accept(attempt, Job("job-clip", JobStatus.PROCESSING), b"{}", buyer.tick())
+        job = Job("job-clip", JobStatus.COMPLETED, outputs=("https://api18.dev/v1/files/job-clip",))
+        journal.complete(attempt, job, 1, 1, buyer.tick())
+        journal.record_file(attempt, StoredFile(1, "files/clip.png", 4, hashlib.sha256(b"clip").hexdigest()))
+    (tmp_path / "run" / "files" / "clip.png").write_bytes(b"clip")
+    assert stale(tmp_path, [still, clip]) == 0
+    assert adopted(tmp_path, [photo, same]) == 1
+    assert stand(tmp_path) == {"photo": "done", "clip": "done"}
+    assert stale(tmp_path, [photo, same]) == 0
+    with journal_of(tmp_path / "run", [photo, same]) as journal:
+        journal.requeue_for([], BuyAgain(("photo",)))
+        Buyer(journal).done("photo")
+    assert stale(tmp_path, [photo, same]) == 1
+
+
+def stale(folder: Path, items: Iterable[Item]) -> int:
+    with compare(staged(folder, items), folder / "run" / FILE_NAME, lambda *_: True) as comparison:
+        return comparison.stale()

@@ -4,7 +4,7 @@ import pytest
 from support.histories import history_of
 from support.worlds import in_memory
 
-from batchgen.ledger import cost_report, file_charges, run_charges, write_ledger
+from batchgen.ledger import Reported, cost_report, file_charges, run_charges, write_ledger
 
 BY = ("model", "day", "month", "state", "run")
 
@@ -17,8 +17,8 @@ def disagreements(seed: int) -> list[str]:
         totals = write_ledger("run", folder / "run")
         found = {"ledger": totals}
         for by in BY:
-            found[f"journal by {by}"] = cost_report(by, run_charges(folder / "run"), unique=True).total
-            found[f"file by {by}"] = cost_report(by, file_charges(folder / "run" / "ledger.csv")).total
+            found[f"journal by {by}"] = cost_report((by,), Reported(run_charges(folder / "run"), unique=True)).total
+            found[f"file by {by}"] = cost_report((by,), Reported(file_charges(folder / "run" / "ledger.csv"))).total
         assert totals.rows > 0
     return [name for name, sums in found.items() if (sums.charged, sums.refunded, sums.in_doubt) != expected]
 

@@ -21,6 +21,7 @@ from batchgen.journal import SIMULATOR
 from batchgen.ledger import (
     LEDGER_NAME,
     Charge,
+    Reported,
     as_csv,
     as_json,
     as_table,
@@ -61,18 +62,25 @@ def rows(report_csv: str) -> dict[str, list[str]]:
 
 
 def test_by_model(spring: Path) -> None:
-    report = cost_report("model", run_charges(spring))
+    report = cost_report(("model",), Reported(run_charges(spring)))
     assert as_table(report) == (
-        "model                    rows  charged  refunded    net  in doubt  done  failed  in doubt  skipped\n"
-        "hera-1.0-text-to-image      3    0.056      0.00  0.056     0.112     1       0         1        1\n"
-        "zeus-1.0-image-to-video     2     0.63     -0.30   0.33      0.00     1       1         0        0\n"
-        "total                       5    0.686     -0.30  0.386     0.112     2       1         1        1\n"
+        "model                    rows  attempts  charged  refunded    net  in doubt  drift  outputs\n"
+        "hera-1.0-text-to-image      3         2    0.056      0.00  0.056     0.112   0.00        1\n"
+        "zeus-1.0-image-to-video     2         2     0.63     -0.30   0.33      0.00   0.03        1\n"
+        "total                       5         4    0.686     -0.30  0.386     0.112   0.03        2\n"
+        "\n"
+        "model                    $/output  done  failed  in doubt  skipped\n"
+        "hera-1.0-text-to-image      0.056     1       0         1        1\n"
+        "zeus-1.0-image-to-video      0.33     1       1         0        0\n"
+        "total                       0.193     2       1         1        1\n"
     )
     assert as_csv(report) == (
         "model,rows,charged_usd,refunded_usd,net_usd,in_doubt_usd,"
-        "submitting,processing,ready,done,failed,rejected,in_doubt,lost,skipped,simulated\r\n"
-        "hera-1.0-text-to-image,3,0.056,0.00,0.056,0.112,0,0,0,1,0,0,1,0,1,\r\n"
-        "zeus-1.0-image-to-video,2,0.63,-0.30,0.33,0.00,0,0,0,1,1,0,0,0,0,\r\n"
+        "submitting,processing,ready,done,failed,rejected,in_doubt,lost,skipped,simulated,"
+        "attempts,refunds,drifted,drift_usd,lost_usd,outputs,usd_per_output,"
+        "outputs_kept,outputs_rejected,keep_rate,usd_per_kept,tz\r\n"
+        "hera-1.0-text-to-image,3,0.056,0.00,0.056,0.112,0,0,0,1,0,0,1,0,1,,2,0,0,0.00,0.00,1,0.056,,,,,UTC\r\n"
+        "zeus-1.0-image-to-video,2,0.63,-0.30,0.33,0.00,0,0,0,1,1,0,0,0,0,,2,1,1,0.03,0.00,1,0.33,,,,,UTC\r\n"
     )
     document = json.loads(as_json(report))
     assert document["format_version"] == 1
@@ -84,7 +92,19 @@ def test_by_model(spring: Path) -> None:
         "net_usd": "0.33",
         "in_doubt_usd": "0.00",
         "states": {"done": 1, "failed": 1},
+        "attempts": 2,
+        "refunds": 1,
+        "drifted": 1,
+        "drift_usd": "0.03",
+        "lost_usd": "0.00",
+        "outputs": 1,
+        "usd_per_output": "0.33",
+        "outputs_kept": None,
+        "outputs_rejected": None,
+        "keep_rate": None,
+        "usd_per_kept": None,
     }
+    assert (document["by"], document["tz"], document["since"], document["until"]) == ("model", "UTC", None, None)
     assert document["total"]["net_usd"] == "0.386"
 
 
@@ -101,9 +121,9 @@ def test_by_model(spring: Path) -> None:
 )
 def test_groups(spring: Path, by: str, counts: dict[str | None, int]) -> None:
     for charges in (run_charges(spring), file_charges(spring / LEDGER_NAME)):
-        report = cost_report(by, charges)
-        assert {name: sums.rows for name, sums in report.groups} == counts
-        assert list(counts) == [name for name, _ in report.groups]
+        report = cost_report((by,), Reported(charges))
+        assert {name: sums.rows for (name,), sums in report.groups} == counts
+        assert list(counts) == [name for (name,), _ in report.groups]
         assert report.total.net == Decimal("0.386")
 
 
@@ -111,14 +131,33 @@ def test_folder_and_file_tell_the_same(spring: Path) -> None:
     def known(charge: Charge) -> tuple[str, int, str]:
         return charge.item_id, charge.attempt, charge.digest
 
-    assert sorted(run_charges(spring), key=known) == sorted(file_charges(spring / LEDGER_NAME), key=known)
+    of_folder = [replace(charge, picks=None) for charge in run_charges(spring)]
+    assert sorted(of_folder, key=known) == sorted(file_charges(spring / LEDGER_NAME), key=known)
+
+
+def test_a_charge_says_what_was_listed_and_when_each_thing_happened(tmp_path: Path) -> None:
+    with journal_of(tmp_path, [item("four", num_images=4), item("odd"), item("no")]) as journal:
+        buyer = Buyer(journal)
+        buyer.done("four", outputs=4, cost="0.06")
+        journal.db.execute("UPDATE attempt SET error_type = 'unknown_format'")
+        buyer.fail("no", None)
+    write_ledger("spring", tmp_path)
+    for charges in (run_charges(tmp_path), file_charges(tmp_path / LEDGER_NAME)):
+        four, no = sorted(charges, key=lambda charge: charge.item_id)
+        assert (four.estimated, four.charged, four.outputs) == (Decimal("0.056"), Decimal("0.06"), 4)
+        assert (four.flags, four.account, four.refunded_at) == (("unknown_format",), "f00d", None)
+        assert (no.outputs, no.flags, no.refunded_at) == (0, (), no.completed_at)
+        assert four.completed_at is not None
+        assert no.refunded_at is not None
 
 
 def test_a_purchase_given_twice_counts_once(spring: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy.csv"
     shutil.copy(spring / LEDGER_NAME, copy)
-    once = cost_report("model", run_charges(spring))
-    twice = cost_report("model", [*run_charges(spring), *file_charges(copy), *file_charges(spring / LEDGER_NAME)])
+    once = cost_report(("model",), Reported(run_charges(spring)))
+    twice = cost_report(
+        ("model",), Reported([*run_charges(spring), *file_charges(copy), *file_charges(spring / LEDGER_NAME)])
+    )
     assert (twice.total, twice.groups, twice.repeated) == (once.total, once.groups, 10)
 
 
@@ -126,7 +165,7 @@ def test_another_run_of_the_same_name_is_another_purchase(spring: Path, tmp_path
     other = tmp_path / "elsewhere" / "spring"
     with journal_of(other, [item("mug", tags={"client": "acme"})]) as journal:
         Buyer(journal, datetime(2026, 3, 1, tzinfo=UTC)).done("mug")
-    report = cost_report("run", [*run_charges(spring), *run_charges(other)])
+    report = cost_report(("run",), Reported([*run_charges(spring), *run_charges(other)]))
     assert (report.total.rows, report.total.net, report.repeated) == (6, Decimal("0.442"), 0)
 
 
@@ -136,7 +175,7 @@ def test_another_request_in_a_run_of_the_same_name_is_another_purchase(tmp_path:
         with journal_of(tmp_path / place / "spring", [item("mug", prompt)]) as journal:
             Buyer(journal).doubt("mug", "reset")
     both = [*run_charges(tmp_path / "one" / "spring"), *run_charges(tmp_path / "two" / "spring")]
-    report = cost_report("run", both)
+    report = cost_report(("run",), Reported(both))
     assert (report.total.rows, report.total.in_doubt, report.repeated) == (2, Decimal("0.112"), 0)
 
 
@@ -144,7 +183,7 @@ def test_a_purchase_that_was_renamed_since_counts_once(spring: Path) -> None:
     before = list(file_charges(spring / LEDGER_NAME))
     after = [replace(charge, item_id=f"new-{charge.item_id}", attempt=charge.attempt + 1) for charge in before]
     bought = [charge for charge in before if charge.job_id]
-    assert cost_report("model", [*after, *bought]).repeated == len(bought) == 3
+    assert cost_report(("model",), Reported([*after, *bought])).repeated == len(bought) == 3
 
 
 def edited(path: Path, old: str, new: str) -> Path:
@@ -198,14 +237,14 @@ def test_what_a_spreadsheet_adds_does_no_harm(spring: Path) -> None:
     assert list(file_charges(path)) == expected
 
 
-def in_the_earlier_layout(path: Path, account: str = "f00d") -> Path:
-    """The ledger as it was written before it had `simulated` and `flags`."""
+def in_the_earlier_layout(path: Path, account: str | None = None) -> Path:
+    """The ledger as it was written before it had `simulated` and `flags`, with all rows of one account if given."""
     with path.open(encoding="utf-8", newline="") as lines:
         header, *rows = list(csv.reader(lines))
     gone = [header.index(name) for name in ("simulated", "flags")]
     header[header.index("catalog_version")] = "tables"
     for row in rows:
-        row[header.index("account")] = account
+        row[header.index("account")] = account or row[header.index("account")]
     with path.open("w", encoding="utf-8", newline="") as out:
         csv.writer(out).writerows([cell for n, cell in enumerate(row) if n not in gone] for row in (header, *rows))
     return path
@@ -266,7 +305,7 @@ def test_a_table_of_nothing_but_simulated_runs_shows_them_under_a_heading(spring
     result = called(str(tried))
     heading, *table = result.stdout.splitlines()
     assert heading == "simulated: these rows are pretend money"
-    assert table[-1].split()[:5] == ["total", "2", "0.112", "0.00", "0.112"]
+    assert table[-1].split()[:4] == ["total", "2", "0.112", "0.112"]
     assert result.stderr == ""
     assert called(str(tried), "--simulated").stdout == result.stdout
     assert "simulated" not in called(str(spring)).stdout
@@ -296,7 +335,7 @@ def test_long_texts_are_read_back(tmp_path: Path) -> None:
 
 def test_a_hostile_group_does_nothing_to_terminal_or_spreadsheet(spring: Path) -> None:
     charges = [replace(charge, tags={"client": "=\x1b[2J" + "x" * 300}) for charge in run_charges(spring)]
-    report = cost_report("tag:client", charges)
+    report = cost_report(("tag:client",), Reported(charges))
     assert "\x1b" not in as_table(report)
     assert max(map(len, as_table(report).splitlines())) < 150
     assert list(rows(as_csv(report)))[1].startswith("'= [2J")
@@ -310,7 +349,7 @@ def test_command_takes_folders_names_and_files(spring: Path, tmp_path: Path, mon
     monkeypatch.chdir(tmp_path)
     by_folder = called(str(spring))
     assert by_folder.return_value == 0
-    assert by_folder.stdout.splitlines()[-1].split()[:5] == ["total", "5", "0.686", "-0.30", "0.386"]
+    assert "total                       5         4    0.686     -0.30  0.386" in by_folder.stdout
     for given in ("spring", "output/spring", "output/spring/ledger.csv"):
         assert called(given).stdout == by_folder.stdout
     assert called("spring", "--format", "csv", "--by", "run").stdout_bytes.count(b"\r\n") == 2

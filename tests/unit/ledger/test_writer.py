@@ -12,12 +12,23 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.bought import Buyer, item, journal_of, list_items
 
+from batchgen.core.cells import prompt_cell, text_cell, unguarded
 from batchgen.core.errors import DiskError, RunFolderError
 from batchgen.core.records import State, StoredFile
 from batchgen.journal import SIMULATOR, Journal
+from batchgen.journal.delivered import Findings
 from batchgen.journal.queries import report_rows as rows
-from batchgen.ledger import COLUMNS, LEDGER_NAME, LedgerTotals, cost_report, next_write, run_charges, write_ledger
-from batchgen.ledger.cells import prompt_cell, text_cell, unguarded
+from batchgen.ledger import (
+    COLUMNS,
+    LEDGER_NAME,
+    LedgerTotals,
+    Reported,
+    cost_report,
+    next_write,
+    run_charges,
+    write_ledger,
+)
+from batchgen.media.facts import Facts
 
 RUN_AT_ONCE = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 
@@ -112,6 +123,19 @@ def test_a_file_whose_format_is_not_known_has_a_flag(tmp_path: Path) -> None:
         ("unknown_format", "unknown_format"),
         ("generation_failed", ""),
     ]
+
+
+def test_flags_of_files_stand_in_the_ledger_once_each(tmp_path: Path) -> None:
+    with journal_of(tmp_path, [item("mug"), item("pan")]) as journal:
+        attempt = Buyer(journal).ready("mug", outputs=3)
+        for number, flags in enumerate((("small",), (), ("small", "blank")), 1):
+            file = StoredFile(number, f"files/mug@{number}.png", 10, f"{number:x}")
+            journal.record_file(attempt, file, Findings(Facts(), flags, judged=True))
+        Buyer(journal).done("pan")
+    totals = write_ledger("spring", tmp_path)
+    assert [row["flags"] for row in rows_of(tmp_path)] == ["small;blank", ""]
+    assert totals.flagged == {"small": 1, "blank": 1}
+    assert {charge.item_id: charge.flags for charge in run_charges(tmp_path)} == {"mug": ("small", "blank"), "pan": ()}
 
 
 def test_every_state_that_may_have_cost_something_has_its_row(tmp_path: Path) -> None:
@@ -322,7 +346,7 @@ def test_sums_equal_the_journal(purchases: list[tuple[str, Decimal, Decimal | No
                 getattr(buyer, step)(f"i{n}", *extra.get(step, ("why",)))
             spend = journal.spend()
         totals = write_ledger("spring", folder)
-        report = cost_report("model", run_charges(folder), unique=True).total
+        report = cost_report(("model",), Reported(run_charges(folder), unique=True)).total
         rows = rows_of(folder)
 
     def total(column: str) -> Decimal:

@@ -18,7 +18,7 @@ import pytest
 from jsonschema import Draft7Validator
 
 from batchgen.catalog import BodyChecker, load_catalog, price_of, reproducible
-from batchgen.core.digest import canonical_json, digest_of
+from batchgen.core.digest import canonical_json, digest_of, filled
 from batchgen.core.errors import ManifestError
 from batchgen.manifest import load_manifest
 from batchgen.manifest.entry.fast_path import FastPath
@@ -38,7 +38,7 @@ _EXPECTED = re.compile(r"# expect: (?:(?P<file>[^ :]+):)?(?P<line>\d+):(?P<colum
 def staged(manifest: Path, stage: Path) -> list[dict[str, Any]]:
     """The items that a manifest makes, in order."""
     load_manifest(manifest, stage, CATALOG)
-    columns = "id, digest, model, body, tags, path, source, estimated"
+    columns = "id, digest, model, body, tags, path, source, estimated, inputs, expect"
     with closing(sqlite3.connect(stage)) as db:
         db.row_factory = sqlite3.Row
         return [dict(row) for row in db.execute(f"SELECT {columns} FROM item ORDER BY position")]
@@ -73,6 +73,8 @@ def test_a_valid_example_makes_what_is_written_beside_it(manifest: Path, tmp_pat
             "tags": json.loads(item["tags"]),
             "path": item["path"],
             "source": item["source"],
+            **({"inputs": json.loads(item["inputs"])} if item["inputs"] != "[]" else {}),
+            **({"expect": json.loads(item["expect"])} if item["expect"] is not None else {}),
         }
         for item in staged(manifest, tmp_path / "stage")
     ]
@@ -88,7 +90,8 @@ def test_what_is_staged_is_consistent(manifest: Path, tmp_path: Path) -> None:
         assert item["body"] == canonical_json(body)
         assert item["digest"] == digest_of(item["body"])
         assert body["model"] == item["model"]
-        assert check.problems(item["model"], body) == ()
+        addresses = {place: "https://example.com/a.png" for place, *_ in json.loads(item["inputs"])}
+        assert check.problems(item["model"], json.loads(filled(item["body"], addresses))) == ()
         model = CATALOG.model(item["model"])
         assert model is not None
         unseeded[model.id] += not reproducible(model, body)

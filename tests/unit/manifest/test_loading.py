@@ -97,7 +97,10 @@ def test_the_stage_is_what_the_journal_takes_over(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "stage")) as db:
         columns = [(name, kind, notnull) for _, name, kind, notnull, _, _ in db.execute("PRAGMA table_info(item)")]
     texts = ["id", "digest", "model", "body", "tags", "path", "source", "estimated", "inputs"]
-    assert columns[:10] == [("position", "INTEGER", 0), *((name, "TEXT", 1) for name in texts)]
+    # An unknown price is no price, and never 0.
+    assert columns[:10] == [
+        ("position", "INTEGER", 0), *((name, "TEXT", 0 if name == "estimated" else 1) for name in texts)
+    ]  # fmt: skip
     (row,) = rows(tmp_path)
     assert (row["position"], row["inputs"], row["estimated"]) == (1, "[]", "0.056")
 

@@ -44,6 +44,13 @@ def test_a_text_cut_by_a_comment(items: str, place: str, tmp_path: Path) -> None
     assert warned == f"m.yaml:{place} is a YAML comment, not part of this text; put the whole text in quotes"
 
 
+def test_a_text_cut_by_a_comment_in_what_an_included_file_supplies(tmp_path: Path) -> None:
+    style = "defaults:\n  negative_prompt: no #1 cups\nitems:\n  - prompt: not taken over #2\n"
+    (tmp_path / "style.yaml").write_text(style, encoding="utf-8")
+    (warned,) = warnings(tmp_path, "  - prompt: A cup\n", head=f"{HEAD}include: [style.yaml]\n")
+    assert warned.startswith("style.yaml:2:20: `#1 cups` is a YAML comment")
+
+
 @pytest.mark.parametrize(
     "items",
     [
@@ -146,4 +153,5 @@ def test_plan_and_run_tell_them_first(command: list[str], cut: str, capsys: pyte
     assert capsys.readouterr().err.startswith(cut.replace("warning: ", ""))
     assert not Path("output").exists()
     assert guarded([*command, "m.yaml"]) in (0, 3)
-    assert capsys.readouterr().err.startswith(cut)
+    told = capsys.readouterr().err.splitlines(keepends=True)
+    assert next(line for line in told if not line.startswith("run folder ")) == cut

@@ -528,7 +528,9 @@ def test_damaged_real_files_raise_nothing_else(data: st.DataObject) -> None:
     except Damaged as damage:
         assert str(damage)
     else:
-        assert media == FILES[name][0]
+        whole = FILES[name][0]
+        # The brand alone tells a .mov from a .mp4, and it may be what was damaged.
+        assert media in ((MP4, MOV) if whole in (MP4, MOV) else (whole,))
 
 
 def test_a_png_needs_its_header_first() -> None:

@@ -82,7 +82,7 @@ def test_a_refund_of_this_invocation_makes_room_again(make: Make) -> None:
     budget = make(None, usd("1"))
     budget.charge(granted(budget.reserve(1, "k", usd("1"))), usd("1"))
     assert isinstance(budget.reserve(2, "k", usd("1")), CapReached)
-    budget.refund(Charge(usd("1")), bought_now=True)
+    budget.refund(1, Charge(usd("1")), bought_now=True)
     granted(budget.reserve(2, "k", usd("1")))
 
 
@@ -104,7 +104,7 @@ def test_a_corrected_price_counts_with_the_larger_one(make: Make) -> None:
     budget = make(usd("10"), None)
     budget.charge(granted(budget.reserve(1, "k", usd("1"))), usd("1"))
     before = Charge(usd("1"))
-    budget.correct(before, before.corrected(usd("0.4"), first=False), bought_now=True)
+    budget.correct(1, before, before.corrected(usd("0.4"), first=False), bought_now=True)
     assert (budget.life.charged, budget.life.committed) == (usd("0.4"), usd("1"))
 
 

@@ -186,7 +186,21 @@ BAD = {State.IN_DOUBT: 1, State.FAILED: 1, State.REJECTED: 1, State.LOST: 1, Sta
     [
         (130, {"interrupted"}),
         (5, {"key", "outage", "disk_full", "balance", "in_doubt"}),
-        (3, {"max_cost", "budget", "max_new", "max_failures", "drain"}),
+        (
+            3,
+            {
+                "max_cost",
+                "budget",
+                "month",
+                "max_new",
+                "max_failures",
+                "max_flagged",
+                "until",
+                "canary",
+                "drain",
+                "waiting_for_pick",
+            },
+        ),
     ],
 )
 def test_a_stop_decides_the_exit_code_whatever_the_items_came_to(code: int, words: set[str]) -> None:

@@ -17,7 +17,8 @@ from batchgen.core.records import Item
 from batchgen.journal import Binding, Journal
 from batchgen.session.checks.elsewhere import Known, known_elsewhere
 from batchgen.session.checks.register import Register
-from batchgen.session.prepare import RunRequest, prepare
+from batchgen.session.prepare import prepare
+from batchgen.session.request import RunRequest
 
 KEY = "api18_Elsewhere0000000"
 NOWHERE = "http://127.0.0.1:9"
@@ -83,6 +84,21 @@ def test_a_folder_beside_it_knows_what_would_be_bought(tmp_path: Path) -> None:
     assert known(manifest_of(tmp_path, ["x"]), NONE) == []
     assert known(manifest_of(tmp_path), NONE, other) == []
     assert known(manifest_of(tmp_path), NONE, only=("c",))[0].items == 1
+
+
+@pytest.mark.parametrize("rejected", [False, True])
+def test_what_was_sent_here_and_certainly_not_charged_is_asked_about(tmp_path: Path, *, rejected: bool) -> None:
+    other = bought(tmp_path / "output" / "autumn")
+    with journal_of(tmp_path / "output" / "spring", map(named, NAMES), run="spring") as journal:
+        journal.note(api=REAL.api, account=REAL.account)
+        buyer = Buyer(journal)
+        for name in NAMES:
+            if rejected:
+                buyer.reject(name, "not now")
+            else:
+                journal.cancel_intent(buyer.intend(name))  # the key is refused, or the balance is used up
+    (found,) = known(manifest_of(tmp_path), NONE)
+    assert (found.path, found.items) == (other, 3)
 
 
 def test_one_purchase_counts_for_one_item(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def manifest_in(folder: Path) -> Path:
 
 def test_the_flag_wins_then_the_variable(project: Path) -> None:
     manifest = manifest_in(project)
-    assert output_folder(manifest, "here", {"BATCHGEN_OUTPUT": "/there"}) == Path("here")
+    assert output_folder(manifest, "here", {"BATCHGEN_OUTPUT": "/there"}) == Path.cwd() / "here"
     assert output_folder(manifest, None, {"BATCHGEN_OUTPUT": "/there"}) == Path("/there")
     assert output_folder(manifest, None, {"BATCHGEN_OUTPUT": ""}) == project / "output"
 
@@ -85,7 +85,7 @@ def test_a_variable_that_depends_on_the_working_directory_is_refused(project: Pa
         for manifest in (manifest_in(project), None):
             with pytest.raises(UsageError, match=r"BATCHGEN_OUTPUT=.*set it to an absolute path, such as /"):
                 output_folder(manifest, None, {"BATCHGEN_OUTPUT": text})
-    assert output_folder(manifest, "typed", {"BATCHGEN_OUTPUT": "output"}) == Path("typed")
+    assert output_folder(manifest, "typed", {"BATCHGEN_OUTPUT": "output"}) == Path.cwd() / "typed"
 
 
 @pytest.mark.parametrize("made", ["output", ".git"])

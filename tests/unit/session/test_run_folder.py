@@ -9,9 +9,9 @@ import pytest
 from support.bought import Buyer, item, journal_of
 
 from batchgen.core.errors import RunFolderError, UsageError
+from batchgen.core.run_log import LOG_NAME, RunLog
 from batchgen.journal import FILE_NAME, SIMULATOR, Binding, Journal
 from batchgen.session.run_folder import bind_account, note_simulated, open_run_folder
-from batchgen.session.run_log import LOG_NAME, RunLog
 
 REAL = Binding("https://api18.dev", "aaaaaaaaaaaa")
 OTHER_KEY = Binding("https://api18.dev", "bbbbbbbbbbbb")

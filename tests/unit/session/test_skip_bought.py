@@ -13,7 +13,8 @@ from batchgen.catalog import load_catalog
 from batchgen.cli.runs.ledger import command
 from batchgen.core.errors import ManifestError, RunFolderError, UsageError
 from batchgen.ledger import write_ledger
-from batchgen.session.prepare import RunRequest, prepare
+from batchgen.session.prepare import prepare
+from batchgen.session.request import RunRequest
 
 STEPS = ("done", "ready", "accept", "intend", "doubt", "lose", "fail", "reject", "new")
 """What became of one item each: the first six were paid for, or may have been."""
@@ -139,7 +140,7 @@ def test_a_list_of_what_was_bought_serves_a_copy_of_the_manifest(manifest: Path,
     for _ in range(2):
         result = CliRunner().invoke(command, [str(earlier), "--as-bought", str(listed)], standalone_mode=False)
         assert result.return_value == 0, result.exception
-        assert result.output == f"wrote 6 purchases to {listed}\n"
+        assert result.output == f"6 purchases written to {listed}\n"
         text = listed.read_bytes().decode()
     names = sorted(set(STEPS) - set(NOT_BOUGHT))
     assert text == "run,item_id,request_digest\n" + "".join(f"spring,{name},{item(name).digest}\n" for name in names)

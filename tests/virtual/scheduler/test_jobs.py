@@ -138,7 +138,7 @@ def test_downloads_that_fail_leave_the_item_ready_and_the_next_run_brings_it_in(
 
 
 def test_late_cut_and_wrong_files_are_fetched_again(tmp_path: Path) -> None:
-    faults = {Fault.LATE_FILE: 0.3, Fault.TRUNCATED: 0.3, Fault.HTML: 0.1, Fault.FILE_UNREACHED: 0.1}
+    faults = {Fault.LATE_FILE: 0.3, Fault.TRUNCATED: 0.3, Fault.HTML: 0.1, Fault.FILE_UNREACHED: 0.05}
     world = world_of(tmp_path, make_items(40, outputs=3), rates=faults, concurrency=10)
     assert run_clean(world).counts == {State.DONE: 40}
 

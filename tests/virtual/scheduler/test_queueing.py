@@ -64,7 +64,7 @@ def test_the_start_is_read_from_the_answer() -> None:
 def advised(folder: Path, concurrency: int, machines: int | None, faults: FaultPlan | None = None) -> str | None:
     offer = Offer(durations={MODEL: Duration(60.0, 0.3)}, latency=(0.02, 0.06), machines=machines)
     settings = Settings(concurrency=concurrency)
-    world = World(folder, make_items(12 * concurrency), seed=7, settings=settings, offer=offer, faults=faults)
+    world = World(folder, make_items(7 * concurrency), seed=7, settings=settings, offer=offer, faults=faults)
     ending = world.invoke().ending
     assert not world.violations
     assert ending is not None
@@ -86,7 +86,7 @@ def test_a_run_tells_what_would_have_been_better() -> None:
 
 
 def test_the_summary_ends_with_the_advice() -> None:
-    costs = CostReport("model", (), Sums(), 0)
+    costs = CostReport(("model",), (), Sums(), 0)
     summary = Summary("night", Path("night"), {}, LedgerTotals(), costs, None, "", 0, 0, 0, 0)
     assert "tip" not in format_summary(summary)
     assert format_summary(replace(summary, advice="more")).splitlines()[-1] == "tip: more"

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from support.worlds import FOREVER, Log, calm, count, run_clean, storm, strike, world_of
 
+from batchgen.core.limits import Count, Share
 from batchgen.core.records import State
 from batchgen.scheduler import Scheduler
 from batchgen.virtual import OUTAGE, Fault, make_items
@@ -235,11 +236,26 @@ def test_max_new_is_no_reason_to_stop_where_nothing_is_left(tmp_path: Path, item
 
 
 def test_max_failures_stops_submissions(tmp_path: Path) -> None:
-    world = world_of(tmp_path, make_items(60), rates={Fault.FAILED: 0.5}, concurrency=4, max_failures=5)
+    world = world_of(tmp_path, make_items(60), rates={Fault.FAILED: 0.5}, concurrency=4, max_failures=Count(5))
     outcome = run_clean(world)
     assert (outcome.exit_code, outcome.word) == (3, "max_failures")
     assert 5 <= count(outcome, State.FAILED) <= 5 + 3
     assert count(outcome, State.PROCESSING) == 0
+
+
+def test_a_share_of_failures_stops_submissions_and_a_smaller_one_does_not(tmp_path: Path) -> None:
+    limit = Share(Decimal(20))
+    bad = world_of(tmp_path / "bad", make_items(200), rates={Fault.FAILED: 0.5}, concurrency=4, max_failures=limit)
+    outcome = run_clean(bad)
+    assert (outcome.exit_code, outcome.word) == (3, "max_failures")
+    assert outcome.ending is not None
+    assert "items that ended failed, were rejected or are lost; max_failures is 20%" in outcome.ending.detail
+    assert 20 <= outcome.run_state.failures + outcome.run_state.delivered <= 30
+    assert count(outcome, State.PROCESSING) == 0
+    good = world_of(tmp_path / "good", make_items(200), rates={Fault.FAILED: 0.05}, concurrency=4, max_failures=limit)
+    outcome = run_clean(good)
+    assert outcome.word is None
+    assert count(outcome, State.FAILED) > 4
 
 
 def test_an_interrupt_waits_for_answers_under_way(tmp_path: Path) -> None:
@@ -288,7 +304,7 @@ def test_reasons_outside_outweigh_limits_and_an_interrupt_outweighs_all(tmp_path
     # max_failures is met first, then the balance is found empty by a POST that was under way.
     world = world_of(
         tmp_path, make_items(20), strike(Fault.REJECTED, '"i0"'), strike(Fault.NO_BALANCE, '"i1"'),
-        concurrency=2, max_failures=1, seed=3,
+        concurrency=2, max_failures=Count(1), seed=3,
     )  # fmt: skip
     outcome = run_clean(world)
     assert (outcome.exit_code, outcome.word) == (5, "balance")

@@ -1,0 +1,203 @@
+"""A run folder opened for a page: how the run stands, its tiles, and what is known of each item."""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from batchgen.core.clock import utc_now
+from batchgen.core.errors import RunFolderError
+from batchgen.journal import FILE_NAME, open_for_reading, sqlite_errors
+from batchgen.journal.lock import owner
+from batchgen.journal.queries.page import (
+    Filter,
+    TileIndex,
+    every_tile,
+    item_rows,
+    pickable_rows,
+    tile_rows,
+)
+from batchgen.journal.queries.page.filters import PICKS
+from batchgen.journal.queries.page.index import snapshot
+from batchgen.page.overview import overview_of
+from batchgen.page.tiles import detail_of, tile_of
+from batchgen.picks import FILE_NAME as PICKS_FILE
+from batchgen.picks import PickedOutput, picked_outputs, read_picks
+
+_CHUNK = 500
+_USERS = 50
+"""How many of the items that use an item's outputs are named."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What a look at the run folder has found."""
+
+    keys: list[int] | None
+    """The items that may have changed; None: any of them."""
+
+    def __bool__(self) -> bool:
+        """Whether anything may have changed."""
+        return self.keys is None or bool(self.keys)
+
+
+class RunPage:
+    """A run folder opened for reading, also while a run goes on. One thread uses it at a time; to be closed."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open it. The index of the tiles is made when it is first needed. Raises RunFolderError."""
+        self.folder = folder
+        self._path = folder / FILE_NAME
+        self._db = open_for_reading(self._path)
+        with sqlite_errors(self._path):
+            self._db.execute("COMMIT")  # a snapshot that stays open would keep a run's log from being folded in
+        self._index: TileIndex | None = None
+        self._picks = read_picks(folder)
+        self._picks_mark = self._mark()
+        self._version = self._data_version()
+        self._owner = owner(folder)
+        self._starting = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._db.close()
+
+    @property
+    def db(self) -> sqlite3.Connection:
+        """The connection to the journal."""
+        return self._db
+
+    @contextmanager
+    def unchanging(self) -> Iterator[None]:
+        """Let all that is returned within the block be of one moment, while a run goes on."""
+        with sqlite_errors(self._path):
+            self._tile_index()
+            with snapshot(self._db):
+                yield
+
+    def overview(self, *, ended: bool = False) -> dict[str, Any]:
+        """Return how the run stands as a whole. `ended`: the caller is its owner, and has ended it."""
+        with sqlite_errors(self._path):
+            index = self._tile_index()
+            with snapshot(self._db):
+                running = not ended and owner(self.folder) is not None
+                return overview_of(self._db, self.folder, index, utc_now(), running=running)
+
+    def tiles(self, where: Filter, offset: int, limit: int, around: int | None = None) -> dict[str, Any]:
+        """Return `total`, `offset` and the `tiles` of a part of those that fit, in the order of the manifest.
+
+        `around` is the key of an item: then it is the part of `limit` tiles that holds its first one, where any fits.
+        """
+        with sqlite_errors(self._path):
+            index = self._tile_index()
+            place = None if around is None else index.offset_of(where, around)
+            offset = offset if place is None else place // limit * limit
+            ranks = index.page(where, offset, limit)
+            # A part that is not full is the last one, and shows how many there are.
+            last = len(ranks) < limit and (ranks or not offset)
+            return {
+                "total": offset + len(ranks) if last else index.count(where),
+                "offset": offset,
+                "tiles": [tile_of(row, self._picks) for row in tile_rows(self._db, ranks)],
+            }
+
+    def iter_tiles(self, where: Filter | None = None) -> Iterator[dict[str, Any]]:
+        """Yield all tiles that fit, in the same order; memory does not grow with them."""
+        with sqlite_errors(self._path):
+            if where is None or where == Filter():
+                yield from (tile_of(row, self._picks) for row in every_tile(self._db))
+                return
+            ranks = self._tile_index().ranks(where)
+            while chunk := list(islice(ranks, _CHUNK)):
+                yield from [tile_of(row, self._picks) for row in tile_rows(self._db, chunk)]
+
+    def iter_notable_tiles(self, most: int, drawn: Callable[[str], bool]) -> Iterator[dict[str, Any]]:
+        """Yield the tiles of up to `most` items that somebody should look at, and of those whose id is `drawn`."""
+        with sqlite_errors(self._path):
+            ranks = self._tile_index().notable(most, drawn)
+            while chunk := list(islice(ranks, 500)):
+                yield from [tile_of(row, self._picks) for row in tile_rows(self._db, chunk)]
+
+    def pickable(self, where: Filter) -> Iterator[PickedOutput]:
+        """Yield the outputs of finished items among the tiles that fit, with their picks; memory does not grow."""
+        with sqlite_errors(self._path):
+            yield from self._pickable(self._tile_index().ranks(where))
+
+    def pickable_of(self, key: int) -> list[PickedOutput]:
+        """Return those of the item with a key."""
+        with sqlite_errors(self._path):
+            return list(self._pickable(iter(self._tile_index().ranks_of(key))))
+
+    def detail(self, key: int) -> dict[str, Any] | None:
+        """Return all that is known of the item with a key; None if there is none."""
+        with sqlite_errors(self._path):
+            rows = item_rows(self._db, key, _USERS)
+            return None if rows is None else detail_of(rows, self._picks)
+
+    def refresh(self) -> Changed:
+        """Look at what has changed since the last look, and let what is returned from now on be as it is now.
+
+        Cheap where nothing has changed. Raises RunFolderError.
+        """
+        picked = self._refresh_picks()
+        if not self._path.exists():
+            raise RunFolderError(f"{self.folder} is not there any more")
+        with sqlite_errors(self._path):
+            who, version = owner(self.folder), self._data_version()
+            if who != self._owner:
+                self._owner, self._starting = who, True
+            elif version == self._version:
+                return Changed(None if picked else [])
+            self._version = version
+            if self._index is None:
+                return Changed(None)
+            if self._starting:  # a run that starts reads its manifest anew: any item may have another place
+                self._starting = who is not None and not self._index.began
+                self._index.rebuild()
+                return Changed(None)
+            keys = self._index.moved()
+            return Changed(None if picked else keys)
+
+    def _pickable(self, ranks: Iterator[int]) -> Iterator[PickedOutput]:
+        while chunk := list(islice(ranks, _CHUNK)):
+            yield from picked_outputs(list(pickable_rows(self._db, chunk)), self._picks)
+
+    def _tile_index(self) -> TileIndex:
+        if self._index is None:
+            self._index = TileIndex(self._db)
+            self._put_picks(self._index)
+        return self._index
+
+    def _refresh_picks(self) -> bool:
+        mark = self._mark()
+        if mark == self._picks_mark:
+            return False
+        self._picks_mark, self._picks = mark, read_picks(self.folder)
+        if self._index is not None:
+            with sqlite_errors(self._path):
+                self._put_picks(self._index)
+        return True
+
+    def _put_picks(self, index: TileIndex) -> None:
+        index.pick(
+            (pick.item, pick.digest, pick.output, pick.sha256, PICKS.index(pick.pick or "none"), pick.rating or 0)
+            for pick in self._picks.values()
+            if not pick.empty
+        )
+
+    def _mark(self) -> tuple[int, int] | None:
+        try:
+            found = (self.folder / PICKS_FILE).stat()
+        except FileNotFoundError:
+            return None
+        return found.st_size, found.st_mtime_ns
+
+    def _data_version(self) -> int:
+        (version,) = self._db.execute("PRAGMA main.data_version").fetchone()
+        return int(version)

@@ -1,0 +1,183 @@
+"""The file of picks: one JSON object a line, only ever appended, under a lock of its own.
+
+So a command, a viewer and a run never disturb each other. For each output, its last line counts.
+"""
+
+import fcntl
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Literal
+
+from batchgen.core.errors import RunFolderError
+from batchgen.core.files import PRIVATE, disk_errors, sync_folder
+from batchgen.core.text import json_object
+
+FILE_NAME = "picks.jsonl"
+Choice = Literal["keep", "reject", ""]
+CHOICES: tuple[Choice, ...] = ("keep", "reject", "")
+_LONGEST_LINE = 1 << 16
+_BATCH = 1 << 20
+"""Bytes that are gathered before they are written."""
+LONGEST_REASON = 2_000
+"""Characters of a reason, where people write it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """What somebody said of one output."""
+
+    item: str
+    digest: str
+    """Of the item's request: a pick says nothing of an item that was edited since."""
+    output: int
+    """Counts from 1."""
+    sha256: str
+    """Of the file: a pick says nothing of an output that was bought again since."""
+    pick: Choice
+    """Empty: an earlier pick is taken back."""
+    reason: str = ""
+    rating: int | None = None
+    """1 to 5."""
+    at: str = ""
+    """When, UTC, as in the ledger."""
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """The output that it is about."""
+        return self.item, self.digest, self.output
+
+    @property
+    def empty(self) -> bool:
+        """Whether it says nothing: what was said before is taken back."""
+        return not (self.pick or self.reason or self.rating)
+
+
+def read_picks(folder: Path) -> dict[tuple[str, str, int], Pick]:
+    """Return the last pick of each output of a run folder, by item, digest and output.
+
+    They are in the order in which they were made. A last line that was cut short was never acknowledged, and is left
+    out. Raises RunFolderError that names the line for any other that cannot be read.
+    """
+    path = folder / FILE_NAME
+    found: dict[tuple[str, str, int], Pick] = {}
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(iter(lambda: file.readline(_LONGEST_LINE), b""), 1):
+                pick = _read(line)
+                if pick is not None:
+                    found.pop(pick.key, None)
+                    found[pick.key] = pick
+                elif line.endswith(b"\n") or file.read(1):
+                    raise RunFolderError(f"{path}:{number}: this line is not a pick; fix it or remove it")
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise RunFolderError(f"cannot read {path}: {error.strerror}") from error
+    return found
+
+
+def append_picks(folder: Path, picks: Iterable[Pick]) -> None:
+    """Append picks to those of a run folder; they are on disk when this returns.
+
+    They are written as they come, so that memory does not grow with them. Waits while another program appends. Raises
+    DiskError, and whatever `picks` raises, then none of them is in the file; RunFolderError if the end of the file is
+    not one of picks. After a crash, the first of them may be there.
+    """
+    batches = _batches(picks)
+    first = next(batches, b"")
+    if not first:
+        return
+    path = folder / FILE_NAME
+    with disk_errors(path):
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            end = os.fstat(file).st_size
+            last = _after_line_end(file, end, path)
+            if _read(last) is not None:  # an editor left out its line end
+                first = b"\n" + first
+            elif last:  # cut short: the next line must not be joined to it
+                end -= len(last)
+                os.ftruncate(file, end)
+            try:
+                position = _write(file, first, end)
+                for batch in batches:
+                    position = _write(file, batch, position)
+            except BaseException:
+                os.ftruncate(file, end)
+                raise
+            os.fsync(file)
+            sync_folder(folder)
+        finally:
+            os.close(file)
+
+
+def _after_line_end(file: int, size: int, path: Path) -> bytes:
+    """Return what follows the last line end of an open file. Raises RunFolderError where that is longer than a line."""
+    start = max(0, size - _LONGEST_LINE)
+    _, end, last = os.pread(file, size - start, start).rpartition(b"\n")
+    if start and not end:
+        raise RunFolderError(f"{path}: its last line is not a pick; fix it or remove it")
+    return last
+
+
+def _batches(picks: Iterable[Pick]) -> Iterator[bytes]:
+    lines: list[bytes] = []
+    size = 0
+    for line in map(_line, picks):
+        lines.append(line)
+        size += len(line)
+        if size >= _BATCH:
+            yield b"".join(lines)
+            lines, size = [], 0
+    if lines:
+        yield b"".join(lines)
+
+
+def _write(file: int, data: bytes, position: int) -> int:
+    """Write at a position, and return the one behind it."""
+    left = memoryview(data)
+    while left:
+        written = os.pwrite(file, left, position)
+        left, position = left[written:], position + written
+    return position
+
+
+def _line(pick: Pick) -> bytes:
+    """Return the line of a pick. Raises ValueError for one that could not be read again."""
+    line = f"{json.dumps(asdict(pick), ensure_ascii=False)}\n".encode()
+    if len(line) > _LONGEST_LINE or _read(line) != pick:
+        raise ValueError(f"not a pick that can be written down: {pick!r:.200}")
+    return line
+
+
+def _read(line: bytes) -> Pick | None:
+    """Return the pick in a line, or None where there is none."""
+    values = json_object(line)
+    if values is None:
+        return None
+    known = {name: values[name] for name in _NAMES if name in values}  # a later version may add some
+    rating = known.get("rating")
+    if not (
+        {"item", "digest", "output", "sha256", "pick"} <= known.keys()
+        and all(is_text(known.get(name, "")) for name in ("item", "digest", "sha256", "reason", "at"))
+        and type(known["output"]) is int
+        and known["output"] >= 1
+        and known["pick"] in CHOICES
+        and (rating is None or (type(rating) is int and 1 <= rating <= 5))
+    ):
+        return None
+    return Pick(**known)
+
+
+def is_text(value: object) -> bool:
+    """Return whether it is text that files and databases accept: JSON can contain half a surrogate pair."""
+    return isinstance(value, str) and not _NO_TEXT.search(value)
+
+
+_NO_TEXT = re.compile("[\x00\ud800-\udfff]")
+_NAMES = tuple(field.name for field in fields(Pick))

@@ -1,0 +1,1 @@
+"""Judges what was delivered, beside the downloads."""

@@ -1,0 +1,1 @@
+"""Which API a session uses, with which key, and by which way; or one of its own, pretended."""

@@ -1,0 +1,133 @@
+"""What a run is asked to do: which manifest, which of its items, and what is bought besides what is missing."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from batchgen.catalog import Catalog
+from batchgen.core.errors import UsageError
+from batchgen.core.records import UNSUCCESSFUL, State
+from batchgen.journal.requested.requeueing import NOTHING_BOUGHT_AGAIN, BuyAgain
+from batchgen.policy.wall_time import WallTime
+
+Renaming = Literal["adopt", "buy"]
+
+
+@dataclass(frozen=True, slots=True)
+class Hours:
+    """When a run begins and when it is to be over, in UTC; None: at once, and whenever it is."""
+
+    start: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """Which manifest, which of its items, and what is asked for them."""
+
+    manifest: Path
+    environment: Mapping[str, str]
+    catalog: Catalog
+    """The parameter tables to check against and to price by."""
+    output: str | None = None
+    name: str | None = None
+    simulate: bool = False
+    """Whether it is about the pretended purchases of `--simulate`, which have a run folder of their own."""
+    only: tuple[str, ...] = ()
+    strict: bool = False
+    """Whether warnings refuse the manifest."""
+    flags: Mapping[str, str | None] | None = None
+    retry: frozenset[State] = frozenset()
+    retry_sources: bool = False
+    """Whether finished items are bought again that others need, and whose files the provider no longer has."""
+    again: BuyAgain = NOTHING_BOUGHT_AGAIN
+    skip_bought: tuple[Path, ...] = ()
+    renamed: Renaming | None = None
+    """What is to become of purchases that are asked for under another id; None: to be asked."""
+    buy_again: bool = False
+    """Whether what other records show as bought may be paid for a second time; else that is asked."""
+    locked: bool = False
+    """Whether a manifest that has drifted from its lock is refused, and the lock's total is a cap."""
+    start_at: WallTime | None = None
+    """When to begin; None: at once."""
+    until: WallTime | None = None
+    """When the run is to be over; None: whenever it is."""
+    yes: bool = False
+    """Whether everything else that would be asked is confirmed."""
+
+    @property
+    def folder_options(self) -> list[str]:
+        """The options that lead another command to the same run folder, from any working directory."""
+        output = [] if self.output is None else ["--output", str(Path(self.output).absolute())]
+        return output if self.name is None else [*output, "--run", self.name]
+
+    def hours(self, now: datetime) -> Hours:
+        """Return when the run begins and is to be over, where it is asked for now; the end counts from the beginning.
+
+        Raises UsageError.
+        """
+        start = None if self.start_at is None else self.start_at.after(now)
+        if self.start_at is not None and start is None:
+            raise UsageError(f"--start-at {self.start_at.text} has passed; leave it out to start at once")
+        until = None if self.until is None else self.until.after(start or now)
+        if self.until is not None and until is None:
+            why = "has passed" if start is None else "is not after --start-at"
+            raise UsageError(f"--until {self.until.text} {why}")
+        return Hours(start, until)
+
+    @classmethod
+    def of(
+        cls, manifest: Path, environment: Mapping[str, str], catalog: Catalog, options: Mapping[str, Any]
+    ) -> "RunRequest":
+        """Return the request of a command's options, by their names; those that it does not have are left out.
+
+        Raises UsageError.
+        """
+        if (renamed := options["renamed"]) not in (None, *get_args(Renaming)):  # anything else would buy again
+            raise UsageError(f"renamed must be adopt or buy, got {renamed!r}")
+        retry, retry_sources = parse_retry(options.get("retry") or "")
+        return cls(
+            manifest=manifest,
+            environment=environment,
+            catalog=catalog,
+            output=options["output"],
+            name=options["name"],
+            simulate=options["simulate"],
+            only=tuple(options["only"]),
+            strict=options["strict"],
+            flags=options,
+            retry=retry,
+            retry_sources=retry_sources,
+            again=BuyAgain(tuple(options["again"])),
+            skip_bought=tuple(options["skip_bought"]),
+            renamed=renamed,
+            buy_again=options.get("buy_again", False),
+            locked=options.get("locked", False),
+            start_at=_time("--start-at", options.get("start_at")),
+            until=_time("--until", options.get("until")),
+            yes=options.get("yes", False),
+        )
+
+
+def _time(option: str, text: str | None) -> WallTime | None:
+    """Return the time that an option names. Raises UsageError."""
+    try:
+        return None if text is None else WallTime.parse(text)
+    except ValueError as error:
+        raise UsageError(f"{option} {error}: {text!r}") from error
+
+
+SOURCE = "source"
+"""The word of `--retry` for the sources of items that stay pending, since the provider no longer has their files."""
+
+
+def parse_retry(text: str) -> tuple[frozenset[State], bool]:
+    """Return the states of `--retry failed,lost`, and whether it has the word `source`; raises UsageError."""
+    words = {word.strip() for word in text.split(",") if word.strip()}
+    allowed = ", ".join((*UNSUCCESSFUL.ordered, SOURCE))
+    for word in sorted(words - {SOURCE}):
+        if word not in UNSUCCESSFUL:
+            raise UsageError(f"--retry {word}: what can be retried is {allowed}")
+    return frozenset(State(word) for word in words - {SOURCE}), SOURCE in words
