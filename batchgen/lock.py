@@ -19,6 +19,7 @@ from batchgen.item_table import entry_sums
 from batchgen.manifest import Manifest, named_files
 
 FORMAT_VERSION = 1
+LOCK_SUFFIX = ".lock.json"
 _LARGEST = 1 << 30
 _CHUNK = 1 << 20
 
@@ -46,7 +47,7 @@ class Check:
 
 def lock_path(manifest: Path) -> Path:
     """Return where the lock of a manifest lies."""
-    return manifest.with_name(f"{manifest.name}.lock.json")
+    return manifest.with_name(f"{manifest.name}{LOCK_SUFFIX}")
 
 
 def lock_of(manifest: Manifest, table: Path, catalog: Catalog) -> dict[str, Any]:

@@ -80,7 +80,11 @@ EXAMPLES: dict[str, Sequence[tuple[str, str]]] = {
         ("batchgen diff main:spring.yaml spring.yaml", "against a branch"),
         ("batchgen diff a.yaml b.yaml --fail-over 20", "exit 1 above $20 more"),
     ],
-    "lock": [("batchgen lock spring.yaml", ""), ("batchgen lock spring.yaml --check", "did anything drift?")],
+    "lock": [
+        ("batchgen lock spring.yaml", ""),
+        ("batchgen lock spring.yaml --check", "did anything drift?"),
+        ("batchgen lock --check", "all that is locked"),
+    ],
     "run": [
         ("batchgen run spring.yaml --simulate", "try it: no key, no money"),
         ("batchgen run spring.yaml --max-cost 50", "at most $50 in all"),
@@ -122,7 +126,11 @@ EXAMPLES: dict[str, Sequence[tuple[str, str]]] = {
         ("batchgen simulate --fault failed=0.05 --speed 100", "one in twenty fails"),
         ("batchgen simulate --list-faults", ""),
     ],
-    "schema": [("batchgen schema", ""), ("batchgen schema --check", "did anything change?")],
+    "schema": [
+        ("batchgen schema", ""),
+        ("batchgen schema --check", "did anything change?"),
+        ("batchgen schema --print > ~/batchgen.schema.json", "for an editor"),
+    ],
     "catalog diff": [("batchgen catalog diff reference.txt", "")],
     "catalog import": [("batchgen catalog import reference.txt --output catalog", "")],
 }

@@ -30,14 +30,14 @@ _URL = "https://example.com/picture.jpg"
 
 
 @click.command("models")
-@click.argument("model_id", metavar="[MODEL]", required=False, shell_complete=lambda *given: _ids(given[-1]))
+@click.argument("model_id", metavar="[MODEL]", required=False, shell_complete=lambda *given: model_ids(given[-1]))
 @catalog_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(model_id: str | None, *, catalog: Path | None, as_json: bool) -> None:
     """Show every model with its price, or one MODEL with all its parameters."""
     tables = load_catalog(catalog)
     if model_id is not None:
-        model = _named(tables, model_id)
+        model = named_model(tables, model_id)
         click.echo(_json(tables, model=_as_json(model)) if as_json else _page(model))
     elif as_json:
         click.echo(_json(tables, models=[_as_json(model) for model in tables.models.values()]))
@@ -45,12 +45,13 @@ def command(model_id: str | None, *, catalog: Path | None, as_json: bool) -> Non
         click.echo(_table(tables))
 
 
-def _ids(incomplete: str) -> list[str]:
+def model_ids(incomplete: str) -> list[str]:
     """Return the models whose ids begin so, for the shell."""
     return [model_id for model_id in load_catalog(None).models if model_id.startswith(incomplete)]
 
 
-def _named(catalog: Catalog, model_id: str) -> Model:
+def named_model(catalog: Catalog, model_id: str) -> Model:
+    """Return a model of the catalogue. Raises UsageError if there is none of that id."""
     model = catalog.model(model_id)
     if model is None:
         near = catalog.suggest_model(model_id)

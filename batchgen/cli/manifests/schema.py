@@ -1,13 +1,17 @@
-"""`batchgen schema`: write the JSON Schemas, or check that those on disk match the catalogue."""
+"""`batchgen schema`: write the JSON Schemas, print one, or check that those on disk match the catalogue."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
-from batchgen.catalog import load_catalog, schema_files
+from batchgen.catalog import Catalog, load_catalog, schema_files
+from batchgen.cli.manifests.models import model_ids, named_model
 from batchgen.cli.options import catalog_option
+from batchgen.core.errors import UsageError
 from batchgen.core.files import disk_errors, staged_text
+
+_MANIFEST = "manifest"
 
 
 @click.command("schema")
@@ -20,12 +24,27 @@ from batchgen.core.files import disk_errors, staged_text
 )
 @catalog_option
 @click.option("--check", is_flag=True, help="Write nothing; exit with 1 if a file differs from the catalogue.")
-def command(folder: Path, *, check: bool, catalog: Path | None) -> int:
+@click.option(
+    "--print",
+    "printed",
+    metavar="[MODEL]",
+    is_flag=False,
+    flag_value=_MANIFEST,
+    shell_complete=lambda *given: [name for name in (_MANIFEST, *model_ids("")) if name.startswith(given[-1])],
+    help="Write no file; print the schema of manifests, or of a MODEL's requests.",
+)
+def command(folder: Path, *, check: bool, printed: str | None, catalog: Path | None) -> int:
     """Write the JSON Schemas for manifests and for every model's requests.
 
     Editors use manifest.schema.json for completion and hints; models/MODEL.schema.json validate the body of a request.
     """
-    files = schema_files(load_catalog(catalog))
+    tables = load_catalog(catalog)
+    files = schema_files(tables)
+    if printed is not None:
+        if check:
+            raise UsageError("--print and --check exclude each other")
+        click.echo(files[_name_of(tables, printed)], nl=False)
+        return 0
     if check:
         return _check(folder, files)
     write_files(folder, files)
@@ -34,6 +53,11 @@ def command(folder: Path, *, check: bool, catalog: Path | None) -> int:
     for line in surplus_schemas(folder, files):
         click.echo(f"{line}; delete it unless it is yours", err=True)
     return 0
+
+
+def _name_of(catalog: Catalog, what: str) -> str:
+    """Return which file has the schema of `manifest`, or of a model. Raises UsageError if there is no such model."""
+    return "manifest.schema.json" if what == _MANIFEST else f"models/{named_model(catalog, what).id}.schema.json"
 
 
 def write_files(folder: Path, files: Mapping[str, str]) -> None:

@@ -147,12 +147,42 @@ def test_a_locked_run_buys_what_was_locked_and_no_more(repository: Path) -> None
     found = batchgen("lock", "menu.yaml", "--check", cwd=jobs)
     assert found.returncode == 1
     assert "entry ${sku}: 2 items for $0.112 → 3 items for $0.168" in found.stdout
-    assert "the manifest has drifted from its lock: $0.28 → $0.336" in found.stdout
-    shown = json.loads(batchgen("lock", "menu.yaml", "--check", "--json", cwd=jobs).stdout)
+    assert "menu.yaml has drifted from its lock: $0.28 → $0.336" in found.stdout
+    (shown,) = json.loads(batchgen("lock", "menu.yaml", "--check", "--json", cwd=jobs).stdout)["manifests"]
     assert (shown["locked_usd"], shown["current_usd"]) == ("0.28", "0.336")
+    everywhere = batchgen("lock", "--check", cwd=repository)
+    assert (everywhere.returncode, everywhere.stdout) == (
+        1,
+        found.stdout.replace("\nmenu.yaml has", "\njobs/menu.yaml has"),
+    )
     refused = batchgen("run", "menu.yaml", "--locked", "--simulate", cwd=jobs)
     assert refused.returncode == 2
     assert "the manifest has drifted from menu.yaml.lock.json: entry ${sku}" in refused.stderr
+
+
+def test_all_that_is_locked_below_a_folder_is_checked(repository: Path) -> None:
+    jobs = repository / "jobs"
+    shutil.copy(jobs / "chain.yaml", jobs / "other.yaml")
+    written = batchgen("lock", "jobs/menu.yaml", "jobs/other.yaml", cwd=repository)
+    assert written.stdout.splitlines() == [
+        "jobs/menu.yaml.lock.json: 5 items for $0.28", "jobs/other.yaml.lock.json: 7 items for $1.25"
+    ]  # fmt: skip
+    for place in (".hidden", "node_modules"):  # what packages bring is not ours
+        (repository / place).mkdir()
+        (repository / place / "menu.yaml.lock.json").write_text("{}", encoding="utf-8")
+    (repository / "flake.lock.json").write_text("{}", encoding="utf-8")
+    checked = batchgen("lock", "--check", cwd=repository)
+    assert checked.stdout.splitlines() == [
+        "jobs/menu.yaml is as jobs/menu.yaml.lock.json says: $0.28",
+        "jobs/other.yaml is as jobs/other.yaml.lock.json says: $1.25",
+    ]
+    assert checked.returncode == 0
+    (jobs / "other.yaml").unlink()  # a lock that outlived its manifest
+    gone = batchgen("lock", "--check", cwd=repository)
+    assert (gone.returncode, "jobs/other.yaml" in gone.stderr) == (2, True), gone.stderr
+    (repository / "empty").mkdir()
+    assert batchgen("lock", "--check", cwd=repository / "empty").stdout == "nothing below this folder is locked\n"
+    assert batchgen("lock", cwd=repository).returncode == 2
 
 
 def test_the_lock_caps_a_run(repository: Path) -> None:

@@ -53,6 +53,30 @@ def test_check_of_a_folder_that_is_not_there(tmp_path: Path) -> None:
     assert not (tmp_path / "none").exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        ([], "manifest.schema.json"),
+        (["manifest"], "manifest.schema.json"),
+        (["hera-1.0-image-edit"], "models/hera-1.0-image-edit.schema.json"),
+    ],
+)
+def test_one_schema_is_printed_and_nothing_written(
+    words: list[str], name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert guarded(["schema", "--print", *words]) == 0
+    assert capsys.readouterr().out == schema_files(CATALOG)[name]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_cannot_be_printed_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert guarded(["schema", "--print", "hera-1.0-image-edti"]) == 2
+    assert "did you mean hera-1.0-image-edit?" in capsys.readouterr().err
+    assert guarded(["schema", "--print", "--check"]) == 2
+    assert "--print and --check exclude each other" in capsys.readouterr().err
+
+
 def test_models_lists_every_model_with_its_prices(capsys: pytest.CaptureFixture[str]) -> None:
     assert guarded(["models"]) == 0
     rows = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()[1:]}
