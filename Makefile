@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Hundreds of processes would compile the whole program anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run test test-quick test-fast test-oldest test-sdist browser-test screenshots docs soak bench check schemas clean
+.PHONY: help run test test-quick test-fast test-oldest test-sdist browser-test editor-test schemastore screenshots docs soak bench check schemas clean
 
 help:
 	@echo "make run    the quickstart: all seven models against the simulator"
@@ -15,6 +15,8 @@ help:
 	@echo "make test-fast  the tests that dependencies can break, with the extra fast (TESTS=tests for all)"
 	@echo "make test-oldest  the same with the oldest dependencies that pyproject.toml allows"
 	@echo "make browser-test  the report and the viewer in Chromium, which is installed if that is possible"
+	@echo "make editor-test  what editors and hooks make of manifests; needs Node.js and npm"
+	@echo "make schemastore  what SchemaStore is given of the manifest's schema, into build/schemastore"
 	@echo "make screenshots  the pictures in docs/pictures, of a run that a simulator makes"
 	@echo "make docs   the documentation, into build/docs; a warning is an error"
 	@echo "make soak   kills, faults and restarts for SECONDS=300 from SEED=… on"
@@ -52,7 +54,7 @@ run: .venv/.stamp
 	$(BIN)/batchgen run manifests/quickstart.yaml --simulate
 
 test: .venv/.stamp
-	$(BIN)/python -m pytest $(PARALLEL) --ignore=tests/browser
+	$(BIN)/python -m pytest $(PARALLEL) --ignore=tests/browser --ignore=tests/editors
 
 # In memory where the machine has such a thing: these tests sync thousands of times.
 MEMORY := $(firstword $(wildcard /dev/shm) $(TMPDIR) /tmp)
@@ -77,6 +79,19 @@ test-sdist: .venv/.stamp
 browser-test: .venv/.browser
 	@.ci/chromium
 	BROWSER_TESTS=1 $(BIN)/python -m pytest tests/browser
+
+# Without a lock file: npm's would hold addresses.
+.venv/.editors: .venv/.stamp tests/editors/package.json
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,editors]'
+	@mkdir -p build/editors && cp tests/editors/package.json build/editors/
+	npm install --prefix build/editors --no-package-lock --no-audit --no-fund --loglevel=error
+	@touch $@
+
+editor-test: .venv/.editors
+	EDITOR_TESTS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/editors
+
+schemastore: .venv/.stamp
+	$(BIN)/python tests/editors/schemastore.py build/schemastore
 
 screenshots: .venv/.browser
 	@.ci/chromium

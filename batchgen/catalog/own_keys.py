@@ -16,7 +16,7 @@ def own_keys() -> Schema:
             "description": "Names the item and its files; ids must differ in more than upper and lower case. Derived"
             " from the prompt if left out.",
             "type": "string",
-            "anyOf": [{"pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"}, {"pattern": TEMPLATE["pattern"]}],
+            "pattern": f"^[A-Za-z0-9][A-Za-z0-9._-]{{0,99}}$|{TEMPLATE['pattern']}",
             "examples": ["kettle", "${dish}-${season}"],
         },
         "tags": {
@@ -33,12 +33,18 @@ def own_keys() -> Schema:
             "pattern": r"\.([cC][sS][vV]|[tT][sS][vV]|[jJ][sS][oO][nN][lL]|[tT][xX][tT])$",
             "examples": ["prompts/products.csv"],
         },
-        "limit": {"description": "Read at most this many rows.", "type": "integer", "minimum": 1},
+        "limit": {
+            "description": "Read at most this many rows.",
+            "type": "integer",
+            "minimum": 1,
+            "examples": [100],
+        },
         "sample": {
             "description": "Keep so many of the items that rows and matrix make, drawn by their ids: the same ones in"
             " each run.",
             "type": "integer",
             "minimum": 1,
+            "examples": [50],
         },
         "priority": {
             "description": "Higher ones are bought first; 0 if left out. What an item needs is at least as urgent.",
@@ -128,6 +134,7 @@ def _multiplying_keys() -> Schema:
             "description": "The same request, bought this many times: ID~1, ID~2, …",
             "type": "integer",
             "minimum": 1,
+            "examples": [3],
         },
     }
 
