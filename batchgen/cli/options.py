@@ -111,8 +111,8 @@ def buying_options(command: _F) -> _F:
             multiple=True,
             type=click.Path(path_type=Path),
             metavar="LEDGER",
-            help="Leave out what another run has bought: its folder, its ledger, or a list from `ledger --as-bought`."
-            " Repeatable.",
+            help="Leave out what another run has bought: its folder, its ledger, a list from `ledger --as-bought`, or a"
+            " folder of such lists. Repeatable.",
         ),
         click.option(
             "--renamed",

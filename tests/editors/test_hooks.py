@@ -1,6 +1,5 @@
 """The hooks of pre-commit, installed from this project as a repository that holds manifests would have them."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -8,24 +7,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from support.editors.git import git, git_environment
 from support.running import ROOT
 
 PROJECT = ("batchgen", "pyproject.toml", "README.md", "LICENSE", ".pre-commit-hooks.yaml")
-
-
-def git(folder: Path, *words: str) -> str:
-    done = subprocess.run(["git", *words], cwd=folder, env=_environment(), check=True, capture_output=True, text=True)
-    return done.stdout.strip()
-
-
-def _environment() -> dict[str, str]:
-    """Return the environment of somebody who commits, and who has no settings of git."""
-    who = {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in _WHO.items()}
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "PRE_COMMIT"))}
-    return kept | who | {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
-
-
-_WHO = {"NAME": "A committer", "EMAIL": "committer@example.com"}
 
 
 class Repository:
@@ -40,7 +25,7 @@ class Repository:
         git(self.folder, "add", "-A")
         return subprocess.run(
             ["git", "commit", "-m", "change"],
-            cwd=self.folder, env=_environment() | {"PRE_COMMIT_HOME": str(self.home)},
+            cwd=self.folder, env=git_environment() | {"PRE_COMMIT_HOME": str(self.home)},
             capture_output=True, text=True, encoding="utf-8", timeout=240, check=False,
         )  # fmt: skip
 
@@ -72,7 +57,8 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Repository:
     home = scratch / "home"
     subprocess.run(
         [sys.executable, "-m", "pre_commit", "install", "--install-hooks"],
-        cwd=folder, env=_environment() | {"PRE_COMMIT_HOME": str(home)}, check=True, capture_output=True, timeout=240,
+        cwd=folder, env=git_environment() | {"PRE_COMMIT_HOME": str(home)},
+        check=True, capture_output=True, timeout=240,
     )  # fmt: skip
     return Repository(folder, home)
 

@@ -1,5 +1,6 @@
 """Leaves out of an item table what was bought elsewhere, as other run folders, ledgers and lists show it."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -8,20 +9,25 @@ from batchgen.item_table import bought_elsewhere
 from batchgen.journal import FILE_NAME
 from batchgen.ledger import LEDGER_NAME, run_charges
 from batchgen.ledger.bought import bought_in, purchases
+from batchgen.session.locate import is_run
 
 
 def skip_bought(table: Path, given: Sequence[Path], listed: Sequence[Path] = (), *, simulated: bool) -> int:
     """Leave items out of an item table that other books show as bought, or as perhaps bought; return how many.
 
     `given` are the books of `--skip-bought`, `listed` those of the manifest's `run.bought`; `simulated` counts
-    pretend money too. Raises UsageError, also where what was given fits nothing, and RunFolderError.
+    pretend money too. A folder of lists is a team's, and grows from manifest to manifest; a single book that fits
+    nothing is more likely the wrong one. Raises UsageError, then too, and RunFolderError.
     """
     if not given and not listed:
         return 0
+    lists = {folder: sorted(folder.glob("*.csv")) for folder in given if folder.is_dir() and not is_run(folder)}
     with bought_elsewhere(table) as bought:
-        for books in (*given, *listed):
-            if not bought.add(_pairs(books, simulated=simulated)) and books in given:
+        for books in given:
+            if not lists.get(books) and not bought.add(_pairs(books, simulated=simulated)):
                 raise UsageError(f"--skip-bought {books}: none of its purchases are in this manifest")
+        for books in itertools.chain(listed, *lists.values()):
+            bought.add(_pairs(books, simulated=simulated))
         return bought.leave_out()
 
 

@@ -109,6 +109,23 @@ def test_books_that_fit_nothing_are_a_typo(tmp_path: Path, earlier: Path) -> Non
         left_of(manifest, earlier)
 
 
+def test_a_folder_of_lists_may_fit_nothing_but_must_hold_some(tmp_path: Path, earlier: Path) -> None:
+    """It serves one manifest after the other, while the wrong folder would have everything bought again."""
+    manifest = written(tmp_path, "id: done, prompt: Another mug")
+    lists = tmp_path / "lists"
+    lists.mkdir()
+    with pytest.raises(RunFolderError):
+        left_of(manifest, lists)
+    with pytest.raises(RunFolderError):
+        left_of(manifest, earlier.parent)
+    for name, text in (("old.csv", f"spring,a,{'0' * 64}\n"), ("none.csv", "")):
+        (lists / name).write_text(f"run,item_id,request_digest\n{text}", encoding="utf-8")
+    assert left_of(manifest, lists) == ["done"]
+    (lists / "other.csv").write_text("item,price\n", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"other\.csv:1: this is not a batchgen ledger"):
+        left_of(manifest, lists)
+
+
 def test_a_purchase_stands_for_one_item_of_another_id(tmp_path: Path) -> None:
     folder = tmp_path / "earlier"
     with journal_of(folder, [item("a"), item("b")]) as journal:
@@ -145,6 +162,7 @@ def test_a_list_of_what_was_bought_serves_a_copy_of_the_manifest(manifest: Path,
     names = sorted(set(STEPS) - set(NOT_BOUGHT))
     assert text == "run,item_id,request_digest\n" + "".join(f"spring,{name},{item(name).digest}\n" for name in names)
     assert left(manifest, listed) == NOT_BOUGHT
+    assert left(manifest, listed.parent) == NOT_BOUGHT, "and so does the folder of a team's lists"
     plain = manifest.read_text(encoding="utf-8")
     manifest.write_text(plain.replace("items:", "run: {bought: [bought/*.csv]}\nitems:"), encoding="utf-8")
     assert left(manifest) == NOT_BOUGHT
