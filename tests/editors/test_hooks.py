@@ -1,5 +1,6 @@
 """The hooks of pre-commit, installed from this project as a repository that holds manifests would have them."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,8 @@ import pytest
 import yaml
 from support.editors.git import git, git_environment
 from support.running import ROOT
+
+from batchgen.core.version import DISTRIBUTION
 
 PROJECT = ("batchgen", "pyproject.toml", "README.md", "LICENSE", ".pre-commit-hooks.yaml")
 
@@ -92,3 +95,15 @@ def test_a_drift_from_a_lock_is_not_committed_even_if_only_rows_changed(reposito
     assert refused.returncode != 0
     assert "has drifted from its lock" in refused.stdout + refused.stderr
     repository.clean()
+
+
+def test_the_page_shows_the_same_hooks() -> None:
+    page = (ROOT / "docs" / "editors.md").read_text(encoding="utf-8")
+    (shown,) = (yaml.safe_load(block) for block in re.findall(r"```yaml\n(repos:.*?)```", page, re.DOTALL))
+    ours = {hook["id"]: hook for hook in yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"))}
+    hooks = {hook["id"]: hook for repo in shown["repos"] for hook in repo["hooks"]}
+    assert set(hooks) == set(ours)
+    for name, hook in hooks.items():
+        assert hook["additional_dependencies"] == [DISTRIBUTION]
+        for key in ("name", "entry", "language", "pass_filenames"):
+            assert hook.get(key) == ours[name].get(key), (name, key)

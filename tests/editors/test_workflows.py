@@ -131,7 +131,7 @@ def test_a_fork_and_a_new_manifest(origin: Path) -> None:
     job = review(checkout, fork=True)
     assert job.play().succeeded
     assert not (origin.parent / "runner" / "comments.json").exists()
-    assert "tulip" in (origin.parent / "runner" / "summary.md").read_text(encoding="utf-8")
+    assert "tulip" in (origin.parent / "runner" / "summary.txt").read_text(encoding="utf-8")
 
 
 # ---- buy ---------------------------------------------------------------------------------------------------------

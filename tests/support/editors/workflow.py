@@ -52,7 +52,7 @@ class Job:
         self._environment = environment(
             PATH=os.pathsep.join([str(scratch / "bin"), str(Path(COMMAND).parent), os.environ["PATH"]]),
             RUNNER_TEMP=str(scratch),
-            GITHUB_STEP_SUMMARY=str(scratch / "summary.md"),
+            GITHUB_STEP_SUMMARY=str(scratch / "summary.txt"),
             GITHUB_REPOSITORY="harbour-cafe/pictures",
             GITHUB_SERVER_URL="https://github.com",
             COMMENTS=str(self._comments),
