@@ -186,7 +186,7 @@ async def test_an_api_on_this_machine_is_reached_without_it() -> None:
 async def test_the_environments_proxy_is_pointed_out_and_not_used(name: str) -> None:
     route = find_route(None, {name: "http://user:geheim@proxy.test:3128"})
     assert route == Route(ignored=name)
-    api = HttpApi("https://nowhere.invalid", KEY, limits=QUICK, route=route)
+    api = HttpApi("https://nowhere.invalid", KEY, route=route)
     answer, polled = await api.submit("{}", "/v1/generate", wait=False), await api.poll("job-1")
     await api.aclose()
     assert isinstance(answer, NotSent)

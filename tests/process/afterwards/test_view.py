@@ -32,12 +32,12 @@ def test_it_prints_its_address_serves_and_stops_while_a_page_listens(tmp_path: P
             url, _, _ = address.partition("?token=")
             jar = urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
             browser = urllib.request.build_opener(jar)
-            assert b"<title>spring</title>" in browser.open(address, timeout=10).read()
-            assert json.load(browser.open(f"{url}api/overview", timeout=10))["run"] == "spring"
-            events = browser.open(f"{url}api/events", timeout=10)
+            assert b"<title>spring</title>" in browser.open(address, timeout=60).read()
+            assert json.load(browser.open(f"{url}api/overview", timeout=60))["run"] == "spring"
+            events = browser.open(f"{url}api/events", timeout=60)
             assert events.readline() == b"retry: 2000\n"
             process.send_signal(number)
-            output, errors = process.communicate(timeout=10)
+            output, errors = process.communicate(timeout=60)
             events.close()
         finally:
             if process.poll() is None:
@@ -56,7 +56,7 @@ def test_a_viewer_for_other_machines_warns(tmp_path: Path) -> None:
             if not process.stdout.readline():
                 pytest.skip("there is no IPv6 here")
             process.send_signal(signal.SIGINT)
-            _, errors = process.communicate(timeout=10)
+            _, errors = process.communicate(timeout=60)
         finally:
             if process.poll() is None:
                 process.kill()

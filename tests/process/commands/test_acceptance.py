@@ -224,7 +224,7 @@ def test_an_unreachable_api_ends_the_run_within_seconds(tmp_path: Path) -> None:
     began = time.monotonic()
     result = batchgen("run", path, "--base-url", "http://127.0.0.1:9", cwd=tmp_path)
     assert result.returncode == 5
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 120  # and not the half hour of `give_up_after` by default
     assert "could not be reached" in error_of(result) + result.stdout
     assert "run the same command to continue" in result.stdout
 
