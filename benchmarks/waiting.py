@@ -136,7 +136,6 @@ async def scheduler(count: int, seconds: float) -> dict[str, float]:
     from batchgen.journal import Attempt, Work
     from batchgen.policy.budget import BudgetTracker, Money
     from batchgen.policy.local_budget import LocalBudget
-    from batchgen.policy.polling import Durations
     from batchgen.scheduler import RunPolicy, RunState
     from batchgen.scheduler.fetcher import Fetcher
     from batchgen.scheduler.poller import Poller
@@ -150,7 +149,8 @@ async def scheduler(count: int, seconds: float) -> dict[str, float]:
     )  # no seam is used before a job is due
     poller = Poller(run_state, Fetcher(run_state))
     first = make_item("i")
-    run_state.durations[first.model] = Durations([3600.0] * 10)
+    for _ in range(10):
+        run_state.durations.add(first.model, "", 3600.0)
     now, moment = asyncio.get_running_loop().time(), datetime.now(UTC)
     before = _mib()
     for number in range(count):

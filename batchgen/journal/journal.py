@@ -378,14 +378,11 @@ class Journal(Transitions, ChainStates):
         """Return the budget of a run that buys alone; see `budget_tracker`."""
         return LocalBudget(self.budget_tracker(max_cost, budget))
 
-    def durations(self, most: int = 500) -> dict[str, list[float]]:
-        """Return the seconds that the latest jobs of each model took, at most `most` jobs in all, oldest first."""
-        learned: dict[str, list[float]] = {}
+    def durations(self, most: int = 1000) -> list[tuple[str, str, float]]:
+        """Return model, price key and seconds of the latest jobs that completed, at most `most`, oldest first."""
         rows = self.db.execute(
-            "SELECT i.model, a.took_ms FROM attempt a JOIN item i ON i.key = a.item WHERE a.took_ms IS NOT NULL"
-            f" AND a.state IN {COMPLETED.sql} ORDER BY a.key DESC LIMIT ?",
+            "SELECT i.model, a.price_key, a.took_ms FROM attempt a JOIN item i ON i.key = a.item"
+            f" WHERE a.took_ms IS NOT NULL AND a.state IN {COMPLETED.sql} ORDER BY a.key DESC LIMIT ?",
             (most,),
         ).fetchall()
-        for model, took in reversed(rows):
-            learned.setdefault(model, []).append(took / 1000)
-        return learned
+        return [(model, price_key, took / 1000) for model, price_key, took in reversed(rows)]

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from batchgen.core.errors import BatchgenError, OutsideError
 from batchgen.core.records import State
 from batchgen.core.text import plural
-from batchgen.policy.polling import Durations
 from batchgen.policy.stopping import Stop
 from batchgen.scheduler.fetcher import Fetcher
 from batchgen.scheduler.judging.judge import JUDGE_PATIENCE, Judge
@@ -132,8 +131,8 @@ class Scheduler:
         """Continue what earlier invocations left: learned durations, jobs in flight, files to fetch."""
         run_state, journal = self.run_state, self.run_state.ports.journal
         await restore_files(run_state.ports.store, journal, run_state.ports.record)
-        for model, seen in (await run_state.record(journal.durations)).items():
-            run_state.durations[model] = Durations(seen)
+        for model, price_key, seconds in await run_state.record(journal.durations):
+            run_state.durations.add(model, price_key, seconds)
         utc, now = run_state.ports.utc_now(), run_state.now
         for attempt in await run_state.record(lambda: list(journal.unsettled(State.PROCESSING))):
             age = (utc - attempt.accepted_at).total_seconds() if attempt.accepted_at else 0.0

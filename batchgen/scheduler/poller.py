@@ -41,7 +41,7 @@ class Poller:
 
     def add(self, tracked: TrackedJob) -> None:
         """A job was just accepted: poll it when it may have ended."""
-        durations = self._run_state.durations_of(tracked.attempt.work.item.model)
+        durations = self._run_state.durations_of(tracked.attempt)
         self._poll_at(tracked, tracked.submitted + first_poll(durations, self._run_state.policy.settings.poll_min))
 
     def poll_now(self, tracked: TrackedJob) -> None:
@@ -161,7 +161,7 @@ class Poller:
 
     def _still_processing(self, tracked: TrackedJob) -> None:
         run_state, settings = self._run_state, self._run_state.policy.settings
-        durations = run_state.durations_of(tracked.attempt.work.item.model)
+        durations = run_state.durations_of(tracked.attempt)
         # Counted from when the poll was sent: a slow answer must not delay the next poll.
         age = tracked.polled - tracked.submitted
         if not self._park_if_slow(tracked):
@@ -182,7 +182,7 @@ class Poller:
         Its age comes from no clock of ours, which may be wrong. Its expiry does not matter: while the provider works
         on a job, it has not expired.
         """
-        durations = self._run_state.durations_of(tracked.attempt.work.item.model)
+        durations = self._run_state.durations_of(tracked.attempt)
         timeout = timeout_of(durations, self._run_state.policy.settings.job_timeout)
         slow = self._run_state.now - tracked.working_since > timeout
         if slow:

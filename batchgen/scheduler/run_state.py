@@ -10,10 +10,10 @@ from typing import Any, ParamSpec, TypeVar
 from batchgen.core.errors import BatchgenError
 from batchgen.core.records import UNSETTLED, State, StoredFile
 from batchgen.core.text import plural
-from batchgen.journal import JournalLockedError, Work
+from batchgen.journal import Attempt, JournalLockedError, Work
 from batchgen.policy.budget_port import Budget
 from batchgen.policy.failures import beyond
-from batchgen.policy.polling import Durations
+from batchgen.policy.polling import Durations, LearnedDurations
 from batchgen.policy.queue_stats import QueueStats
 from batchgen.policy.stopping import ApiHealth, Stop
 from batchgen.policy.submission_backoff import SubmissionBackoff
@@ -42,8 +42,7 @@ class RunState:
         self.counts: Counter[State] = Counter(counts)
         self.api_health = ApiHealth()
         self.submission_backoff = SubmissionBackoff()
-        self.durations: dict[str, Durations] = {}
-        """How long jobs took, by model."""
+        self.durations = LearnedDurations()
         self.queue_stats = QueueStats()
         self.stopped_because: Stop | None = None
         """Why nothing more is submitted; None while the run buys."""
@@ -188,9 +187,9 @@ class RunState:
         for watcher in self._judgement_watchers:
             watcher(work, flags)
 
-    def durations_of(self, model: str) -> Durations:
-        """Return how long jobs of a model took."""
-        return self.durations.setdefault(model, Durations())
+    def durations_of(self, attempt: Attempt) -> Durations:
+        """Return how long jobs like that of an attempt took."""
+        return self.durations.of(attempt.work.item.model, attempt.price_key)
 
     def stop(self, reason: Stop, detail: str) -> None:
         """Submit nothing more. Of several reasons the gravest counts, and of equal ones the first."""

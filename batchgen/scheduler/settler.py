@@ -47,7 +47,7 @@ class Settler:
         )  # fmt: skip
         tracked.attempt = replace(tracked.attempt, scale=job.scale)
         if reliable:
-            run_state.durations_of(item.model).add(seconds)
+            run_state.durations.add(item.model, tracked.attempt.price_key, seconds)
         self._job_ended(tracked, State.READY)
         self._fetch_outputs(tracked, listing, job)
         if tracked.missing_outputs:
@@ -131,7 +131,7 @@ class Settler:
         """Return how long the job took, in seconds, and whether that is reliable enough to learn from.
 
         By the provider's times if it states them, since our polls come late; but at most as long as we waited, since
-        a wrong time would delay the polls of all later jobs of the model. If a job of an earlier invocation states no
+        a wrong time would delay the polls of all later jobs like it. If a job of an earlier invocation states no
         times, how long it took is not known.
         """
         waited = self._run_state.now - tracked.submitted

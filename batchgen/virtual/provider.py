@@ -14,7 +14,7 @@ from batchgen.provider import Acceptance, Books, Dice, Fault, Faults, Naming, Or
 from batchgen.provider.faults import INPUT
 from batchgen.virtual.fault_plan import FaultPlan
 from batchgen.virtual.loop import VirtualClock
-from batchgen.virtual.observed import Observed
+from batchgen.virtual.observed import Observed, price_key_of
 from batchgen.virtual.public_addresses import pictures_in
 
 _UNLIMITED = Decimal(10**9)
@@ -39,7 +39,7 @@ class Offer:
     naming: Naming = field(default_factory=Naming)
     """Prices in answers that differ from the charge."""
     durations: Mapping[str, Duration] = field(default_factory=dict)
-    """By model; others use the default of `Duration`."""
+    """By price key (`batchgen.virtual.observed`) or by model; others use the default of `Duration`."""
     latency: tuple[float, float] = (0.02, 0.2)
     """Seconds that a request and its answer travel, least and most."""
     retention: float = 7 * 86400.0
@@ -125,7 +125,8 @@ class VirtualProvider:
         """Enter a job into the books and return it. Raises NoCreditError."""
         request = json.loads(body)
         model = str(request["model"])
-        duration = self.offer.durations.get(model, Duration())
+        durations = self.offer.durations
+        duration = durations.get(price_key_of(body)) or durations.get(model, Duration())
         order = Order(
             model=model, kind="image", text=body, digest=self.identity(body),
             price=self.offer.prices.get(model, Decimal("0.05")), outputs=int(request.get("num_images", 1)),

@@ -1,6 +1,6 @@
 """The items that are still to be submitted, read from the journal in the manifest's order as they are needed."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from batchgen.core.records import State
 from batchgen.core.text import plural
@@ -11,6 +11,8 @@ from batchgen.scheduler.pending.canaries import Canaries, chosen_canaries
 from batchgen.scheduler.pending.queue import QueuedItem, SubmissionQueue
 from batchgen.scheduler.run_state import RunState
 
+_Alike = tuple[str, str]
+"""The model and the price key of jobs that take about as long as each other."""
 _PAGE = 256
 """Pending items to read from the journal at a time, so that memory does not grow with the manifest."""
 
@@ -31,8 +33,8 @@ class PendingItems:
         """Items that are queued or submitted, by key: none of them may be queued a second time."""
         self._canaries: Canaries | None = None
         """What has to come first; nothing else is read or queued meanwhile."""
-        self._late: set[str] = set()
-        """Models whose jobs would end too late (`RunPolicy.until`): their items are neither queued nor read."""
+        self._late: set[_Alike] = set()
+        """What was left out since it would end too late (`RunPolicy.until`)."""
 
     @property
     def idle(self) -> bool:
@@ -67,7 +69,7 @@ class PendingItems:
     def read_ahead(self) -> None:
         """Start to read the next page, if it is time for that."""
         if not self._reading and (in_time := set(filter(self._in_time, self._late))):
-            # Jobs that ended meanwhile have shown that others of their model would be in time: once more from the top.
+            # Jobs that ended meanwhile have shown that others like them would be in time: once more from the top.
             self._late -= in_time
             self._read_up_to, self._exhausted = -1, False
         if self._queue.wants_page and not self._exhausted and not self._reading:
@@ -78,18 +80,26 @@ class PendingItems:
         """Take the next item that may be submitted now, leaving out what would be late; None if there is none."""
         run_state = self._run_state
         while (queued := self._queue.take(run_state.now, run_state.budget.may_submit)) is not None:
-            model = queued.work.item.model
-            if self._in_time(model):
+            like = (queued.work.item.model, queued.price_key)
+            if self._in_time(like):
                 return queued
-            self._late.add(model)
+            self._late.add(like)
             self.forget(queued.work.key)
             run_state.wake.set()  # there may be more to read, or nothing left to wait for
         return None
 
-    def _in_time(self, model: str) -> bool:
-        """Return whether a job of a model would have ended by the time at which the run is to be over."""
+    def _in_time(self, like: _Alike) -> bool:
+        """Return whether a job like these would have ended by the time at which the run is to be over."""
         run_state, until = self._run_state, self._run_state.policy.until
-        return until is None or until.allows(run_state.durations.get(model), run_state.ports.utc_now())
+        return until is None or until.allows(run_state.durations.of(*like), run_state.ports.utc_now())
+
+    def _late_models(self) -> Iterator[str]:
+        """Yield the models of which every job would end too late: their items need not even be read."""
+        run_state, until = self._run_state, self._run_state.policy.until
+        for model in {model for model, _ in self._late}:
+            known = run_state.durations.all_of(model)
+            if until is not None and not any(until.allows(one, run_state.ports.utc_now()) for one in known):
+                yield model
 
     async def stop_for_left_items(self) -> None:
         """Say so where everything else is finished, and items are left, since they are late or wait for canaries."""
@@ -138,7 +148,8 @@ class PendingItems:
 
     async def _read(self) -> None:
         run_state, canaries = self._run_state, self._canaries
-        journal, late = run_state.ports.journal, frozenset(self._late)
+        journal, late = run_state.ports.journal, frozenset(self._late_models())
+        self._late.update((model, "") for model in late)
         try:
             if canaries is not None:
                 rows = await run_state.record(journal.pending_among, canaries.keys)

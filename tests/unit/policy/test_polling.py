@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchgen.policy.polling import Durations, first_poll, next_poll, timeout_of
+from batchgen.policy.polling import Durations, LearnedDurations, first_poll, next_poll, timeout_of
 
 SECONDS = st.integers(0, 10**7).map(lambda ms: ms / 1000)
 
@@ -106,3 +106,38 @@ def test_a_job_is_parked_far_beyond_what_its_model_takes() -> None:
     slow = Durations([100.0, 200.0, 200.0, 200.0, 300.0])
     assert timeout_of(slow, None) == 3000.0
     assert timeout_of(slow, 60.0) == 60.0
+
+
+# ---- what is alike ------------------------------------------------------------------------------------------------
+
+
+def test_jobs_are_judged_by_those_that_cost_the_same_and_else_by_their_model() -> None:
+    learned = LearnedDurations()
+    assert learned.of("m", "m 2s").quantile(1) is None
+    for _ in range(4):
+        learned.add("m", "m 2s", 10.0)
+        learned.add("m", "m 15s", 100.0)
+    assert learned.of("m", "m 2s").longest == 100.0, "four are too few"
+    learned.add("m", "m 2s", 10.0)
+    assert learned.of("m", "m 2s").longest == 10.0
+    assert learned.of("m", "m 15s").longest == 100.0
+    assert learned.of("m", "m 7s") is learned.of("m", "")
+    assert learned.of("other", "m 2s").quantile(1) is None
+    assert {durations.longest for durations in learned.all_of("m")} == {10.0, 100.0}
+    assert [durations.longest for durations in learned.all_of("other")] == [None]
+
+
+def test_a_job_of_an_older_journal_teaches_something_of_its_model_alone() -> None:
+    learned = LearnedDurations()
+    for _ in range(5):
+        learned.add("m", "", 10.0)
+    assert len(learned.of("m", "")._sorted) == 5, "and counts once"
+    assert learned.of("m", "m 2s").quantile(1) == 10.0
+
+
+def test_what_is_learned_is_bounded_where_each_job_has_a_price_key_of_its_own() -> None:
+    learned = LearnedDurations()
+    for n in range(5000):
+        learned.add("m", f"m seed={n}", 10.0)
+    assert len(learned._seen["m"]) == 1000
+    assert learned.of("m", "m seed=4999").quantile(50) == 10.0

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from batchgen.scheduler import Scheduler
 from batchgen.settings import Settings
 from batchgen.virtual import Duration, Fault, Offer, World, make_items
 from batchgen.virtual.harness import MODEL, make_dependant, make_item
+from batchgen.virtual.observed import price_key_of
 
 FAST = "hera-1.0-image-edit"
 
@@ -67,6 +69,21 @@ def test_what_earlier_runs_have_learned_counts(tmp_path: Path) -> None:
     outcome = run_clean(world, until=60.0)
     assert (outcome.exit_code, outcome.word) == (3, "until") or outcome.counts == {State.DONE: 40}
     assert count(outcome, State.DONE) > 10
+
+
+def test_short_jobs_of_a_model_still_go_when_its_long_ones_would_end_later(tmp_path: Path) -> None:
+    """What they cost tells them apart; a run that knows nothing of either looks at their model."""
+    long, short = make_items(600, outputs=2), make_items(600, name="s")
+    durations = {price_key_of(long[0].body): Duration(600.0, 0.05), price_key_of(short[0].body): Duration(10.0, 0.05)}
+    items = [item for pair in zip(long, short, strict=True) for item in pair]
+    settings = Settings(concurrency=4, max_cost=Decimal(1000))
+    world = World(tmp_path / "run", items, seed=1, settings=settings, offer=Offer(durations=durations))
+    log = Log(world)
+    outcome = run_clean(world, until=7200.0)
+    assert (outcome.exit_code, outcome.word) == (3, "until")
+    assert max(submissions(log, long)) < 7200 - 600 + 60
+    assert 7200 - 40 < max(submissions(log, short)) < 7200 - 9
+    assert outcome.seconds < 7200 + 60
 
 
 def test_items_of_faster_models_still_go_wherever_they_stand(tmp_path: Path) -> None:
