@@ -125,16 +125,16 @@ def written_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def read_file(path: Path) -> Iterator[Path]:
-    """Yield the file to read for `path`; for `-`, one with what standard input holds."""
+def read_file(path: Path) -> Iterator[tuple[Path, str]]:
+    """Yield the file to read for `path`, and what messages call it; for `-`, one with what standard input holds."""
     if path != _DASH:
-        yield path
+        yield path, str(path)
         return
     with tempfile.TemporaryDirectory(prefix="batchgen-", ignore_cleanup_errors=True) as scratch:
         file = Path(scratch) / "standard-input.csv"
         with click.open_file("-", "rb") as source, file.open("wb") as copy:
             shutil.copyfileobj(source, copy)
-        yield file
+        yield file, "standard input"
 
 
 def tell_written(what: str, path: Path) -> None:

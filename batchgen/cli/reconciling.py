@@ -93,8 +93,10 @@ def match(context: click.Context, folders: Sequence[Path], files: Sequence[Path]
     period = read_period(options["since"], options["until"], options["tz"])
     named = _named_jobs(folders)
     with (
-        read_file(options["bill"]) as bill,
-        matched(Distinct(charges), bill_rows(bill, *columns), utc_now(), period=period, named_jobs=named) as found,
+        read_file(options["bill"]) as (bill, name),
+        matched(
+            Distinct(charges), bill_rows(bill, *columns, name), utc_now(), period=period, named_jobs=named
+        ) as found,
     ):
         for piece in formats[options["form"]](found):
             click.echo(piece, nl=False)

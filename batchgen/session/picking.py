@@ -84,14 +84,16 @@ def follow_renames(folder: Path) -> int:
     return len(moved)
 
 
-def pick_from_sheet(folder: Path, path: Path) -> int:
+def pick_from_sheet(folder: Path, path: Path, name: str | None = None) -> int:
     """Take over the picks of a CSV file, all of them or none; return how many say something new.
+
+    `name` is what messages call the file; None: its path.
 
     Raises ManifestError with every problem of the file, UsageError, RunFolderError, DiskError.
     """
     with _finding(folder) as find:
         sheet = SheetImport(find, stamp(utc_now()))
-        read_sheet(path, NEEDED, sheet.take)
+        read_sheet(path, NEEDED, sheet.take, name)
     append_picks(folder, sheet.changes)
     return len(sheet.changes)
 

@@ -105,6 +105,29 @@ def test_a_list_of_doubts_passes_through_a_pipe(project: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("words", "text", "line"),
+    [
+        ("picks out/shop --import -", "item_id,output,pick\nno-such-item,1,keep\n", 2),
+        ("resolve out/shop --import -", "item_id,request_digest,how,job_id\nno-such-item,,charged,\n", 2),
+        ("resolve out/shop --import -", "item_id,request_digest,how,job_id\nmug,,perhaps,\n", 2),
+        ("ledger out/shop --match -", "job_id,amount\nj1,0,06\n", 2),
+        ("ledger out/shop --match -", 'job_id,amount\n"j1,1\n', 2),
+        ("catalog diff -", "No page at all\n", 0),
+    ],
+)
+def test_a_fault_in_what_was_piped_names_standard_input(project: Path, words: str, text: str, line: int) -> None:
+    ended = subprocess.run(
+        [COMMAND, *words.split()],
+        input=text, cwd=project, env=environment(API18_KEY=KEY), capture_output=True, text=True, timeout=60,
+        check=False,
+    )  # fmt: skip
+    assert ended.returncode == 2
+    assert f"standard input:{line}:" in ended.stderr or not line
+    assert "standard input" in ended.stderr
+    assert "batchgen-" not in ended.stderr, "a temporary folder's name"
+
+
+@pytest.mark.parametrize(
     "words",
     [
         "models", "models hera-1.0-text-to-image", "validate shop.yaml --format json", "plan shop.yaml --output out",

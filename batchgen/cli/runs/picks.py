@@ -58,8 +58,8 @@ def command(run: str, **options: Any) -> None:
         count = pick_outputs(folder, options["keep"], options["reject"], options["clear"])
         click.echo(f"{plural(count, 'pick')} recorded")
     elif options["import_"]:
-        with read_file(options["import_"]) as file:
-            count = pick_from_sheet(folder, file)
+        with read_file(options["import_"]) as (file, name):
+            count = pick_from_sheet(folder, file, name)
         click.echo(f"{plural(count, 'pick')} recorded; rows that say nothing new were passed over")
     elif options["export"]:
         with written_file(options["export"]) as file:

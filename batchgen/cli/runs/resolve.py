@@ -76,8 +76,8 @@ def command(run: str, item: str | None, **options: Any) -> None:
                 say(f"next: fill in the columns `how` and `job_id`, and settle them:\n  {filled}", err=True)
             return
         if path := options["import_"]:
-            with read_file(path) as file:
-                settlements = import_settlements(file)
+            with read_file(path) as (file, name):
+                settlements = import_settlements(file, name)
         else:
             settlements = [_one(item or "", options)]
         decided = decide(journal, match(journal, settlements), access_of(options, Path(run)), show_notice)

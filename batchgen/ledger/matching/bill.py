@@ -39,15 +39,23 @@ class BillRow:
 class _BadRowError(Exception):
     """Says what is wrong with one row; `bill_rows` adds where."""
 
+    def __init__(self, text: str, line: int | None = None) -> None:
+        super().__init__(text)
+        self.line = line
+        """None: that of the row which is being read."""
 
-def bill_rows(path: Path, job_column: str = JOB_COLUMN, amount_column: str = AMOUNT_COLUMN) -> Iterator[BillRow]:
+
+def bill_rows(
+    path: Path, job_column: str = JOB_COLUMN, amount_column: str = AMOUNT_COLUMN, name: str | None = None
+) -> Iterator[BillRow]:
     """Yield the rows of a bill that name a job.
 
     Column names match in any case, with spaces, hyphens or underscores. The delimiter is the one by which the header
     has both columns: a comma, a semicolon, a tab or a bar. Rows without a job are totals: each must be the sum of
-    all rows above it. Raises UsageError that names file and line of what is wrong.
+    all rows above it. `name` is what messages call the file; None: its path. Raises UsageError that names file and line
+    of what is wrong.
     """
-    line = 1
+    line, called = 1, name or str(path)
     try:
         delimiter = _delimiter_of(path, (job_column, amount_column))
         rows = _filled_rows(path, delimiter)
@@ -67,11 +75,11 @@ def bill_rows(path: Path, job_column: str = JOB_COLUMN, amount_column: str = AMO
                     f" above, {usd(total)}"
                 )
     except UnicodeDecodeError as error:
-        raise UsageError(f"{path} is not UTF-8 text; export it as CSV in UTF-8") from error
+        raise UsageError(f"{called} is not UTF-8 text; export it as CSV in UTF-8") from error
     except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+        raise UsageError(f"cannot read {called}: {error.strerror}") from error
     except _BadRowError as error:
-        raise UsageError(f"{path}:{line}: {error}") from error
+        raise UsageError(f"{called}:{error.line or line}: {error}") from error
 
 
 _OPTIONS = ("--job-column", "--amount-column")
@@ -87,7 +95,7 @@ def _filled_rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
                     yield line, row
                 line = reader.line_num + 1
         except csv.Error as error:
-            raise UsageError(f"{path}:{line}: {error}") from error
+            raise _BadRowError(str(error), line) from error
 
 
 def _delimiter_of(path: Path, columns: Sequence[str]) -> str:
@@ -96,7 +104,7 @@ def _delimiter_of(path: Path, columns: Sequence[str]) -> str:
     for delimiter in _DELIMITERS:
         try:
             _, header = next(_filled_rows(path, delimiter), (1, []))
-        except UsageError:
+        except _BadRowError:
             continue  # not quoted as with this one; the reading itself says what is wrong
         names = {_plain(cell) for cell in header}
         if all(_plain(column) in names for column in columns):

@@ -45,8 +45,11 @@ class CannotOpenError(Exception):
 
 
 @contextmanager
-def open_rows(path: Path, problems: Problems) -> Iterator[Rows]:
-    """Open a rows file by its suffix. Raises CannotOpenError, and RowsError for a header that cannot be used."""
+def open_rows(path: Path, problems: Problems, name: str | None = None) -> Iterator[Rows]:
+    """Open a rows file by its suffix. `name` is what its problems call it; None: its path.
+
+    Raises CannotOpenError, and RowsError for a header that cannot be used.
+    """
     if path.suffix.lower() not in KINDS:
         raise CannotOpenError(
             f"a rows file must be one of {', '.join(KINDS)}, not {printable(path.suffix or path.name, 60)!r}"
@@ -62,7 +65,7 @@ def open_rows(path: Path, problems: Problems) -> Iterator[Rows]:
         reason = error.strerror if isinstance(error, OSError) else error
         raise CannotOpenError(f"{printable(str(path))} cannot be read: {reason}") from error
     with file:
-        source = Source(str(path), file, problems)
+        source = Source(name or str(path), file, problems)
         match path.suffix.lower():
             case ".csv":
                 yield _csv(source)

@@ -87,21 +87,25 @@ def export_doubts(
     return rows
 
 
-def import_settlements(path: Path) -> list[Settlement]:
-    """Read a file as written by `export_doubts`; rows whose `how` is empty are left as they are. Raises UsageError."""
+def import_settlements(path: Path, name: str | None = None) -> list[Settlement]:
+    """Read a file as written by `export_doubts`; rows whose `how` is empty are left as they are.
+
+    `name` is what messages call the file; None: its path. Raises UsageError.
+    """
+    name = name or str(path)
     try:
         with path.open(encoding="utf-8-sig", newline="") as lines:
-            return list(_settlements(path, csv.DictReader(lines)))
+            return list(_settlements(name, csv.DictReader(lines)))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+        raise UsageError(f"cannot read {name}: {getattr(error, 'strerror', None) or error}") from error
 
 
-def _settlements(path: Path, reader: "csv.DictReader[str]") -> Iterator[Settlement]:
+def _settlements(name: str, reader: "csv.DictReader[str]") -> Iterator[Settlement]:
     missing = {"item_id", "request_digest", "how", "job_id"} - set(reader.fieldnames or ())
     if missing:
-        raise UsageError(f"{path} lacks the columns {', '.join(sorted(missing))}; `--export` writes such a file")
+        raise UsageError(f"{name} lacks the columns {', '.join(sorted(missing))}; `--export` writes such a file")
     for row in reader:
-        where = f"{path}:{reader.line_num}: "
+        where = f"{name}:{reader.line_num}: "
         word = (row["how"] or "").strip().replace("-", "_")  # as the flags are spelled
         if not word:
             continue
