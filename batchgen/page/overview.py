@@ -24,7 +24,8 @@ from batchgen.page.folders import command_without_folders, text_without_folders
 from batchgen.page.groups import Groups, named
 from batchgen.page.series import quantile, series_of
 from batchgen.policy.stopping import Stop
-from batchgen.standing.failures import Failures, Repair, continuing, failures_json, failures_of
+from batchgen.standing.commands import continuing, reaching
+from batchgen.standing.failures import Failures, Repair, failures_json, failures_of
 from batchgen.standing.last_run import LastRun, last_run_of, why_it_ended
 from batchgen.standing.next_steps import Situation, Step, next_steps, steps_json
 
@@ -184,7 +185,8 @@ def _situation(db: Connection, folder: Path, facts: Mapping[str, str], groups: G
     """Return how a run stands that does not run and waits for nothing, in names that tell no folder of a machine."""
     return Situation(
         folder=Path(folder.name),
-        command=command_without_folders(continuing(facts)),
+        command=command_without_folders(continuing(facts, stopped_because=last.stopped_because)),
+        reach=command_without_folders(reaching(facts)),
         counts=groups.states,
         stopped_because=last.stopped_because,
         killed=last.began_only,

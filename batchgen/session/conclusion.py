@@ -19,7 +19,8 @@ from batchgen.receipts import FILE_NAME
 from batchgen.scheduler import Ending
 from batchgen.session.checks.evidence import note_ledger
 from batchgen.session.summary import Summary, write_summary
-from batchgen.standing.failures import continuing, failures_of
+from batchgen.standing.commands import continuing, reaching
+from batchgen.standing.failures import failures_of
 from batchgen.standing.last_run import last_run_fact, last_run_of
 from batchgen.standing.next_steps import Situation, next_steps
 from batchgen.store import LocalDisk
@@ -44,11 +45,13 @@ def conclude(name: str, journal: Journal, ending: Ending, only: Sequence[str] = 
         note_ledger(journal, folder)
         _note_end(journal, ending, code)
     flagged, waiting = flagged_of(journal.db), waiting_items(journal.db)
+    facts, stopped_because = journal.facts(), None if ending.stop is None else ending.stop.word
     situation = Situation(
         folder=folder,
-        command=continuing(journal.facts(), only),
+        command=continuing(facts, only, stopped_because),
+        reach=reaching(facts),
         counts=counts,
-        stopped_because=None if ending.stop is None else ending.stop.word,
+        stopped_because=stopped_because,
         waiting=waiting.for_pick,
         kept_until=waiting.kept_until,
         source_expired=ending.source_expired,
@@ -68,7 +71,7 @@ def conclude(name: str, journal: Journal, ending: Ending, only: Sequence[str] = 
         detail=ending.detail,
         failures=ending.failures,
         flagged=flagged,
-        failures_by_cause=failures_of(journal.db, journal.facts(), only),
+        failures_by_cause=failures_of(journal.db, facts, only),
         missing=missing,
         fewer=fewer,
         advice=ending.advice,

@@ -11,6 +11,7 @@ from batchgen.core.errors import UsageError
 from batchgen.core.records import UNSUCCESSFUL, State
 from batchgen.journal.requested.requeueing import NOTHING_BOUGHT_AGAIN, BuyAgain
 from batchgen.policy.wall_time import WallTime
+from batchgen.settings import SETTINGS
 
 Renaming = Literal["adopt", "buy"]
 
@@ -58,10 +59,21 @@ class RunRequest:
     """Whether everything else that would be asked is confirmed."""
 
     @property
-    def folder_options(self) -> list[str]:
-        """The options that lead another command to the same run folder, from any working directory."""
-        output = [] if self.output is None else ["--output", str(Path(self.output).absolute())]
-        return output if self.name is None else [*output, "--run", self.name]
+    def lasting_options(self) -> list[str]:
+        """The options with which the same command continues, from any working directory.
+
+        What was confirmed or asked for once (`--yes`, `--retry`, `--again`, times) is not among them, nor is a
+        password of a proxy.
+        """
+        given = self.flags or {}
+        files = [("--output", self.output), ("--catalog", given.get("catalog"))]
+        files += [("--api-key-file", given.get("api_key_file")), *(("--skip-bought", str(p)) for p in self.skip_bought)]
+        values = [(option, str(Path(file).absolute())) for option, file in files if file is not None]
+        values += [("--run", self.name)] if self.name is not None else []
+        values += [("--proxy", _without_password(proxy))] if (proxy := given.get("proxy")) else []
+        flags = ((setting.option, given.get(setting.name)) for setting in SETTINGS if setting.flag)
+        values += [(option, str(value)) for option, value in flags if value is not None]
+        return [word for pair in values for word in pair] + [option for name, option in _SWITCHES if given.get(name)]
 
     def hours(self, now: datetime) -> Hours:
         """Return when the run begins and is to be over, where it is asked for now; the end counts from the beginning.
@@ -109,6 +121,15 @@ class RunRequest:
             until=_time("--until", options.get("until")),
             yes=options.get("yes", False),
         )
+
+
+_SWITCHES = (("strict", "--strict"), ("locked", "--locked"), ("wait_for_balance", "--wait-for-balance"))
+"""Options without a value that are for each invocation of the same command."""
+
+
+def _without_password(proxy: str) -> str:
+    """Return a proxy's address, or a word for one that holds a user or a password."""
+    return "URL" if "@" in proxy else proxy
 
 
 def _time(option: str, text: str | None) -> WallTime | None:

@@ -40,7 +40,7 @@ from batchgen.session.sharing import sharing, unused_limits
 from batchgen.session.summary import Summary
 from batchgen.settings import resolve_settings
 from batchgen.shared_limits import SharedLimits, read_limits
-from batchgen.standing.failures import repair_facts
+from batchgen.standing.commands import option_facts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,7 +209,7 @@ class RunSession(Session):
         compare_files(journal, prepared.folder)
         with journal.transaction():
             note_settings(journal, prepared.manifest.settings)
-            journal.note(manifest=str(prepared.manifest.source.absolute()), **repair_facts(request.folder_options))
+            journal.note(manifest=str(prepared.manifest.source.absolute()), **option_facts(request.lasting_options))
             journal.requeue_for(sorted(request.retry), request.again, expired_sources=request.retry_sources)
 
 

@@ -1,29 +1,23 @@
 """What did not succeed in a run, grouped by cause, and the command that buys again what can be repaired."""
 
-import os
 import re
-import shlex
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-from batchgen.api import DEFAULT_BASE_URL
 from batchgen.core.records import State
 from batchgen.core.text import plural, printable, usd
-from batchgen.journal import is_embedded
 from batchgen.journal.queries.failures import FailureRow, failure_rows, retry_cost
+from batchgen.standing.commands import continuing
 
 _SHOWN = 10
 """Causes that are listed one by one in a table."""
 _MOST = 100
 """Causes that are kept apart; the rest is summed up."""
 _PARAMETERS_SHOWN = 5
-_OPTIONS = "options"
-"""The fact that holds the options which lead another command to the same run folder, quoted for a shell."""
 _LONGEST = 160
-_LONGEST_COMMAND = 4096
 _PARAMETER = re.compile(r"\((\w{1,60})(?:[.\[/][\w.\[\]/]{0,40})?: ")
 # What differs from item to item in messages of one cause: ids, numbers, what is quoted.
 _OWN = re.compile(r"'[^']*'|\"[^\"]*\"|\b(?=\w*\d)[\w-]{8,}\b|\d+")
@@ -79,35 +73,14 @@ def failures_of(db: sqlite3.Connection, facts: Mapping[str, str], only: Sequence
     `only` are the patterns by which they were selected, for the commands.
     """
     causes, more = group_causes(failure_rows(db))
-    command = _command(facts, only)
+    command = continuing(facts, only)
 
     def repair(state: State, *options: str) -> Repair | None:
         items, cost = retry_cost(db, {state}) if any(cause.state is state for cause in causes) else (0, Decimal(0))
         words = " ".join([command, "--retry", state.value, *options])
-        return Repair(printable(words, _LONGEST_COMMAND), items, cost) if items else None
+        return Repair(words, items, cost) if items else None
 
     return Failures(causes, more, repair(State.FAILED), repair(State.LOST, "--yes"))
-
-
-def repair_facts(options: Sequence[str]) -> dict[str, str]:
-    """Return what a journal has to note, so that its failures name the options of the command that repairs them."""
-    return {_OPTIONS: shlex.join(options)}
-
-
-def continuing(facts: Mapping[str, str], only: Sequence[str] = ()) -> str:
-    """Return the command that continues the run with these facts; `only` are the patterns that select its items."""
-    return printable(_command(facts, only), _LONGEST_COMMAND)
-
-
-def _command(facts: Mapping[str, str], only: Sequence[str]) -> str:
-    """Return the command that continues the run with these facts, for the items that were selected."""
-    api = facts.get("api", DEFAULT_BASE_URL)
-    words = ["--simulate"] if is_embedded(facts) else [] if api == DEFAULT_BASE_URL else ["--base-url", api]
-    words += [word for pattern in only for word in ("--only", pattern)]
-    manifest = facts.get("manifest", "")
-    # One that was moved or deleted has to be named by the reader. `Path.is_file` raises where nobody may look.
-    named = shlex.quote(manifest) if os.path.isfile(manifest) else "MANIFEST"  # noqa: PTH113
-    return " ".join(["batchgen run", named, *filter(None, (facts.get(_OPTIONS), shlex.join(words)))])
 
 
 def group_causes(rows: Iterable[FailureRow]) -> tuple[tuple[Cause, ...], int]:

@@ -47,6 +47,8 @@ class Situation:
     folder: Path
     command: str
     """What continues it."""
+    reach: str = ""
+    """Options with which `collect` and `verify` reach its API, for a shell."""
     counts: Mapping[State, int] = field(default_factory=dict)
     stopped_because: str | None = None
     """The word in the summary; None: it finished."""
@@ -73,6 +75,10 @@ class Situation:
     def run(self) -> str:
         """How commands name it, from any working directory."""
         return shlex.quote(str(self.folder))
+
+    def reaching(self, command: str, *options: str) -> str:
+        """Return a command about it that asks its API for something."""
+        return " ".join(filter(None, ("batchgen", command, self.run, *options, self.reach)))
 
 
 def next_steps(now: Situation) -> tuple[Step, ...]:
@@ -117,7 +123,7 @@ def _continuing(now: Situation) -> Iterator[Step]:
     if not left:
         return
     if now.stopped_because == "drain":
-        yield Step("some jobs are slow; collect them later, which buys nothing", f"batchgen collect {now.run}")
+        yield Step("some jobs are slow; collect them later, which buys nothing", now.reaching("collect"))
     elif now.stopped_because is not None or now.killed:
         more = " --max-cost USD" if now.stopped_because == "max_cost" else ""
         yield Step(_AFTER_A_STOP.get(now.stopped_because or "", _CONTINUE), now.command + more)
@@ -129,7 +135,7 @@ def _continuing(now: Situation) -> Iterator[Step]:
 
 
 def _about_files(now: Situation) -> Iterator[Step]:
-    refetch = f"batchgen verify {now.run} --refetch"
+    refetch = now.reaching("verify", "--refetch")
     if now.missing:
         are = "is" if now.missing == 1 else "are"
         yield Step(

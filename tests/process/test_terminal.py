@@ -3,11 +3,11 @@
 import csv
 import io
 import json
-import subprocess
+import shlex
 from pathlib import Path
 
 import pytest
-from support.running import COMMAND, KEY, batchgen, environment, simulator
+from support.running import KEY, ROOT, batchgen, simulator
 
 MANIFEST = """\
 version: 1
@@ -70,6 +70,22 @@ def test_the_end_and_status_say_the_same_next_steps(project: Path) -> None:
     assert summary["next"] == told["next"]
 
 
+def test_the_command_that_comes_next_works_where_it_is_pasted(tmp_path: Path) -> None:
+    (tmp_path / "shop.yaml").write_text(MANIFEST, encoding="utf-8")
+    (tmp_path / "the key").write_text(KEY, encoding="ascii")
+    tables = (ROOT / "batchgen" / "catalog" / "tables.toml").read_text(encoding="utf-8")
+    (tmp_path / "tables.toml").write_text(tables, encoding="utf-8")
+    given = "--output out --run night --catalog tables.toml --max-cost 1 --max-new 2 --poll-min 0.05"
+    with simulator("--speed", 500, "--media", "tiny") as api:
+        words = ["run", "shop.yaml", *given.split(), "--base-url", api.url, "--api-key-file", "the key"]
+        ended = batchgen(*words, cwd=tmp_path, key=None)
+        assert ended.returncode == 3, ended.stderr
+        command = ended.stdout.splitlines()[-1]
+        continued = batchgen(*shlex.split(command)[1:], cwd=Path("/"), key=None)
+    assert continued.returncode == 0, f"{command}\n{continued.stderr}"
+    assert "  done                3" in continued.stdout
+
+
 def test_a_plan_warns_of_the_caps_that_stop_it(project: Path) -> None:
     def warned(**settings: str) -> list[str]:
         text = batchgen("plan", "shop.yaml", "--output", "out", cwd=project, **settings).stdout
@@ -95,11 +111,7 @@ def test_a_list_of_doubts_passes_through_a_pipe(project: Path) -> None:
     writer = csv.DictWriter(filled, list(row))
     writer.writeheader()
     writer.writerow(row)
-    imported = subprocess.run(
-        [COMMAND, "resolve", "out/shop", "--import", "-"],
-        input=filled.getvalue(), cwd=project, env=environment(API18_KEY=KEY), capture_output=True, text=True,
-        timeout=60, check=False,
-    )  # fmt: skip
+    imported = batchgen("resolve", "out/shop", "--import", "-", cwd=project, stdin=filled.getvalue())
     assert imported.returncode == 0, imported.stderr
     assert f"{row['item_id']}: pending again" in imported.stdout
 
@@ -116,11 +128,7 @@ def test_a_list_of_doubts_passes_through_a_pipe(project: Path) -> None:
     ],
 )
 def test_a_fault_in_what_was_piped_names_standard_input(project: Path, words: str, text: str, line: int) -> None:
-    ended = subprocess.run(
-        [COMMAND, *words.split()],
-        input=text, cwd=project, env=environment(API18_KEY=KEY), capture_output=True, text=True, timeout=60,
-        check=False,
-    )  # fmt: skip
+    ended = batchgen(*words.split(), cwd=project, stdin=text)
     assert ended.returncode == 2
     assert f"standard input:{line}:" in ended.stderr or not line
     assert "standard input" in ended.stderr

@@ -49,16 +49,18 @@ def environment(**more: str) -> dict[str, str]:
     return kept | {"NO_COLOR": "1", "BATCHGEN_REGISTER": ""} | more
 
 
-def batchgen(*arguments: object, cwd: Path, key: str | None = KEY, **more: str) -> subprocess.CompletedProcess[str]:
+def batchgen(
+    *arguments: object, cwd: Path, key: str | None = KEY, stdin: str = "", **more: str
+) -> subprocess.CompletedProcess[str]:
     """Run one command line to its end in this process, from its parsing to its exit code.
 
     That spares the start of an interpreter, half a second each; `installed` is for what only a process shows.
     """
     words = [str(argument) for argument in arguments]
     variables = environment(**({"API18_KEY": key} if key else {}), **more)
-    output, errors = io.StringIO(), io.StringIO()
+    output, errors, piped = io.StringIO(), io.StringIO(), io.TextIOWrapper(io.BytesIO(stdin.encode()))
     with (
-        chdir(cwd), patch.dict(os.environ, variables, clear=True), patch.object(sys, "stdin", io.StringIO()),
+        chdir(cwd), patch.dict(os.environ, variables, clear=True), patch.object(sys, "stdin", piped),
         handlers_put_back(), redirect_stdout(output), redirect_stderr(errors),
     ):  # fmt: skip
         code = guarded(words)

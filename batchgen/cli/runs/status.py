@@ -73,7 +73,8 @@ def _read(folder: Path) -> _Standing:
     from batchgen.journal.queries.report_rows import facts_of
     from batchgen.journal.queries.run_status import chosen_sources, counts_of, doubts, fewer_outputs_of, waiting_items
     from batchgen.session.picking import kept_outputs
-    from batchgen.standing.failures import continuing, failures_of
+    from batchgen.standing.commands import continuing, reaching
+    from batchgen.standing.failures import failures_of
     from batchgen.standing.last_run import last_run_of
     from batchgen.standing.next_steps import Situation, next_steps
 
@@ -85,7 +86,8 @@ def _read(folder: Path) -> _Standing:
         counts, fewer, flagged = counts_of(db), fewer_outputs_of(db), flagged_of(db)
         situation = Situation(
             folder=folder,
-            command=continuing(facts),
+            command=continuing(facts, stopped_because=last.stopped_because),
+            reach=reaching(facts),
             counts=counts,
             stopped_because=last.stopped_because,
             killed=last.began_only,

@@ -1,11 +1,15 @@
-"""When a run begins and when it is to be over."""
+"""When a run begins and when it is to be over, and which options the same command needs."""
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
+import click
 import pytest
 
 from batchgen.catalog import load_catalog
+from batchgen.cli.runs import run
 from batchgen.core.errors import UsageError
 from batchgen.policy.wall_time import WallTime
 from batchgen.session.request import Hours, RunRequest
@@ -57,3 +61,47 @@ def test_a_time_that_has_passed_is_refused(start_at: str | None, until: str | No
     with pytest.raises(UsageError) as caught:
         hours(start_at, until)
     assert str(caught.value) == message
+
+
+def lasting(**given: Any) -> list[str]:
+    """The options that are noted of `batchgen run m.yaml` with these ones."""
+    options = run.command.make_context("run", ["m.yaml"]).params | given
+    return RunRequest.of(Path("m.yaml"), {}, load_catalog(), options).lasting_options
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"output": "out"}, ["--output", "{here}/out"]),
+        ({"name": "x"}, ["--run", "x"]),
+        ({"catalog": Path("tables.toml")}, ["--catalog", "{here}/tables.toml"]),
+        ({"api_key_file": Path("/keys/mine")}, ["--api-key-file", "/keys/mine"]),
+        ({"skip_bought": (Path("a.csv"), Path("/b"))}, ["--skip-bought", "{here}/a.csv", "--skip-bought", "/b"]),
+        ({"proxy": "http://proxy.example:3128"}, ["--proxy", "http://proxy.example:3128"]),
+        ({"proxy": "http://ann:secret@proxy.example:3128"}, ["--proxy", "URL"]),
+        ({"max_cost": "5.00"}, ["--max-cost", "5.00"]),
+        ({"budget": Decimal(2)}, ["--budget", "2"]),
+        ({"max_new": 3}, ["--max-new", "3"]),
+        ({"max_failures": "5%"}, ["--max-failures", "5%"]),
+        ({"canary": "0"}, ["--canary", "0"]),
+        ({"locked": True, "strict": True, "wait_for_balance": True}, ["--strict", "--locked", "--wait-for-balance"]),
+        ({"yes": True, "buy_again": True, "again": ("*",), "retry": "failed", "renamed": "buy"}, []),
+        ({"start_at": "22:00", "until": "07:00", "quiet": True, "notify": "https://hooks.example/secret"}, []),
+    ],
+    ids=str,
+)
+def test_what_the_same_command_needs_is_noted_and_nothing_else(given: dict[str, Any], words: list[str]) -> None:
+    assert lasting(**given) == [word.replace("{here}", str(Path.cwd())) for word in words]
+
+
+def test_each_option_of_run_is_noted_or_left_out_on_purpose() -> None:
+    once = {"retry", "again", "renamed", "buy_again", "yes", "start_at", "until"}
+    elsewhere = {"manifest", "only", "simulate", "base_url"}  # facts of their own
+    of_no_consequence = {"rotated_key", "ping", "notify", "on_exit", "as_json", "quiet"}
+    for option in run.command.params:
+        assert option.name is not None
+        value: Any = "x"
+        if isinstance(option, click.Option) and (option.is_flag or option.multiple):
+            value = True if option.is_flag else ("x",)
+        if option.name not in once | elsewhere | of_no_consequence and option.expose_value:
+            assert any(word in option.opts for word in lasting(**{option.name: value})), option.name

@@ -7,6 +7,7 @@ from support.bought import Buyer, item, journal_of
 
 from batchgen.core.records import State
 from batchgen.journal.queries.failures import FailureRow
+from batchgen.standing.commands import option_facts
 from batchgen.standing.failures import (
     NO_FAILURES,
     Failures,
@@ -15,7 +16,6 @@ from batchgen.standing.failures import (
     failures_of,
     format_failures,
     group_causes,
-    repair_facts,
 )
 from batchgen.virtual import make_dependant
 
@@ -97,7 +97,7 @@ def test_the_repair_covers_what_failed_and_what_waits_behind_it(tmp_path: Path) 
 def test_the_command_is_about_the_same_folder_and_the_same_items(tmp_path: Path) -> None:
     manifest = manifest_in(tmp_path)
     facts = {"manifest": str(manifest), "api": "http://127.0.0.1:8018"}
-    facts |= repair_facts(["--output", "/my output", "--run", "x"])
+    facts |= option_facts(["--output", "/my output", "--run", "x"])
     with journal_of(tmp_path, [item("one"), item("two", "A pot")]) as journal:
         buyer = Buyer(journal)
         buyer.fail("one", "why")

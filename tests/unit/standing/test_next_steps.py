@@ -22,6 +22,13 @@ def commands(**more: Any) -> list[str]:
     return [step.command for step in next_steps(situation(**more))]
 
 
+def test_commands_that_ask_the_api_reach_it() -> None:
+    reach = "--proxy http://proxy.example:3128"
+    assert commands(reach=reach, missing=1) == [f"batchgen verify '/out/my run' --refetch {reach}"]
+    slow = {"counts": {State.PROCESSING: 1}, "stopped_because": "drain"}
+    assert commands(reach=reach, **slow) == [f"batchgen collect '/out/my run' {reach}"]
+
+
 def test_nothing_is_left_of_a_finished_run() -> None:
     assert next_steps(situation(counts={State.DONE: 5})) == ()
     assert format_steps(()) == []
