@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Hundreds of processes would compile the whole program anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run test test-quick test-fast test-oldest test-sdist browser-test editor-test schemastore screenshots docs soak bench check schemas clean
+.PHONY: help run test test-quick test-fast test-oldest test-sdist browser-test editor-test schemastore screenshots docs linkcheck soak bench check schemas clean
 
 help:
 	@echo "make run    the quickstart: all seven models against the simulator"
@@ -19,6 +19,7 @@ help:
 	@echo "make schemastore  what SchemaStore is given of the manifest's schema, into build/schemastore"
 	@echo "make screenshots  the pictures in docs/pictures, of a run that a simulator makes"
 	@echo "make docs   the documentation, into build/docs; a warning is an error"
+	@echo "make linkcheck  asks other sites whether the addresses in the documentation are there; needs a network"
 	@echo "make soak   kills, faults and restarts for SECONDS=300 from SEED=… on"
 	@echo "make bench  measures speed and scale beside the alternatives, about a quarter of an hour"
 	@echo "make check  ruff and mypy --strict"
@@ -113,6 +114,10 @@ docs: .venv-docs/.stamp
 	.venv-docs/bin/python -m sphinx -W --keep-going -n -q -b html docs build/docs
 	@echo "build/docs/index.html"
 
+# Not part of any test: other sites are there or not whatever we do.
+linkcheck: .venv-docs/.stamp
+	.venv-docs/bin/python -m sphinx -q -b linkcheck docs build/linkcheck
+
 bench: .venv-fast/.stamp
 	.venv-fast/bin/python -m benchmarks $(PARTS)
 
@@ -126,4 +131,4 @@ check: .venv/.stamp
 	$(BIN)/mypy
 
 clean:
-	rm -rf .venv .venv-fast .venv-oldest .venv-docs build/docs output/quickstart output/quickstart.simulated
+	rm -rf .venv .venv-fast .venv-oldest .venv-docs build/docs build/linkcheck output/quickstart output/quickstart.simulated

@@ -5,10 +5,12 @@ import re
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from support.running import ROOT
 
+import batchgen
 from batchgen.cli.root import COMMANDS
 from batchgen.core.errors import OutsideError, RunFolderError, UsageError, exit_code_of
 from batchgen.core.records import State
@@ -90,3 +92,44 @@ def _texts(path: Path) -> str:
     """The constant texts of a module, with what is put in left out."""
     nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
     return "\n".join(node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str))
+
+
+def test_every_public_name_is_on_the_page_about_python() -> None:
+    page = (DOCS / "reference/python.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^\.\. auto\w+:: batchgen\.(\w+)$", page, re.MULTILINE)
+    assert sorted(shown) == sorted(set(batchgen.__all__) - {"__version__"})
+
+
+# ---- links to other sites ----------------------------------------------------------------------------------------
+
+HOSTS = {
+    "focus.finops.org": "the FOCUS specification, by those who keep it",
+    "hc-ping.com": "Healthchecks, as an example of a service that is pinged; its own documentation has the address so",
+}
+"""Sites that pages may name, each with the reason; `make linkcheck` asks them whether the pages are there."""
+ADDRESS = re.compile(r"\b([a-z][a-z0-9+.-]*)://([^\s)\]}>\"'`|,]+)")
+
+
+def addresses() -> list[tuple[str, str]]:
+    """Every address in README and documentation with the page that it is on."""
+    pages = [*ROOT.glob("*.md"), *(page for form in ("md", "ipynb") for page in DOCS.rglob(f"*.{form}"))]
+    return [
+        (page.name, f"{found[1]}://{found[2]}")
+        for page in pages
+        for found in ADDRESS.finditer(page.read_text(encoding="utf-8"))
+    ]
+
+
+def test_addresses_of_other_sites_are_known_and_safe() -> None:
+    hosts = set()
+    for page, address in addresses():
+        parts = urlsplit(address)
+        host = parts.hostname or ""
+        assert "@" not in parts.netloc, f"{page}: {address}"
+        if host in ("127.0.0.1", "localhost") or host.endswith(".example"):  # this machine, and RFC 2606
+            assert parts.scheme in ("http", "https"), f"{page}: {address}"
+            continue
+        assert parts.scheme == "https", f"{page}: {address}"
+        assert host in HOSTS, f"{page}: {address}"
+        hosts.add(host)
+    assert hosts == set(HOSTS), "a host that no page names any more"

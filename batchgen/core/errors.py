@@ -87,6 +87,7 @@ class ManifestError(UsageError):
 
     def __init__(self, problems: Sequence[Problem], *, more: int = 0, where: str = "the manifest") -> None:
         self.problems = tuple(problems)
+        """In the order of the file."""
         self.more = more
         """How many further problems were left out of `problems`, to limit the output."""
         count = len(self.problems) + more

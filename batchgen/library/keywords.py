@@ -21,13 +21,13 @@ class PlanKeywords(TypedDict, total=False):
     run: str | None
     """The run folder's name (default: the manifest's name)."""
     only: str | Iterable[str]
-    """Patterns for ids, or tag:NAME=VALUE."""
+    """Patterns for ids, or `tag:NAME=VALUE`."""
     strict: bool
     """Whether warnings refuse the manifest."""
     simulate: bool
     """Whether it is about pretended purchases, with an embedded simulator."""
     retry: str | Iterable[str]
-    """failed, rejected, lost, source."""
+    """`failed`, `rejected`, `lost`, `source`."""
     again: str | Iterable[str]
     """Patterns for finished items to buy again."""
     skip_bought: PathLikeText | Iterable[PathLikeText]

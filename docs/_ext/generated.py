@@ -304,6 +304,13 @@ def filled(text: str) -> str:
     return _MARK.sub(lambda mark: PARTS[mark[1]](), text)
 
 
+def _without_making(
+    _app: "Sphinx", what: str, _name: str, _obj: object, _options: object, signature: str | None, _returns: object
+) -> tuple[str, str] | None:
+    """Leave out how a value is made: batchgen makes them itself."""
+    return ("", "") if signature and what in ("class", "exception") else None
+
+
 def setup(app: "Sphinx") -> dict[str, Any]:
     """Have every page filled as it is read."""
 
@@ -311,4 +318,5 @@ def setup(app: "Sphinx") -> dict[str, Any]:
         content[0] = filled(content[0])
 
     app.connect("source-read", fill)
+    app.connect("autodoc-process-signature", _without_making)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
