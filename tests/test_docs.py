@@ -74,9 +74,6 @@ def test_every_exit_code_is_explained() -> None:
     explained = {known.code for known in EXIT_CODES}
     errors = (UsageError(), OutsideError(), RunFolderError(), RuntimeError(), KeyboardInterrupt())
     assert {stop.exit_code for stop in Stop} | {exit_code_of(error) for error in errors} <= explained
-    page = (DOCS / "commands.md").read_text(encoding="utf-8")
-    listed = set(map(int, re.findall(r"^\| (\d+) \|", page, re.MULTILINE)))
-    assert listed == explained - {10}  # which one option of `plan` has, and its row of the table of commands tells
 
 
 def test_the_cures_quote_messages_that_there_are() -> None:

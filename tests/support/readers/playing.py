@@ -75,7 +75,7 @@ def _run(command: str, folder: Path, variables: dict[str, str]) -> str:
 def check_page(page_file: Path, tmp_path: Path) -> None:
     """Play a page, whose `sh` blocks say how the simulator is started and which variables are set, and compare."""
     page = page_file.read_text(encoding="utf-8")
-    setting_up = shown(page, "sh")
+    setting_up = shown(page, "sh").replace("\\\n", " ")
     (simulated,) = re.findall(r"^batchgen simulate --port \d+ --unmarked (.*)$", setting_up, re.MULTILINE)
     variables = dict(re.findall(r"([A-Z0-9_]+)=(\S+)", setting_up))
     folder = tmp_path / "studio"
