@@ -1,9 +1,11 @@
 """The wheel works outside the checkout, with what it brings itself."""
 
 import os
+import re
 import subprocess
 import sys
 import sysconfig
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
@@ -53,3 +55,12 @@ def test_an_installed_wheel_runs_from_an_empty_folder(installed: Path, tmp_path:
     assert list((tmp_path / "output").glob("*/files/*"))
     (page,) = (tmp_path / "output").glob("*/report.html")  # with styles, scripts and templates from the wheel
     assert "<!doctype html>" in page.read_text(encoding="utf-8")
+
+
+def test_what_a_package_index_shows_links_to_no_file_beside_it(installed: Path) -> None:
+    (packages,) = (installed.parent / "lib").glob("python*/site-packages")
+    (found,) = distributions(name="batchgen-api18", path=[str(packages)])
+    shown = found.metadata.get_payload()
+    assert found.metadata["Description-Content-Type"] == "text/markdown"
+    assert re.findall(r"\]\((?!https://)[^)]*\)", shown) == []
+    assert "- Running in five minutes, recipes, the manifest: basics, in depth;" in shown
