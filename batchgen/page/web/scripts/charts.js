@@ -45,7 +45,7 @@
       width, height: HEIGHT, legend: { show: false }, cursor: { points: { size: 7 }, y: false, drag: { x: false, y: false } }, padding: [12, 8, 0, 0],
       scales: { x: { time: true }, y: { range: (_, low, high) => [Math.min(0, low ?? 0), Math.max((high || 0) * 1.08, drawing.least)] } },
       axes: [
-        { ...axis, grid: { show: false }, space: 72, values: (plot, at) => at.map((moment, place) => clockLabel(moment, at, place, plot.scales.x.max - plot.scales.x.min)) },
+        { ...axis, grid: { show: false }, space: 72, values: (plot, at) => clockLabels(at, plot.scales.x.max - plot.scales.x.min) },
         { ...axis, size: 64, incrs: drawing.whole ? WHOLE : undefined, values: (_, at) => at.map(drawing.say) },
       ],
       series: [{}, ...drawing.series.map((series) => ({
@@ -54,6 +54,12 @@
       }))],
       hooks: { setCursor: [(plot) => readOut(plot, drawing, legend)] },
     };
+  }
+
+  /** What stands below the places of an axis; within a second, once. */
+  function clockLabels(all, span) {
+    const labels = all.map((moment, place) => clockLabel(moment, all, place, span));
+    return labels.map((label, place) => (label === labels[place - 1] ? "" : label));
   }
 
   function clockLabel(moment, all, place, span) {

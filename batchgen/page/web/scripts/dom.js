@@ -102,7 +102,8 @@
   function command(text) {
     const button = h("button.copy", { type: "button" }, icon("copy"), hidden("Copy the command"));
     button.addEventListener("click", () => copy(text, button));
-    return h("div.command", null, h("code", null, text), button);
+    const words = text.split(" ").flatMap((word, place) => [place ? " " : null, h("span.word", null, word)]); // not broken at hyphens
+    return h("div.command", null, h("code", null, words), button);
   }
 
   async function copy(text, button) {

@@ -13,7 +13,7 @@
   /** Few outputs are shown larger: there is room for them. */
   function narrowest(size, total) {
     if (SIZES[size]) return SIZES[size];
-    return total <= 3 ? 400 : total <= 15 ? 260 : 200;
+    return total <= 3 ? 340 : total <= 15 ? 260 : 200;
   }
 
   /** How a width is divided: {columns, width of a cell, height of a row}. */
@@ -85,8 +85,10 @@
       const lines = Math.ceil(total / shape.columns);
       grid.style.setProperty("--columns", shape.columns);
       grid.style.setProperty("--cell", `${shape.cell}px`);
-      grid.style.height = `${scale.resize(Math.max(0, lines * shape.row - GAP), box.clientHeight)}px`;
-      scale.resize(Math.max(0, lines * shape.row - GAP), box.clientHeight); // the box may have grown with it
+      const height = Math.max(0, lines * shape.row - GAP);
+      box.classList.toggle("whole", height <= globalThis.innerHeight); // or the end of its last row would be hidden
+      grid.style.height = `${scale.resize(height, box.clientHeight)}px`;
+      scale.resize(height, box.clientHeight); // the box may have grown with it
       grid.setAttribute("aria-rowcount", lines);
       grid.setAttribute("aria-colcount", shape.columns);
     }

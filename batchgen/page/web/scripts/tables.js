@@ -11,7 +11,9 @@
       const content = column.cell(row);
       if (!column.bar) return h(at === 0 ? "th" : `td${column.money ? ".money" : ""}`, { scope: at === 0 ? "row" : null }, content);
       const line = h("span.bar-line", { "aria-hidden": "true" }, h("span"));
-      line.firstChild.style.width = `${bars[at] > 0 ? (column.bar(row) / bars[at]) * 100 : 0}%`;
+      const share = bars[at] > 0 ? column.bar(row) / bars[at] : 0;
+      if (share > 0) line.firstChild.style.width = `${share * 100}%`;
+      else line.replaceChildren();
       return h("td.money.with-bar", null, line, h("span.amount", null, content));
     };
     return h("div.block", null, h("h3", null, title), h("div.table-box", { tabindex: "0", role: "region", "aria-label": title }, h("table", null,
