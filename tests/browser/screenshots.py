@@ -61,7 +61,8 @@ def take(
     browser: Browser, address: str, path: Path, show: Callable[[Page], object], **options: object
 ) -> None:  # fmt: skip
     """Open a page, have it `show` something, and write a picture of that."""
-    with opened_page(browser, **({"viewport": WIDE} | options)) as watched:
+    # Without motion, nothing is caught while it still scrolls.
+    with opened_page(browser, **({"viewport": WIDE, "reduced_motion": "reduce"} | options)) as watched:
         page = watched.open(address)
         part = show(page)
         page.wait_for_function("() => [...document.images].every(image => image.complete)")
@@ -94,7 +95,8 @@ def first_look(page: Page) -> None:
 
 def detail(page: Page) -> None:
     """One output large."""
-    page.get_by_role("gridcell").nth(0).click()
+    search(page, "celadon")
+    page.get_by_role("gridcell").filter(has_text="jug-celadon-slate").click()
     expect(page.get_by_role("dialog")).to_contain_text("Prompt")
 
 
