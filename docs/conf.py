@@ -32,7 +32,11 @@ autodoc_typehints = "signature"
 python_maximum_signature_line_length = 100
 python_use_unqualified_type_names = True
 
+smartquotes = False  # help names options: `--simulate` must not become a dash
+
 html_theme = "furo"
 html_title = "batchgen"
 html_show_copyright = False
+html_static_path = ["_static"]
+html_css_files = ["tables.css"]
 html_theme_options = {"navigation_with_keys": True}

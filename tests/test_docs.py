@@ -102,6 +102,7 @@ def test_every_public_name_is_on_the_page_about_python() -> None:
 HOSTS = {
     "focus.finops.org": "the FOCUS specification, by those who keep it",
     "hc-ping.com": "Healthchecks, as an example of a service that is pinged; its own documentation has the address so",
+    "pre-commit.com": "the tool that runs hooks before a commit, by its makers",
 }
 """Sites that pages may name, each with the reason; `make linkcheck` asks them whether the pages are there."""
 ADDRESS = re.compile(r"\b([a-z][a-z0-9+.-]*)://([^\s)\]}>\"'`|,]+)")
@@ -109,7 +110,7 @@ ADDRESS = re.compile(r"\b([a-z][a-z0-9+.-]*)://([^\s)\]}>\"'`|,]+)")
 
 def addresses() -> list[tuple[str, str]]:
     """Every address in README and documentation with the page that it is on."""
-    pages = [*ROOT.glob("*.md"), *(page for form in ("md", "ipynb") for page in DOCS.rglob(f"*.{form}"))]
+    pages = [*ROOT.glob("*.md"), *(page for form in ("md", "ipynb", "yml") for page in DOCS.rglob(f"*.{form}"))]
     return [
         (page.name, f"{found[1]}://{found[2]}")
         for page in pages
