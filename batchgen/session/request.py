@@ -11,6 +11,7 @@ from batchgen.core.errors import UsageError
 from batchgen.core.records import UNSUCCESSFUL, State
 from batchgen.journal.requested.requeueing import NOTHING_BOUGHT_AGAIN, BuyAgain
 from batchgen.policy.wall_time import WallTime
+from batchgen.session.locate import VARIABLE as OUTPUT_VARIABLE
 from batchgen.settings import SETTINGS
 
 Renaming = Literal["adopt", "buy"]
@@ -66,7 +67,8 @@ class RunRequest:
         password of a proxy.
         """
         given = self.flags or {}
-        files = [("--output", self.output), ("--catalog", given.get("catalog"))]
+        output = self.output or self.environment.get(OUTPUT_VARIABLE) or None  # another shell may not have it
+        files = [("--output", output), ("--catalog", given.get("catalog"))]
         files += [("--api-key-file", given.get("api_key_file")), *(("--skip-bought", str(p)) for p in self.skip_bought)]
         values = [(option, str(Path(file).absolute())) for option, file in files if file is not None]
         values += [("--run", self.name)] if self.name is not None else []

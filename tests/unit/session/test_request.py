@@ -1,8 +1,10 @@
 """When a run begins and when it is to be over, and which options the same command needs."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import click
@@ -63,10 +65,10 @@ def test_a_time_that_has_passed_is_refused(start_at: str | None, until: str | No
     assert str(caught.value) == message
 
 
-def lasting(**given: Any) -> list[str]:
+def lasting(environment: Mapping[str, str] = MappingProxyType({}), **given: Any) -> list[str]:
     """The options that are noted of `batchgen run m.yaml` with these ones."""
     options = run.command.make_context("run", ["m.yaml"]).params | given
-    return RunRequest.of(Path("m.yaml"), {}, load_catalog(), options).lasting_options
+    return RunRequest.of(Path("m.yaml"), environment, load_catalog(), options).lasting_options
 
 
 @pytest.mark.parametrize(
@@ -92,6 +94,12 @@ def lasting(**given: Any) -> list[str]:
 )
 def test_what_the_same_command_needs_is_noted_and_nothing_else(given: dict[str, Any], words: list[str]) -> None:
     assert lasting(**given) == [word.replace("{here}", str(Path.cwd())) for word in words]
+
+
+def test_the_output_folder_of_the_environment_is_noted() -> None:
+    assert lasting({"BATCHGEN_OUTPUT": "/srv/out"}) == ["--output", "/srv/out"]
+    assert lasting({"BATCHGEN_OUTPUT": "/srv/out"}, output="/out") == ["--output", "/out"]
+    assert lasting({"BATCHGEN_OUTPUT": ""}) == []
 
 
 def test_each_option_of_run_is_noted_or_left_out_on_purpose() -> None:
