@@ -28,6 +28,7 @@ from benchmarks import (
     startup,
     thumbnails,
     waiting,
+    wire,
 )
 from benchmarks.measure import FAST, BenchmarkError, batchgen, run
 from benchmarks.table import Row, as_table
@@ -37,6 +38,8 @@ Part = Callable[[Path, bool], Iterator[Row]]
 
 NIGHT = int(os.environ.get("NIGHT", "10000"))
 """Items of the virtual night; a million of them take most of an hour."""
+SUBMISSIONS = int(os.environ.get("SUBMISSIONS", "1000"))
+"""POSTs to each server that hangs up; a hundred thousand of them take hours."""
 
 PARTS: dict[str, Part] = {
     "items": lambda folder, tiny: items.rows(folder, 60 if tiny else 5000, 1 if tiny else 2),
@@ -58,6 +61,9 @@ PARTS: dict[str, Part] = {
     "sharing": lambda folder, tiny: sharing.rows(folder, 50 if tiny else 4000),
     "page": lambda folder, tiny: paging.rows(folder, 50 if tiny else 10_000, 100 if tiny else 1_000_000),
     "report": lambda folder, tiny: reporting.rows(folder, (20, 40) if tiny else (10_000, 100_000, 1_000_000)),
+    "wire": lambda folder, tiny: wire.rows(
+        folder, 40 if tiny else 100, 0.5 if tiny else 10.0, 50 if tiny else 1000, 20 if tiny else SUBMISSIONS
+    ),
     "overnight": lambda folder, tiny: overnight.rows(folder, 60 if tiny else NIGHT),
 }
 

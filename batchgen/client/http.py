@@ -34,6 +34,7 @@ from batchgen.client.answers import (
     submit_answer,
     without_key,
 )
+from batchgen.client.kept import KEPT_POST, KeptConnections, KeptPost, WithheldError
 from batchgen.client.limits import Limits
 from batchgen.client.post_progress import Sending, sending_trace
 from batchgen.client.route import DIRECT, Route
@@ -98,15 +99,13 @@ class HttpApi:
         self._own = {"Authorization": f"Bearer {key}"}
         # The answers are small: decompressing them would cost more than it saves.
         general = {"Accept-Encoding": "identity", "User-Agent": f"batchgen/{__version__}"}
-        # A kept connection that the server closes just as a POST is written would leave a charge in doubt (RFC 9112,
-        # section 9.3.1), so each POST has a connection of its own.
+        asking = general | {"Accept": "application/json"}
+        self._connections = KeptConnections(now=now, trusted=not proxied, limit=0, ssl=self._trust)
+        self._gets = self._session(self._connections, asking)
+        # A POST uses a connection that polls have kept, if it is as safe as one of its own (see `kept`).
+        self._kept_posts = self._session(self._connections, asking, sending_trace(limits.submit_idle))
         self._posts = self._session(
-            aiohttp.TCPConnector(limit=0, force_close=True, ssl=self._trust),
-            general | {"Accept": "application/json"},
-            sending_trace(limits.submit_idle),
-        )
-        self._gets = self._session(
-            aiohttp.TCPConnector(limit=0, ssl=self._trust), general | {"Accept": "application/json"}
+            aiohttp.TCPConnector(limit=0, force_close=True, ssl=self._trust), asking, sending_trace(limits.submit_idle)
         )
         # Other origins get a session of their own. With a proxy, the proxy resolves their names.
         anywhere = proxied or self._addresses.local
@@ -135,13 +134,24 @@ class HttpApi:
     async def submit(self, body: str, endpoint: str, *, wait: bool) -> SubmitAnswer:
         """POST `body` to `endpoint` once, exactly as given. See `batchgen.api.Api`."""
         url = self._addresses.post(endpoint, wait=wait)
-        sending = Sending(self._patience.limit())
+        kept = KeptPost()
+        token = KEPT_POST.set(kept)
+        try:
+            return await self._post(self._kept_posts, url, body, Sending(self._patience.limit(), kept))
+        except WithheldError:
+            pass  # nothing has left
+        finally:
+            KEPT_POST.reset(token)
+        return await self._post(self._posts, url, body, Sending(self._patience.limit(), None))
+
+    async def _post(self, session: aiohttp.ClientSession, url: URL, body: str, sending: Sending) -> SubmitAnswer:
+        """Send a POST once. Raises WithheldError if it should use a kept connection, and nothing was written."""
         answer: SubmitAnswer | None = None
         asked = self._now()
         try:
             async with (
                 sending.limit,
-                self._posts.post(
+                session.post(
                     url,
                     data=body.encode(),
                     headers=self._own | {"Content-Type": "application/json"},
@@ -151,6 +161,8 @@ class HttpApi:
                 ) as response,
             ):
                 sending.limit.start(None)
+                if sending.kept is not None:
+                    sending.kept.check_answer()
                 self._hear_clock(response.headers, asked)
                 answer = submit_answer(await self._reply(response))
                 sending.limit.start(self._limits.connect)
@@ -215,7 +227,7 @@ class HttpApi:
 
     async def aclose(self) -> None:
         """Close all connections."""
-        for session in (self._posts, self._gets, self._files):
+        for session in (self._posts, self._kept_posts, self._gets, self._files):
             await session.close()
         self._patience.stop()
 
@@ -250,6 +262,10 @@ class HttpApi:
         )
 
     def _unanswered(self, error: Exception, sending: Sending) -> SubmitAnswer:
+        if sending.kept is not None:
+            if not sending.kept.left:
+                raise WithheldError from None
+            self._connections.distrust()
         # Two independent signs must agree that nothing was sent; otherwise there may be a charge.
         if (isinstance(error, NO_CONNECTION) or sending.connecting) and not sending.headers_left:
             return NotSent(self._explain(error))

@@ -4,18 +4,21 @@ from types import SimpleNamespace
 
 import aiohttp
 
+from batchgen.client.kept import KeptPost, WithheldError
 from batchgen.client.timeouts import Limit
 
 
 class Sending:
     """What is known about one POST being sent."""
 
-    __slots__ = ("connecting", "headers_left", "limit")
+    __slots__ = ("connecting", "headers_left", "kept", "limit")
 
-    def __init__(self, limit: Limit) -> None:
+    def __init__(self, limit: Limit, kept: KeptPost | None) -> None:
         self.connecting = False
         """Whether a connection is being made and does not exist yet."""
         self.headers_left = False
+        self.kept = kept
+        """What is known of the kept connection, if it must use one."""
         self.limit = limit
 
 
@@ -33,15 +36,28 @@ def sending_trace(idle: float) -> aiohttp.TraceConfig:
     async def connecting(
         _: aiohttp.ClientSession, context: SimpleNamespace, __: aiohttp.TraceConnectionCreateStartParams
     ) -> None:
-        context.trace_request_ctx.connecting = True
+        sending: Sending = context.trace_request_ctx
+        if sending.kept is not None:
+            raise WithheldError  # there was none, so aiohttp would make one
+        sending.connecting = True
 
     async def connected(
         _: aiohttp.ClientSession, context: SimpleNamespace, __: aiohttp.TraceConnectionCreateEndParams
     ) -> None:
         context.trace_request_ctx.connecting = False
 
+    async def body_leaves(
+        _: aiohttp.ClientSession, context: SimpleNamespace, __: aiohttp.TraceRequestChunkSentParams
+    ) -> None:
+        # Called just before the body is handed to the transport, and the headers with it: nothing can happen between
+        # this look at the connection and the write. Even headers that had left alone would be no complete request.
+        kept: KeptPost | None = context.trace_request_ctx.kept
+        if kept is not None:
+            kept.leave()
+
     trace = aiohttp.TraceConfig()
     trace.on_connection_create_start.append(connecting)
     trace.on_connection_create_end.append(connected)
     trace.on_request_headers_sent.append(headers_leave)
+    trace.on_request_chunk_sent.append(body_leaves)
     return trace
