@@ -62,7 +62,7 @@ PARTS: dict[str, Part] = {
     "page": lambda folder, tiny: paging.rows(folder, 50 if tiny else 10_000, 100 if tiny else 1_000_000),
     "report": lambda folder, tiny: reporting.rows(folder, (20, 40) if tiny else (10_000, 100_000, 1_000_000)),
     "wire": lambda folder, tiny: wire.rows(
-        folder, 40 if tiny else 100, 0.5 if tiny else 10.0, 50 if tiny else 1000, 20 if tiny else SUBMISSIONS
+        folder, 40 if tiny else 100, 2.0 if tiny else 10.0, 50 if tiny else 1000, 20 if tiny else SUBMISSIONS
     ),
     "overnight": lambda folder, tiny: overnight.rows(folder, 60 if tiny else NIGHT),
 }

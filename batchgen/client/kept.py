@@ -98,7 +98,7 @@ class KeptConnections(aiohttp.TCPConnector):
             raise WithheldError
         self._fit_one_first(req)
         connection = await super().connect(req, *arguments, **options)
-        if not self._is_fit(connection.protocol) or not is_quiet(connection):
+        if not self._is_fit(connection.protocol):
             connection.release()
             raise WithheldError
         post.connection = connection
@@ -130,11 +130,7 @@ class KeptConnections(aiohttp.TCPConnector):
             return False
         pause = self._loop.time() - history.answered
         by_the_clock = self._now() - history.answered_at
-        return (
-            SETTLED <= pause <= WARM
-            and pause + MARGIN <= history.outlived
-            and timedelta(0) <= by_the_clock <= timedelta(seconds=WARM)
-        )
+        return SETTLED <= pause <= history.outlived - MARGIN and timedelta(0) <= by_the_clock <= timedelta(seconds=WARM)
 
 
 def is_quiet(connection: Connection) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TypeVar
 
 import pytest
@@ -18,7 +19,7 @@ from support.rawserver import Peer, RawServer, answering, http, raw_server, self
 
 from batchgen.api import Accepted, Found, Unclear
 from batchgen.client import HttpApi
-from batchgen.client.kept import MARGIN, SETTLED, WARM, KeptPost
+from batchgen.client.kept import MARGIN, SETTLED, WARM, KeptPost, WithheldError
 from benchmarks.hangups import HABITS, VirtualSockets, play
 
 _T = TypeVar("_T")
@@ -84,6 +85,7 @@ def methods(server: RawServer) -> list[bytes]:
         ([], 0.3, 2),  # nobody knows whether this server keeps connections
         ([0.3 + MARGIN + 0.05], 0.3, 1),
         ([0.3 + MARGIN - 0.05], 0.3, 2),
+        ([10.0], 2.0, 2),
         ([LONG, 0.2, 0.2], 0.3, 1),
     ],
 )
@@ -129,6 +131,20 @@ def test_posts_at_the_same_time_never_share_a_connection() -> None:
             await client.api.aclose()
         assert all(isinstance(answer, Accepted) for answer in answers)
         assert server.connections == 3, "two kept ones, and one of its own"
+
+    virtually(main)
+
+
+def test_the_warm_one_of_several_is_taken() -> None:
+    async def main() -> None:
+        async with raw_server(answering(*[JOB] * 9)) as server:
+            client = Client(server)
+            await asyncio.gather(client.poll(), client.poll())
+            await asyncio.gather(client.poll(after=LONG), client.poll(after=LONG))
+            await client.poll(after=0.8)
+            assert isinstance(await client.post(after=0.3), Accepted)
+            await client.api.aclose()
+        assert server.connections == 2
 
     virtually(main)
 
@@ -231,6 +247,23 @@ def test_what_comes_at_the_last_moment_is_seen_and_nothing_was_written(
         assert (server.connections, methods(server)) == (2, [b"GET", b"GET", b"POST"])
 
     virtually(main)
+
+
+def test_a_request_does_not_leave_on_a_connection_that_aiohttp_would_not_keep() -> None:
+    """Depending on Python's version, the request leaves before or after aiohttp looks for what has come already."""
+    post = KeptPost()
+    heard = SimpleNamespace(should_close=True)
+    post.connection = SimpleNamespace(protocol=heard, transport=None)  # type: ignore[assignment]
+    with pytest.raises(WithheldError):
+        post.leave()
+
+
+def test_an_answer_to_what_has_not_left_is_none_and_nothing_leaves_afterwards() -> None:
+    post = KeptPost()
+    with pytest.raises(WithheldError):
+        post.check_answer()
+    with pytest.raises(WithheldError):
+        post.leave()
 
 
 # ---- never twice ----------------------------------------------------------------------------------------------------

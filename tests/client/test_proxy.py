@@ -20,6 +20,7 @@ from batchgen.api import Accepted, Found, NotSent, OutputError, Unavailable
 from batchgen.cli.runs import collect, resolve, run, verify
 from batchgen.client import DIRECT, HttpApi, Limits, Route, find_route
 from batchgen.core.errors import UsageError
+from benchmarks.hangups import VirtualSockets
 
 KEY = "api18_canary0123456789"
 API, FILES = "https://api.test", "https://files.test"
@@ -250,6 +251,23 @@ async def test_ssl_cert_file_holds_for_the_api_and_for_the_origins_of_files(
         )  # fmt: skip
         out, err = await process.communicate()
     assert out == b"Accepted b'film'\n", err
+
+
+def test_each_post_through_a_proxy_has_a_tunnel_of_its_own(folder: Path, own_tls: ssl.SSLContext) -> None:
+    async def main() -> None:
+        async with raw_server(answering(*[http(200, JOB)] * 9), tls=own_tls) as server:
+            tunnels = Tunnels({b"api.test:443": server.port})
+            async with raw_server(tunnels) as proxy, through(proxy.url, trusting(folder), API) as api:
+                for pause in (0.0, 2.0, 0.3):  # a POST without a proxy would use the connection after that
+                    await asyncio.sleep(pause)
+                    assert isinstance(await api.poll("job-1"), Found)
+                assert len(tunnels.asked) == 1
+                await asyncio.sleep(0.3)
+                assert isinstance(await api.submit("{}", "/v1/generate", wait=False), Accepted)
+                assert len(tunnels.asked) == 2
+
+    with asyncio.Runner(loop_factory=VirtualSockets) as runner:
+        runner.run(main())
 
 
 @pytest.mark.parametrize("asking", [run.command, collect.command, resolve.command, verify.command])
