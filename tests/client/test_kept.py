@@ -304,11 +304,9 @@ def test_no_server_that_closes_what_is_idle_leaves_a_doubt(habit: str) -> None:
     assert found["doubts"] == 0
 
 
-def test_these_servers_catch_a_client_that_takes_any_kept_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_these_servers_catch_a_client_that_takes_any_warm_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     from batchgen.client import kept
 
-    for name in ("MARGIN", "SETTLED", "WARM"):
+    for name in ("MARGIN", "SETTLED"):
         monkeypatch.setattr(kept, name, getattr(kept, name))  # put back afterwards
-    monkeypatch.setattr(kept, "is_quiet", kept.is_quiet)
-    monkeypatch.setattr(kept.KeptConnections, "distrust", kept.KeptConnections.distrust)
-    assert play(HABITS["0 s of idleness"], "any", 60)["doubts"] > 0
+    assert play(HABITS["0 s of idleness"], "warm", 60)["doubts"] > 0
