@@ -16,7 +16,7 @@ from batchgen.core.records import INCOMPLETE, State
 from batchgen.core.text import plural, printable, stamp, usd, usd_or_null
 from batchgen.journal import is_simulated, spend_of
 from batchgen.journal.queries.judged import unjudged_of
-from batchgen.journal.queries.page import TileIndex, sums
+from batchgen.journal.queries.page import TileSums, sums
 from batchgen.journal.queries.report_rows import facts_of
 from batchgen.journal.queries.run_status import Doubt, Waiting, doubts, fewer_outputs_of, waiting_items
 from batchgen.journal.schema import moment
@@ -45,13 +45,13 @@ FLAGS = {
 """What each flag means, in a few words."""
 
 
-def overview_of(db: Connection, folder: Path, index: TileIndex, now: datetime, *, running: bool) -> dict[str, Any]:
+def overview_of(db: Connection, folder: Path, tiles: TileSums, now: datetime, *, running: bool) -> dict[str, Any]:
     """Return how a run stands; `folder` is its folder."""
     facts, groups, extent = facts_of(db), Groups(db), sums.extent(db)
     last, spend, failures = last_run_of(facts), spend_of(db), failures_of(db, facts)
     found, name = list(doubts(db)), facts.get("run", folder.name)
     left = sum((Decimal(price) * count for price, count in sums.pending_by_price(db)), Decimal(0))
-    chosen, counts = index.chosen(), groups.states
+    chosen, counts = tiles.chosen, groups.states
     waiting = waiting_items(db, chosen)
     situation = replace(
         _situation(db, folder, facts, groups, last), running=running, waiting=waiting.for_pick,
@@ -91,7 +91,7 @@ def overview_of(db: Connection, folder: Path, index: TileIndex, now: datetime, *
         **_failures(failures),
         "doubts": [_doubt(doubt, folder) for doubt in found[:_SHOWN]],
         "more_doubts": max(0, len(found) - _SHOWN),
-        **_from_index(index, groups),
+        **_from_tiles(tiles, groups),
         "waiting": _waiting(db, waiting, chosen),
         "sample": None,
     }
@@ -167,11 +167,11 @@ def _waiting(db: Connection, waiting: Waiting, chosen: Sequence[int]) -> dict[st
     }
 
 
-def _from_index(index: TileIndex, groups: Groups) -> dict[str, Any]:
-    picked = index.picked()
+def _from_tiles(tiles: TileSums, groups: Groups) -> dict[str, Any]:
+    picked = tiles.picked
     flags: Counter[str] = Counter()
-    for together, tiles in index.flags():
-        flags.update(dict.fromkeys(together.split(";"), tiles))
+    for together, outputs in tiles.flags:
+        flags.update(dict.fromkeys(together.split(";"), outputs))
     return {
         "flags": [
             {"flag": flag, "outputs": outputs, "meaning": FLAGS.get(flag, "")} for flag, outputs in flags.most_common()

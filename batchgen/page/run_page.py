@@ -11,11 +11,13 @@ from typing import Any, Self
 
 from batchgen.core.clock import utc_now
 from batchgen.core.errors import RunFolderError
+from batchgen.core.text import stamp
 from batchgen.journal import FILE_NAME, open_for_reading, sqlite_errors
 from batchgen.journal.lock import owner
 from batchgen.journal.queries.page import (
     Filter,
     TileIndex,
+    TileSums,
     every_tile,
     item_rows,
     pickable_rows,
@@ -29,6 +31,8 @@ from batchgen.picks import FILE_NAME as PICKS_FILE
 from batchgen.picks import PickedOutput, picked_outputs, read_picks
 
 _CHUNK = 500
+_PREPARED = 2_000
+"""Items that are looked at in a part of preparing: a few hundredths of a second."""
 _USERS = 50
 """How many of the items that use an item's outputs are named."""
 
@@ -56,6 +60,7 @@ class RunPage:
         with sqlite_errors(self._path):
             self._db.execute("COMMIT")  # a snapshot that stays open would keep a run's log from being folded in
         self._index: TileIndex | None = None
+        self._overview: tuple[tuple[TileSums, bool, int], dict[str, Any]] | None = None
         self._picks = read_picks(folder)
         self._picks_mark = self._mark()
         self._version = self._data_version()
@@ -81,13 +86,30 @@ class RunPage:
             with snapshot(self._db):
                 yield
 
-    def overview(self, *, ended: bool = False) -> dict[str, Any]:
-        """Return how the run stands as a whole. `ended`: the caller is its owner, and has ended it."""
+    def prepare(self) -> bool:
+        """Do a part of what is not done until somebody needs it; return whether some is left."""
         with sqlite_errors(self._path):
-            index = self._tile_index()
-            with snapshot(self._db):
-                running = not ended and owner(self.folder) is not None
-                return overview_of(self._db, self.folder, index, utc_now(), running=running)
+            return self._tile_index().collect_words(_PREPARED)
+
+    def tile_sums(self) -> TileSums:
+        """Return what the tiles say of the run as a whole, as of the last look at it."""
+        with sqlite_errors(self._path):
+            return self._tile_index().sums()
+
+    def overview(self, tiles: TileSums | None = None, *, ended: bool = False) -> dict[str, Any]:
+        """Return how the run stands as a whole; summed up once, until something changes.
+
+        `tiles` are those of another page of the folder: then this one needs no index. `ended`: the caller is its owner,
+        and has ended it.
+        """
+        with sqlite_errors(self._path):
+            tiles, now = tiles or self._tile_index().sums(), utc_now()
+            running = not ended and owner(self.folder) is not None
+            of = tiles, running, self._data_version()
+            if self._overview is None or self._overview[0] != of:
+                with snapshot(self._db):
+                    self._overview = of, overview_of(self._db, self.folder, tiles, now, running=running)
+            return self._overview[1] | {"made_at": stamp(now)}
 
     def tiles(self, where: Filter, offset: int, limit: int, around: int | None = None) -> dict[str, Any]:
         """Return `total`, `offset` and the `tiles` of a part of those that fit, in the order of the manifest.

@@ -58,7 +58,7 @@ class Events:
         self._listeners: set[Listener] = set()
         self._stopping = asyncio.Event()
         self._gone = False
-        self._opened = 0
+        self._opened = reader.opened
 
     def stop(self) -> None:
         """Let the watcher and all answers end."""

@@ -1,13 +1,15 @@
 """Reads a run folder for the viewer: in a thread of its own, so that no query holds up the server."""
 
 import asyncio
+import sqlite3
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from batchgen.core.errors import RunFolderError
+from batchgen.core.errors import BatchgenError, RunFolderError
 from batchgen.journal import FILE_NAME
 from batchgen.page import RunPage
 
@@ -45,7 +47,12 @@ class Reader:
     def _do(self, work: Callable[[RunPage], T]) -> T:
         if self._closing:
             raise RunFolderError("the viewer stops")
-        return work(self._opened())
+        try:
+            return work(self._opened())
+        except sqlite3.OperationalError as error:
+            if self._closing:
+                raise RunFolderError("the viewer stops") from error
+            raise
 
     def _opened(self) -> RunPage:
         """Return the page of the journal that lies in the folder now."""
@@ -70,8 +77,10 @@ class Reader:
 class Overviews:
     """Sums up a run in a thread of its own: of very many items that takes seconds, which no page of tiles waits for."""
 
-    def __init__(self, folder: Path) -> None:
-        self._reader = Reader(folder)
+    def __init__(self, pages: Reader) -> None:
+        """`pages` reads the tiles of the same run folder: what they say is not looked up twice."""
+        self._pages = pages
+        self._reader = Reader(pages.folder)
         self._turn = asyncio.Lock()
         self._next: asyncio.Task[dict[str, Any]] | None = None
 
@@ -87,12 +96,20 @@ class Overviews:
     async def _sum_up(self) -> dict[str, Any]:
         async with self._turn:
             self._next = None  # who asks from here on may ask for what has changed since
-            return await self._reader.call(_overview)
+            tiles = await self._pages.call(lambda page: page.tile_sums())
+            return await self._reader.call(lambda page: page.overview(tiles))
 
 
-def _overview(page: RunPage) -> dict[str, Any]:
-    page.refresh()
-    return page.overview()
+async def prepare(reader: Reader, overviews: Overviews) -> None:
+    """Have ready what the first page and the first search need, in parts, so that others are answered between them.
+
+    Whoever asks for what could not be made ready is told why.
+    """
+    with suppress(BatchgenError):
+        await reader.call(lambda page: page.tile_sums())
+        await overviews.latest()
+        while await reader.call(lambda page: page.prepare()):
+            pass
 
 
 class Known:

@@ -21,7 +21,7 @@ from batchgen.viewer.access import Access, Refusal
 from batchgen.viewer.data import MOST_BYTES, Data
 from batchgen.viewer.events import Events
 from batchgen.viewer.media import Media
-from batchgen.viewer.reader import Known, Overviews, Reader
+from batchgen.viewer.reader import Known, Overviews, Reader, prepare
 
 HOST = "127.0.0.1"
 USUAL_PORT = 8019
@@ -57,8 +57,11 @@ class Viewer:
     async def __aenter__(self) -> Self:
         """Open the journal and the port. Raises UsageError if that is taken, RunFolderError."""
         async with AsyncExitStack() as stack:
-            reader, overviews, known = Reader(self.folder), Overviews(self.folder), Known()
+            reader, known = Reader(self.folder), Known()
+            preparing: list[asyncio.Task[None]] = []
+            stack.push_async_callback(lambda: asyncio.gather(*preparing))  # after what breaks it off
             stack.push_async_callback(reader.close)
+            overviews = Overviews(reader)
             stack.push_async_callback(overviews.close)
             await reader.call(lambda page: page.refresh())
             thumbnailer = Thumbnailer(self.folder)
@@ -76,6 +79,7 @@ class Viewer:
             self._access = Access(self._host, port)
             self.url = f"http://{self._name()}:{port}/"
             await web.SockSite(runner, listening).start()
+            preparing.append(asyncio.create_task(prepare(reader, overviews)))
             watcher = asyncio.create_task(events.watch())
             # Last in, first out: pages that listen are let go before the port is closed.
             stack.push_async_callback(asyncio.wait, [watcher])

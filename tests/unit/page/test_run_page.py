@@ -13,7 +13,7 @@ from batchgen.core.errors import RunFolderError, UsageError
 from batchgen.core.records import Input, State, StoredFile
 from batchgen.journal import Journal
 from batchgen.journal.queries.page import TileIndex
-from batchgen.page import Filter, RunPage
+from batchgen.page import Filter, RunPage, run_page
 from batchgen.picks import Pick, append_picks
 
 HOSTILE = "</script><img src=x> \u2028 {{7*7}} \x00 Ünïcode"
@@ -134,6 +134,65 @@ def test_what_is_new_is_found_by_its_words(journal: Journal, page: RunPage, monk
     list_items(journal, [*ITEMS, item("new", "A teapot")])
     page.refresh()
     assert found(page, text="teapot") == ["new@0"]
+
+
+def test_words_are_searched_together_with_other_conditions_and_from_any_place(page: RunPage) -> None:
+    assert found(page, text="MUG ceramic", states=("done",)) == ["mug@1", "mug@2", "mug@3"]
+    assert found(page, text="a", tags=("client=acme",)) == ["mug@1", "mug@2", "mug@3", "bowl@0", "cup@0"]
+    assert found(page, text="mug vase") == []
+    letter = Filter(text="a")
+    keys = {tile["id"]: tile["key"] for tile in page.tiles(letter, 0, 50)["tiles"]}
+    answer = page.tiles(letter, 0, 2, around=keys["bowl"])
+    assert (answer["offset"], names(answer["tiles"])) == (4, ["bowl@0", "jug@0"])
+    assert page.tiles(Filter(text="mug"), 0, 2, around=keys["bowl"])["offset"] == 0, "it is not among them"
+
+
+def test_words_are_found_in_what_changes(journal: Journal, page: RunPage) -> None:
+    assert found(page, text="cup") == ["cup@0"]
+    with journal.transaction():
+        Buyer(journal).done("cup", outputs=2)
+    page.refresh()
+    assert found(page, text="cup") == ["cup@1", "cup@2"]
+
+
+def test_a_search_goes_on_though_others_search_meanwhile(tmp_path: Path) -> None:
+    with journal_of(tmp_path, [item(f"i{n}", "A mug" if n % 3 else "A vase") for n in range(1800)]):
+        pass
+    with RunPage(tmp_path) as page:
+        mugs = page.iter_tiles(Filter(text="mug"))
+        first = next(mugs)
+        assert page.tiles(Filter(text="vase"), 0, 1)["total"] == 600
+        assert [first["id"], *(tile["id"] for tile in mugs)] == [f"i{n}" for n in range(1800) if n % 3]
+
+
+def test_what_a_search_needs_is_prepared_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("batchgen.page.run_page._PREPARED", 2)
+    with journal_of(tmp_path, [item(f"i{n}", f"Prompt {n}") for n in range(5)]):
+        pass
+    with RunPage(tmp_path) as page:
+        assert page.prepare()
+        assert found(page, text="prompt 4") == ["i4@0"], "a search waits for no preparing"
+        assert not page.prepare()
+
+
+def test_a_run_is_summed_up_once_until_something_changes(
+    journal: Journal, page: RunPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+    sum_up = run_page.overview_of
+    monkeypatch.setattr(run_page, "overview_of", lambda *given, **more: made.append(1) or sum_up(*given, **more))
+    first = page.overview()
+    assert page.overview() == first | {"made_at": page.overview()["made_at"]}
+    assert len(made) == 1
+    with journal.transaction():
+        Buyer(journal).fail("cup", "overloaded")
+    assert page.overview()["counts"]["failed"] == 2
+    keep(page.folder, "mug", 2)
+    page.refresh()
+    assert page.overview()["picks"]["keep"] == 1
+    monkeypatch.setattr(run_page, "owner", lambda _: " by process 7")
+    assert page.overview()["running"]
+    assert len(made) == 4
 
 
 def test_all_that_fit_come_however_many_there_are(tmp_path: Path) -> None:

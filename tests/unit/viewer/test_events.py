@@ -16,7 +16,7 @@ from batchgen.page import RunPage
 from batchgen.picks import Pick, append_picks
 from batchgen.viewer import Viewer
 from batchgen.viewer.events import Listener
-from batchgen.viewer.reader import Overviews
+from batchgen.viewer.reader import Overviews, Reader
 
 
 async def change(events: aiohttp.ClientResponse) -> Any:
@@ -110,14 +110,15 @@ async def test_what_was_not_told_yet_is_summed_up() -> None:
 async def test_sums_are_made_once_for_all_who_ask_meanwhile(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     began, go_on, made = threading.Event(), threading.Event(), []
 
-    def overview(_: RunPage) -> dict[str, Any]:
+    def overview(_: RunPage, tiles: object) -> dict[str, Any]:
         made.append(len(made))
         began.set()
         assert go_on.wait(20)
         return {"number": made[-1]}
 
     monkeypatch.setattr(RunPage, "overview", overview)
-    overviews = Overviews(run)
+    pages = Reader(run)
+    overviews = Overviews(pages)
     first = asyncio.create_task(overviews.latest())
     assert await asyncio.to_thread(began.wait, 20)
     others = [asyncio.create_task(overviews.latest()) for _ in range(3)]
@@ -126,3 +127,4 @@ async def test_sums_are_made_once_for_all_who_ask_meanwhile(run: Path, monkeypat
     assert await first == {"number": 0}
     assert await asyncio.gather(*others) == [{"number": 1}] * 3  # they may have asked for what changed meanwhile
     await overviews.close()
+    await pages.close()

@@ -1,5 +1,6 @@
 """Picks that come from the page: what is written, and what is refused."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,9 @@ async def test_an_item_of_a_run_that_goes_on_is_picked_as_it_is_now(run: Path, a
     try:
         with journal.transaction():
             Buyer(journal).done("jug", outputs=2)
-        tiles = await ask.tiles()
+        async with asyncio.timeout(20):
+            while "jug@2" not in (tiles := await ask.tiles()):  # the viewer looks twice a second
+                pass
         answer = await ask.post("/api/picks", {"picks": [line(tiles["jug@2"], pick="keep")]})
         assert (answer.status, said(run)) == (200, {"jug@2": ("keep", "", None)})
     finally:

@@ -1,7 +1,7 @@
 """What a page about a run shows of its journal: an index of tiles that can be filtered and paged, and their rows."""
 
 from batchgen.journal.queries.page.filters import Filter
-from batchgen.journal.queries.page.index import TileIndex
+from batchgen.journal.queries.page.index import TileIndex, TileSums
 from batchgen.journal.queries.page.rows import (
     AttemptRow,
     InputRow,
@@ -20,6 +20,7 @@ __all__ = [
     "ItemRows",
     "TileIndex",
     "TileRow",
+    "TileSums",
     "every_tile",
     "item_rows",
     "pickable_rows",

@@ -9,9 +9,11 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from batchgen.core.records import DOUBTFUL, UNSETTLED, UNSUCCESSFUL, State, StateSet
 from batchgen.journal.queries.page.filters import ANY, PICKS, Filter
+from batchgen.journal.queries.page.words import Words
 
 PickedTile = tuple[str, str, int, str, int, int]
 """Item id, digest, output, SHA-256, what was said (see `PICKS`), rating."""
@@ -23,6 +25,17 @@ _FOR_A_PERSON = StateSet({*UNSUCCESSFUL, *DOUBTFUL})
 """Somebody has to look at an item in such a state."""
 
 
+class TileSums(NamedTuple):
+    """What an index of tiles says of a run as a whole."""
+
+    flags: list[tuple[str, int]]
+    """The flags that outputs have together, separated by `;`, and how many outputs."""
+    picked: dict[str, int]
+    """How many outputs were kept, rejected, and neither."""
+    chosen: list[int]
+    """The keys of the items of which exactly one output is kept: what others wait for is chosen."""
+
+
 class TileIndex:
     """The index over a connection that reads a journal, outside of a transaction; one thread at a time."""
 
@@ -31,12 +44,12 @@ class TileIndex:
         self._db = db
         self._picks: dict[PickedTile, None] = {}
         self._counts: dict[Filter, int] = {}
-        self._has_words = False
-        db.create_function("folded", 2, _folded, deterministic=True)
+        self._sums: TileSums | None = None
         db.execute(f"ATTACH '' AS {_SCHEMA}")
         db.execute(f"PRAGMA {_SCHEMA}.journal_mode = OFF")
         for statement in _TABLES.split(";"):
             db.execute(statement)
+        self._words = Words(db)
         self.rebuild()
 
     def rebuild(self) -> None:
@@ -44,9 +57,9 @@ class TileIndex:
         with snapshot(self._db):
             for name in _INDEXES:
                 self._db.execute(f"DROP INDEX IF EXISTS page.{name}")
-            for name in ("tile", "words", "unjudged"):
+            for name in ("tile", "unjudged"):
                 self._db.execute(f"DELETE FROM page.{name}")
-            self._has_words = False
+            self._words.forget()
             self._put("")
             self._db.execute(f"INSERT INTO page.unjudged {_UNJUDGED}")
             for name, definition in _INDEXES.items():  # one by one as rows come takes twice as long
@@ -69,6 +82,10 @@ class TileIndex:
             self._put_picks(self._picks)
         return sorted(keys)
 
+    def collect_words(self, most: int) -> bool:
+        """Collect the words of up to so many items, which a search needs; return whether there may be others left."""
+        return self._words.collect(most)
+
     @property
     def began(self) -> bool:
         """Whether an attempt has begun since the index was made or brought up to date."""
@@ -84,8 +101,8 @@ class TileIndex:
         """Return how many tiles fit."""
         count = self._counts.get(where)
         if count is None:
-            condition, values = self._condition(where)
-            (count,) = self._db.execute(f"SELECT COUNT(*) FROM page.tile t WHERE {condition}", values).fetchone()
+            tiles, values = self._that_fit(where)
+            (count,) = self._db.execute(f"SELECT COUNT(*) {tiles}", values).fetchone()
             if len(self._counts) >= _COUNTS_KEPT:
                 self._counts.clear()
             self._counts[where] = count
@@ -93,10 +110,8 @@ class TileIndex:
 
     def page(self, where: Filter, offset: int, limit: int) -> list[int]:
         """Return the ranks of a part of the tiles that fit, in order."""
-        condition, values = self._condition(where)
-        found = self._db.execute(
-            f"SELECT rank FROM page.tile t WHERE {condition} ORDER BY rank LIMIT ? OFFSET ?", (*values, limit, offset)
-        )
+        tiles, values = self._that_fit(where)
+        found = self._db.execute(f"SELECT rank {tiles} ORDER BY rank LIMIT ? OFFSET ?", (*values, limit, offset))
         return [rank for (rank,) in found]
 
     def ranks_of(self, item: int) -> list[int]:
@@ -106,29 +121,31 @@ class TileIndex:
 
     def offset_of(self, where: Filter, item: int) -> int | None:
         """Return how many tiles that fit come before the first one of an item; None: none of the item's tiles fits."""
-        condition, values = self._condition(where)
-        (rank,) = self._db.execute(
-            f"SELECT MIN(rank) FROM page.tile t INDEXED BY tile_item WHERE t.item = ? AND {condition}", (item, *values)
-        ).fetchone()
+        tiles, values = self._that_fit(where)
+        of_item = "rank IN (SELECT rank FROM page.tile WHERE item = ?)"
+        (rank,) = self._db.execute(f"SELECT MIN(rank) {tiles} AND {of_item}", (*values, item)).fetchone()
         if rank is None:
             return None
-        (before,) = self._db.execute(
-            f"SELECT COUNT(*) FROM page.tile t WHERE rank < ? AND {condition}", (rank, *values)
-        ).fetchone()
+        (before,) = self._db.execute(f"SELECT COUNT(*) {tiles} AND rank < ?", (*values, rank)).fetchone()
         return int(before)
 
     def ranks(self, where: Filter) -> Iterator[int]:
         """Yield the ranks of all tiles that fit, in order, a thousand at a time; others may be added meanwhile."""
-        condition, values = self._condition(where)
-        query = f"SELECT rank FROM page.tile t WHERE rank > ? AND {condition} ORDER BY rank LIMIT 1000"
         last = -1
-        while found := [rank for (rank,) in self._db.execute(query, (last, *values))]:
+        while True:
+            tiles, values = self._that_fit(where)  # somebody may have searched for other words meanwhile
+            query = f"SELECT rank {tiles} AND rank > ? ORDER BY rank LIMIT 1000"
+            found = [rank for (rank,) in self._db.execute(query, (*values, last))]
+            if not found:
+                return
             yield from found
             last = found[-1]
 
-    def flags(self) -> list[tuple[str, int]]:
-        """Return the flags that outputs have together, separated by `;`, and how many outputs."""
-        return self._db.execute("SELECT flags, COUNT(*) FROM page.tile WHERE flags <> '' GROUP BY 1").fetchall()
+    def sums(self) -> TileSums:
+        """Return what it says of the run as a whole; counted once, until something changes."""
+        if self._sums is None:
+            self._sums = TileSums(self._db.execute(_FLAGS).fetchall(), self._picked(), self._chosen())
+        return self._sums
 
     def notable(self, most: int, drawn: Callable[[str], bool]) -> Iterator[int]:
         """Yield the ranks of all tiles of notable items, in order; they are chosen at the beginning.
@@ -141,13 +158,11 @@ class TileIndex:
         self._db.execute(f"INSERT INTO page.notable {_NOTABLE}", (most,))
         yield from (rank for (rank,) in self._db.execute(_TILES_OF_NOTABLE))
 
-    def picked(self) -> dict[str, int]:
-        """Return how many outputs were kept, rejected, and neither."""
+    def _picked(self) -> dict[str, int]:
         counted = ", ".join(f"TOTAL(pick = {number} AND number > 0)" for number in range(len(PICKS)))
         return dict(zip(PICKS, map(int, self._db.execute(f"SELECT {counted} FROM page.tile").fetchone()), strict=True))
 
-    def chosen(self) -> list[int]:
-        """Return the keys of the items of which exactly one output is kept: what others wait for is chosen."""
+    def _chosen(self) -> list[int]:
         found = self._db.execute(
             "SELECT item FROM page.tile WHERE (pick <> 0 OR rating <> 0) AND pick = ? AND number > 0"
             " GROUP BY item HAVING COUNT(*) = 1",
@@ -155,8 +170,9 @@ class TileIndex:
         )
         return [item for (item,) in found]
 
-    def _condition(self, where: Filter) -> tuple[str, list[object]]:
-        """Return what a tile `t` has to be, in SQL, and the values in it."""
+    def _that_fit(self, where: Filter) -> tuple[str, list[object]]:
+        """Return the tiles that fit, in SQL from FROM on, to which conditions can be added; and the values in it."""
+        source = "page.tile t"
         parts: list[str] = []
         values: list[object] = []
         for column, chosen in (
@@ -177,28 +193,18 @@ class TileIndex:
             values += [part for tag in where.tags for part in tag.partition("=")[::2]]
             parts.append(f"t.tags IN (SELECT id FROM page.tags g WHERE {' OR '.join(wanted)})")
         if words := where.text.casefold().split():
-            self._find_words()
-            # Looked up tile by tile, so that the first page is there as soon as enough is found.
-            wanted = ["instr(w.folded, ?)"] * len(words)
-            parts.append(f"EXISTS (SELECT 1 FROM page.words w WHERE w.item = t.item AND {' AND '.join(wanted)})")
-            values += words
-        return " AND ".join(parts) or "1 = 1", values
+            self._words.find(words)
+            source = "page.found CROSS JOIN page.tile t USING (rank)"
+        return f"FROM {source} WHERE {' AND '.join(parts) or '1 = 1'}", values
 
     def _models(self, names: Iterable[str]) -> tuple[int, ...]:
         """Return the numbers that stand for models; one that stands for none, if there is no such model."""
         found = self._db.execute(f"SELECT id FROM page.model WHERE name IN {_CHOSEN}", (json.dumps(list(names)),))
         return tuple(number for (number,) in found) or (0,)
 
-    def _find_words(self) -> None:
-        """Collect what is searched for words, when that is done for the first time."""
-        if not self._has_words:
-            self._db.execute(f"INSERT OR IGNORE INTO page.words {_WORDS}")
-            self._has_words = True
-
     def _put(self, condition: str, *values: str) -> None:
-        self._counts.clear()
-        if self._has_words:
-            self._db.execute(f"INSERT OR IGNORE INTO page.words {_WORDS} {condition}", values)
+        self._forget_counts()
+        self._words.tiles_changed()
         for name, column in (("model", "model"), ("tags", "tags")):
             self._db.execute(
                 f"INSERT OR IGNORE INTO page.{name} (name) SELECT DISTINCT i.{column} FROM item i"
@@ -208,10 +214,14 @@ class TileIndex:
         self._db.execute(f"INSERT OR REPLACE INTO page.tile {_TILES} {condition}", values)
 
     def _put_picks(self, picks: Iterable[PickedTile]) -> None:
-        self._counts.clear()
+        self._forget_counts()
         self._db.execute("BEGIN")
         self._db.executemany(_PICK, ((pick, rating, i, d, n, sha) for i, d, n, sha, pick, rating in picks))
         self._db.execute("COMMIT")
+
+    def _forget_counts(self) -> None:
+        self._counts.clear()
+        self._sums = None
 
     def _note_place(self) -> None:
         # Within the snapshot: an attempt that begins right after it is to be seen by the next look.
@@ -235,16 +245,9 @@ def snapshot(db: sqlite3.Connection) -> Iterator[None]:
         db.execute("COMMIT")
 
 
-def _folded(item_id: str, body: str) -> str:
-    """Return what is searched for words."""
-    prompt = json.loads(body).get("prompt", "")
-    return f"{item_id}\n{prompt}".casefold()
-
-
 _TABLES = """
 CREATE TABLE page.model (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE page.tags (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
-CREATE TABLE page.words (item INTEGER PRIMARY KEY, folded TEXT NOT NULL);
 CREATE TABLE page.unjudged (
   item    INTEGER NOT NULL,
   attempt INTEGER NOT NULL,
@@ -287,7 +290,6 @@ LEFT JOIN output o ON o.attempt = a.key AND o.path IS NOT NULL
 LEFT JOIN delivered d ON d.attempt = o.attempt AND d.number = o.number AND d.sha256 = o.sha256
 WHERE {_SHOWN}
 """
-_WORDS = f"SELECT i.key, folded(i.id, i.body) FROM item i WHERE {_SHOWN}"
 # Files may stay unjudged for good, where what decodes them is not installed: so only those that no longer are count.
 _UNJUDGED = """
 SELECT a.item, d.attempt, d.number FROM delivered d INDEXED BY delivered_unjudged
@@ -314,6 +316,7 @@ UPDATE page.tile SET pick = ?, rating = ? WHERE rank = (
   CROSS JOIN output o ON o.attempt = a.key
   WHERE i.id = ? AND i.digest = ? AND o.number = ? AND o.sha256 = ? AND i.state = 'done' AND i.position IS NOT NULL)
 """
+_FLAGS = "SELECT flags, COUNT(*) FROM page.tile WHERE flags <> '' GROUP BY 1"
 _NOTABLE = f"""
 SELECT item FROM (
   SELECT item FROM page.tile
