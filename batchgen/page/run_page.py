@@ -24,11 +24,10 @@ from batchgen.journal.queries.page import (
     tile_rows,
 )
 from batchgen.journal.queries.page.filters import PICKS
-from batchgen.journal.queries.page.index import snapshot
+from batchgen.journal.queries.page.index import PickedTile, snapshot
 from batchgen.page.overview import overview_of
-from batchgen.page.tiles import detail_of, tile_of
-from batchgen.picks import FILE_NAME as PICKS_FILE
-from batchgen.picks import PickedOutput, picked_outputs, read_picks
+from batchgen.page.tiles import Picks, detail_of, tile_of
+from batchgen.picks import FollowedPicks, Pick, PickedOutput, picked_outputs
 
 _CHUNK = 500
 _PREPARED = 2_000
@@ -61,8 +60,7 @@ class RunPage:
             self._db.execute("COMMIT")  # a snapshot that stays open would keep a run's log from being folded in
         self._index: TileIndex | None = None
         self._overview: tuple[tuple[TileSums, bool, int], dict[str, Any]] | None = None
-        self._picks = read_picks(folder)
-        self._picks_mark = self._mark()
+        self._followed: FollowedPicks | None = None
         self._version = self._data_version()
         self._owner = owner(folder)
         self._starting = False
@@ -190,36 +188,37 @@ class RunPage:
         while chunk := list(islice(ranks, _CHUNK)):
             yield from picked_outputs(list(pickable_rows(self._db, chunk)), self._picks)
 
+    @property
+    def _picks(self) -> Picks:
+        """The last pick of each output, as of the last look; read when they are first needed."""
+        if self._followed is None:
+            self._followed = FollowedPicks(self.folder)
+            self._followed.update()
+        return self._followed.picks
+
     def _tile_index(self) -> TileIndex:
         if self._index is None:
-            self._index = TileIndex(self._db)
-            self._put_picks(self._index)
+            index = TileIndex(self._db)
+            index.pick(map(_as_tile, self._picks.values()), anew=True)
+            self._index = index
         return self._index
 
     def _refresh_picks(self) -> bool:
-        mark = self._mark()
-        if mark == self._picks_mark:
+        """Look at what was picked since the last look, and return whether anything was."""
+        if self._followed is None:
             return False
-        self._picks_mark, self._picks = mark, read_picks(self.folder)
-        if self._index is not None:
+        new = self._followed.update()
+        anew = new is None
+        picks = self._followed.picks.values() if new is None else new
+        if self._index is not None and (anew or picks):
             with sqlite_errors(self._path):
-                self._put_picks(self._index)
-        return True
-
-    def _put_picks(self, index: TileIndex) -> None:
-        index.pick(
-            (pick.item, pick.digest, pick.output, pick.sha256, PICKS.index(pick.pick or "none"), pick.rating or 0)
-            for pick in self._picks.values()
-            if not pick.empty
-        )
-
-    def _mark(self) -> tuple[int, int] | None:
-        try:
-            found = (self.folder / PICKS_FILE).stat()
-        except FileNotFoundError:
-            return None
-        return found.st_size, found.st_mtime_ns
+                self._index.pick(map(_as_tile, picks), anew=anew)
+        return anew or bool(picks)
 
     def _data_version(self) -> int:
         (version,) = self._db.execute("PRAGMA main.data_version").fetchone()
         return int(version)
+
+
+def _as_tile(pick: Pick) -> PickedTile:
+    return pick.item, pick.digest, pick.output, pick.sha256, PICKS.index(pick.pick or "none"), pick.rating or 0

@@ -8,9 +8,9 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal
+from typing import Any, BinaryIO, Literal
 
 from batchgen.core.errors import RunFolderError
 from batchgen.core.files import PRIVATE, disk_errors, sync_folder
@@ -19,6 +19,8 @@ from batchgen.core.text import json_object
 FILE_NAME = "picks.jsonl"
 Choice = Literal["keep", "reject", ""]
 CHOICES: tuple[Choice, ...] = ("keep", "reject", "")
+_Mark = tuple[int, int, int, int]
+"""Device, inode, length, time of the last change: of a file that is not the same, one differs."""
 _LONGEST_LINE = 1 << 16
 _BATCH = 1 << 20
 """Bytes that are gathered before they are written."""
@@ -56,28 +58,95 @@ class Pick:
         return not (self.pick or self.reason or self.rating)
 
 
+class FollowedPicks:
+    """The picks of a run folder, which can be looked at again: only what was appended meanwhile is then read."""
+
+    def __init__(self, folder: Path) -> None:
+        """Nothing is read yet."""
+        self.picks: dict[tuple[str, str, int], Pick] = {}
+        """The last pick of each output, by item, digest and output, in the order in which they were made."""
+        self._path = folder / FILE_NAME
+        self._seen = _Seen()
+
+    def update(self) -> list[Pick] | None:
+        """Look at the file; return the picks that were appended since the last look. None: it is another file now.
+
+        A last line that was cut short was never acknowledged, and is left out. Raises RunFolderError that names the
+        line for any other that cannot be read; then nothing has changed.
+        """
+        try:
+            with self._path.open("rb") as file:
+                found = os.fstat(file.fileno())
+                mark = found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+                if mark == self._seen.mark:
+                    return []
+                same = self._seen.is_beginning_of(file, mark)
+                new, self._seen = self._read(file, self._seen if same else _Seen(), mark)
+        except FileNotFoundError:
+            same, new = self._seen.mark is None, []
+            self._seen = _Seen()
+        except OSError as error:
+            raise RunFolderError(f"cannot read {self._path}: {error.strerror}") from error
+        if not same:
+            self.picks.clear()
+        for pick in new:
+            self.picks.pop(pick.key, None)
+            self.picks[pick.key] = pick
+        return new if same else None
+
+    def _read(self, file: BinaryIO, seen: "_Seen", mark: _Mark) -> tuple[list[Pick], "_Seen"]:
+        """Return the picks behind what was seen of a file, and what is seen of it then."""
+        file.seek(seen.end)
+        new: list[Pick] = []
+        count, end, last, whole = seen.lines, seen.end, seen.last, True
+        for number, line in enumerate(iter(lambda: file.readline(_LONGEST_LINE), b""), count + 1):
+            pick = _read(line)
+            if pick is not None:
+                new.append(pick)
+                whole = line.endswith(b"\n")
+                if whole:
+                    count, end, last = number, end + len(line), line
+            elif line.endswith(b"\n") or file.read(1):
+                raise RunFolderError(f"{self._path}:{number}: this line is not a pick; fix it or remove it")
+        return new, _Seen(mark, end, count, last, whole)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """How much was seen of a file."""
+
+    mark: _Mark | None = None
+    """None: there was no file."""
+    end: int = 0
+    """Where the last line ends that has a line end."""
+    lines: int = 0
+    last: bytes = b""
+    """That line."""
+    whole: bool = True
+    """Whether no pick without a line end stood behind it: what is appended may complete that line, or replace it."""
+
+    def is_beginning_of(self, file: BinaryIO, mark: _Mark) -> bool:
+        """Return whether a file goes on where this ends, as far as its last line can tell.
+
+        Lines are only ever appended; but whoever mends a file by hand, or puts another one in its place, changes where
+        lines end.
+        """
+        if self.mark is None:
+            return True
+        if not self.whole or mark[:2] != self.mark[:2] or mark[2] <= self.mark[2]:
+            return False
+        file.seek(self.end - len(self.last))
+        return file.read(len(self.last)) == self.last
+
+
 def read_picks(folder: Path) -> dict[tuple[str, str, int], Pick]:
     """Return the last pick of each output of a run folder, by item, digest and output.
 
-    They are in the order in which they were made. A last line that was cut short was never acknowledged, and is left
-    out. Raises RunFolderError that names the line for any other that cannot be read.
+    They are in the order in which they were made. Raises RunFolderError as `FollowedPicks.update` does.
     """
-    path = folder / FILE_NAME
-    found: dict[tuple[str, str, int], Pick] = {}
-    try:
-        with path.open("rb") as file:
-            for number, line in enumerate(iter(lambda: file.readline(_LONGEST_LINE), b""), 1):
-                pick = _read(line)
-                if pick is not None:
-                    found.pop(pick.key, None)
-                    found[pick.key] = pick
-                elif line.endswith(b"\n") or file.read(1):
-                    raise RunFolderError(f"{path}:{number}: this line is not a pick; fix it or remove it")
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        raise RunFolderError(f"cannot read {path}: {error.strerror}") from error
-    return found
+    followed = FollowedPicks(folder)
+    followed.update()
+    return followed.picks
 
 
 def append_picks(folder: Path, picks: Iterable[Pick]) -> None:
@@ -149,8 +218,9 @@ def _write(file: int, data: bytes, position: int) -> int:
 
 def _line(pick: Pick) -> bytes:
     """Return the line of a pick. Raises ValueError for one that could not be read again."""
-    line = f"{json.dumps(asdict(pick), ensure_ascii=False)}\n".encode()
-    if len(line) > _LONGEST_LINE or _read(line) != pick:
+    values = {name: getattr(pick, name) for name in _NAMES}
+    line = f"{_encoded(values)}\n".encode() if _is_sound(values) else b""
+    if not 0 < len(line) <= _LONGEST_LINE:
         raise ValueError(f"not a pick that can be written down: {pick!r:.200}")
     return line
 
@@ -158,20 +228,25 @@ def _line(pick: Pick) -> bytes:
 def _read(line: bytes) -> Pick | None:
     """Return the pick in a line, or None where there is none."""
     values = json_object(line)
-    if values is None:
+    if values is None or not _is_sound(values):
         return None
-    known = {name: values[name] for name in _NAMES if name in values}  # a later version may add some
-    rating = known.get("rating")
-    if not (
-        {"item", "digest", "output", "sha256", "pick"} <= known.keys()
-        and all(is_text(known.get(name, "")) for name in ("item", "digest", "sha256", "reason", "at"))
-        and type(known["output"]) is int
-        and known["output"] >= 1
-        and known["pick"] in CHOICES
-        and (rating is None or (type(rating) is int and 1 <= rating <= 5))
-    ):
-        return None
-    return Pick(**known)
+    return Pick(**{name: values[name] for name in _NAMES if name in values})  # a later version may add some
+
+
+def _is_sound(values: dict[str, Any]) -> bool:
+    """Return whether these are the values of a pick."""
+    try:
+        texts = [values["item"], values["digest"], values["sha256"], values.get("reason", ""), values.get("at", "")]
+        output, pick, rating = values["output"], values["pick"], values.get("rating")
+        return (
+            is_text("".join(texts))
+            and type(output) is int
+            and output >= 1
+            and pick in CHOICES
+            and (rating is None or (type(rating) is int and 1 <= rating <= 5))
+        )
+    except (KeyError, TypeError):  # one is missing, or is no text
+        return False
 
 
 def is_text(value: object) -> bool:
@@ -181,3 +256,4 @@ def is_text(value: object) -> bool:
 
 _NO_TEXT = re.compile("[\x00\ud800-\udfff]")
 _NAMES = tuple(field.name for field in fields(Pick))
+_encoded = json.JSONEncoder(ensure_ascii=False).encode

@@ -204,6 +204,7 @@ def test_all_that_fit_come_however_many_there_are(tmp_path: Path) -> None:
 
 
 def test_picks_count_for_the_file_that_they_are_about(page: RunPage) -> None:
+    assert found(page, picks=("keep",)) == []
     keep(page.folder, "mug", 2, rating=5)
     keep(page.folder, "vase", 1, "reject")
     append_picks(page.folder, [Pick("mug", DIGESTS["mug"], 3, "f" * 64, "keep")])
@@ -217,6 +218,41 @@ def test_picks_count_for_the_file_that_they_are_about(page: RunPage) -> None:
     assert page.refresh()
     assert not found(page, picks=("keep",))
     assert not page.refresh(), "nothing has changed"
+
+
+def test_a_later_pick_of_another_file_takes_back_what_was_said_of_this_one(page: RunPage) -> None:
+    keep(page.folder, "mug", 2, rating=5)
+    assert found(page, picks=("keep",)) == ["mug@2"]
+    append_picks(page.folder, [Pick("mug", DIGESTS["mug"], 2, "f" * 64, "reject")])
+    page.refresh()
+    assert found(page, picks=("keep",)) == found(page, picks=("reject",)) == found(page, ratings=(5,)) == []
+    assert page.tile_sums().picked == {"none": 4, "keep": 0, "reject": 0}
+
+
+def test_picks_outlive_what_a_run_changes(journal: Journal, page: RunPage, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep(page.folder, "mug", 2)
+    assert found(page, picks=("keep",)) == ["mug@2"]
+    with journal.transaction():
+        Buyer(journal).done("cup")
+    keep(page.folder, "cup", 1, "reject")
+    page.refresh()
+    assert (found(page, picks=("keep",)), found(page, picks=("reject",))) == (["mug@2"], ["cup@1"])
+    monkeypatch.setattr(run_page, "owner", lambda _: " by process 7")
+    page.refresh()  # a run that starts: the index is made anew
+    assert (found(page, picks=("keep",)), found(page, picks=("reject",))) == (["mug@2"], ["cup@1"])
+
+
+def test_picks_that_were_removed_from_their_file_count_no_more(page: RunPage) -> None:
+    keep(page.folder, "mug", 1)
+    keep(page.folder, "mug", 2)
+    assert found(page, picks=("keep",)) == ["mug@1", "mug@2"]
+    path = page.folder / "picks.jsonl"
+    path.write_bytes(path.read_bytes().splitlines(keepends=True)[1])
+    assert page.refresh().keys is None
+    assert found(page, picks=("keep",)) == ["mug@2"]
+    path.unlink()
+    assert page.refresh().keys is None
+    assert found(page, picks=("keep",)) == []
 
 
 def test_a_run_that_goes_on_is_followed(journal: Journal, page: RunPage) -> None:

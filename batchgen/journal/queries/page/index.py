@@ -42,7 +42,6 @@ class TileIndex:
     def __init__(self, db: sqlite3.Connection) -> None:
         """Make the index; the time grows with the items, the memory does not."""
         self._db = db
-        self._picks: dict[PickedTile, None] = {}
         self._counts: dict[Filter, int] = {}
         self._sums: TileSums | None = None
         db.execute(f"ATTACH '' AS {_SCHEMA}")
@@ -65,7 +64,6 @@ class TileIndex:
             for name, definition in _INDEXES.items():  # one by one as rows come takes twice as long
                 self._db.execute(f"CREATE INDEX page.{name} ON tile {definition}")
             self._note_place()
-        self._put_picks(self._picks)
 
     def moved(self) -> list[int]:
         """Bring it up to date with a run that goes on; return the keys of the items that may have changed, sorted."""
@@ -78,8 +76,6 @@ class TileIndex:
                 self._put(f"AND i.key IN {_CHOSEN}", chosen)
                 self._db.execute(f"INSERT INTO page.unjudged {_UNJUDGED_OF}", (chosen,))
             self._note_place()
-        if keys:
-            self._put_picks(self._picks)
         return sorted(keys)
 
     def collect_words(self, most: int) -> bool:
@@ -91,11 +87,17 @@ class TileIndex:
         """Whether an attempt has begun since the index was made or brought up to date."""
         return self._newest() > self._last_attempt
 
-    def pick(self, picks: Iterable[PickedTile]) -> None:
-        """Let exactly these picks count."""
-        self._db.execute("UPDATE page.tile SET pick = 0, rating = 0 WHERE pick <> 0 OR rating <> 0")
-        self._picks = dict.fromkeys(picks)
-        self._put_picks(self._picks)
+    def pick(self, picks: Iterable[PickedTile], *, anew: bool) -> None:
+        """Let these picks count, in their order; `anew`: and no others."""
+        self._forget_counts()
+        with snapshot(self._db):
+            if anew:
+                self._db.execute("DELETE FROM page.pick")
+                self._db.execute("UPDATE page.tile SET pick = 0, rating = 0 WHERE pick <> 0 OR rating <> 0")
+            self._db.execute("DELETE FROM page.new_pick")
+            self._db.executemany("INSERT OR REPLACE INTO page.new_pick VALUES (?, ?, ?, ?, ?, ?)", picks)
+            self._db.execute("INSERT OR REPLACE INTO page.pick SELECT * FROM page.new_pick")
+            self._db.execute(_PICK)
 
     def count(self, where: Filter) -> int:
         """Return how many tiles fit."""
@@ -213,12 +215,6 @@ class TileIndex:
             )
         self._db.execute(f"INSERT OR REPLACE INTO page.tile {_TILES} {condition}", values)
 
-    def _put_picks(self, picks: Iterable[PickedTile]) -> None:
-        self._forget_counts()
-        self._db.execute("BEGIN")
-        self._db.executemany(_PICK, ((pick, rating, i, d, n, sha) for i, d, n, sha, pick, rating in picks))
-        self._db.execute("COMMIT")
-
     def _forget_counts(self) -> None:
         self._counts.clear()
         self._sums = None
@@ -255,6 +251,24 @@ CREATE TABLE page.unjudged (
   PRIMARY KEY (item, attempt, number)
 ) WITHOUT ROWID;
 CREATE TABLE page.notable (item INTEGER PRIMARY KEY);
+CREATE TABLE page.pick (
+  id      TEXT NOT NULL,
+  digest  TEXT NOT NULL,
+  number  INTEGER NOT NULL,
+  sha256  TEXT NOT NULL,
+  pick    INTEGER NOT NULL,
+  rating  INTEGER NOT NULL,
+  PRIMARY KEY (id, digest, number)
+) WITHOUT ROWID;
+CREATE TABLE page.new_pick (
+  id      TEXT NOT NULL,
+  digest  TEXT NOT NULL,
+  number  INTEGER NOT NULL,
+  sha256  TEXT NOT NULL,
+  pick    INTEGER NOT NULL,
+  rating  INTEGER NOT NULL,
+  PRIMARY KEY (id, digest, number)
+) WITHOUT ROWID;
 CREATE TABLE page.tile (
   rank    INTEGER PRIMARY KEY,
   item    INTEGER NOT NULL,
@@ -280,14 +294,17 @@ _RANK = "((COALESCE(i.position, (1 << 40) + i.key) << 10) + {number})"
 _LAST = (
     "a.number = (SELECT MAX(b.number) FROM attempt b WHERE b.item = i.key AND (i.state <> 'done' OR b.state = 'done'))"
 )
+_PICKABLE = "i.state = 'done' AND i.position IS NOT NULL"
 _TILES = f"""
-  (rank, item, attempt, number, state, model, tags, flags)
+  (rank, item, attempt, number, state, model, tags, flags, pick, rating)
 SELECT {_RANK.format(number="COALESCE(o.number, 0)")}, i.key, a.key, COALESCE(o.number, 0), i.state, m.id, g.id,
-  COALESCE(d.flags, '')
+  COALESCE(d.flags, ''), COALESCE(p.pick, 0), COALESCE(p.rating, 0)
 FROM item i JOIN page.model m ON m.name = i.model JOIN page.tags g ON g.name = i.tags
 LEFT JOIN attempt a ON a.item = i.key AND {_LAST}
 LEFT JOIN output o ON o.attempt = a.key AND o.path IS NOT NULL
 LEFT JOIN delivered d ON d.attempt = o.attempt AND d.number = o.number AND d.sha256 = o.sha256
+LEFT JOIN page.pick p ON p.id = i.id AND p.digest = i.digest AND p.number = o.number AND p.sha256 = o.sha256
+  AND {_PICKABLE}
 WHERE {_SHOWN}
 """
 # Files may stay unjudged for good, where what decodes them is not installed: so only those that no longer are count.
@@ -310,11 +327,13 @@ UNION SELECT i.key FROM item i WHERE i.state = 'skipped' AND i.position IS NOT N
 UNION SELECT u.item FROM page.unjudged u WHERE NOT EXISTS
   (SELECT 1 FROM delivered d WHERE d.attempt = u.attempt AND d.number = u.number AND d.judged = 0)
 """
+# A pick of another file than the present one takes back what was said before, and says nothing itself.
 _PICK = f"""
-UPDATE page.tile SET pick = ?, rating = ? WHERE rank = (
-  SELECT {_RANK.format(number="o.number")} FROM item i CROSS JOIN attempt a ON a.item = i.key AND {_LAST}
-  CROSS JOIN output o ON o.attempt = a.key
-  WHERE i.id = ? AND i.digest = ? AND o.number = ? AND o.sha256 = ? AND i.state = 'done' AND i.position IS NOT NULL)
+WITH said (place, pick, rating) AS MATERIALIZED (
+  SELECT {_RANK.format(number="o.number")}, iif(p.sha256 = o.sha256, p.pick, 0), iif(p.sha256 = o.sha256, p.rating, 0)
+  FROM page.new_pick p CROSS JOIN item i ON i.id = p.id AND i.digest = p.digest AND {_PICKABLE}
+  CROSS JOIN attempt a ON a.item = i.key AND {_LAST} CROSS JOIN output o ON o.attempt = a.key AND o.number = p.number)
+UPDATE page.tile SET pick = said.pick, rating = said.rating FROM said WHERE tile.rank = said.place
 """
 _FLAGS = "SELECT flags, COUNT(*) FROM page.tile WHERE flags <> '' GROUP BY 1"
 _NOTABLE = f"""

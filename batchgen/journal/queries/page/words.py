@@ -36,8 +36,7 @@ class Words:
 
     def find(self, words: Sequence[str]) -> None:
         """Let `page.found` hold the ranks of the tiles whose id or prompt has all of these words, which are folded."""
-        while self.collect(_MANY):
-            pass
+        self.collect(_ALL)
         if self._found != words:
             self.tiles_changed()
             self._db.execute("DELETE FROM page.found")
@@ -51,7 +50,8 @@ def _folded(item_id: str, body: str) -> str:
     return f"{item_id}\n{prompt}".casefold()
 
 
-_MANY = 1 << 40
+_ALL = -1
+"""As a limit of SQL: there is none."""
 _TABLES = """
 CREATE TABLE page.words (item INTEGER PRIMARY KEY, folded TEXT NOT NULL);
 CREATE TABLE page.found (rank INTEGER PRIMARY KEY)
