@@ -1,7 +1,7 @@
 """A run folder opened for a page: how the run stands, its tiles, and what is known of each item."""
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -156,9 +156,12 @@ class RunPage:
 
     def detail(self, key: int) -> dict[str, Any] | None:
         """Return all that is known of the item with a key; None if there is none."""
+        return next(iter(self.details([key])), None)
+
+    def details(self, keys: Sequence[int]) -> list[dict[str, Any]]:
+        """Return all that is known of each of the items with these keys, in their order; there are a few hundred."""
         with sqlite_errors(self._path):
-            rows = item_rows(self._db, key, _USERS)
-            return None if rows is None else detail_of(rows, self._picks)
+            return [detail_of(rows, self._picks) for rows in item_rows(self._db, keys, _USERS)]
 
     def refresh(self) -> Changed:
         """Look at what has changed since the last look, and let what is returned from now on be as it is now.

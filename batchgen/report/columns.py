@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any
 
 FORMAT_VERSION = 1
@@ -30,7 +31,7 @@ class Columns:
         """Those that were added."""
         self._outputs = 0
         self.prompts: list[str] = []
-        """Those of the present chunk."""
+        """Those of the present chunk, cut."""
         self._clear()
 
     def add(self, tiles: Sequence[dict[str, Any]]) -> None:
@@ -68,8 +69,17 @@ class Columns:
         if tile["pick"] or tile["rating"] or tile["reason"]:
             self._picked[row] = [tile["pick"], tile["rating"], tile["reason"]]
 
+    def take_texts(self) -> dict[str, Any]:
+        """Return the prompts of what was added since the last time: all in one text, and where each of them ends.
+
+        Places count as JavaScript counts: in units of UTF-16.
+        """
+        texts = {"text": "".join(self.prompts), "ends": list(accumulate(map(_units, self.prompts)))}
+        self.prompts = []
+        return texts
+
     def take(self) -> dict[str, Any]:
-        """Return the columns of what was added since the last time; the prompts go their own way."""
+        """Return the columns of what was added since the last time; the prompts go their own way, see `take_texts`."""
         chunk = {
             "items": {**self._item_columns, "error": self._errors},
             "outputs": {**self._output_columns, "flags": self._flagged, "picks": self._picked},
@@ -99,4 +109,7 @@ class Columns:
         self._errors: dict[str, str] = {}
         self._flagged: dict[str, list[int]] = {}
         self._picked: dict[str, list[Any]] = {}
-        self.prompts = []
+
+
+def _units(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-16-le")) // 2

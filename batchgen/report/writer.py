@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
-from itertools import groupby
+from itertools import groupby, islice
 from operator import itemgetter
 from pathlib import Path
 from typing import IO, Any
@@ -26,6 +26,7 @@ ALL = 100_000
 _SAMPLE = 10_000
 """Items that are drawn from a larger run, beside those that somebody has to look at."""
 _CHUNK = 10_000
+"""Items whose columns are loaded together: some parts."""
 
 Tiles = list[dict[str, Any]]
 
@@ -95,50 +96,43 @@ def _drawn(count: int) -> Callable[[str], bool]:
     return lambda item_id: int.from_bytes(hashlib.blake2b(item_id.encode(), digest_size=8).digest()) < bound
 
 
-def _in_page(page: RunPage, items: Iterable[Tiles], out: IO[str]) -> int:
+def _in_page(page: RunPage, items: Iterator[Tiles], out: IO[str]) -> int:
     """Write the items into the page, and return how many there are."""
     columns = Columns()
-    part: list[dict[str, Any] | None] = []
-    parts = 0
-    for tiles in items:
-        columns.add(tiles)
-        part.append(page.detail(tiles[0]["key"]))
-        if len(part) == PART_SIZE:
-            out.write(element(f"part-{parts}", part))
-            parts += 1
-            part.clear()
-    if part:
-        out.write(element(f"part-{parts}", part))
-    prompts, chunk = columns.prompts, columns.take()
-    out.write(element("index", {**columns.names(), **chunk, "items": {**chunk["items"], "prompt": prompts}}))
+    for number, part in enumerate(_chunks(items, PART_SIZE)):
+        for tiles in part:
+            columns.add(tiles)
+        out.write(element(f"part-{number}", _details(page, part)))
+    out.write(element("index", {**columns.names(), **columns.take(), "texts": [columns.take_texts()]}))
     return columns.items
 
 
-def _beside(page: RunPage, items: Iterable[Tiles], out: IO[str], scripts: Scripts) -> int:
+def _beside(page: RunPage, items: Iterator[Tiles], out: IO[str], scripts: Scripts) -> int:
     """Write the items into scripts beside the page, and return how many there are."""
     columns = Columns()
-    part: list[dict[str, Any] | None] = []
-
-    def end_chunk() -> None:
-        scripts.add("text", columns.prompts)
-        scripts.add("index", columns.take())
-
-    def end_part() -> None:
-        scripts.add("part", part)
-        part.clear()
-
-    for tiles in items:
-        columns.add(tiles)
-        part.append(page.detail(tiles[0]["key"]))
-        if len(part) == PART_SIZE:
-            end_part()
-        if columns.items % _CHUNK == 0:
-            end_chunk()
+    for part in _chunks(items, PART_SIZE):
+        for tiles in part:
+            columns.add(tiles)
+        scripts.add("part", _details(page, part))
+        if len(columns.prompts) >= _CHUNK:
+            _add_index(scripts, columns)
     if columns.prompts:
-        end_chunk()
-    if part:
-        end_part()
+        _add_index(scripts, columns)
     scripts.sync()
     names = {"index": scripts.names("index"), "text": scripts.names("text"), "parts": scripts.names("part")}
     out.write(element("files", {**columns.names(), **names}))
     return columns.items
+
+
+def _add_index(scripts: Scripts, columns: Columns) -> None:
+    scripts.add("text", columns.take_texts())
+    scripts.add("index", columns.take())
+
+
+def _details(page: RunPage, items: Iterable[Tiles]) -> list[dict[str, Any]]:
+    return page.details([tiles[0]["key"] for tiles in items])
+
+
+def _chunks(items: Iterator[Tiles], size: int) -> Iterator[list[Tiles]]:
+    while chunk := list(islice(items, size)):
+        yield chunk

@@ -42,6 +42,7 @@ _AFTER_SOURCE = (
 )
 STATIC_SCRIPTS: tuple[str, ...] = (
     *_BEFORE_SOURCE,
+    "scripts/search.js",
     "scripts/columns.js",
     "scripts/picks-csv.js",
     "scripts/source-static.js",

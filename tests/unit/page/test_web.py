@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from batchgen.page import web
+from batchgen.report.columns import Columns
 
 FOLDER = Path(web.__file__).parent
 OWN = [name for name in sorted({*web.STATIC_SCRIPTS, *web.LIVE_SCRIPTS}) if name.startswith("scripts/")]
-PURE = ["text", "filter", "columns", "picks-csv", "picks", "scroll", "keys"]
+PURE = ["text", "filter", "search", "columns", "picks-csv", "picks", "scroll", "keys"]
 node = pytest.mark.skipif(shutil.which("node") is None, reason="there is no Node here")
 
 
@@ -130,18 +131,19 @@ def test_an_address_that_says_nonsense_shows_everything() -> None:
     assert run("batchgen.filter.isEmpty(batchgen.filter.fromParams(new URLSearchParams('rating=9&pick=bin')))") is True
 
 
+TILE = {"n": 0, "model": "hera", "state": "done", "net_usd": "0.00", "tags": {}, "error": ""}
 INDEX = {
     "models": ["hera", "zeus"],
     "states": ["done", "failed"],
     "tags": ["client=acme", "client=globex"],
     "flags": ["blank", "dark"],
+    "texts": [{"text": "A red MugA jug", "ends": [9, 14]}, {"text": "ÄPFEL in a pan", "ends": [14]}],
     "items": {
         "key": [10, 11, 12],
         "id": ["mug", "jug", "pan"],
         "model": [0, 1, 0],
         "state": [0, 1, 0],
         "tags": [[0], 0, [1]],
-        "prompt": ["A red Mug", "A jug", "ÄPFEL in a pan"],
         "error": {"1": "no"},
     },
     "outputs": {
@@ -164,6 +166,9 @@ FILTERS: list[tuple[dict[str, object], list[str]]] = [
     ({}, ["mug 1", "mug 2", "jug 0", "pan 1"]),
     ({"text": "a mug"}, ["mug 1", "mug 2"]),
     ({"text": "äpfel PAN"}, ["pan 1"]),
+    ({"text": "a"}, ["mug 1", "mug 2", "jug 0", "pan 1"]),
+    ({"text": "mug mug"}, ["mug 1", "mug 2"]),
+    ({"text": "mugjug"}, []),
     ({"model": ["zeus"]}, ["jug 0"]),
     ({"model": ["zeus", "hera"], "state": ["done"]}, ["mug 1", "mug 2", "pan 1"]),
     ({"model": ["unknown"]}, []),
@@ -199,6 +204,20 @@ def test_a_tile_of_a_report() -> None:
     assert (tile["key"], tile["n"], tile["of"], tile["flags"], tile["tags"]) == (10, 2, 2, ["dark"], {"client": "acme"})
     assert tile["thumb"] == f"thumbs/cd/{'cd' * 32}.webp"
     assert run(f"batchgen.columns.makeStore({json.dumps(INDEX)}).tile(2)")["error"] == "no"
+    prompts = run(f"[0, 2, 3].map((place) => batchgen.columns.makeStore({json.dumps(INDEX)}).tile(place).prompt)")
+    assert prompts == ["A red Mug", "A jug", "ÄPFEL in a pan"]
+
+
+@node
+def test_words_are_found_where_lower_case_is_longer() -> None:
+    chunk = Columns()
+    for number, prompt in enumerate(("İİİ 🏺 İstanbul", "", "a vase", "ß İ")):
+        chunk.add([{**TILE, "key": number, "id": f"i{number}", "prompt": prompt}])
+    texts = json.dumps([chunk.take_texts()])
+    search = f"batchgen.makeSearch({texts}, ['i0', 'i1', 'i2', 'i3'])"
+    assert run(f"[0, 1, 2, 3].map({search}.prompt)") == ["İİİ 🏺 İstanbul", "", "a vase", "ß İ"]
+    for words, counts in ((["🏺"], [1, 0, 0, 0]), (["vase", "i"], [1, 1, 2, 1]), (["stanbul", "i1"], [1, 1, 0, 0])):
+        assert run(f"Array.from({search}.count({json.dumps(words)}))") == counts
 
 
 @node

@@ -80,7 +80,8 @@ def test_all_of_a_small_run_is_in_the_page(tmp_path: Path) -> None:
     items, outputs = index["items"], index["outputs"]
     assert items["id"] == [f"i{n:03}" for n in range(20)]
     assert [detail["id"] for detail in part] == items["id"]
-    assert items["prompt"][3] == "Prompt 3"
+    assert index["texts"][0]["text"].startswith("Prompt 0Prompt 1")
+    assert index["texts"][0]["ends"][:2] == [8, 16]
     assert [index["states"][state] for state in items["state"]][8:10] == ["done", "failed"]
     assert list(items["error"]) == ["9", "19"]
     assert index["tags"] == ["client=acme"]
@@ -93,7 +94,7 @@ def test_hostile_texts_stay_data(tmp_path: Path) -> None:
     made(tmp_path, 10, lambda _: HOSTILE)
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     page = Elements(text)
-    assert page.json("index")["items"]["prompt"] == [HOSTILE] * 10
+    assert page.json("index")["texts"][0]["text"] == HOSTILE * 10
     assert page.json("part-0")[0]["prompt"] == HOSTILE
     assert [tag for tag, _ in page.found if tag == "img"] == []
     assert "49" not in page.texts.get("td", ""), "templates are not filled in twice"
@@ -163,7 +164,7 @@ def test_without_scripts_the_sums_are_there(tmp_path: Path) -> None:
 def test_a_large_run_lies_in_scripts_beside_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer, "IN_ONE_FILE", 10)
     monkeypatch.setattr(writer, "_CHUNK", 8)
-    monkeypatch.setattr(writer, "PART_SIZE", 6)
+    monkeypatch.setattr(writer, "PART_SIZE", 4)
     for number in (2, 3):
         (tmp_path / "report" / f"{number}").mkdir(parents=True)
         (tmp_path / "report" / f"{number}" / "part-9999.js").write_text("of an older report, and one that was killed")
@@ -171,11 +172,11 @@ def test_a_large_run_lies_in_scripts_beside_the_page(tmp_path: Path, monkeypatch
     assert made(tmp_path, 20, lambda n: HOSTILE if n == 3 else f"Prompt {n}").items == 20
     files, scripts = page_of(tmp_path).json("files"), scripts_of(tmp_path)
     assert files["index"] == [f"report/4/index-000{n}.js" for n in range(3)]
-    assert files["parts"] == [f"report/4/part-000{n}.js" for n in range(4)]
-    assert len(scripts) == 3 + 3 + 4
+    assert files["parts"] == [f"report/4/part-000{n}.js" for n in range(5)]
+    assert len(scripts) == 3 + 3 + 5
     assert [len(scripts[f"index-{n}"]["items"]["key"]) for n in range(3)] == [8, 8, 4]
-    assert scripts["text-0"][3] == HOSTILE
-    assert [detail["id"] for n in range(4) for detail in scripts[f"part-{n}"]] == [f"i{n:03}" for n in range(20)]
+    assert scripts["text-0"]["text"] == f"Prompt 0Prompt 1Prompt 2{HOSTILE}Prompt 4Prompt 5Prompt 6Prompt 7"
+    assert [detail["id"] for n in range(5) for detail in scripts[f"part-{n}"]] == [f"i{n:03}" for n in range(20)]
     assert scripts["index-1"]["outputs"]["item"][0] == 8, "counted from the beginning of the run"
     assert list(scripts["index-1"]["items"]["error"]) == ["9"]
     assert sorted(path.name for path in (tmp_path / "report").iterdir()) == ["4", "mine"]

@@ -5,8 +5,9 @@ Money is decimal text, times are milliseconds since 1970.
 
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 from batchgen.core.records import UNSETTLED
 from batchgen.journal.attempts import is_last
@@ -121,7 +122,7 @@ class ItemRows(NamedTuple):
 
 def every_tile(db: sqlite3.Connection) -> Iterator[TileRow]:
     """Yield all tiles in the order of the manifest; it sorts them on disk, so that memory stays flat."""
-    return map(TileRow._make, db.execute(f"{_TILE} WHERE {_SHOWN} ORDER BY {_ORDER}"))
+    return map(TileRow._make, db.execute(f"SELECT {_TILE} WHERE {_SHOWN} ORDER BY {_ORDER}"))
 
 
 def tile_rows(db: sqlite3.Connection, ranks: Sequence[int]) -> Iterator[TileRow]:
@@ -134,21 +135,33 @@ def pickable_rows(db: sqlite3.Connection, ranks: Sequence[int]) -> Iterator[tupl
     yield from db.execute(_PICKABLE_OF_RANKS, (json.dumps(list(ranks)),))
 
 
-def item_rows(db: sqlite3.Connection, key: int, most_users: int) -> ItemRows | None:
-    """Return all rows about the item with a key; None if there is none."""
-    row = db.execute(_ITEM, (key,)).fetchone()
-    if row is None:
-        return None
-    return ItemRows(
-        ItemRow._make(row),
-        [AttemptRow._make(row) for row in db.execute(_ATTEMPTS, (key,))],
-        [
-            TileRow._make(row)
-            for row in db.execute(f"{_TILE} WHERE i.key = ? AND o.number > 0 ORDER BY o.number", (key,))
-        ],
-        [InputRow._make(row) for row in db.execute(_INPUTS, (key,))],
-        db.execute(_USERS, (key, most_users)).fetchall(),
+def item_rows(db: sqlite3.Connection, keys: Sequence[int], most_users: int) -> Iterator[ItemRows]:
+    """Yield all rows about each of the items with these keys, in their order; of one that is not there, nothing.
+
+    They are looked up together, and held in memory. `most_users`: how many users of an item are named.
+    """
+    chosen = json.dumps(list(keys))
+    items = {row[0]: ItemRow._make(row) for row in db.execute(_ITEMS, (chosen,))}
+    attempts, outputs, inputs, users = (
+        _by_item(db.execute(query, (chosen, *more)), make)
+        for query, make, more in (
+            (_ATTEMPTS, AttemptRow._make, ()),
+            (_OUTPUTS, TileRow._make, ()),
+            (_INPUTS, InputRow._make, ()),
+            (_USERS, tuple, (most_users,)),
+        )
     )
+    for key in keys:
+        if key in items:
+            yield ItemRows(items[key], attempts[key], outputs[key], inputs[key], users[key])
+
+
+def _by_item(rows: Iterable[Sequence[Any]], make: Callable[[Sequence[Any]], Any]) -> defaultdict[int, list[Any]]:
+    """Return rows by the item that their first column names, without that."""
+    found: defaultdict[int, list[Any]] = defaultdict(list)
+    for item, *row in rows:
+        found[item].append(make(row))
+    return found
 
 
 _SHOWN = f"(i.position IS NOT NULL OR i.state IN {UNSETTLED.sql})"
@@ -160,7 +173,7 @@ _TILE_COLUMNS = """
 """
 _DELIVERED = "LEFT JOIN delivered d ON d.attempt = o.attempt AND d.number = o.number AND d.sha256 = o.sha256"
 _TILE = f"""
-SELECT i.key, i.id, i.digest, i.state, i.model, i.body, i.tags, i.reason, COALESCE(o.number, 0), {_TILE_COLUMNS}
+i.key, i.id, i.digest, i.state, i.model, i.body, i.tags, i.reason, COALESCE(o.number, 0), {_TILE_COLUMNS}
 FROM item i
 LEFT JOIN attempt a ON a.item = i.key AND a.number =
   (SELECT MAX(b.number) FROM attempt b WHERE b.item = i.key AND (i.state <> 'done' OR b.state = 'done'))
@@ -180,22 +193,25 @@ FROM json_each(?) r CROSS JOIN page.tile t ON t.rank = r.value CROSS JOIN item i
 CROSS JOIN output o ON o.attempt = t.attempt AND o.number = t.number
 WHERE i.state = 'done' AND i.position IS NOT NULL AND o.path IS NOT NULL
 """
-_ITEM = f"""
+_CHOSEN = "(SELECT value FROM json_each(?))"
+_ITEMS = f"""
 SELECT i.key, i.id, i.digest, i.state, i.model, i.body, i.tags, i.reason, i.source, i.estimated, i.inputs, a.inputs,
   COALESCE(a.state = 'done' AND {is_stale("a", "i")}, 0)
-FROM item i LEFT JOIN attempt a ON a.item = i.key AND {is_last("a", "i")} WHERE i.key = ?
+FROM item i LEFT JOIN attempt a ON a.item = i.key AND {is_last("a", "i")} WHERE i.key IN {_CHOSEN}
 """
-_ATTEMPTS = """
-SELECT number, state, estimated, reserved, charged, refunded, job_id, submitted_at, accepted_at, completed_at,
+_ATTEMPTS = f"""
+SELECT item, number, state, estimated, reserved, charged, refunded, job_id, submitted_at, accepted_at, completed_at,
   refunded_at, expires_at, took_ms, inference_ms, polls, error_type, error_message
-FROM attempt WHERE item = ? ORDER BY number
+FROM attempt WHERE item IN {_CHOSEN} ORDER BY item, number
 """
-_OUTPUTS = f"{_TILE} WHERE i.key = ? AND o.number > 0 ORDER BY o.number"
-_INPUTS = """
-SELECT d.parameter, d.source, s.id, d.output FROM dependency d LEFT JOIN item s ON s.key = d.source
-WHERE d.dependant = ? ORDER BY d.parameter
+_OUTPUTS = f"SELECT i.key, {_TILE} WHERE i.key IN {_CHOSEN} AND o.number > 0 ORDER BY i.key, o.number"
+_INPUTS = f"""
+SELECT d.dependant, d.parameter, d.source, s.id, d.output FROM dependency d LEFT JOIN item s ON s.key = d.source
+WHERE d.dependant IN {_CHOSEN} ORDER BY d.dependant, d.parameter
 """
-_USERS = """
-SELECT DISTINCT i.id, i.key FROM dependency d JOIN item i ON i.key = d.dependant WHERE d.source = ? ORDER BY i.position
-LIMIT ?
+_USERS = f"""
+SELECT source, id, key FROM (
+  SELECT d.source, i.id, i.key, ROW_NUMBER() OVER (PARTITION BY d.source ORDER BY i.position) AS place
+  FROM dependency d JOIN item i ON i.key = d.dependant WHERE d.source IN {_CHOSEN} GROUP BY d.source, i.key)
+WHERE place <= ? ORDER BY source, place
 """

@@ -12,7 +12,7 @@
   function makeStore(index, picked = () => undefined) {
     const { items, outputs } = index;
     const rows = tileRows(items.key.length, outputs.item);
-    let haystack = null; // made when somebody searches: opening must be quick
+    let search = null;
 
     function said(tile) {
       const row = rows.output[tile];
@@ -36,7 +36,7 @@
         duration_s: (row >= 0 && outputs.duration_s[row]) || null, bytes: row < 0 ? 0 : outputs.bytes[row],
         flags: ((row >= 0 && outputs.flags?.[row]) || []).map((flag) => index.flags[flag]),
         tags: Object.fromEntries((items.tags[item] || []).map((tag) => splitTag(index.tags[tag]))),
-        net_usd: items.net_usd?.[item], prompt: items.prompt?.[item] ?? "", error: items.error?.[item] ?? "", ...said(place),
+        net_usd: items.net_usd?.[item], prompt: index.texts ? searching().prompt(item) : "", error: items.error?.[item] ?? "", ...said(place),
       };
     }
 
@@ -59,9 +59,9 @@
       return found.subarray(0, length);
     }
 
-    /** Make what is searched; done before somebody searches, where there is time. */
-    function prepare() {
-      haystack ??= items.id.map((id, item) => `${id}\n${items.prompt[item]}`.toLowerCase());
+    /** The prompts, which come later than all else where they are many. */
+    function searching() {
+      return (search ??= batchgen.makeSearch(index.texts, items.id));
     }
 
     function itemTest(filter) {
@@ -79,8 +79,8 @@
       }
       const words = batchgen.filter.words(filter.text);
       if (words.length) {
-        prepare();
-        tests.push((item) => words.every((word) => haystack[item].includes(word)));
+        const counts = searching().count(words);
+        tests.push((item) => counts[item] === words.length);
       }
       return tests.length ? (item) => tests.every((test) => test(item)) : null;
     }
@@ -123,7 +123,7 @@
       return items.key[rows.item[place]] === key && (row < 0 ? 0 : outputs.n[row]) === n;
     }
 
-    return { isAt, picks, prepare, itemNumber: (key) => places.get(key), select, tile, total: rows.item.length };
+    return { isAt, picks, prepare: () => searching().prepare(), itemNumber: (key) => places.get(key), select, tile, total: rows.item.length };
   }
 
   /** For each tile its item and its row of outputs (-1: the item has none), and for each item how many it has. */

@@ -36,7 +36,7 @@
   /** Load the prompts of a large report, one script after the other: all at once would take much memory. */
   async function loadedTexts(paths) {
     const found = [];
-    for (const [number, path] of paths.entries()) for (const prompt of await loaded(`text-${number}`, path)) found.push(prompt);
+    for (const [number, path] of paths.entries()) found.push(await loaded(`text-${number}`, path));
     return found;
   }
 
@@ -76,7 +76,7 @@
     const store = index.then((data) => batchgen.columns.makeStore(data, picks.get));
     const parts = new Map();
     let last = { filter: "", places: null };
-    let prompts = null;
+    let loading = null;
 
     async function selected(filter) {
       if (filter.text) await texts();
@@ -87,10 +87,10 @@
 
     /** Bring the prompts of a large report, which are not needed for a first look. */
     async function texts() {
-      const { items } = await index;
-      if (items.prompt) return;
-      prompts ??= loadedTexts(files.text);
-      items.prompt = await prompts;
+      const data = await index;
+      if (data.texts) return;
+      loading ??= loadedTexts(files.text);
+      data.texts = await loading;
     }
 
     async function part(number) {
