@@ -30,8 +30,8 @@ class Columns:
         self.items = 0
         """Those that were added."""
         self._outputs = 0
-        self.prompts: list[str] = []
-        """Those of the present chunk, cut."""
+        self.lines: list[str] = []
+        """What is searched for words, of the items of the present chunk."""
         self._clear()
 
     def add(self, tiles: Sequence[dict[str, Any]]) -> None:
@@ -49,7 +49,7 @@ class Columns:
         items["tags"].append(tags or 0)
         if first["error"]:
             self._errors[str(number)] = first["error"][:_LONGEST]
-        self.prompts.append(first["prompt"][:_LONGEST])
+        self.lines.append(f"{first['id']}\n{first['prompt'][:_LONGEST]}\n")
         for tile in tiles:
             if tile["n"]:
                 self._add_output(number, tile)
@@ -70,12 +70,12 @@ class Columns:
             self._picked[row] = [tile["pick"], tile["rating"], tile["reason"]]
 
     def take_texts(self) -> dict[str, Any]:
-        """Return the prompts of what was added since the last time: all in one text, and where each of them ends.
+        """Return ids and prompts of what was added since the last time: all in one text, and where each item ends.
 
         Places count as JavaScript counts: in units of UTF-16.
         """
-        texts = {"text": "".join(self.prompts), "ends": list(accumulate(map(_units, self.prompts)))}
-        self.prompts = []
+        texts = {"text": "".join(self.lines), "ends": list(accumulate(map(_units, self.lines)))}
+        self.lines = []
         return texts
 
     def take(self) -> dict[str, Any]:

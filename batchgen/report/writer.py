@@ -114,9 +114,9 @@ def _beside(page: RunPage, items: Iterator[Tiles], out: IO[str], scripts: Script
         for tiles in part:
             columns.add(tiles)
         scripts.add("part", _details(page, part))
-        if len(columns.prompts) >= _CHUNK:
+        if len(columns.lines) >= _CHUNK:
             _add_index(scripts, columns)
-    if columns.prompts:
+    if columns.lines:
         _add_index(scripts, columns)
     scripts.sync()
     names = {"index": scripts.names("index"), "text": scripts.names("text"), "parts": scripts.names("part")}

@@ -137,7 +137,10 @@ INDEX = {
     "states": ["done", "failed"],
     "tags": ["client=acme", "client=globex"],
     "flags": ["blank", "dark"],
-    "texts": [{"text": "A red MugA jug", "ends": [9, 14]}, {"text": "ÄPFEL in a pan", "ends": [14]}],
+    "texts": [
+        {"text": "mug\nA red Mug\njug\nA jug\n", "ends": [14, 24]},
+        {"text": "pan\nÄPFEL in a pan\n", "ends": [19]},
+    ],
     "items": {
         "key": [10, 11, 12],
         "id": ["mug", "jug", "pan"],

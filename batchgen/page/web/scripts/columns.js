@@ -106,8 +106,6 @@
       return tests.length ? (place) => tests.every((test) => test(place)) : null;
     }
 
-    const places = new Map(); // the number of an item by its key
-    items.key.forEach((key, item) => places.set(key, item));
     /** How many outputs are kept, rejected and neither. */
     function picks() {
       const found = { keep: 0, reject: 0, unpicked: 0 };
@@ -123,7 +121,7 @@
       return items.key[rows.item[place]] === key && (row < 0 ? 0 : outputs.n[row]) === n;
     }
 
-    return { isAt, picks, prepare: () => searching().prepare(), itemNumber: (key) => places.get(key), select, tile, total: rows.item.length };
+    return { isAt, picks, prepare: () => searching().prepare(), itemNumber: (key) => items.key.indexOf(key), select, tile, total: rows.item.length };
   }
 
   /** For each tile its item and its row of outputs (-1: the item has none), and for each item how many it has. */

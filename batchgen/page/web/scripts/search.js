@@ -1,16 +1,15 @@
 "use strict";
 /*
- * The prompts of a report, searched with its ids. Pure.
+ * The ids and prompts of a report, to be searched. Pure.
  *
- * Both lie in a few long texts: browsers search one of a megabyte in the time that ten thousand short ones take to be
- * looked up, and have no object to keep for each item.
+ * They lie in a few long texts: a browser brings them to lower case at once, and has no object to keep for each item.
  */
 (function (batchgen) {
   /**
-   * Return the prompts of items with these ids.
+   * Return the search over items with these ids.
    *
-   * `chunks` hold the prompts of equally many items each, but for the last one: {text, ends}, all of them one after the
-   * other, and where each ends.
+   * `chunks` hold equally many items each, but for the last one: {text, ends}, for each item its id and its prompt, each
+   * with a line end, and where that ends.
    */
   function makeSearch(chunks, ids) {
     const size = chunks[0]?.ends.length || 1;
@@ -19,19 +18,12 @@
     function prompt(item) {
       const { text, ends } = chunks[Math.floor(item / size)];
       const at = item % size;
-      return text.slice(at ? ends[at - 1] : 0, ends[at]);
+      return text.slice((at ? ends[at - 1] : 0) + ids[item].length + 1, ends[at] - 1);
     }
 
     /** Make what is searched; done before somebody searches, where there is time. */
     function prepare() {
-      searched ??= chunks.map(({ ends }, number) => {
-        const lines = Array.from(ends, (_, at) => {
-          const item = number * size + at;
-          return `${ids[item]}\n${prompt(item)}\n`.toLowerCase();
-        });
-        let end = 0;
-        return { text: lines.join(""), ends: Int32Array.from(lines, (line) => (end += line.length)) };
-      });
+      searched ??= chunks.map(inLowerCase);
     }
 
     /** Return for each item how many of these words it has; a word is in lower case, and holds no white space. */
@@ -51,6 +43,14 @@
     }
 
     return { count, prepare, prompt };
+  }
+
+  function inLowerCase({ text, ends }) {
+    const lower = text.toLowerCase();
+    if (lower.length === text.length) return { text: lower, ends };
+    // A few letters become longer, as İ does; none becomes shorter.
+    let end = 0;
+    return { text: lower, ends: ends.map((place, at) => (end += text.slice(at ? ends[at - 1] : 0, place).toLowerCase().length)) };
   }
 
   Object.assign(batchgen, { makeSearch });

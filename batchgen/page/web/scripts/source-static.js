@@ -140,7 +140,7 @@
       async detail(key) {
         const { part_size: size } = await index;
         const item = (await store).itemNumber(key);
-        if (item === undefined) return null;
+        if (item < 0) return null;
         const detail = (await part(Math.floor(item / size)))[item % size];
         return { ...detail, outputs: detail.outputs.map((output) => withPick(output, key)) };
       },
