@@ -34,6 +34,7 @@ class Reader:
 
     async def call(self, work: Callable[[RunPage], T]) -> T:
         """Return what `work` returns of the page. Raises RunFolderError where the folder is gone or damaged."""
+        self._check_open()
         return await asyncio.get_running_loop().run_in_executor(self._pool, self._do, work)
 
     async def close(self) -> None:
@@ -45,14 +46,16 @@ class Reader:
         self._pool.shutdown()
 
     def _do(self, work: Callable[[RunPage], T]) -> T:
-        if self._closing:
-            raise RunFolderError("the viewer stops")
+        self._check_open()
         try:
             return work(self._opened())
-        except sqlite3.OperationalError as error:
-            if self._closing:
-                raise RunFolderError("the viewer stops") from error
+        except sqlite3.OperationalError:
+            self._check_open()  # it was broken off
             raise
+
+    def _check_open(self) -> None:
+        if self._closing:
+            raise RunFolderError("the viewer stops")
 
     def _opened(self) -> RunPage:
         """Return the page of the journal that lies in the folder now."""

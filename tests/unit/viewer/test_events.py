@@ -11,6 +11,7 @@ import pytest
 from support.bought import Buyer
 from support.viewing import Asking, asking, opened
 
+from batchgen.core.errors import RunFolderError
 from batchgen.journal import Journal
 from batchgen.page import RunPage
 from batchgen.picks import Pick, append_picks
@@ -128,3 +129,23 @@ async def test_sums_are_made_once_for_all_who_ask_meanwhile(run: Path, monkeypat
     assert await asyncio.gather(*others) == [{"number": 1}] * 3  # they may have asked for what changed meanwhile
     await overviews.close()
     await pages.close()
+
+
+async def test_what_is_asked_of_a_reader_that_closes_is_refused(run: Path) -> None:
+    reader = Reader(run)
+    began, go_on = threading.Event(), threading.Event()
+
+    def slow(_: RunPage) -> None:
+        began.set()
+        assert go_on.wait(20)
+
+    asked = [asyncio.create_task(reader.call(slow)) for _ in range(2)]
+    assert await asyncio.to_thread(began.wait, 20)
+    closing = asyncio.create_task(reader.close())
+    await asyncio.sleep(0)
+    go_on.set()
+    await asked[0]
+    await closing
+    for late in (asked[1], reader.call(slow)):
+        with pytest.raises(RunFolderError, match="the viewer stops"):
+            await late

@@ -146,15 +146,13 @@
     return rows;
   }
 
-  /** Add the columns of some more items; what is by number counts from the beginning of the whole. */
-  function append(index, chunk) {
-    for (const part of ["items", "outputs"]) {
-      for (const [name, column] of Object.entries(chunk[part])) {
-        if (!Array.isArray(column)) Object.assign((index[part][name] ??= {}), column);
-        else if (index[part][name]) for (const value of column) index[part][name].push(value);
-        else index[part][name] = column;
-      }
-    }
+  /** Return the columns of all items of these chunks; what is by number counts from the beginning of the whole. */
+  function joined(chunks) {
+    const join = (part) => Object.fromEntries(Object.keys(chunks[0][part]).map((name) => {
+      const columns = chunks.map((chunk) => chunk[part][name]);
+      return [name, Array.isArray(columns[0]) ? [].concat(...columns) : Object.assign({}, ...columns)];
+    }));
+    return { items: join("items"), outputs: join("outputs") };
   }
 
   function splitTag(tag) {
@@ -162,5 +160,5 @@
     return [tag.slice(0, at), tag.slice(at + 1)];
   }
 
-  Object.assign(batchgen, { columns: { append, makeStore } });
+  Object.assign(batchgen, { columns: { joined, makeStore } });
 })((globalThis.batchgen ??= {}));

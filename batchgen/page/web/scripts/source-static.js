@@ -3,7 +3,11 @@
 (function (batchgen) {
   const waiting = new Map(); // by the name of a script beside the page, what takes its data
 
-  globalThis.batchgenPart = (name, text) => waiting.get(name)?.(JSON.parse(text));
+  /** Take the data that are written in the comment of a function. */
+  globalThis.batchgenPart = (name, holder) => {
+    const text = holder.toString();
+    waiting.get(name)?.(JSON.parse(text.slice(text.indexOf("/*") + 2, -3)));
+  };
 
   function embedded(id) {
     const element = document.getElementById(id);
@@ -27,13 +31,11 @@
 
   /** Load the index of a large report: scripts of some thousand items each, joined to one set of columns. */
   async function loadedIndex(files) {
-    const index = { ...files, items: { error: {} }, outputs: { flags: {}, picks: {} } };
     const chunks = files.index.map((path, number) => loaded(`index-${number}`, path));
-    for (const chunk of chunks) batchgen.columns.append(index, await chunk);
-    return index;
+    return { ...files, ...batchgen.columns.joined(await Promise.all(chunks)) };
   }
 
-  /** Load the prompts of a large report, one script after the other: all at once would take much memory. */
+  /** Load the ids and prompts of a large report, one script after the other: all at once would take much memory. */
   async function loadedTexts(paths) {
     const found = [];
     for (const [number, path] of paths.entries()) found.push(await loaded(`text-${number}`, path));
