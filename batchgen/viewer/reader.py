@@ -109,10 +109,12 @@ async def prepare(reader: Reader, overviews: Overviews) -> None:
     Whoever asks for what could not be made ready is told why.
     """
     with suppress(BatchgenError):
-        await reader.call(lambda page: page.tile_sums())
-        await overviews.latest()
-        while await reader.call(lambda page: page.prepare()):
-            pass
+        await asyncio.gather(overviews.latest(), _prepare_pages(reader))
+
+
+async def _prepare_pages(reader: Reader) -> None:
+    while await reader.call(lambda page: page.prepare()):
+        pass
 
 
 class Known:
