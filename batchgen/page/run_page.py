@@ -30,7 +30,7 @@ from batchgen.page.tiles import Picks, detail_of, tile_of
 from batchgen.picks import FollowedPicks, Pick, PickedOutput, picked_outputs
 
 _CHUNK = 500
-_PREPARED = 2_000
+_PREPARED = 5_000
 """Items that are looked at in a part of preparing: a few hundredths of a second."""
 _USERS = 50
 """How many of the items that use an item's outputs are named."""
