@@ -329,8 +329,9 @@ UNION SELECT u.item FROM page.unjudged u WHERE NOT EXISTS
 """
 # A pick of another file than the present one takes back what was said before, and says nothing itself.
 _PICK = f"""
-WITH said (place, pick, rating) AS MATERIALIZED (
-  SELECT {_RANK.format(number="o.number")}, iif(p.sha256 = o.sha256, p.pick, 0), iif(p.sha256 = o.sha256, p.rating, 0)
+WITH said AS MATERIALIZED (
+  SELECT {_RANK.format(number="o.number")} AS place, iif(p.sha256 = o.sha256, p.pick, 0) AS pick,
+    iif(p.sha256 = o.sha256, p.rating, 0) AS rating
   FROM page.new_pick p CROSS JOIN item i ON i.id = p.id AND i.digest = p.digest AND {_PICKABLE}
   CROSS JOIN attempt a ON a.item = i.key AND {_LAST} CROSS JOIN output o ON o.attempt = a.key AND o.number = p.number)
 UPDATE page.tile SET pick = said.pick, rating = said.rating FROM said WHERE tile.rank = said.place
