@@ -340,14 +340,15 @@ class HttpApi:
             try:
                 async with self._patience.limit(self._limits.output_idle):
                     begun = self._patience.time()
-                    chunk = await response.content.readany()
+                    # As it was received: to read all that is there would copy it once more.
+                    chunk, ends_a_chunk = await response.content.readchunk()
                     # Only waiting counts: a slow disk is not the server's fault.
                     waited += self._patience.time() - begun
             except WIRE_ERRORS as error:
                 raise OutputError(
                     f"{self._host(response.url)}: stopped after {total} bytes: {self._explain(error)}"
                 ) from None
-            if not chunk:
+            if not chunk and not ends_a_chunk:
                 return
             total += len(chunk)
             recent += len(chunk)

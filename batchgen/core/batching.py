@@ -1,8 +1,8 @@
 """One thread waits for the disk on behalf of many tasks; requests that arrive meanwhile are served together.
 
 Waking a thread, and being woken by it, costs more than most of the work, and one sync can serve many requests. So
-requests that arrive at about the same time, or while the thread is busy, are served together. Work that does not wait
-for the disk is done in the event loop: a thread would only compete with it for the interpreter.
+requests that arrive at about the same time, or while the thread is busy, are served together. Work that neither waits
+for the disk nor touches files is done in the event loop: a thread would only compete with it for the interpreter.
 """
 
 import asyncio
@@ -110,10 +110,26 @@ def _answer(answers: Sequence[asyncio.Future[Any]], outcomes: Sequence[Outcome])
             answer.set_result(result)
 
 
-class BatchedCalls:
-    """Calls functions in one thread, as `asyncio.to_thread` does in many; an async context manager.
+class Together(Generic[_T]):
+    """A function of one order that serves many at once where they wait together, so that they share a sync."""
 
-    Equal calls that wait together are made once, so that one sync of a folder serves all the files in it.
+    def __init__(self, serve: Callable[[Sequence[_T]], Sequence[Outcome]]) -> None:
+        """`serve` returns an outcome for each order, and never raises."""
+        self.serve = serve
+
+    def __call__(self, order: _T) -> Any:
+        """Serve this order by itself: return its result, or raise what it raised."""
+        ((result, error),) = self.serve([order])
+        if error is not None:
+            raise error
+        return result
+
+
+class BatchedCalls:
+    """Calls functions in one thread, one after the other in the order in which they came; an async context manager.
+
+    Of a function that is `Together`, all calls that wait at the same time are made as one, when the first one's turn
+    has come.
     """
 
     def __init__(self, name: str) -> None:
@@ -129,7 +145,10 @@ class BatchedCalls:
         await self._grouped.__aexit__()
 
     async def __call__(self, function: Callable[..., Any], *args: Any) -> Any:
-        """Return what `function(*args)` returns, or raise what it raises. All of these are hashable."""
+        """Return what `function(*args)` returns, or raise what it raises.
+
+        It is called even if the caller is cancelled meanwhile.
+        """
         return await self._grouped((function, *args))
 
 
@@ -138,8 +157,14 @@ def _as_they_are(calls: Sequence[tuple[Any, ...]]) -> Sequence[tuple[Any, ...]]:
 
 
 def _call_all(calls: Sequence[tuple[Any, ...]]) -> list[Outcome]:
-    outcomes = {call: _call(*call) for call in dict.fromkeys(calls)}
-    return [outcomes[call] for call in calls]
+    outcomes: dict[int, Outcome] = {}
+    for number, (function, *args) in enumerate(calls):
+        if not isinstance(function, Together):
+            outcomes[number] = _call(function, *args)
+        elif number not in outcomes:
+            numbers = [at for at in range(number, len(calls)) if calls[at][0] is function]
+            outcomes |= zip(numbers, function.serve([calls[at][1] for at in numbers]), strict=True)
+    return [outcomes[number] for number in range(len(calls))]
 
 
 def _call(function: Callable[..., Any], *args: Any) -> Outcome:

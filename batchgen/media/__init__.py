@@ -17,7 +17,7 @@ from batchgen.media.mp4 import check_mp4
 from batchgen.media.source import Damaged, Source, Unfamiliar
 from batchgen.media.texts import is_text
 
-__all__ = ["Damaged", "Media", "Unfamiliar", "extension_for", "inspect", "inspect_file"]
+__all__ = ["Damaged", "Media", "Unfamiliar", "extension_for", "inspect", "inspect_bytes", "inspect_file"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +111,15 @@ def inspect(path: Path) -> Media:
 def inspect_file(file: IO[bytes] | FileIO) -> Media:
     """Like `inspect`, for an open file."""
     if not os.fstat(file.fileno()).st_size:
-        raise Damaged("is empty")
+        return inspect_bytes(b"")  # which cannot be mapped
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         return inspect_bytes(data)
 
 
 def inspect_bytes(data: mmap.mmap | bytes) -> Media:
     """Like `inspect`, for bytes."""
+    if not data:
+        raise Damaged("is empty")
     head = data[:64]
     source = Source(data)
     for begins, format_of in _FORMATS:

@@ -10,7 +10,7 @@ from batchgen.api import OutputError, OutputGone, OutputMissing, OutputRefused
 from batchgen.core.errors import DescriptorsError
 from batchgen.core.records import State, StoredFile
 from batchgen.core.text import printable
-from batchgen.download import OutputUnfamiliar, fetch, stem_of
+from batchgen.download import Memory, OutputUnfamiliar, fetch, stem_of
 from batchgen.journal import Attempt, Journal, Listing, PendingOutput
 from batchgen.journal.delivered import Findings, Verdict
 from batchgen.policy.absence import ALMOST, Absence
@@ -75,6 +75,7 @@ class Fetcher:
         """Until when (loop time) nothing is downloaded from a host, since one of its answers said so."""
         self._lost: set[int] = set()
         """Attempts with an output that is gone."""
+        self._memory = Memory()
         self._moving = asyncio.Lock()
         """Two files that are moved aside at the same time must not get the same name."""
         self.not_fetched = 0
@@ -147,7 +148,7 @@ class Fetcher:
 
         async def aside(path: str) -> None:
             async with self._moving:
-                await move_aside(ports.store, path, ports.journal, ports.record)
+                await move_aside(ports.store, path, ports.journal, ports.record, ports.offload)
 
         # If the item was edited meanwhile, its name is left to the new purchase.
         outdated = not attempt.work.requested and await run_state.record(ports.journal.has_successor, attempt.work)
@@ -155,12 +156,12 @@ class Fetcher:
         try:
             if attempt.number > 1:
                 async with self._moving:
-                    await move_earlier_files_aside(ports.store, attempt, ports.journal, ports.record)
+                    await move_earlier_files_aside(ports.store, attempt, ports.journal, ports.record, ports.offload)
             number = download.output.number
             fetched = await fetch(
                 ports.api, download.output.url, ports.store, stem_of(path, number, download.outputs), number,
                 kind=run_state.policy.kinds.get(item.model), move_aside=aside, offload=ports.offload,
-                received=received, seen=download.seen,
+                memory=self._memory, received=received, seen=download.seen,
             )  # fmt: skip
         except DescriptorsError as error:
             raise OutputError(str(error)) from error  # tried again later, as any download

@@ -10,6 +10,7 @@ from batchgen.api import Api
 from batchgen.core.clock import UtcNow
 from batchgen.core.descriptors import PLENTY, Shares
 from batchgen.core.records import Item
+from batchgen.download import Offload
 from batchgen.journal import Journal, Recorder
 from batchgen.policy.until import Until
 from batchgen.scheduler.judging.judgement import AS_IT_COMES, Standards
@@ -27,10 +28,10 @@ class RunPorts:
     store: OutputStore
     utc_now: UtcNow
     random: random.Random
-    offload: Callable[..., Awaitable[Any]] = asyncio.to_thread
-    """Runs a blocking function outside the event loop; in virtual time, at once."""
+    offload: Offload
+    """Runs what touches files outside the event loop; in virtual time, at once."""
     decode: Callable[..., Awaitable[Any]] = asyncio.to_thread
-    """As `offload`, for what takes much of a processor."""
+    """Runs a function outside the event loop, for what takes much of a processor."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import PurePosixPath
 from random import Random
@@ -21,7 +21,7 @@ from batchgen.api import (
 )
 from batchgen.core.errors import DescriptorsError, OutsideError
 from batchgen.core.text import printable
-from batchgen.download import OutputUnfamiliar, fetch
+from batchgen.download import Memory, Offload, OutputUnfamiliar, fetch
 from batchgen.journal import InlineRecorder, Journal
 from batchgen.journal.delivered import Findings
 from batchgen.journal.queries.report_rows import FileRow
@@ -61,6 +61,9 @@ class RefetchPorts:
     kinds: Mapping[str, str]
     """`image` or `video` by model."""
     random: Random
+    offload: Offload
+    """Runs what touches files outside the event loop."""
+    memory: Memory = field(default_factory=Memory)
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
 
@@ -149,11 +152,14 @@ async def _fetch(ports: RefetchPorts, row: FileRow, url: str, seen: str) -> None
         stem = f"{stem}~{row.digest[:8]}"
 
     async def aside(path: str) -> None:
-        await move_aside(store, path, journal, record)
+        await move_aside(store, path, journal, record, ports.offload)
 
     kind = ports.kinds.get(row.model)
     try:
-        fetched = await fetch(ports.api, url, store, stem, row.file.output, kind=kind, move_aside=aside, seen=seen)
+        fetched = await fetch(
+            ports.api, url, store, stem, row.file.output,
+            kind=kind, move_aside=aside, offload=ports.offload, memory=ports.memory, seen=seen,
+        )  # fmt: skip
     except DescriptorsError as error:
         raise OutputError(str(error)) from error  # tried again, as any failed download
     findings = Findings(fetched.facts)  # what it is judged by, `batchgen check` knows

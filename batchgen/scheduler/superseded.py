@@ -3,19 +3,19 @@
 from itertools import count
 from pathlib import PurePosixPath
 
-from batchgen.download import stem_of
+from batchgen.download import Offload, stem_of
 from batchgen.journal import Attempt, Journal, Recorder
 from batchgen.store import OutputStore
 
 
-async def move_aside(store: OutputStore, path: str, journal: Journal, record: Recorder) -> None:
+async def move_aside(store: OutputStore, path: str, journal: Journal, record: Recorder, offload: Offload) -> None:
     """Give the file `path`, below `files/`, a free name below `superseded/`.
 
     The new name is recorded first, then the file moves: after a crash between the two, the next call finds the new
     name in the journal and finishes the move. One call at a time. Raises DiskError.
     """
     name = await record(claim_superseded_name, store, path, journal)
-    store.move([(path, name)])
+    await offload(store.move, [(path, name)])
 
 
 def claim_superseded_name(store: OutputStore, path: str, journal: Journal) -> str:
@@ -38,13 +38,15 @@ def claim_superseded_name(store: OutputStore, path: str, journal: Journal) -> st
     raise AssertionError  # for the type checker: the numbers do not end
 
 
-async def move_earlier_files_aside(store: OutputStore, attempt: Attempt, journal: Journal, record: Recorder) -> None:
+async def move_earlier_files_aside(
+    store: OutputStore, attempt: Attempt, journal: Journal, record: Recorder, offload: Offload
+) -> None:
     """Move the files of all earlier attempts of an item aside. One call at a time. Raises DiskError."""
     for path in await record(journal.earlier_files, attempt):
-        await move_aside(store, path, journal, record)
+        await move_aside(store, path, journal, record, offload)
 
 
-async def restore_files(store: OutputStore, journal: Journal, record: Recorder) -> None:
+async def restore_files(store: OutputStore, journal: Journal, record: Recorder, offload: Offload) -> None:
     """Move back the files of items that are in the manifest again as they were bought, since an edit was undone.
 
     The file moves first, then its name is recorded: after a crash between the two, the next call finds the file under
@@ -54,7 +56,7 @@ async def restore_files(store: OutputStore, journal: Journal, record: Recorder) 
         name = f"files/{stem_of(file.item_path, file.output, file.outputs)}{PurePosixPath(file.path).suffix}"
         if store.length(file.path) is not None:
             if store.length(name) is not None:
-                await move_aside(store, name, journal, record)
-            store.move([(file.path, name)])
+                await move_aside(store, name, journal, record, offload)
+            await offload(store.move, [(file.path, name)])
         if store.length(name) is not None and await record(journal.owner_of, name) is None:
             await record(journal.move_file, file.path, name)

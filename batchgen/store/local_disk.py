@@ -1,8 +1,9 @@
 """Outputs on a local disk, below the run folder: staged beside their place, synced, and renamed into it last."""
 
 import os
+import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from io import FileIO
 from pathlib import Path
 
@@ -14,16 +15,29 @@ from batchgen.store.port import StagedReplacedError
 class StagedFile:
     """See `batchgen.store.port.Staged`. After a hard kill, the bytes stand in `files/STEM.part`."""
 
-    def __init__(self, folder: Path, file: FileIO, place: Path) -> None:
+    def __init__(self, folder: Path, place: Path) -> None:
         self._folder = folder
-        self.file = file
+        self._file: FileIO | None = None
         self.place = place
 
+    @property
+    def file(self) -> FileIO:
+        if self._file is None:
+            self._file = _create(self.place, self._folder / "files")
+        return self._file
+
     def write(self, data: bytes) -> None:
+        file = self.file
         with disk_errors(self.place):
             left = memoryview(data)
             while left:  # write(2) may take less, as on a disk that is about to be full
-                left = left[self.file.write(left) :]
+                left = left[file.write(left) :]
+
+    def begin_sync(self) -> None:
+        if sys.platform == "linux":
+            with suppress(OSError):  # a file system that cannot do it syncs later
+                # Linux begins to write what is said not to be needed, and keeps it until it is written.
+                os.posix_fadvise(self.file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
     def sync(self) -> None:
         with disk_errors(self.place):
@@ -37,12 +51,20 @@ class StagedFile:
             raise StagedReplacedError("another download took the same name")
         with disk_errors(final):
             self.place.replace(final)
+            self._close()
         return True
 
     def discard(self) -> None:
         with suppress(OSError, DiskError):  # the error that made it useless is the one to tell
-            if self._is_in_place():
-                self.place.unlink()
+            try:
+                if self._file is not None and not self._file.closed and self._is_in_place():
+                    self.place.unlink()
+            finally:
+                self._close()
+
+    def _close(self) -> None:
+        if self._file is not None:
+            self._file.close()
 
     def _is_in_place(self) -> bool:
         with disk_errors(self.place):
@@ -59,15 +81,8 @@ class LocalDisk:
         """`folder` is the run folder."""
         self._folder = folder
 
-    @contextmanager
-    def stage(self, stem: str) -> Iterator[StagedFile]:
-        part = self._part_of(stem)
-        file = _create(part)
-        try:
-            yield StagedFile(self._folder, file, part)
-        finally:
-            with disk_errors(part):
-                file.close()
+    def stage(self, stem: str) -> StagedFile:
+        return StagedFile(self._folder, Path(f"{_inside(self._folder / 'files', stem)}.part"))
 
     def sync(self, name: str) -> None:
         folder = _inside(self._folder, name).parent
@@ -106,18 +121,12 @@ class LocalDisk:
             with disk_errors(folder):
                 sync_folder(folder)
 
-    def _part_of(self, stem: str) -> Path:
-        """Return where the bytes of an output are collected. Raises DiskError where that lies outside of the folder."""
-        root = self._folder / "files"
-        part = Path(f"{_inside(root, stem)}.part")
-        # The folder of all files may be a link to a larger disk; below it, a link must not lead out of it.
-        if "/" in stem and not Path(os.path.realpath(part.parent)).is_relative_to(os.path.realpath(root)):
-            raise DiskError(f"cannot write {part}: a symbolic link there points outside {root}; remove it")
-        return part
 
-
-def _create(part: Path) -> FileIO:
-    """Open a new file, in folders that are made, durably, where they are missing. Raises DiskError."""
+def _create(part: Path, root: Path) -> FileIO:
+    """Open a new file below `root`, in folders that are made, durably, where they are missing. Raises DiskError."""
+    # The folder of all files may be a link to a larger disk; below it, a link must not lead out of it.
+    if part.parent != root and not Path(os.path.realpath(part.parent)).is_relative_to(os.path.realpath(root)):
+        raise DiskError(f"cannot write {part}: a symbolic link there points outside {root}; remove it")
     with disk_errors(part):
         try:
             return part.open("x+b", buffering=0)

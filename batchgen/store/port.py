@@ -1,7 +1,6 @@
 """The seam to a store of outputs. Nothing half-written ever has a final name, and nothing is ever overwritten."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager
 from io import FileIO
 from pathlib import Path
 from typing import Protocol
@@ -12,11 +11,15 @@ class StagedReplacedError(Exception):
 
 
 class Staged(Protocol):
-    """The bytes of one output while they arrive: in a local file, so that they can be inspected before publishing."""
+    """The bytes of one output while they arrive: in a local file, so that they can be inspected before publishing.
+
+    The file is made when it is first used, and open until it is published or discarded: one of them has to be called.
+    Everything here may wait for the disk.
+    """
 
     @property
     def file(self) -> FileIO:
-        """The local file, open for reading and writing."""
+        """The local file, open for reading and writing. Raises DiskError."""
         ...
 
     @property
@@ -28,8 +31,15 @@ class Staged(Protocol):
         """Append bytes. Raises DiskError."""
         ...
 
+    def begin_sync(self) -> None:
+        """Let the system begin with what `sync` will wait for, where it can: several syncs then share the work.
+
+        The system may forget what it has written then, and read it from the disk when it is wanted. Raises DiskError.
+        """
+        ...
+
     def sync(self) -> None:
-        """Make the bytes durable; to be called before `publish`. Blocks. Raises DiskError."""
+        """Make the bytes durable; to be called before `publish`. Raises DiskError."""
         ...
 
     def publish(self, name: str) -> bool:
@@ -40,19 +50,20 @@ class Staged(Protocol):
         ...
 
     def discard(self) -> None:
-        """Remove bytes that will not be published, unless another download has replaced them."""
+        """Remove bytes that will not be published, unless another download has replaced them. Does nothing to those
+        that were."""
         ...
 
 
 class OutputStore(Protocol):
     """A place for outputs. A name that leads out of it is a bug, and raises ValueError."""
 
-    def stage(self, stem: str) -> AbstractContextManager[Staged]:
-        """Return an open, empty place for the bytes of `files/STEM.EXTENSION`. Raises DiskError."""
+    def stage(self, stem: str) -> Staged:
+        """Return an empty place for the bytes of `files/STEM.EXTENSION`, without touching the disk yet."""
         ...
 
     def sync(self, name: str) -> None:
-        """Make durable that `name` was published. Blocks. Raises DiskError."""
+        """Make durable that `name` was published, and all others in its folder. Raises DiskError."""
         ...
 
     def open(self, name: str) -> FileIO:

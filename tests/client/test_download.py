@@ -5,6 +5,7 @@ import errno
 import hashlib
 import io
 import os
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -16,20 +17,23 @@ from support.rawserver import answering, http, raw_server
 
 from batchgen.api import Api, Output, OutputError, OutputMissing, PollAnswer, SubmitAnswer
 from batchgen.client import HttpApi
+from batchgen.core.batching import BatchedCalls
 from batchgen.core.errors import DiskError
 from batchgen.core.records import StoredFile
-from batchgen.download import OutputDamaged, OutputUnfamiliar, check_file, fetch, stem_of
+from batchgen.download import Memory, OutputDamaged, OutputUnfamiliar, check_file, fetch, stem_of
 from batchgen.store import LocalDisk
 from batchgen.store.local_disk import StagedFile
 
 
-def picture(kind: str = "PNG") -> bytes:
+def picture(kind: str = "PNG", size: tuple[int, int] = (64, 48)) -> bytes:
     file = io.BytesIO()
-    Image.effect_noise((64, 48), 40).save(file, kind)
+    Image.effect_noise(size, 40).save(file, kind)
     return file.getvalue()
 
 
 PNG = picture()
+LARGE = picture(size=(1600, 1600))
+"""More than is collected in memory."""
 
 
 class OneFile:
@@ -89,6 +93,7 @@ async def get(
         move_aside=move_aside,
         seen=seen,
         offload=inline,
+        memory=Memory(),
     )
     return fetched.file
 
@@ -111,10 +116,115 @@ async def test_in_a_thread_and_over_http(tmp_path: Path) -> None:
         api = HttpApi(server.url, "api18_x")
         try:
             disk = LocalDisk(tmp_path)
-            fetched = await fetch(api, server.url + "/f", disk, "x", 2, kind=None, move_aside=never_aside)
+            async with BatchedCalls("files") as offload:
+                fetched = await fetch(
+                    api, server.url + "/f", disk, "x", 2,
+                    kind=None, move_aside=never_aside, offload=offload, memory=Memory(),
+                )  # fmt: skip
         finally:
             await api.aclose()
     assert fetched.file == StoredFile(2, "files/x.jpg", len(jpeg), hashlib.sha256(jpeg).hexdigest())
+
+
+async def test_a_body_that_outgrows_memory_without_a_length_is_written_as_it_comes(tmp_path: Path) -> None:
+    parts: list[list[str]] = []
+
+    class Growing(OneFile):
+        @asynccontextmanager
+        async def _open(self) -> AsyncIterator[Output]:
+            async def chunks() -> AsyncIterator[bytes]:
+                for at in range(0, len(LARGE), 300_000):
+                    parts.append(everything(tmp_path))
+                    yield LARGE[at : at + 300_000]
+
+            yield Output(None, chunks())
+
+    stored = await get(tmp_path, Growing())
+    assert parts[0] == parts[3] == []
+    assert parts[-1] == ["files/mug.part"]
+    assert stored == StoredFile(1, "files/mug.png", len(LARGE), hashlib.sha256(LARGE).hexdigest())
+    assert check_file(LocalDisk(tmp_path), stored, hash=True) is None
+
+
+async def test_memory_is_bounded_over_all_downloads_and_given_back(tmp_path: Path) -> None:
+    """Two megabytes: a second download starts when a first one is known to be small, a third when one is over."""
+    memory, opened, gate = Memory(2 << 20), [], asyncio.Event()
+
+    class Slow(OneFile):
+        @asynccontextmanager
+        async def _open(self) -> AsyncIterator[Output]:
+            async def chunks() -> AsyncIterator[bytes]:
+                await gate.wait()
+                yield self.chunks[0]
+
+            opened.append(self)
+            yield Output(self.length, chunks())
+
+    small, one, two, three = Slow(PNG, length=len(PNG)), Slow(PNG), Slow(PNG), Slow(PNG, error=OutputMissing("gone"))
+    async with asyncio.TaskGroup() as group:
+        for number, api in enumerate((one, small, two, three)):
+            group.create_task(
+                fetch(
+                    api, "https://files.test/x", LocalDisk(tmp_path), str(number), 1,
+                    kind=None, move_aside=never_aside, offload=inline, memory=memory,
+                )
+            )  # fmt: skip
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert opened == [one, small]
+        gate.set()
+    assert opened == [one, small, two, three]
+    async with memory.hold(2 << 20):
+        pass  # all of it is free again
+
+
+@pytest.mark.parametrize("content", [PNG, LARGE], ids=["small", "large"])
+async def test_the_event_loop_touches_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
+    """Whether a download succeeds, fails, is cancelled, or finds its name taken."""
+    loop_thread, calls = threading.get_ident(), set[str]()
+
+    def note(patch: pytest.MonkeyPatch, module: Any, name: str) -> None:
+        real = getattr(module, name)
+
+        def noted(*args: Any, **more: Any) -> Any:
+            if threading.get_ident() == loop_thread:
+                raise AssertionError(f"{name} in the event loop")
+            calls.add(name)
+            return real(*args, **more)
+
+        patch.setattr(module, name, noted)
+
+    store = LocalDisk(tmp_path)
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files/taken.png").write_bytes(b"earlier")
+    async with BatchedCalls("files") as offload:
+
+        async def aside(path: str) -> None:
+            await offload(store.move, [(path, "superseded/taken.png")])
+
+        async def get_it(api: Api, stem: str) -> StoredFile:
+            fetched = await fetch(
+                api, "https://files.test/x", store, stem, 1,
+                kind=None, move_aside=aside, offload=offload, memory=Memory(),
+            )  # fmt: skip
+            return fetched.file
+
+        waiting = Gated(content)
+        with monkeypatch.context() as patch:
+            for name in ("open", "fsync", "replace", "unlink", "mkdir", "fstat", "lstat", "stat", "close", "rename"):
+                note(patch, os, name)
+            note(patch, io, "open")
+            cancelled = asyncio.create_task(get_it(waiting, "cancelled"))
+            stored = await get_it(OneFile(content), "taken")
+            for damaged in (OneFile(content[:-1]), OneFile(content, error=OutputMissing("gone"))):
+                with pytest.raises(OutputError):
+                    await get_it(damaged, "damaged")
+            cancelled.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await cancelled
+    assert {"open", "fsync", "replace", "rename"} <= calls
+    assert (tmp_path / stored.path).read_bytes() == content
+    assert everything(tmp_path) == ["files/taken.png", "superseded/taken.png"]
 
 
 @pytest.mark.parametrize(
@@ -145,7 +255,7 @@ async def test_nothing_is_left_of_a_cancelled_download(tmp_path: Path) -> None:
         @asynccontextmanager
         async def _open(self) -> AsyncIterator[Output]:
             async def chunks() -> AsyncIterator[bytes]:
-                yield PNG
+                yield LARGE
                 started.set()
                 await asyncio.Event().wait()
 
@@ -316,14 +426,16 @@ def test_checks(tmp_path: Path) -> None:
         check_file(LocalDisk(tmp_path), StoredFile(1, "../x", 1, ""), hash=False)
 
 
-def test_what_the_system_takes_in_pieces_is_written_whole(tmp_path: Path) -> None:
+def test_what_the_system_takes_in_pieces_is_written_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Reluctant(io.FileIO):
         def write(self, data: Any) -> int:
             return super().write(data[:3])
 
-    with Reluctant(tmp_path / "a", "w") as file:
-        StagedFile(tmp_path, file, tmp_path / "a").write(b"ten bytes.")
+    monkeypatch.setattr("batchgen.store.local_disk._create", lambda part, _: Reluctant(part, "w"))
+    staged = StagedFile(tmp_path, tmp_path / "a")
+    staged.write(b"ten bytes.")
     assert (tmp_path / "a").read_bytes() == b"ten bytes."
+    staged.discard()
 
 
 class Gated(OneFile):
@@ -336,15 +448,15 @@ class Gated(OneFile):
     @asynccontextmanager
     async def _open(self) -> AsyncIterator[Output]:
         async def chunks() -> AsyncIterator[bytes]:
-            yield self.chunks[0][:50]
+            yield self.chunks[0][:-50]
             await self.gate.wait()
-            yield self.chunks[0][50:]
+            yield self.chunks[0][-50:]
 
         yield Output(None, chunks())
 
 
 async def test_of_two_downloads_of_one_name_none_passes_for_the_other(tmp_path: Path) -> None:
-    first, second = Gated(picture()), Gated(PNG)
+    first, second = Gated(picture(size=(1600, 1600))), Gated(LARGE)
     downloads = []
     for api in (first, second):
         downloads.append(asyncio.create_task(get(tmp_path, api)))
@@ -355,7 +467,7 @@ async def test_of_two_downloads_of_one_name_none_passes_for_the_other(tmp_path: 
     assert everything(tmp_path) == ["files/mug.part"], "the second one's"
     second.gate.set()
     stored = await downloads[1]
-    assert (tmp_path / stored.path).read_bytes() == PNG
+    assert (tmp_path / stored.path).read_bytes() == LARGE
 
 
 @pytest.mark.parametrize("stem", ["a/b", "a", "x" * 253, "loop/x"])
@@ -374,7 +486,7 @@ async def test_a_file_that_cannot_be_looked_at_is_a_disk_error(tmp_path: Path, m
 
     monkeypatch.setattr("batchgen.media.mmap.mmap", broken)
     with pytest.raises(DiskError, match="No such device"):
-        await get(tmp_path, OneFile(PNG))
+        await get(tmp_path, OneFile(LARGE))
     assert everything(tmp_path) == []
 
 

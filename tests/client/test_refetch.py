@@ -32,6 +32,7 @@ from batchgen.api import (
 )
 from batchgen.cli.runs.verify import command
 from batchgen.client import HttpApi
+from batchgen.core.batching import BatchedCalls
 from batchgen.core.credentials import SIMULATED_KEY
 from batchgen.core.errors import OutsideError, RunFolderError, UsageError
 from batchgen.core.records import StoredFile
@@ -90,13 +91,12 @@ async def repaired(
     """By file: True where it was downloaded again, else why not."""
     damaged: list[Difference] = []
     check(folder, quick=False, found=damaged.append)
-    journal = Journal(folder)
-    try:
-        outcomes = await refetch(
-            RefetchPorts(api, LocalDisk(folder), journal, {MODEL: "image"}, random.Random(1), sleep), damaged
-        )
-    finally:
-        journal.close()
+    async with BatchedCalls("files") as offload:
+        with closing(Journal(folder)) as journal:
+            store, kinds = LocalDisk(folder), {MODEL: "image"}
+            outcomes = await refetch(
+                RefetchPorts(api, store, journal, kinds, random.Random(1), offload, sleep=sleep), damaged
+            )
     assert [o.row for o in outcomes] == [d.row for d in damaged]
     return {o.row.file.path: o.refetched or o.detail for o in outcomes}
 

@@ -1,5 +1,6 @@
 """The client against the simulator: from the purchase to the file on disk."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from batchgen.api import (
 )
 from batchgen.client import HttpApi
 from batchgen.core.digest import canonical_json
-from batchgen.download import check_file, fetch, stem_of
+from batchgen.download import Memory, check_file, fetch, stem_of
 from batchgen.store import LocalDisk
 
 
@@ -43,7 +44,10 @@ async def test_from_the_purchase_to_the_file(
             assert len(found.job.outputs) == outputs
             for number, url in enumerate(found.job.outputs, 1):
                 stem = stem_of("mug", number, outputs)
-                fetched = await fetch(api, url, LocalDisk(tmp_path), stem, number, kind=kind, move_aside=not_in_the_way)
+                fetched = await fetch(
+                    api, url, LocalDisk(tmp_path), stem, number,
+                    kind=kind, move_aside=not_in_the_way, offload=asyncio.to_thread, memory=Memory(),
+                )  # fmt: skip
                 stored = fetched.file
                 assert stored.path.startswith(f"files/{stem}.")
                 assert check_file(LocalDisk(tmp_path), stored, hash=True) is None

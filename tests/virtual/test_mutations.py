@@ -151,7 +151,7 @@ def ignores_the_concurrency(patch: pytest.MonkeyPatch) -> None:
 
 
 def saves_a_page_of_html(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr("batchgen.download.inspect_file", lambda _: Media("png", "image"))
+    patch.setattr("batchgen.download.saving.inspect_bytes", lambda _: Media("png", "image"))
 
 
 def takes_a_lost_answer_for_a_refusal(patch: pytest.MonkeyPatch) -> None:

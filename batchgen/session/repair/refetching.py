@@ -7,6 +7,7 @@ from random import Random
 
 from batchgen.catalog import Catalog
 from batchgen.client import HttpApi
+from batchgen.core.batching import BatchedCalls
 from batchgen.core.errors import RunFolderError
 from batchgen.core.text import printable
 from batchgen.journal import Journal
@@ -45,7 +46,9 @@ def _refetched(
     store = LocalDisk(journal.path.parent)
 
     async def work(api: HttpApi) -> list[Difference]:
-        return await refetch(RefetchPorts(api, store, journal, kinds, Random()), damaged)  # noqa: S311 - jitter
+        async with BatchedCalls("files") as offload:
+            ports = RefetchPorts(api, store, journal, kinds, Random(), offload)  # noqa: S311 - jitter
+            return await refetch(ports, damaged)
 
     return call_api(account, access.route_to(account, tell), journal, work)
 

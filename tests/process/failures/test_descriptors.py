@@ -1,5 +1,6 @@
 """Few file descriptors make a run slow, and break nothing."""
 
+import asyncio
 import os
 import resource
 import subprocess
@@ -14,12 +15,12 @@ from support.rawserver import answering, http, raw_server
 from support.running import COMMAND, FAST, KEY, environment, limited, simulator, summary_of
 from support.worlds import count, run_clean, world_of
 
-from batchgen.api import NotSent, Unavailable
+from batchgen.api import NotSent, OutputError, Unavailable
 from batchgen.client import HttpApi
 from batchgen.core.descriptors import PLENTY, none_left, shares
 from batchgen.core.errors import DescriptorsError
 from batchgen.core.records import State
-from batchgen.download import fetch
+from batchgen.download import Memory, fetch
 from batchgen.journal import open_for_reading
 from batchgen.scheduler import fetcher
 from batchgen.store import LocalDisk
@@ -98,10 +99,13 @@ async def test_what_finds_none_left_is_later_and_names_the_cure(tmp_path: Path) 
             with none_to_spare():
                 assert none_left()
                 answer, polled = await api.submit("{}", "/v1/generate", wait=False), await api.poll("job-1")
-                with pytest.raises(DescriptorsError) as no_file:
+                with pytest.raises(OutputError) as no_answer:
                     await fetch(
-                        api, f"{server.url}/f", LocalDisk(tmp_path), "mug", 1, kind=None, move_aside=not_in_the_way
-                    )
+                        api, f"{server.url}/f", LocalDisk(tmp_path), "mug", 1,
+                        kind=None, move_aside=not_in_the_way, offload=asyncio.to_thread, memory=Memory(),
+                    )  # fmt: skip
+                with pytest.raises(DescriptorsError) as no_file:
+                    LocalDisk(tmp_path).stage("mug").write(b"bytes that have arrived")
                 with pytest.raises(DescriptorsError) as no_journal:
                     open_for_reading(tmp_path / "journal.sqlite3")
             assert not none_left()
@@ -110,7 +114,7 @@ async def test_what_finds_none_left_is_later_and_names_the_cure(tmp_path: Path) 
         assert server.connections == 0
     assert isinstance(answer, NotSent)
     assert isinstance(polled, Unavailable)
-    for told in (answer.reason, polled.reason, str(no_file.value), str(no_journal.value)):
+    for told in (answer.reason, polled.reason, str(no_answer.value), str(no_file.value), str(no_journal.value)):
         assert "ulimit -n" in told
 
 
