@@ -51,7 +51,7 @@ PARTS: dict[str, Part] = {
     "polling": lambda folder, tiny: polling.rows(folder, 60 if tiny else 10_000),
     "realtime": lambda folder, tiny: realtime.rows(folder, 20 if tiny else 300),
     "waiting": lambda _, tiny: waiting.rows(100 if tiny else 100_000, 10 if tiny else 5000, 0.5 if tiny else 4.0),
-    "downloads": lambda folder, tiny: downloads.rows(folder, 2 if tiny else 200),
+    "downloads": lambda folder, tiny: downloads.rows(folder, *((2, 5, 1) if tiny else (100, 2000, 3))),
     "inspecting": lambda folder, tiny: inspecting.rows(folder, 5 if tiny else 300),
     "judging": lambda folder, tiny: judging.rows(folder, 2 if tiny else 200, 1 if tiny else 40),
     "exporting": lambda folder, tiny: exporting.rows(folder, 20 if tiny else 1000, 40 if tiny else 100_000),

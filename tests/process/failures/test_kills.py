@@ -18,7 +18,7 @@ def test_kills_at_random_moments_lose_nothing_and_buy_nothing_twice(tmp_path: Pa
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
-@pytest.mark.parametrize(("syscall", "when"), [("connect", 3), ("rename", 2)])
+@pytest.mark.parametrize(("syscall", "when"), [("connect", 3), ("rename", 2), ("fsync", 12)])
 def test_kills_at_what_makes_things_durable_or_costs_money(tmp_path: Path, syscall: str, when: int) -> None:
     """Between an intent and its request, and before the last step of a download."""
     write_manifest(tmp_path / "job.yaml", 8, random.Random(0))
