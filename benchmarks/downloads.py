@@ -26,6 +26,7 @@ AT_ONCE = 8
 _SYNCING = 128
 """Files that may wait for the disk, as in a run (`batchgen.core.descriptors`)."""
 _SECONDS = 2.0
+"""How long a job takes while the loop is watched."""
 _BEAT = 0.005
 """Seconds between two looks at how late the loop is."""
 
