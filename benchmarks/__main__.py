@@ -24,6 +24,7 @@ from benchmarks import (
     realtime,
     receipts,
     reporting,
+    second_start,
     sharing,
     startup,
     thumbnails,
@@ -41,6 +42,8 @@ NIGHT = int(os.environ.get("NIGHT", "10000"))
 """Items of the virtual night; a million of them take most of an hour."""
 SUBMISSIONS = int(os.environ.get("SUBMISSIONS", "1000"))
 """POSTs to each server that hangs up; a hundred thousand of them take hours."""
+SECOND = [int(size) for size in os.environ.get("SECOND", "6000 100000").split()]
+"""Items of the run folders that are started a second time."""
 
 PARTS: dict[str, Part] = {
     "items": lambda folder, tiny: items.rows(folder, 60 if tiny else 5000, 1 if tiny else 2),
@@ -57,6 +60,7 @@ PARTS: dict[str, Part] = {
     "exporting": lambda folder, tiny: exporting.rows(folder, 20 if tiny else 1000, 40 if tiny else 100_000),
     "ledger": lambda folder, tiny: ledgers.rows(folder, 50 if tiny else 10_000, 100 if tiny else 1_000_000),
     "receipts": lambda folder, tiny: receipts.rows(folder, 50 if tiny else 4000, 100 if tiny else 200_000),
+    "second": lambda folder, tiny: second_start.rows(folder, (20,) if tiny else SECOND, 1 if tiny else 3),
     "thumbnails": lambda folder, tiny: thumbnails.rows(folder, 128 if tiny else 2048, 20 if tiny else 5000),
     "browsing": lambda folder, tiny: browsing.rows(folder, 60 if tiny else 100_000),
     "sharing": lambda folder, tiny: sharing.rows(folder, 50 if tiny else 4000),
