@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from benchmarks.manifests import write_yaml
 from benchmarks.measure import KEY, Usage, batchgen, environment, interleaved, median_cpu, part, run
@@ -159,10 +158,9 @@ def make(manifest: Path, folder: Path, base: str) -> None:
             journal.note(run=folder.name, api=base, account=ApiKey(KEY).fingerprint)
         journal.list_items(table)
         with journal.transaction():
-            for statement in _BOUGHT:
-                journal.db.execute(statement, _values(journal.facts()["account"], len(picture), sha256, statement))
+            for statement in _BOUGHT.replace("BYTES", str(len(picture))).replace("SHA256", sha256).split(";"):
+                journal.db.execute(statement)
             paths = [path for (path,) in journal.db.execute("SELECT path FROM output")]
-            journal.db.execute("UPDATE vouched SET generation = 0, bytes = 0, sha256 = ''")
     (folder / "receipts.jsonl").unlink()
     (folder / "files").mkdir()
     for path in paths:
@@ -171,23 +169,19 @@ def make(manifest: Path, folder: Path, base: str) -> None:
         pass
 
 
-_BOUGHT = (
-    "UPDATE item SET state = 'done', attempts = 1",
-    "INSERT INTO attempt (key, item, number, state, estimated, charged, job_id, account, catalog_version,"
-    " submitted_at, accepted_at, completed_at, expires_at, took_ms, polls, purchase, reserved)"
-    " SELECT key, key, 1, 'done', estimated, estimated, 'job' || key, :account, '2026-01', 1780000000000 + 40 * key,"
-    " 1780000000000 + 40 * key, 1780000060000 + 40 * key, 1780600000000 + 40 * key, 60000, 20, printf('%020x', key),"
-    " estimated FROM item",
-    "INSERT INTO output (attempt, number, url, path, bytes, sha256)"
-    " SELECT key, 1, 'https://api18.dev/v1/files/job' || key, 'files/' || path || '.png', :bytes, :sha256 FROM item",
-    "INSERT INTO delivered (attempt, number, sha256, width, height, judged)"
-    " SELECT key, 1, :sha256, 1023, 1, 1 FROM item",
-)
-
-
-def _values(account: str, size: int, sha256: str, statement: str) -> dict[str, Any]:
-    values = {"account": account, "bytes": size, "sha256": sha256}
-    return {name: value for name, value in values.items() if f":{name}" in statement}
+_BOUGHT = """
+UPDATE item SET state = 'done', attempts = 1;
+INSERT INTO attempt (key, item, number, state, estimated, charged, job_id, account, catalog_version,
+  submitted_at, accepted_at, completed_at, expires_at, took_ms, polls, purchase, reserved)
+SELECT key, key, 1, 'done', estimated, estimated, 'job' || key, (SELECT value FROM meta WHERE name = 'account'),
+  '2026-01', 1780000000000 + 40 * key, 1780000000000 + 40 * key, 1780000060000 + 40 * key, 1780600000000 + 40 * key,
+  60000, 20, printf('%020x', key), estimated FROM item;
+INSERT INTO output (attempt, number, url, path, bytes, sha256)
+SELECT key, 1, 'https://api18.dev/v1/files/job' || key, 'files/' || path || '.png', BYTES, 'SHA256' FROM item;
+INSERT INTO delivered (attempt, number, sha256, width, height, judged)
+SELECT key, 1, 'SHA256', 1023, 1, 1 FROM item;
+UPDATE vouched SET generation = 0, bytes = 0, sha256 = ''
+"""
 
 
 def main() -> None:

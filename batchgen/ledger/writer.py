@@ -3,12 +3,13 @@
 import csv
 import json
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
+from typing import Any, Self
 
 from batchgen.core.cells import prompt_cell, text_cell
 from batchgen.core.costs import Cost, CostSum, cost_of
@@ -36,6 +37,40 @@ class LedgerTotals(CostSum):
     """By how much in sum: charged less estimated, over these rows."""
     flagged: dict[str, int] = field(default_factory=dict)
     """How many rows have each flag."""
+    by_model: dict[str, CostSum] = field(default_factory=dict)
+    """The sums of each model's rows."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the sums as JSON values, which `from_json` takes; amounts are exact."""
+        return _as_json(self) | {
+            "drifted": self.drifted,
+            "drift": format(self.drift, "f"),
+            "flagged": self.flagged,
+            "by_model": {model: _as_json(sums) for model, sums in self.by_model.items()},
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Return the sums that `as_json` has returned."""
+        return cls(
+            *_sums_of(values),
+            drifted=values["drifted"],
+            drift=Decimal(values["drift"]),
+            flagged=values["flagged"],
+            by_model={model: CostSum(*_sums_of(sums)) for model, sums in values["by_model"].items()},
+        )
+
+
+_AMOUNTS = ("charged", "refunded", "in_doubt")
+
+
+def _as_json(sums: CostSum) -> dict[str, Any]:
+    return {"rows": sums.rows} | {name: format(getattr(sums, name), "f") for name in _AMOUNTS}
+
+
+def _sums_of(values: Mapping[str, Any]) -> tuple[int, Decimal, Decimal, Decimal]:
+    charged, refunded, in_doubt = (Decimal(values[name]) for name in _AMOUNTS)
+    return values["rows"], charged, refunded, in_doubt
 
 
 def write_ledger(run: str, folder: Path) -> LedgerTotals:
@@ -55,6 +90,9 @@ def write_ledger(run: str, folder: Path) -> LedgerTotals:
             cost = _cost(row)
             writer.writerow(cells(row, cost))
             totals.add(cost)
+            if row.model not in totals.by_model:
+                totals.by_model[row.model] = CostSum()
+            totals.by_model[row.model].add(cost)
             if row.charged is not None and (cost.charged != cost.estimated or Decimal(row.surplus)):
                 totals.drifted += 1
                 totals.drift += cost.charged - cost.estimated

@@ -16,7 +16,7 @@ from batchgen.journal.queries.export_rows import run_identity
 from batchgen.page import RunPage
 from batchgen.report.columns import PART_SIZE, Columns
 from batchgen.report.frame import element, frame_of
-from batchgen.report.scripts import Scripts, remove_scripts
+from batchgen.report.scripts import FOLDER, Scripts, remove_scripts
 
 FILE_NAME = "report.html"
 IN_ONE_FILE = 10_000
@@ -45,6 +45,11 @@ class Report:
 def missing_extra() -> str | None:
     """Return the command that installs what a report needs; None: it is there."""
     return install_hint("report") if find_spec("jinja2") is None else None
+
+
+def files_of_report(folder: Path) -> list[Path]:
+    """Return the page in a run folder and the scripts beside it, sorted; also where some are missing."""
+    return sorted([folder / FILE_NAME, *(path for path in (folder / FOLDER).rglob("*") if path.is_file())])
 
 
 def write_report(folder: Path, *, ended: bool = False) -> Report:

@@ -13,12 +13,12 @@ from batchgen.journal import Journal, is_simulated
 from batchgen.journal.queries.judged import flagged_of
 from batchgen.journal.queries.report_rows import present_files
 from batchgen.journal.queries.run_status import waiting_items
-from batchgen.ledger import Reported, cost_report, run_charges, write_ledger
 from batchgen.policy.stopping import exit_code
 from batchgen.receipts import FILE_NAME
 from batchgen.scheduler import Ending
 from batchgen.session.checks.evidence import note_ledger
 from batchgen.session.summary import Summary, write_summary
+from batchgen.session.unchanged import write_ledger_if_changed
 from batchgen.standing.commands import continuing, reaching
 from batchgen.standing.failures import failures_of
 from batchgen.standing.last_run import last_run_fact, last_run_of
@@ -39,7 +39,7 @@ def conclude(name: str, journal: Journal, ending: Ending, only: Sequence[str] = 
     counts: dict[State, int] = journal.counts()
     simulated = is_simulated(journal.facts())
     missing, fewer = _missing_files(journal), journal.fewer_outputs()
-    totals = write_ledger(name, folder)
+    totals = write_ledger_if_changed(name, journal)
     code = exit_code(ending.stop, counts, failures=ending.failures, missing=missing + fewer + ending.source_expired)
     with journal.transaction():
         note_ledger(journal, folder)
@@ -65,7 +65,6 @@ def conclude(name: str, journal: Journal, ending: Ending, only: Sequence[str] = 
         folder=folder,
         counts=counts,
         totals=totals,
-        costs=cost_report(("model",), Reported(run_charges(folder), unique=True, simulated=simulated)),
         simulated=simulated,
         stop=ending.stop,
         detail=ending.detail,

@@ -90,18 +90,17 @@ class NoConsent:
 # ---- asking ---------------------------------------------------------------------------------------------------------
 
 
-def decide_renames(prepared: PreparedRun, consent: Consent) -> PreparedRun:
-    """Return the run with an answer to what becomes of purchases that are asked for under another id.
+def decide_renames(prepared: PreparedRun, consent: Consent) -> tuple[PreparedRun, Plan]:
+    """Return the run with an answer to what becomes of purchases that are asked for under another id, and its plan.
 
     The request's `yes` decides nothing here: adopting and buying again are both what somebody may want. Raises
     ConsentNeeded.
     """
-    if prepared.request.renamed is not None:
-        return prepared
-    renamed = prepared.plan().renamed
-    if not renamed.items:
-        return prepared
-    return replace(prepared, request=replace(prepared.request, renamed=consent.renamed(RenamedItems(renamed))))
+    plan = prepared.plan()
+    if prepared.request.renamed is not None or not plan.renamed.items:
+        return prepared, plan
+    decided = replace(prepared, request=replace(prepared.request, renamed=consent.renamed(RenamedItems(plan.renamed))))
+    return decided, decided.plan()
 
 
 def confirm_elsewhere(known: list[Known], consent: Consent) -> None:

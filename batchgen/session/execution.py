@@ -100,7 +100,7 @@ def execute(run: OpenRun, host: Host) -> Summary:
         raise rescue(run.journal) from error
     summary = conclude(run.name, run.journal, ending, run.only)
     report = report_at_end(
-        run.folder, run.settings.report, host.listen,
+        run.journal, run.settings.report, host.listen,
         items=sum(summary.counts.values()), interrupted=ending.stop is Stop.INTERRUPTED,
     )  # fmt: skip
     return replace(summary, report=report)

@@ -9,11 +9,13 @@ from pathlib import Path
 from batchgen.core.errors import BatchgenError
 from batchgen.core.records import StoredFile
 from batchgen.core.text import printable
+from batchgen.journal import Journal
 from batchgen.media.thumbnail import missing_extra as missing_for_thumbnails
 from batchgen.policy.stopping import Stop
-from batchgen.report import IN_ONE_FILE, missing_extra, write_report
+from batchgen.report import IN_ONE_FILE, missing_extra
 from batchgen.scheduler import RunState
 from batchgen.session.host import Listener, Notice
+from batchgen.session.unchanged import write_report_if_changed
 from batchgen.thumbnails import Thumbnailer
 
 log = logging.getLogger("batchgen")
@@ -47,11 +49,14 @@ async def thumbnails_beside(folder: Path, run_state: RunState) -> AsyncIterator[
             log.info("%d thumbnails were not made yet; `batchgen report` makes them", left)
 
 
-def report_at_end(folder: Path, wanted: str, listen: Listener, *, items: int, interrupted: bool) -> Path | str | None:
-    """Write the report; return where it is, or why there is none, or None where none is wanted.
+def report_at_end(
+    journal: Journal, wanted: str, listen: Listener, *, items: int, interrupted: bool
+) -> Path | str | None:
+    """Write the report, if it would show anything new; return where it is, why there is none, or None: none is wanted.
 
     The run has ended, and all else is written: nothing that happens here changes that, an interruption included.
     """
+    folder = journal.path.parent
     again = f"`{shlex.join(['batchgen', 'report', str(folder)])}` writes it"
     if wanted == "none":
         return None
@@ -59,10 +64,13 @@ def report_at_end(folder: Path, wanted: str, listen: Listener, *, items: int, in
         return f"not written: it needs an extra: {hint}"
     if interrupted and items > _QUICK:
         return f"not written, since the run was interrupted; {again}"
-    if items > IN_ONE_FILE:
-        listen(Notice(f"writing the report of {items:,} items; Ctrl-C leaves it out"))
+
+    def tell() -> None:
+        if items > IN_ONE_FILE:
+            listen(Notice(f"writing the report of {items:,} items; Ctrl-C leaves it out"))
+
     try:
-        return write_report(folder, ended=True).path
+        return write_report_if_changed(journal, tell)
     except KeyboardInterrupt:
         log.warning("the report was interrupted")
         return f"not written, since it was interrupted; {again}"

@@ -131,8 +131,7 @@ class RunSession(Session):
             if journal is not None:
                 self._bind(journal, prepared.name, account)
             self._tell_notes(hours)
-            prepared = decide_renames(prepared, host.consent)
-            plan = prepared.plan()
+            prepared, plan = decide_renames(prepared, host.consent)
             refuse_unknown_prices(plan)
             register = Register.of(request.environment)
             elsewhere = self._confirm_elsewhere(prepared, plan, account, journal)

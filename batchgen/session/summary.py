@@ -12,7 +12,7 @@ from batchgen.core.records import LIVE, State
 from batchgen.core.text import plural, printable, usd
 from batchgen.journal import money_mark
 from batchgen.journal.queries.judged import NOTHING_FLAGGED, Flagged
-from batchgen.ledger import CostReport, LedgerTotals
+from batchgen.ledger import LedgerTotals
 from batchgen.policy.budget import Money
 from batchgen.policy.stopping import Stop
 from batchgen.session.judging.flags import flagged_json, format_flagged
@@ -32,8 +32,6 @@ class Summary:
     folder: Path
     counts: dict[State, int]
     totals: LedgerTotals
-    costs: CostReport
-    """By model, with `run` and `collect`'s own rows only."""
     stop: Stop | None
     detail: str
     failures: int
@@ -155,11 +153,11 @@ def format_summary(summary: Summary) -> str:
         )
     if found := format_flagged(summary.flagged):
         lines.append(f"  {found}")
-    if summary.costs.groups:
+    if summary.totals.by_model:
         lines += ["", f"  {'model':<32} {'rows':>8} {'net':>12}"]
         lines += [
-            f"  {model or '':<32} {sums.rows:>8,} {'$' + usd(sums.charged + sums.refunded):>12}"
-            for (model,), sums in summary.costs.groups
+            f"  {model:<32} {sums.rows:>8,} {'$' + usd(sums.net):>12}"
+            for model, sums in sorted(summary.totals.by_model.items())
         ]
     if causes := format_failures(summary.failures_by_cause):
         lines += ["", *causes]

@@ -93,12 +93,15 @@ class LocalDisk:
         return _inside(self._folder, name).open("rb", buffering=0)
 
     def length(self, name: str) -> int | None:
-        path = _inside(self._folder, name)
-        with disk_errors(path):
-            try:
-                return path.stat().st_size
-            except (FileNotFoundError, NotADirectoryError):
-                return None
+        _check(name)
+        path = f"{self._folder}/{name}"  # no Path: each file of a run is looked at, at its start and end
+        try:
+            return os.stat(path).st_size  # noqa: PTH116
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError:
+            with disk_errors(Path(path)):
+                raise
 
     def names(self) -> Iterator[str]:
         root = self._folder / "files"
@@ -145,7 +148,15 @@ def _make_folders(folder: Path) -> None:
 
 
 def _inside(root: Path, path: str) -> Path:
-    """Return `root / path`; raises ValueError, since it is a bug, where the path does not stay below `root`."""
-    if not path or "\0" in path or any(part in ("", ".", "..") for part in path.split("/")):
-        raise ValueError(f"not a path below a folder: {path!r}")
+    """Return `root / path`; raises ValueError as `_check` does."""
+    _check(path)
     return root / path
+
+
+def _check(path: str) -> None:
+    """Raise ValueError, since it is a bug, where a path does not stay below the folder that it is relative to."""
+    if not path or "\0" in path or not _NOWHERE.isdisjoint(path.split("/")):
+        raise ValueError(f"not a path below a folder: {path!r}")
+
+
+_NOWHERE = frozenset({"", ".", ".."})

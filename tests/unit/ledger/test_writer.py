@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import tempfile
 from contextlib import closing
 from decimal import Decimal
@@ -10,9 +11,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.bought import Buyer, item, journal_of, list_items
+from support.bought import MODEL, Buyer, item, journal_of, list_items
 
 from batchgen.core.cells import prompt_cell, text_cell, unguarded
+from batchgen.core.costs import CostSum
 from batchgen.core.errors import DiskError, RunFolderError
 from batchgen.core.records import State, StoredFile
 from batchgen.journal import SIMULATOR, Journal
@@ -92,7 +94,9 @@ def test_golden_bytes(tmp_path: Path) -> None:
         in_doubt=Decimal("0.056"),
         drifted=1,
         drift=Decimal("0.008"),
+        by_model={MODEL: CostSum(4, Decimal("0.232"), Decimal("-0.112"), Decimal("0.056"))},
     )
+    assert LedgerTotals.from_json(json.loads(json.dumps(totals.as_json()))) == totals
     assert totals.net == Decimal("0.12")
 
 

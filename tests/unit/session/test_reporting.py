@@ -1,12 +1,14 @@
 """The report at the end of a run never changes how the run ended."""
 
 import logging
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from support.bought import item, journal_of
 
-from batchgen.session import reporting
+from batchgen.journal import Journal
+from batchgen.session import reporting, unchanged
 from batchgen.session.host import Event, Notice
 from batchgen.session.reporting import report_at_end
 
@@ -21,7 +23,8 @@ def run(tmp_path: Path) -> Path:
 
 
 def written(folder: Path, wanted: str = "full", *, items: int = 1, interrupted: bool = False) -> object:
-    return report_at_end(folder, wanted, lambda _: None, items=items, interrupted=interrupted)
+    with closing(Journal(folder)) as journal:
+        return report_at_end(journal, wanted, lambda _: None, items=items, interrupted=interrupted)
 
 
 def test_it_is_written_where_it_is_wanted(run: Path) -> None:
@@ -44,7 +47,8 @@ def test_an_interrupted_run_writes_a_small_one_alone(run: Path) -> None:
 
 def test_a_large_one_is_told_before_it_is_written(run: Path) -> None:
     heard: list[Event] = []
-    report_at_end(run, "full", heard.append, items=123_456, interrupted=False)
+    with closing(Journal(run)) as journal:
+        report_at_end(journal, "full", heard.append, items=123_456, interrupted=False)
     assert heard == [Notice("writing the report of 123,456 items; Ctrl-C leaves it out")]
 
 
@@ -62,6 +66,6 @@ def test_whatever_happens_the_run_has_ended(
     def fail(folder: Path, *, ended: bool) -> None:
         raise error
 
-    monkeypatch.setattr(reporting, "write_report", fail)
+    monkeypatch.setattr(unchanged, "write_report", fail)
     assert told in str(written(run))
     assert [record.levelno for record in caplog.records] == [level]

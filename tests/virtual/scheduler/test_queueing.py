@@ -7,8 +7,7 @@ import pytest
 from support.worlds import in_memory
 
 from batchgen.api import read_job
-from batchgen.ledger import CostReport, LedgerTotals
-from batchgen.ledger.costs import Sums
+from batchgen.ledger import LedgerTotals
 from batchgen.policy.queue_stats import QueueStats
 from batchgen.session.summary import Summary, format_summary, summary_json
 from batchgen.settings import Settings
@@ -86,8 +85,7 @@ def test_a_run_tells_what_would_have_been_better() -> None:
 
 
 def test_the_summary_ends_with_the_advice() -> None:
-    costs = CostReport(("model",), (), Sums(), 0)
-    summary = Summary("night", Path("night"), {}, LedgerTotals(), costs, None, "", 0, 0, 0, 0)
+    summary = Summary("night", Path("night"), {}, LedgerTotals(), None, "", 0, 0, 0, 0)
     assert "tip" not in format_summary(summary)
     assert format_summary(replace(summary, advice="more")).splitlines()[-1] == "tip: more"
     assert "advice" not in summary_json(summary), "for people alone"
