@@ -16,7 +16,7 @@ from batchgen.journal import schema
 from batchgen.journal.integrity import content_fault, log_fault, value_fault
 from batchgen.journal.readonly import connect_for_reading
 from batchgen.journal.schema import FILE_NAME
-from batchgen.journal.written import drop_notes_on_change
+from batchgen.journal.written import watch
 
 
 class JournalLockedError(OutsideError):
@@ -149,7 +149,7 @@ def open_database(path: Path, *, create: bool) -> sqlite3.Connection:
                 schema.migrate(connection, version)
                 if fault := content_fault(connection):
                     raise _damaged(path, fault)
-            drop_notes_on_change(connection)
+            watch(connection)
         except BaseException:
             connection.close()
             raise

@@ -39,6 +39,7 @@ from batchgen.journal.requested.requeueing import BuyAgain, continues, put_back_
 from batchgen.journal.schema import FILE_NAME
 from batchgen.journal.spending import prices_of, spend_of
 from batchgen.journal.transitions import TransitionError, Transitions
+from batchgen.journal.written import watch
 from batchgen.policy.budget import BudgetTracker, Money
 from batchgen.policy.local_budget import LocalBudget
 
@@ -63,6 +64,7 @@ class Journal(Transitions, ChainStates):
             self.db.close()
             raise
         self._opened = self.path.stat()
+        self._noted = True  # perhaps: the first commit looks
         self.select(lambda *_: True)
 
     def close(self) -> None:
@@ -114,6 +116,8 @@ class Journal(Transitions, ChainStates):
                     self.receipts.append(lines, sync=synced)
                 if synced:
                     vouch(self.db, self.receipts)
+                if self._noted:
+                    self._noted = watch(self.db)
                 self.db.execute("COMMIT")
             except BaseException:
                 self._void(lines)
@@ -163,6 +167,11 @@ class Journal(Transitions, ChainStates):
         if "api" in facts:
             known = self.facts()
             self.lines.append(receipts.bound(known.get("run", ""), known["api"], known.get("account", "")))
+
+    def note_written(self, **notes: str) -> None:
+        """Note what was written from this journal, until it changes; see `batchgen.journal.written`."""
+        self.note(**notes)
+        self._noted = True
 
     # ---- listing ----
 

@@ -47,10 +47,11 @@ class PreparedRun:
         """
         request = self.request
         with self._compared() as comparison:
+            groups = comparison.groups()
             plan = make_plan(
                 self.name,
-                comparison.groups(),
-                comparison.tags(),
+                groups,
+                comparison.tags() if any(group.buys for group in groups) else (),
                 unlisted=comparison.unlisted(),
                 stale=comparison.stale(),
                 sources=len(self.selection.sources),

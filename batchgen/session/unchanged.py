@@ -40,7 +40,7 @@ def write_ledger_if_changed(name: str, journal: Journal) -> LedgerTotals:
     totals = write_ledger(name, folder)
     note = {"basis": basis, "sha256": _sha256(folder / LEDGER_NAME), "totals": totals.as_json()}
     with journal.transaction():
-        journal.note(**{LEDGER: json.dumps(note)})
+        journal.note_written(**{LEDGER: json.dumps(note)})
     return totals
 
 
@@ -57,7 +57,7 @@ def write_report_if_changed(journal: Journal, before: Callable[[], None]) -> Pat
     before()
     written = write_report(folder, ended=True).path
     with journal.transaction():
-        journal.note(**{REPORT: json.dumps(_report_note(folder, basis))})
+        journal.note_written(**{REPORT: json.dumps(_report_note(folder, basis))})
     return written
 
 

@@ -24,7 +24,7 @@ class BuyAgain:
 
     def wanted(self, item_id: str) -> bool:
         """Whether it names an item."""
-        return any(fnmatchcase(item_id, glob) for glob in self.globs)
+        return bool(self.globs) and any(fnmatchcase(item_id, glob) for glob in self.globs)
 
     @property
     def words(self) -> str:
