@@ -93,8 +93,8 @@ def taken_from_the_receipts(folder: Path) -> None:
 def bought_by_an_older_release(folder: Path) -> None:
     """It knows of no notes, and so it leaves them."""
     with closing(Journal(folder)) as journal:
-        list_items(journal, [*ITEMS, item("spoon", "A spoon")])
         noted = {name: value for name, value in journal.facts().items() if name.endswith("_written")}
+        list_items(journal, [*ITEMS, item("spoon", "A spoon")])
         with journal.transaction():
             Buyer(journal).done("spoon")
             journal.note_written(**noted)
