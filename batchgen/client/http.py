@@ -263,7 +263,7 @@ class HttpApi:
 
     def _unanswered(self, error: Exception, sending: Sending) -> SubmitAnswer:
         if sending.kept is not None:
-            if not sending.kept.left:
+            if sending.kept.withheld:
                 raise WithheldError from None
             self._connections.distrust()
         # Two independent signs must agree that nothing was sent; otherwise there may be a charge.

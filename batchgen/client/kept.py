@@ -5,9 +5,14 @@ A server may close a kept connection just as a POST arrives, and then nobody kno
 POST uses a kept connection if the last answer on it is neither quite new nor old, if the same connection was answered
 after a clearly longer pause before, and if nothing, neither bytes nor an end, has arrived on it when the request is
 about to be written. Otherwise nothing is written.
+
+Only a POST that was withheld for certain may be sent in another way. So a gate stands before the connection's own
+`write`, whatever order aiohttp does things in: it either lets the request out or shuts for good.
 """
 
+import asyncio
 import select
+from collections.abc import Iterable
 from contextvars import ContextVar
 from datetime import datetime, timedelta
 from functools import partial
@@ -15,6 +20,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 
 from batchgen.core.clock import UtcNow
@@ -32,27 +38,62 @@ class WithheldError(Exception):
 class KeptPost:
     """A POST that goes out on a kept connection or not at all."""
 
-    __slots__ = ("connection", "left")
+    __slots__ = ("connection", "left", "withheld")
 
     def __init__(self) -> None:
         self.connection: Connection | None = None
         self.left = False
         """Whether anything was handed to the transport."""
+        self.withheld = False
+        """Whether the request was held back; from then on nothing of it leaves."""
 
     def leave(self) -> None:
         """Let the request leave. Raises WithheldError if its connection is not quiet any more."""
-        if not self.left and (self.connection is None or not is_quiet(self.connection)):
+        if self.left:
+            return
+        if self.withheld or self.connection is None or not is_quiet(self.connection):
+            self.withheld = True
             raise WithheldError
         self.left = True
 
     def check_answer(self) -> None:
-        """Raises WithheldError for an answer before the request has left, which then never leaves.
+        """Raises WithheldError for an answer although nothing has left: it came while the connection was idle.
 
-        It answers nothing: the server sent it while the connection was idle.
+        Raises ClientConnectionError if it is not certain that nothing has left.
         """
-        if not self.left:
-            self.connection = None
+        if self.withheld:
             raise WithheldError
+        if not self.left:
+            raise aiohttp.ClientConnectionError
+
+
+class _Gate:
+    """The transport of a POST's connection, which lets nothing out unless the POST may leave at that moment."""
+
+    __slots__ = ("_post", "_transport")
+
+    def __init__(self, post: KeptPost, transport: asyncio.Transport) -> None:
+        self._post = post
+        self._transport = transport
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """See asyncio.WriteTransport."""
+        self._post.leave()
+        self._transport.write(data)
+
+    def writelines(self, parts: Iterable[bytes]) -> None:
+        """See asyncio.WriteTransport."""
+        self._post.leave()
+        self._transport.writelines(parts)
+
+    def remove(self, protocol: ResponseHandler) -> None:
+        """Give the protocol its transport back."""
+        transport: object = protocol.transport
+        if transport is self:
+            protocol.transport = self._transport
 
 
 KEPT_POST: ContextVar[KeptPost | None] = ContextVar("kept_post", default=None)
@@ -94,24 +135,28 @@ class KeptConnections(aiohttp.TCPConnector):
         post = KEPT_POST.get()
         if post is None:
             return self._used(await super().connect(req, *arguments, **options))
-        if not self._trusted:
+        if not self._trusted or not self._fit_one_first(req):
             raise WithheldError
-        self._fit_one_first(req)
         connection = await super().connect(req, *arguments, **options)
-        if not self._is_fit(connection.protocol):
+        protocol = connection.protocol
+        if protocol is None or protocol.transport is None or not self._is_fit(protocol):
             connection.release()
             raise WithheldError
         post.connection = connection
+        gate = _Gate(post, protocol.transport)
+        protocol.transport = gate  # type: ignore[assignment]  # it has all of a transport
+        connection.add_callback(partial(gate.remove, protocol))
         return self._used(connection)
 
-    def _fit_one_first(self, req: aiohttp.ClientRequest) -> None:
-        # aiohttp hands out the connection that has been idle longest. Should it keep them elsewhere one day, POSTs only
-        # find fewer that are fit: what it hands out is looked at whatever it is.
+    def _fit_one_first(self, req: aiohttp.ClientRequest) -> bool:
+        # aiohttp hands out the connection that has been idle longest. Should it keep them elsewhere one day, POSTs find
+        # none that is fit; and what it hands out is looked at whatever it is.
         idle = getattr(self, "_conns", {}).get(req.connection_key, ())
         for number, (protocol, _) in enumerate(reversed(idle), 1):
             if self._is_fit(protocol):
                 idle.rotate(number)
-                return
+                return True
+        return False
 
     def _used(self, connection: Connection) -> Connection:
         history = self._histories.setdefault(connection.protocol, _History())
@@ -124,9 +169,9 @@ class KeptConnections(aiohttp.TCPConnector):
         history.outlived = max(history.outlived, history.pause)
         history.answered, history.answered_at = self._loop.time(), self._now()
 
-    def _is_fit(self, protocol: object) -> bool:
+    def _is_fit(self, protocol: ResponseHandler) -> bool:
         history = self._histories.get(protocol)
-        if history is None or history.answered_at is None:
+        if history is None or history.answered_at is None or protocol.should_close:
             return False
         pause = self._loop.time() - history.answered
         by_the_clock = self._now() - history.answered_at

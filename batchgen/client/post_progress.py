@@ -46,18 +46,8 @@ def sending_trace(idle: float) -> aiohttp.TraceConfig:
     ) -> None:
         context.trace_request_ctx.connecting = False
 
-    async def body_leaves(
-        _: aiohttp.ClientSession, context: SimpleNamespace, __: aiohttp.TraceRequestChunkSentParams
-    ) -> None:
-        # Called just before the body is handed to the transport, and the headers with it: nothing can happen between
-        # this look at the connection and the write. Even headers that had left alone would be no complete request.
-        kept: KeptPost | None = context.trace_request_ctx.kept
-        if kept is not None:
-            kept.leave()
-
     trace = aiohttp.TraceConfig()
     trace.on_connection_create_start.append(connecting)
     trace.on_connection_create_end.append(connected)
     trace.on_request_headers_sent.append(headers_leave)
-    trace.on_request_chunk_sent.append(body_leaves)
     return trace

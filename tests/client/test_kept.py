@@ -14,7 +14,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TypeVar
 
+import aiohttp
 import pytest
+from aiohttp.http_writer import StreamWriter
 from support.rawserver import Peer, RawServer, answering, http, raw_server, self_signed, trusting
 
 from batchgen.api import Accepted, Found, Unclear
@@ -258,12 +260,13 @@ def test_a_request_does_not_leave_on_a_connection_that_aiohttp_would_not_keep() 
         post.leave()
 
 
-def test_an_answer_to_what_has_not_left_is_none_and_nothing_leaves_afterwards() -> None:
+def test_what_was_withheld_never_leaves_and_no_answer_is_one_to_it() -> None:
     post = KeptPost()
-    with pytest.raises(WithheldError):
-        post.check_answer()
-    with pytest.raises(WithheldError):
-        post.leave()
+    for _ in range(2):
+        with pytest.raises(WithheldError):
+            post.leave()
+        with pytest.raises(WithheldError):
+            post.check_answer()
 
 
 # ---- never twice ----------------------------------------------------------------------------------------------------
@@ -289,6 +292,95 @@ def test_a_post_that_left_on_a_kept_connection_is_not_repeated_and_no_other_is_u
             for _ in range(2):
                 assert isinstance(await client.post(after=0.3), Accepted)
             assert server.connections == before + 2
+            await client.api.aclose()
+
+    virtually(main)
+
+
+@pytest.mark.parametrize("end", LAST_MOMENT.values(), ids=LAST_MOMENT)
+def test_whenever_the_library_calls_its_hooks_what_was_written_is_not_sent_again(
+    monkeypatch: pytest.MonkeyPatch, end: Callable[[socket.socket], object]
+) -> None:
+    """Another release of it may well say that a body was sent after it was sent."""
+    write = StreamWriter.write
+    sockets: list[socket.socket] = []
+
+    async def write_first(writer: StreamWriter, chunk: bytes) -> None:
+        hook, writer._on_chunk_sent = writer._on_chunk_sent, None
+        await write(writer, chunk)
+        if sockets:
+            end(sockets.pop())
+        if hook is not None:
+            await hook(chunk)
+
+    monkeypatch.setattr(StreamWriter, "write", write_first)
+
+    async def main() -> None:
+        async def watched(peer: Peer) -> None:
+            await answering(JOB, JOB)(peer)
+            sockets.append(peer.writer.get_extra_info("socket"))
+            await peer.request()
+
+        async with raw_server(watched, answering(JOB)) as server:
+            client = Client(server)
+            await client.prove()
+            await client.post(after=0.3)
+            await client.api.aclose()
+        assert methods(server) == [b"GET", b"GET", b"POST"]
+
+    virtually(main)
+
+
+def test_an_answer_to_a_post_of_which_nobody_knows_whether_it_left_is_a_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only where something was withheld for certain does another POST follow."""
+    monkeypatch.setattr(KeptPost, "leave", lambda _: None)  # as if the library wrote in some other way
+
+    async def main() -> None:
+        async with raw_server(answering(*[JOB] * 9)) as server:
+            client = Client(server)
+            await client.prove()
+            assert isinstance(await client.post(after=0.3), Unclear)
+            await client.api.aclose()
+        assert methods(server) == [b"GET", b"GET", b"POST"]
+
+    virtually(main)
+
+
+@pytest.mark.parametrize("kind", [aiohttp.ClientOSError, TimeoutError, aiohttp.ServerDisconnectedError])
+def test_an_error_of_a_post_of_which_nobody_knows_whether_it_left_is_a_doubt(
+    monkeypatch: pytest.MonkeyPatch, kind: type[Exception]
+) -> None:
+    monkeypatch.setattr(KeptPost, "leave", lambda _: None)
+
+    async def start(_: aiohttp.ClientResponse, __: object) -> None:
+        raise kind
+
+    async def main() -> None:
+        async with raw_server(answering(*[JOB] * 9)) as server:
+            client = Client(server)
+            await client.prove()
+            monkeypatch.setattr(aiohttp.ClientResponse, "start", start)
+            assert isinstance(await client.post(after=0.3), Unclear)
+            await client.api.aclose()
+        assert methods(server).count(b"POST") <= 1
+        assert server.connections == 1
+
+    virtually(main)
+
+
+def test_posts_that_find_no_fit_connection_do_not_keep_others_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What no poll needs any more is closed after aiohttp's 15 s, however many POSTs have looked at it."""
+
+    async def main() -> None:
+        monkeypatch.setattr("aiohttp.connector.monotonic", asyncio.get_running_loop().time)
+        async with raw_server(answering(*[JOB] * 9)) as server:
+            client = Client(server)
+            await client.poll()
+            for _ in range(5):
+                await client.post(after=4)
+            assert server.connections == 6
+            await client.poll()
+            assert server.connections == 7, "the first one has been idle for 20 s"
             await client.api.aclose()
 
     virtually(main)
