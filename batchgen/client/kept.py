@@ -10,7 +10,6 @@ Only a POST that was withheld for certain may be sent in another way. So a gate 
 `write`, whatever order aiohttp does things in: it either lets the request out or shuts for good.
 """
 
-import asyncio
 import select
 from collections.abc import Iterable
 from contextvars import ContextVar
@@ -51,10 +50,15 @@ class KeptPost:
         """Let the request leave. Raises WithheldError if its connection is not quiet any more."""
         if self.left:
             return
-        if self.withheld or self.connection is None or not is_quiet(self.connection):
-            self.withheld = True
+        if self.connection is None or not is_quiet(self.connection):
+            self.shut()
+        if self.withheld:
             raise WithheldError
         self.left = True
+
+    def shut(self) -> None:
+        """Let nothing leave from now on, unless it has left already."""
+        self.withheld = not self.left
 
     def check_answer(self) -> None:
         """Raises WithheldError for an answer although nothing has left: it came while the connection was idle.
@@ -72,12 +76,19 @@ class _Gate:
 
     __slots__ = ("_post", "_transport")
 
-    def __init__(self, post: KeptPost, transport: asyncio.Transport) -> None:
+    def __init__(self, post: KeptPost, transport: Any) -> None:
         self._post = post
         self._transport = transport
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
+
+    def is_closing(self) -> bool:
+        """See asyncio.BaseTransport. Who hears that it is writes nothing any more, and the gate sees to that."""
+        closing = bool(self._transport.is_closing())
+        if closing:
+            self._post.shut()
+        return closing
 
     def write(self, data: bytes) -> None:
         """See asyncio.WriteTransport."""
@@ -90,7 +101,7 @@ class _Gate:
         self._transport.writelines(parts)
 
     def remove(self, protocol: ResponseHandler) -> None:
-        """Give the protocol its transport back."""
+        """Give the protocol its transport back, unless the connection is lost."""
         transport: object = protocol.transport
         if transport is self:
             protocol.transport = self._transport
@@ -138,13 +149,14 @@ class KeptConnections(aiohttp.TCPConnector):
         if not self._trusted or not self._fit_one_first(req):
             raise WithheldError
         connection = await super().connect(req, *arguments, **options)
+        # Looked at here too, since before Python 3.12 the loop reads what has come before the request is written.
         protocol = connection.protocol
-        if protocol is None or protocol.transport is None or not self._is_fit(protocol):
+        if protocol is None or not self._is_fit(protocol) or not is_quiet(connection):
             connection.release()
             raise WithheldError
         post.connection = connection
-        gate = _Gate(post, protocol.transport)
-        protocol.transport = gate  # type: ignore[assignment]  # it has all of a transport
+        gate: Any = _Gate(post, protocol.transport)
+        protocol.transport = gate
         connection.add_callback(partial(gate.remove, protocol))
         return self._used(connection)
 
@@ -169,9 +181,9 @@ class KeptConnections(aiohttp.TCPConnector):
         history.outlived = max(history.outlived, history.pause)
         history.answered, history.answered_at = self._loop.time(), self._now()
 
-    def _is_fit(self, protocol: ResponseHandler) -> bool:
+    def _is_fit(self, protocol: object) -> bool:
         history = self._histories.get(protocol)
-        if history is None or history.answered_at is None or protocol.should_close:
+        if history is None or history.answered_at is None:
             return False
         pause = self._loop.time() - history.answered
         by_the_clock = self._now() - history.answered_at

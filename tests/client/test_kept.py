@@ -7,6 +7,7 @@ import asyncio
 import os
 import socket
 import ssl
+import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -16,12 +17,13 @@ from typing import TypeVar
 
 import aiohttp
 import pytest
+from aiohttp.connector import Connection
 from aiohttp.http_writer import StreamWriter
 from support.rawserver import Peer, RawServer, answering, http, raw_server, self_signed, trusting
 
 from batchgen.api import Accepted, Found, Unclear
 from batchgen.client import HttpApi
-from batchgen.client.kept import MARGIN, SETTLED, WARM, KeptPost, WithheldError
+from batchgen.client.kept import KEPT_POST, MARGIN, SETTLED, WARM, KeptConnections, KeptPost, WithheldError
 from benchmarks.hangups import HABITS, VirtualSockets, play
 
 _T = TypeVar("_T")
@@ -246,6 +248,58 @@ def test_what_comes_at_the_last_moment_is_seen_and_nothing_was_written(
             await client.api.aclose()
             await over.wait()
         assert not left, "not even the headers left on it"
+        assert (server.connections, methods(server)) == (2, [b"GET", b"GET", b"POST"])
+
+    virtually(main)
+
+
+@pytest.mark.parametrize("end", LAST_MOMENT.values(), ids=LAST_MOMENT)
+@pytest.mark.parametrize("secure", [False, True])
+def test_what_is_in_the_socket_when_a_connection_is_chosen_is_seen(
+    end: Callable[[socket.socket], object], *, secure: bool, own_tls: ssl.SSLContext, tmp_path: Path
+) -> None:
+    """Before Python 3.12, the loop reads it between the choice and the write."""
+
+    async def main() -> None:
+        sockets: list[socket.socket] = []
+
+        async def watched(peer: Peer) -> None:
+            await answering(JOB, JOB)(peer)
+            sockets.append(peer.writer.get_extra_info("socket"))
+            await peer.silence()
+
+        async with raw_server(watched, answering(JOB), tls=own_tls if secure else None) as server:
+            client = Client(server, trusting(tmp_path) if secure else None)
+            await client.prove()
+            await asyncio.sleep(0.3)
+            end(sockets.pop())
+            # In the next turn, the first step of this comes before what is in the socket.
+            posting = asyncio.create_task(client.api.submit("{}", "/v1/generate", wait=False))
+            assert isinstance(await posting, Accepted)
+            await client.api.aclose()
+        assert (server.connections, methods(server)) == (2, [b"GET", b"GET", b"POST"])
+
+    virtually(main)
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="the choice and the write are one step")
+def test_a_transport_that_is_closed_between_the_choice_and_the_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    used = KeptConnections._used
+
+    def closed_next(connections: KeptConnections, connection: Connection) -> Connection:
+        if KEPT_POST.get() is not None:
+            assert connection.transport is not None
+            asyncio.get_running_loop().call_soon(connection.transport.close)
+        return used(connections, connection)
+
+    monkeypatch.setattr(KeptConnections, "_used", closed_next)
+
+    async def main() -> None:
+        async with raw_server(answering(*[JOB] * 9)) as server:
+            client = Client(server)
+            await client.prove()
+            assert isinstance(await client.post(after=0.3), Accepted)
+            await client.api.aclose()
         assert (server.connections, methods(server)) == (2, [b"GET", b"GET", b"POST"])
 
     virtually(main)
