@@ -81,7 +81,7 @@ def command_table() -> str:
 
 def command_reference() -> str:
     """All commands with their arguments, options and examples, as `--help` knows them."""
-    with click.Context(commands, info_name="batchgen") as context:
+    with commands.make_context("batchgen", [], resilient_parsing=True) as context:
         return "\n".join(_command(context, name, 2) for name in COMMANDS)
 
 
