@@ -10,7 +10,7 @@ from sqlite3 import Connection
 from typing import Any
 
 from batchgen.core.costs import cost_of
-from batchgen.core.records import State
+from batchgen.core.records import LIVE, State
 from batchgen.core.text import usd
 from batchgen.journal.queries.page import sums
 
@@ -29,12 +29,15 @@ class _Sums:
     done: int = 0
     outputs: int = 0
     net: Decimal = field(default_factory=Decimal)
+    ended: Decimal = field(default_factory=Decimal)
+    """The part of `net` that jobs cost which are no longer being made."""
 
     def add(self, other: "_Sums") -> None:
         self.items += other.items
         self.done += other.done
         self.outputs += other.outputs
         self.net += other.net
+        self.ended += other.ended
 
 
 class Groups:
@@ -53,7 +56,8 @@ class Groups:
             done = group.items if group.state == State.DONE else 0
             self._add(group.model, group.tags, _Sums(items=group.items, done=done))
         for cost in sums.cost_groups(db):
-            self._add(cost.model, cost.tags, _Sums(net=_net(cost)))
+            net = _net(cost)
+            self._add(cost.model, cost.tags, _Sums(net=net, ended=Decimal() if State(cost.state) in LIVE else net))
         for made in sums.output_groups(db):
             self.outputs += made.outputs
             self.bytes += made.bytes
@@ -127,7 +131,7 @@ def _rows(found: Mapping[str, _Sums]) -> list[dict[str, Any]]:
             "done": one.done,
             "outputs": one.outputs,
             "net_usd": usd(one.net),
-            "per_output_usd": usd((one.net / one.outputs).quantize(Decimal("0.0001"))) if one.outputs else None,
+            "per_output_usd": usd((one.ended / one.outputs).quantize(Decimal("0.0001"))) if one.outputs else None,
         }
         for name, one in _ordered(found)
     ]

@@ -67,6 +67,15 @@ def test_what_was_made_and_what_it_cost(folder: Path) -> None:
     assert found["started_at"] == "2026-01-31T23:59:59Z"
 
 
+def test_what_an_output_cost_leaves_out_jobs_that_have_none_yet(tmp_path: Path) -> None:
+    with journal_of(tmp_path, ITEMS) as journal:
+        buyer = Buyer(journal)
+        buyer.done("vase", cost="0.056")
+        buyer.accept("cup", cost="0.056")
+    row = overview_of(tmp_path)["by_model"][0]
+    assert (row["net_usd"], row["outputs"], row["per_output_usd"]) == ("0.112", 1, "0.056")
+
+
 def test_why_it_stopped_and_what_to_do_next(folder: Path) -> None:
     found = overview_of(folder)
     assert (found["stopped_because"], found["exit_code"]) == ("budget", 3)
