@@ -41,8 +41,8 @@ class Manifest:
     """All tags of all items, sorted."""
     left_out: tuple[tuple[str, str, int], ...]
     """Parameter, model, items: defaults that were left out because the model has no such parameter."""
-    unseeded: tuple[tuple[str, int], ...]
-    """Model, items: requests that cannot be reproduced, because they have no seed or the model takes none."""
+    unseeded: tuple[tuple[str, int, bool], ...]
+    """Model, items, whether it takes a seed: requests that cannot be reproduced, since they have none."""
     source: Path
     references: int = 0
     """Outputs of other items that items need."""
@@ -206,7 +206,7 @@ class _Loading:
             items=self._table.count,
             tag_names=tuple(sorted(builder.tag_names)),
             left_out=tuple(left_out),
-            unseeded=tuple(sorted(builder.unseeded.items())),
+            unseeded=tuple((model, *found) for model, found in sorted(builder.unseeded.items())),
             source=self._path,
             references=self._table.inputs,
             included=self._included,

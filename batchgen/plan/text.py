@@ -50,7 +50,7 @@ _WORDS = ("new", "changed", "renamed", "waiting", "done", "in_flight", *UNSUCCES
 
 
 def format_plan(
-    plan: Plan, left_out: Iterable[tuple[str, str, int]] = (), unseeded: Iterable[tuple[str, int]] = ()
+    plan: Plan, left_out: Iterable[tuple[str, str, int]] = (), unseeded: Iterable[tuple[str, int, bool]] = ()
 ) -> str:
     """Return the plan for people. `left_out` and `unseeded` as in `Manifest`."""
     shown = plan_json(plan)
@@ -107,7 +107,7 @@ def purchases_again(plan: Plan) -> list[str]:
 
 
 def plan_notes(
-    plan: Plan, left_out: Iterable[tuple[str, str, int]] = (), unseeded: Iterable[tuple[str, int]] = ()
+    plan: Plan, left_out: Iterable[tuple[str, str, int]] = (), unseeded: Iterable[tuple[str, int, bool]] = ()
 ) -> list[str]:
     """Return, a sentence each, what is worth knowing about this plan. `left_out` and `unseeded` as in `Manifest`."""
     notes = []
@@ -128,12 +128,16 @@ def plan_notes(
         f"the default `{name}` was left out of {plural(count, 'item')}: {model} has no such parameter"
         for name, model, count in left_out
     ]
-    notes += [
-        f"{plural(count, 'request')} to {model} {'carries' if count == 1 else 'carry'} no seed,"
-        f" so {'its' if count == 1 else 'their'} results cannot be reproduced"
-        for model, count in unseeded
-    ]
+    notes += [_unseeded(*found) for found in unseeded]
     return notes
+
+
+def _unseeded(model: str, count: int, takes_seed: bool) -> str:  # noqa: FBT001 - as in `Manifest`
+    requests = f"{plural(count, 'request')} to {model}"
+    if not takes_seed:
+        return f"the results of {requests} cannot be reproduced, since it takes no seed"
+    carry, their = ("carries", "its") if count == 1 else ("carry", "their")
+    return f"{requests} {carry} no seed, so {their} results cannot be reproduced"
 
 
 def renames_text(renames: Renames) -> str:

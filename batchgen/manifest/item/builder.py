@@ -66,9 +66,13 @@ class ItemBuilder:
         return {model_id: tally.items for model_id, tally in self._tallies.items()}
 
     @property
-    def unseeded(self) -> dict[str, int]:
-        """Number of items per model that cannot be reproduced; only models with any."""
-        return {model_id: tally.unseeded for model_id, tally in self._tallies.items() if tally.unseeded}
+    def unseeded(self) -> dict[str, tuple[int, bool]]:
+        """Number of items per model that cannot be reproduced, and whether it takes a seed; only models with any."""
+        return {
+            model_id: (tally.unseeded, not tally.never_seeded)
+            for model_id, tally in self._tallies.items()
+            if tally.unseeded
+        }
 
     def add(self, request: ItemRequest) -> Iterable[BodyProblem]:
         """Add the item of a request to the table, and return what is wrong with it; an empty path means the whole item.

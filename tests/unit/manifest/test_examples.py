@@ -97,7 +97,8 @@ def test_what_is_staged_is_consistent(manifest: Path, tmp_path: Path) -> None:
         unseeded[model.id] += not reproducible(model, body)
         assert item["estimated"] == format(price_of(model, body), "f")
         assert list(json.loads(item["tags"])) == sorted(json.loads(item["tags"]))
-    assert dict(load_manifest(manifest, tmp_path / "stage", CATALOG).unseeded) == +unseeded
+    found = load_manifest(manifest, tmp_path / "stage", CATALOG).unseeded
+    assert {model: count for model, count, _ in found} == +unseeded
 
 
 @pytest.mark.parametrize("manifest", [*VALID, *FOR_USERS], ids=lambda path: path.stem)

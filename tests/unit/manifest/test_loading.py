@@ -86,7 +86,7 @@ def test_what_a_manifest_says_besides_its_items(tmp_path: Path) -> None:
             ("negative_prompt", "zeus-1.0-image-to-video", 1),
             ("duration", HERA, 2),
         ),
-        unseeded=((CLIP, 1), (HERA, 2), ("zeus-1.0-image-to-video", 1)),
+        unseeded=((CLIP, 1, True), (HERA, 2, False), ("zeus-1.0-image-to-video", 1, True)),
         source=tmp_path / "m.yaml",
     )
 

@@ -189,11 +189,12 @@ def test_tags_with_few_values_are_ways_to_look_at_costs() -> None:
 
 
 def test_notes_tell_what_was_left_out_and_what_has_no_seed() -> None:
-    shown = lines(make_plan("spring", MIXED), left_out=[("negative_prompt", HERA, 1)], unseeded=[(ZEUS, 4)])
+    shown = lines(make_plan("spring", MIXED), left_out=[("negative_prompt", HERA, 1)], unseeded=[(ZEUS, 4, True)])
     assert f"note: the default `negative_prompt` was left out of 1 item: {HERA} has no such parameter" in shown
     assert f"note: 4 requests to {ZEUS} carry no seed, so their results cannot be reproduced" in shown
-    shown = lines(make_plan("spring", MIXED), unseeded=[(ZEUS, 1)])
+    shown = lines(make_plan("spring", MIXED), unseeded=[(ZEUS, 1, True), (HERA, 2, False)])
     assert f"note: 1 request to {ZEUS} carries no seed, so its results cannot be reproduced" in shown
+    assert f"note: the results of 2 requests to {HERA} cannot be reproduced, since it takes no seed" in shown
 
 
 # ---- selection ----------------------------------------------------------------------------------------------------
