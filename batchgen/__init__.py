@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         OutsideError,
         Problem,
         RunFolderError,
+        StoreError,
         UsageError,
     )
     from batchgen.journal import ItemResult
@@ -46,6 +47,7 @@ __all__ = [
     "RunFolderError",
     "RunSummary",
     "StopHandle",
+    "StoreError",
     "UsageError",
     "__version__",
     "load",
@@ -61,6 +63,7 @@ _HOMES = {
         "OutsideError",
         "Problem",
         "RunFolderError",
+        "StoreError",
         "UsageError",
     ),
     "journal": ("ItemResult",),

@@ -6,7 +6,8 @@ BatchgenError
 │   └── ConsentNeeded             a purchase that nobody confirmed
 │       └── DeclinedError            the user was asked and declined
 ├── OutsideError             5   fix the cause and run again
-│   └── DiskError
+│   ├── DiskError
+│   └── StoreError
 └── RunFolderError           6   in use, damaged, or bound to something else; nothing was bought
 
 The numbers are the exit codes, as `exit_code_of` returns them.
@@ -40,6 +41,10 @@ class OutsideError(BatchgenError):
 
 class DiskError(OutsideError):
     """The disk is full or cannot be written."""
+
+
+class StoreError(OutsideError):
+    """The object store of the outputs cannot be reached, or refuses what is asked of it."""
 
 
 class DescriptorsError(OutsideError):
