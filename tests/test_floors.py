@@ -9,7 +9,7 @@ FLOORS = {
     1: ["core"],
     2: ["api", "settings", "expect", "receipts", "media", "policy", "item_table", "store", "provider", "picks"],
     3: ["catalog", "client", "journal", "download", "judging", "thumbnails"],
-    4: ["manifest", "plan", "ledger", "simulator", "standing", "notifications", "shared_limits"],
+    4: ["manifest", "plan", "ledger", "simulator", "standing", "notifications", "shared_limits", "shards"],
     5: ["redo", "scheduler", "diff", "lock", "export", "page"],
     6: ["report", "viewer", "virtual"],
     7: ["session"],

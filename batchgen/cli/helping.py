@@ -9,7 +9,10 @@ import click
 Groups = Sequence[tuple[str, frozenset[str]]]
 
 RUN_GROUPS: Groups = (
-    ("What is bought", frozenset({"only", "max_new", "retry", "again", "skip_bought", "renamed", "buy_again", "lost"})),
+    (
+        "What is bought",
+        frozenset({"only", "shard", "max_new", "retry", "again", "skip_bought", "renamed", "buy_again", "lost"}),
+    ),
     (
         "Limits and confirmation",
         frozenset({"max_cost", "budget", "max_failures", "max_flagged", "canary", "locked", "strict", "yes"}),

@@ -70,6 +70,12 @@ def manifest_options(command: _F) -> _F:
         click.option("--output", metavar="DIR", help="The output folder (BATCHGEN_OUTPUT)."),
         click.option("--run", "name", metavar="NAME", help="The run folder's name (default: the manifest's name)."),
         only_option,
+        click.option(
+            "--shard",
+            metavar="I/N",
+            help="Only the items of one of N shards, I from 0, in the run folder NAME.I-of-N; `auto` or `auto/N` takes"
+            " I from the variables of an array job (Kubernetes, AWS Batch, SLURM).",
+        ),
         strict_option,
     )(command)
 

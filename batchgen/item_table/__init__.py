@@ -6,6 +6,7 @@ another database, and takes the names of its tables from here.
 
 from batchgen.item_table.attached import (
     INPUT,
+    OTHER_SHARDS,
     PRIORITY,
     REDO,
     REQUESTED,
@@ -23,10 +24,12 @@ from batchgen.item_table.chains import ChainFault, Chains, KeptOutputs, OutputCo
 from batchgen.item_table.difference import Difference, Differences, Kind, Side, differences
 from batchgen.item_table.entries import EntrySum, entry_sums
 from batchgen.item_table.same_names import Clash
+from batchgen.item_table.sharding import NumberOf, others_have, sharding
 from batchgen.item_table.table import ItemTable, Record, estimated_cost, open_item_table, write_items
 
 __all__ = [
     "INPUT",
+    "OTHER_SHARDS",
     "PRIORITY",
     "REDO",
     "REQUESTED",
@@ -43,6 +46,7 @@ __all__ = [
     "ItemTable",
     "KeptOutputs",
     "Kind",
+    "NumberOf",
     "OutputCount",
     "Record",
     "Side",
@@ -58,5 +62,7 @@ __all__ = [
     "make_to_buy",
     "nothing_kept",
     "open_item_table",
+    "others_have",
+    "sharding",
     "write_items",
 ]

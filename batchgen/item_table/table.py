@@ -40,6 +40,8 @@ CREATE TABLE item (
     "CREATE TABLE combination (position INTEGER PRIMARY KEY, variables TEXT NOT NULL)",
     # Items that are left out, since other books show them as bought.
     "CREATE TABLE skipped (id TEXT NOT NULL, digest TEXT NOT NULL, PRIMARY KEY (id, digest)) WITHOUT ROWID",
+    # Items that other shards buy.
+    "CREATE TABLE other_shard (id TEXT NOT NULL, digest TEXT NOT NULL, tags TEXT NOT NULL)",
     # Items that are wanted second purchases, with the run and the item that they repeat.
     "CREATE TABLE redo (position INTEGER PRIMARY KEY, run TEXT NOT NULL, item TEXT NOT NULL)",
     # The entries that make several items, or may: their first and last one. Others are an entry of their own.

@@ -22,6 +22,8 @@ class PlanKeywords(TypedDict, total=False):
     """The run folder's name (default: the manifest's name)."""
     only: str | Iterable[str]
     """Patterns for ids, or `tag:NAME=VALUE`."""
+    shard: str | None
+    """`0/4`, `auto` or `auto/4`: the part of the items that it is about."""
     strict: bool
     """Whether warnings refuse the manifest."""
     simulate: bool
@@ -88,7 +90,7 @@ _PLAIN: dict[str, Any] = {
     "output": None, "name": None, "strict": False, "simulate": False, "renamed": None, "catalog": None,
     "buy_again": False, "locked": False, "yes": False, "wait_for_balance": False, "base_url": None, "key": None,
     "api_key_file": None, "proxy": None, "rotated_key": False, "ping": None, "notify": None, "on_exit": None,
-    "start_at": None, "until": None,
+    "start_at": None, "until": None, "shard": None,
 }  # fmt: skip
 _FLAGS = tuple(name for name, value in _PLAIN.items() if value is False)
 VARIABLES = {"base_url": "BATCHGEN_BASE_URL", "proxy": "BATCHGEN_PROXY", "catalog": "BATCHGEN_CATALOG"}

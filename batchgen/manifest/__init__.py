@@ -15,7 +15,7 @@ Each entry passes through these modules in order:
 which the journal then takes over; the whole manifest is never in memory.
 """
 
-from batchgen.manifest.item.chains import take_picks
+from batchgen.manifest.item.chains import assign_shards, take_picks
 from batchgen.manifest.loading import Manifest, load_manifest
 from batchgen.manifest.manifest_name import read_name
 from batchgen.manifest.named_files import NamedFiles, named_files
@@ -26,6 +26,7 @@ __all__ = [
     "Manifest",
     "NamedFiles",
     "Warnings",
+    "assign_shards",
     "format_problems",
     "format_warnings",
     "load_manifest",

@@ -18,7 +18,7 @@ RUN_MARK = "journal.sqlite3"
 _RECEIPTS = "receipts.jsonl"
 _FOLDER_NAME = "output"
 _SIMULATED = ".simulated"
-_RUN_NAME = re.compile(rf"[a-z0-9][a-z0-9._-]{{0,63}}({re.escape(_SIMULATED)})?")
+_RUN_NAME = re.compile(rf"[a-z0-9][a-z0-9._-]{{0,63}}([.][0-9]{{1,5}}-of-[0-9]{{1,5}})?({re.escape(_SIMULATED)})?")
 
 
 def simulated_name(name: str) -> str:

@@ -4,15 +4,16 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from batchgen.core.errors import UsageError
 from batchgen.core.text import dollars
-from batchgen.item_table import chains, index_items
+from batchgen.item_table import chains, estimated_cost, index_items, others_have, sharding
 from batchgen.journal import FILE_NAME, Journal, is_embedded
 from batchgen.journal.queries.comparison import Buying, Comparison, compare
 from batchgen.lock import check_lock, lock_of, lock_path, read_lock
-from batchgen.manifest import Manifest, load_manifest, take_picks
+from batchgen.manifest import Manifest, assign_shards, load_manifest, take_picks
 from batchgen.plan import Plan, PlanRow, Selection, make_plan, plan_row
 from batchgen.session.checks.bought import skip_bought
 from batchgen.session.file_moves import finish_moves
@@ -20,6 +21,7 @@ from batchgen.session.locate import run_folder, simulated_name
 from batchgen.session.picking import kept_outputs
 from batchgen.session.request import RunRequest
 from batchgen.settings import BY_NAME, RUN_NAME, Settings, resolve_settings
+from batchgen.shards import Shard, shard_number, share_of
 from batchgen.store import LocalDisk
 
 _DRIFTS_SHOWN = 5
@@ -35,6 +37,9 @@ class PreparedRun:
     name: str
     folder: Path
     settings: Settings
+    """Those in force; of a shard, its share of them."""
+    whole: Settings
+    """Those of all shards together; the same for a run that is not divided."""
     selection: Selection
     skipped_as_bought: int
     notes: tuple[str, ...] = ()
@@ -58,9 +63,9 @@ class PreparedRun:
                 renamed=comparison.renames(),
                 simulated=comparison.simulated(),
             )
-        if request.only and not plan.items:
+        if request.only and not plan.items and not others_have(self.item_table, self.selection.wanted):
             raise UsageError(f"--only {' '.join(request.only)}: no item of {request.manifest} matches")
-        if request.again.globs and not plan.again:
+        if request.again.globs and not plan.again and request.shard is None:
             raise UsageError(f"--again {' '.join(request.again.globs)}: no finished item matches")
         return plan
 
@@ -122,16 +127,26 @@ def _locked(
     return replace(settings, max_cost=total), (told, *check.notes)
 
 
-def _with_chains(table: Path, manifest: Manifest, folder: Path, selection: Selection) -> Selection:
-    """Give chained items the outputs that were picked, and return the selection with the sources that it needs.
+def _take_picks(table: Path, manifest: Manifest, folder: Path) -> None:
+    """Give chained items the outputs that were picked.
 
     Raises ManifestError where several outputs were kept and one is needed.
     """
     with chains(table) as found:
-        picked, sources = found.has_picks(), found.sources_of(selection.wanted)
+        picked = found.has_picks()
     if picked:
         take_picks(table, manifest.source, kept_outputs(folder))
-    return replace(selection, sources=sources)
+
+
+def _with_sources(table: Path, selection: Selection) -> Selection:
+    with chains(table) as found:
+        return replace(selection, sources=found.sources_of(selection.wanted))
+
+
+def _shares(table: Path, whole: Settings, shard: Shard, *, by_lock: bool) -> Settings:
+    """Return a shard's settings. Where the lock's total is the cap, its share is what its own items cost."""
+    settings = share_of(whole, shard)
+    return replace(settings, max_cost=estimated_cost(table)) if by_lock else settings
 
 
 @contextmanager
@@ -151,14 +166,33 @@ def prepare(request: RunRequest) -> Iterator[PreparedRun]:
         manifest = load_manifest(
             request.manifest, table, request.catalog, path_template=template, strict=request.strict
         )
-        settings = resolve_settings(request.flags or {}, request.environment, manifest.settings)
+        whole = asked = resolve_settings(request.flags or {}, request.environment, manifest.settings)
         notes: tuple[str, ...] = ()
         if request.locked:
-            settings, notes = _locked(manifest, table, request, settings)
-        name = request.name or (simulated_name(manifest.name) if request.simulate else manifest.name)
+            whole, notes = _locked(manifest, table, request, asked)
+        name = _run_name(request, manifest)
         folder = run_folder(request.manifest, name, request.output, request.environment)
+        settings, shard = whole, request.shard
         if manifest.references:
-            selection = _with_chains(table, manifest, folder, selection)
-        index_items(table)
+            _take_picks(table, manifest, folder)
+        if shard is not None:
+            number_of = partial(shard_number, count=shard.count)
+            assign_shards(table, manifest.source, number_of)
+        # One purchase elsewhere stands for one item, whichever shard that is in: so the whole run is compared.
         skipped = skip_bought(table, request.skip_bought, manifest.bought, simulated=request.simulate)
-        yield PreparedRun(request, manifest, table, name, folder, settings, selection, skipped, notes)
+        if shard is not None:
+            with sharding(table, number_of) as found:
+                skipped = found.keep(shard.index)
+            settings = _shares(table, whole, shard, by_lock=whole.max_cost != asked.max_cost)
+        if manifest.references:
+            selection = _with_sources(table, selection)
+        index_items(table)
+        yield PreparedRun(request, manifest, table, name, folder, settings, whole, selection, skipped, notes)
+
+
+def _run_name(request: RunRequest, manifest: Manifest) -> str:
+    """Return the name of the run folder. A shard's names its place, so that shards lie beside each other."""
+    name = request.name or manifest.name
+    if request.shard is not None:
+        name = request.shard.run_name(name)
+    return simulated_name(name) if request.simulate and request.name is None else name

@@ -13,6 +13,7 @@ from batchgen.journal.requested.requeueing import NOTHING_BOUGHT_AGAIN, BuyAgain
 from batchgen.policy.wall_time import WallTime
 from batchgen.session.locate import VARIABLE as OUTPUT_VARIABLE
 from batchgen.settings import SETTINGS
+from batchgen.shards import Shard, shard_asked_for
 
 Renaming = Literal["adopt", "buy"]
 
@@ -46,6 +47,8 @@ class RunRequest:
     """Whether finished items are bought again that others need, and whose files the provider no longer has."""
     again: BuyAgain = NOTHING_BOUGHT_AGAIN
     skip_bought: tuple[Path, ...] = ()
+    shard: Shard | None = None
+    """The part of the manifest's items that it is about; None: all of them."""
     renamed: Renaming | None = None
     """What is to become of purchases that are asked for under another id; None: to be asked."""
     buy_again: bool = False
@@ -72,6 +75,7 @@ class RunRequest:
         files += [("--api-key-file", given.get("api_key_file")), *(("--skip-bought", str(p)) for p in self.skip_bought)]
         values = [(option, str(Path(file).absolute())) for option, file in files if file is not None]
         values += [("--run", self.name)] if self.name is not None else []
+        values += [("--shard", str(self.shard))] if self.shard is not None else []
         values += [("--proxy", _without_password(proxy))] if (proxy := given.get("proxy")) else []
         flags = ((setting.option, given.get(setting.name)) for setting in SETTINGS if setting.flag)
         values += [(option, str(value)) for option, value in flags if value is not None]
@@ -116,6 +120,7 @@ class RunRequest:
             retry_sources=retry_sources,
             again=BuyAgain(tuple(options["again"])),
             skip_bought=tuple(options["skip_bought"]),
+            shard=None if (shard := options.get("shard")) is None else shard_asked_for(shard, environment),
             renamed=renamed,
             buy_again=options.get("buy_again", False),
             locked=options.get("locked", False),

@@ -39,6 +39,7 @@ from batchgen.session.run_folder import bind_account, note_settings, noted_setti
 from batchgen.session.sharing import sharing, unused_limits
 from batchgen.session.summary import Summary
 from batchgen.settings import resolve_settings
+from batchgen.shards import refuse_idle_shards
 from batchgen.shared_limits import SharedLimits, read_limits
 from batchgen.standing.commands import option_facts
 
@@ -133,6 +134,8 @@ class RunSession(Session):
             self._tell_notes(hours)
             prepared, plan = decide_renames(prepared, host.consent)
             refuse_unknown_prices(plan)
+            if request.shard is not None:
+                refuse_idle_shards(prepared.whole, request.shard)
             register = Register.of(request.environment)
             elsewhere = self._confirm_elsewhere(prepared, plan, account, journal)
             real_money = not account.binding.embedded

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from batchgen.core.costs import parsed, times, total
 from batchgen.core.records import BOUGHT
-from batchgen.item_table import SKIPPED, TO_BUY, attach, make_to_buy
+from batchgen.item_table import OTHER_SHARDS, SKIPPED, TO_BUY, attach, make_to_buy
 from batchgen.journal.database import open_for_reading, sqlite_errors
 
 SAMPLE = 64
@@ -95,7 +95,10 @@ def overlap_with_journal(table: Path, journal: Path) -> Overlap:
                 "WITH hit AS MATERIALIZED"
                 f" (SELECT key FROM main.item WHERE digest IN (SELECT digest FROM {TO_BUY})),"
                 " there AS (SELECT i.digest, COUNT(*) AS items FROM hit h JOIN main.item i ON i.key = h.key"
-                f" WHERE i.state IN {BOUGHT.sql} GROUP BY 1)"
+                f" WHERE i.state IN {BOUGHT.sql}"
+                # What another shard's item has bought is that item's.
+                f" AND NOT EXISTS (SELECT 1 FROM {OTHER_SHARDS} o WHERE o.id = i.id AND o.digest = i.digest)"
+                " GROUP BY 1)"
                 f" SELECT t.estimated, COUNT(*) FROM {TO_BUY} t JOIN there b ON b.digest = t.digest"
                 " AND t.turn <= b.items GROUP BY 1"
             )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from batchgen.catalog import Catalog, nearest, outputs_of
-from batchgen.item_table import ChainFault, Chains, KeptOutputs, OutputCount, chains, nothing_kept
+from batchgen.item_table import ChainFault, Chains, KeptOutputs, NumberOf, OutputCount, chains, nothing_kept, sharding
 from batchgen.manifest.yaml.problems import Problems
 
 
@@ -32,6 +32,18 @@ def take_picks(database: Path, manifest: Path, kept: KeptOutputs) -> None:
     problems = Problems(manifest)
     with chains(database) as found:
         _note(found.digest(kept), manifest, problems)
+        if len(problems):
+            raise problems.error()
+
+
+def assign_shards(database: Path, manifest: Path, number_of: NumberOf) -> None:
+    """Find out, in a complete item table, which shard each item belongs to; `number_of` says so of an id.
+
+    Raises ManifestError where an item needs outputs from different shards.
+    """
+    problems = Problems(manifest)
+    with sharding(database, number_of) as found:
+        _note(found.assign(), manifest, problems)
         if len(problems):
             raise problems.error()
 

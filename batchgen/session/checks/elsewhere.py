@@ -3,7 +3,8 @@ older copy of a folder put back, everything would be bought once more. So the us
 """
 
 import logging
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,9 @@ from batchgen.session.locate import is_run
 from batchgen.session.prepare import PreparedRun
 
 log = logging.getLogger("batchgen")
+
+_SHARD_NAME = re.compile(r"\.[0-9]+-of-[0-9]+$")
+"""How the name of a shard's run folder ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +61,23 @@ def known_elsewhere(ready: PreparedRun, binding: Binding, journal: Journal | Non
         ]
     if own is None or not own.purchases:
         known += _in_other_folders(ready, binding, entries, None if own is None else own.run_id)
+    elif ready.request.shard is not None:  # an item that was renamed may have been another shard's
+        known += _in_folders(ready, binding, _other_shards(ready), {own.run_id})
     return sorted((k for k in known if k.items), key=lambda k: -k.items)
 
 
 def _in_other_folders(ready: PreparedRun, binding: Binding, entries: list[Entry], own: str | None) -> Iterator[Known]:
     """Yield what the folders beside this one and those of the register know, and what those knew that are gone."""
-    here = ready.folder.resolve()
     found: set[str] = set()
-    for folder in _folders(here, entries):
+    yield from _in_folders(ready, binding, _folders(ready.folder.resolve(), entries), found)
+    for entry in entries:
+        if entry.history.run_id not in found and entry.history.run_id != own and not _is_other_shard(ready, entry.name):
+            yield _gone(ready, entry)
+
+
+def _in_folders(ready: PreparedRun, binding: Binding, folders: Iterable[Path], found: set[str]) -> Iterator[Known]:
+    """Yield what run folders know, but for those whose ids are `found`, which gets the others."""
+    for folder in folders:
         run_id = _run_of(folder, binding)
         if run_id is None or run_id in found:
             continue
@@ -76,9 +89,21 @@ def _in_other_folders(ready: PreparedRun, binding: Binding, entries: list[Entry]
             folder,
             shared.items,
         )
-    for entry in entries:
-        if entry.history.run_id not in found and entry.history.run_id != own:
-            yield _gone(ready, entry)
+
+
+def _other_shards(ready: PreparedRun) -> Iterator[Path]:
+    """Yield the run folders beside this shard's that belong to the same run."""
+    for folder in _folders(ready.folder.resolve(), []):
+        if _is_other_shard(ready, folder.name):
+            yield folder
+
+
+def _is_other_shard(ready: PreparedRun, name: str) -> bool:
+    """Whether a run of this name is another shard of the same run."""
+    shard = ready.request.shard
+    if shard is None or name == ready.name:
+        return False
+    return _SHARD_NAME.sub("", name) == _SHARD_NAME.sub("", ready.name) and _SHARD_NAME.search(name) is not None
 
 
 def _folders(here: Path, entries: list[Entry]) -> Iterator[Path]:

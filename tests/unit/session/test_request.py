@@ -81,6 +81,7 @@ def lasting(environment: Mapping[str, str] = MappingProxyType({}), **given: Any)
         ({"skip_bought": (Path("a.csv"), Path("/b"))}, ["--skip-bought", "{here}/a.csv", "--skip-bought", "/b"]),
         ({"proxy": "http://proxy.example:3128"}, ["--proxy", "http://proxy.example:3128"]),
         ({"proxy": "http://ann:secret@proxy.example:3128"}, ["--proxy", "URL"]),
+        ({"shard": "auto/4"}, ["--shard", "2/4"]),
         ({"max_cost": "5.00"}, ["--max-cost", "5.00"]),
         ({"budget": Decimal(2)}, ["--budget", "2"]),
         ({"max_new": 3}, ["--max-new", "3"]),
@@ -93,7 +94,9 @@ def lasting(environment: Mapping[str, str] = MappingProxyType({}), **given: Any)
     ids=str,
 )
 def test_what_the_same_command_needs_is_noted_and_nothing_else(given: dict[str, Any], words: list[str]) -> None:
-    assert lasting(**given) == [word.replace("{here}", str(Path.cwd())) for word in words]
+    assert lasting({"JOB_COMPLETION_INDEX": "2"}, **given) == [
+        word.replace("{here}", str(Path.cwd())) for word in words
+    ]
 
 
 def test_the_output_folder_of_the_environment_is_noted() -> None:
@@ -108,7 +111,7 @@ def test_each_option_of_run_is_noted_or_left_out_on_purpose() -> None:
     of_no_consequence = {"rotated_key", "ping", "notify", "on_exit", "as_json", "quiet"}
     for option in run.command.params:
         assert option.name is not None
-        value: Any = "x"
+        value: Any = "0/2" if option.name == "shard" else "x"
         if isinstance(option, click.Option) and (option.is_flag or option.multiple):
             value = True if option.is_flag else ("x",)
         if option.name not in once | elsewhere | of_no_consequence and option.expose_value:
