@@ -67,8 +67,8 @@ _ASSIGN = (
     "CREATE TABLE root (position INTEGER PRIMARY KEY, id TEXT NOT NULL, shard INTEGER NOT NULL)",
     """
 INSERT INTO root
-WITH RECURSIVE rooted (position, root) AS (
-  SELECT DISTINCT source, source FROM input WHERE source NOT IN (SELECT position FROM input)
+WITH RECURSIVE rooted AS (
+  SELECT DISTINCT source AS position, source AS root FROM input WHERE source NOT IN (SELECT position FROM input)
   UNION ALL
   SELECT n.position, r.root FROM rooted r JOIN input n ON n.source = r.position
   WHERE n.parameter = (SELECT MIN(m.parameter) FROM input m WHERE m.position = n.position)
