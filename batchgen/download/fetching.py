@@ -77,6 +77,7 @@ async def fetch(
     move_aside: Callable[[str], Awaitable[None]],
     offload: Offload,
     memory: Memory,
+    upload: Offload | None = None,
     seen: str | None = None,
     received: Callable[[], None] = lambda: None,
 ) -> Fetched:
@@ -85,9 +86,10 @@ async def fetch(
     The extension follows from the bytes. Bytes of an unknown format are kept if they have the SHA-256 `seen`, that of
     an earlier arrival; then the extension follows from the server's content type. `kind` is what the job should have
     made, `image` or `video`, if known. `move_aside` is awaited with the name of a file that already has the final name,
-    to move it; `received` is called when all bytes have arrived and only the disk is waited for.
+    to move it; `received` is called when all bytes have arrived and only the store is waited for. `upload` calls what
+    waits for a remote store, several at a time; None: the store is a disk.
 
-    Raises OutputError or a subclass of it (`OutputDamaged` and `OutputUnfamiliar` among them), and DiskError.
+    Raises OutputError or a subclass of it (`OutputDamaged` and `OutputUnfamiliar` among them), DiskError, StoreError.
     """
     saving = Saving(store, stem, kind=kind, seen=seen)
     try:
@@ -95,16 +97,24 @@ async def fetch(
             await _receive(api, url, saving, offload, keep)
             received()
             try:
-                await offload(SAVE, saving)
+                await _save(saving, offload, upload)
             except NameTakenError as taken:
                 await move_aside(taken.name)
-                await offload(SAVE, saving)
+                await _save(saving, offload, upload)
     except BaseException as error:
         await offload(saving.discard)
         if isinstance(error, NameTakenError):
             raise FileExistsError(f"{error.name} was not moved aside") from error  # a bug: nothing is overwritten
         raise
     return Fetched(saving.stored(output), saving.facts)
+
+
+async def _save(saving: Saving, offload: Offload, upload: Offload | None) -> None:
+    if upload is None:
+        await offload(SAVE, saving)
+    else:
+        await offload(saving.inspect)
+        await upload(saving.publish)
 
 
 async def _receive(api: Api, url: str, saving: Saving, offload: Offload, keep: Callable[[int], None]) -> None:

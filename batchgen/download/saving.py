@@ -94,9 +94,11 @@ class Saving:
         self._staged.sync()
 
     def publish(self) -> None:
-        """Give the file its name. Raises NameTakenError, OutputError if another download replaced it, DiskError."""
+        """Give the file its name. Raises NameTakenError, OutputError if another download replaced it, DiskError.
+
+        StoreError, where the store is remote."""
         try:
-            if not self._staged.publish(self.name):
+            if not self._staged.publish(self.name, self._digest.hexdigest()):
                 raise NameTakenError(self.name)
         except StagedReplacedError as error:
             raise OutputError(str(error)) from error

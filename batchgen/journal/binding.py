@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from batchgen import receipts
+from batchgen.store import OUTPUTS
+
 SIMULATOR = "simulator"
 """Stands for the API's address in the folder of the embedded simulator."""
 SIMULATED = "simulated"
@@ -35,6 +38,12 @@ def is_embedded(facts: Mapping[str, str]) -> bool:
 def is_simulated(facts: Mapping[str, str]) -> bool:
     """Return whether the money of a run folder with these facts is simulated, for marks and sums; see `is_embedded`."""
     return facts.get("api") == SIMULATOR or facts.get(SIMULATED) == "true"
+
+
+def bound_line(facts: Mapping[str, str]) -> receipts.Line:
+    """Return the line of the receipts that says what a run folder with these facts is bound to."""
+    run, account = facts.get("run", ""), facts.get("account", "")
+    return receipts.bound(run, facts["api"], account, facts.get(OUTPUTS, ""))
 
 
 def money_mark(*, simulated: bool) -> str:

@@ -26,6 +26,7 @@ from batchgen.journal.attempts import (
     read_attempt,
     read_work,
 )
+from batchgen.journal.binding import bound_line
 from batchgen.journal.chains import ChainStates
 from batchgen.journal.database import JournalLockedError, open_database, sqlite_errors
 from batchgen.journal.delivered import Findings
@@ -42,6 +43,7 @@ from batchgen.journal.transitions import TransitionError, Transitions
 from batchgen.journal.written import watch
 from batchgen.policy.budget import BudgetTracker, Money
 from batchgen.policy.local_budget import LocalBudget
+from batchgen.store import OUTPUTS
 
 log = logging.getLogger("batchgen")
 
@@ -164,9 +166,8 @@ class Journal(Transitions, ChainStates):
     def note(self, **facts: str) -> None:
         """Write or replace facts about the folder."""
         self.db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", facts.items())
-        if "api" in facts:
-            known = self.facts()
-            self.lines.append(receipts.bound(known.get("run", ""), known["api"], known.get("account", "")))
+        if "api" in facts or OUTPUTS in facts:
+            self.lines.append(bound_line(self.facts()))
 
     def note_written(self, **notes: str) -> None:
         """Note what was written from this journal, until it changes; see `batchgen.journal.written`."""

@@ -28,6 +28,8 @@ class Stop(Enum):
     """The API cannot be reached at all."""
     DISK = ("disk_full", 5, False)
     DISK_LOW = ("disk_full", 5, True)
+    STORE = ("object_store", 5, False)
+    """The object store of the outputs cannot be reached, or refuses them."""
     BALANCE = ("balance", 5, True)
     DOUBTS = ("in_doubt", 5, True)
     OUTAGE = ("outage", 5, True)

@@ -30,9 +30,10 @@ def header(run_id: str, generation: int) -> Line:
     return _line({"receipts": FORMAT_VERSION, "run_id": run_id, "generation": generation}, synced=True)
 
 
-def bound(run: str, api: str, account: str) -> Line:
-    """The run folder belongs to this API and account."""
-    return _line({"bound": run, "api": api, "account": account}, synced=True)
+def bound(run: str, api: str, account: str, outputs: str = "") -> Line:
+    """The run folder belongs to this API and account; its outputs are at an address, if not in the folder."""
+    content = {"bound": run, "api": api, "account": account}
+    return _line(content | ({"outputs": outputs} if outputs else {}), synced=True)
 
 
 def intent(
@@ -152,7 +153,7 @@ _CHECKS = {
 }
 _SHAPES: dict[str, tuple[dict[str, str], dict[str, str]]] = {
     "receipts": ({"receipts": "count", "run_id": "plain", "generation": "count"}, {}),
-    "bound": ({"bound": "text", "api": "text", "account": "text"}, {}),
+    "bound": ({"bound": "text", "api": "text", "account": "text"}, {"outputs": "text"}),
     "intent": (
         {"intent": "purchase", "item": "item", "digest": "plain", "attempt": "count", "model": "plain",
          "price": "money", "reserved": "money", "account": "text", "tables": "text", "at": "time"}, {},

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from itertools import count
 
 from batchgen.api import OutputError, OutputGone, OutputMissing, OutputRefused
-from batchgen.core.errors import DescriptorsError
+from batchgen.core.errors import DescriptorsError, StoreError
 from batchgen.core.records import State, StoredFile
 from batchgen.core.text import printable
 from batchgen.download import Memory, OutputUnfamiliar, fetch, stem_of
@@ -107,6 +107,8 @@ class Fetcher:
         shares = run_state.policy.shares
         downloads = min(run_state.policy.settings.downloads, shares.downloads)
         while self._waiting and self._receiving < downloads and self._syncing < shares.syncing:
+            if run_state.ports.store.full:  # the end of an upload wakes the loop
+                break
             download = heapq.heappop(self._waiting)[2]
             paused_until = self._paused_hosts.get(_host(download), 0.0)
             if run_state.now < paused_until:
@@ -134,6 +136,8 @@ class Fetcher:
             await self._fetch_and_record(download, received)
         except OutputRefused:
             run_state.stop(Stop.KEY, "the API refuses the key for a download: check API18_KEY")
+        except StoreError as error:
+            run_state.stop(Stop.STORE, f"{error}; what is paid for is kept by the provider, and fetched by the next run")
         except OutputError as error:
             await self._failed(download, error)
         finally:
@@ -161,7 +165,7 @@ class Fetcher:
             fetched = await fetch(
                 ports.api, download.output.url, ports.store, stem_of(path, number, download.outputs), number,
                 kind=run_state.policy.kinds.get(item.model), move_aside=aside, offload=ports.offload,
-                memory=self._memory, received=received, seen=download.seen,
+                memory=self._memory, upload=ports.upload, received=received, seen=download.seen,
             )  # fmt: skip
         except DescriptorsError as error:
             raise OutputError(str(error)) from error  # tried again later, as any download

@@ -63,6 +63,8 @@ class RefetchPorts:
     random: Random
     offload: Offload
     """Runs what touches files outside the event loop."""
+    upload: Offload | None = None
+    """As `RunPorts.upload`."""
     memory: Memory = field(default_factory=Memory)
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
@@ -158,7 +160,8 @@ async def _fetch(ports: RefetchPorts, row: FileRow, url: str, seen: str) -> None
     try:
         fetched = await fetch(
             ports.api, url, store, stem, row.file.output,
-            kind=kind, move_aside=aside, offload=ports.offload, memory=ports.memory, seen=seen,
+            kind=kind, move_aside=aside, offload=ports.offload, upload=ports.upload,
+            memory=ports.memory, seen=seen,
         )  # fmt: skip
     except DescriptorsError as error:
         raise OutputError(str(error)) from error  # tried again, as any failed download

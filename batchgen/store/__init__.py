@@ -1,10 +1,27 @@
-"""Where outputs go: the port to a store of files, and the local disk behind it.
+"""Where outputs go: the port to a store of files, and what is behind it: the local disk, or an object store.
 
 All names are relative to the run folder, with `/`: `files/…` for what is asked for now, `superseded/…` for what it took
 the place of.
 """
 
 from batchgen.store.local_disk import LocalDisk
-from batchgen.store.port import OutputStore, Staged, StagedReplacedError
+from batchgen.store.object_storage import ObjectStorage
+from batchgen.store.places import OUTPUTS, address_of, store_of
+from batchgen.store.port import Known, OutputStore, Staged, StagedReplacedError
+from batchgen.store.remote import Address, is_address
+from batchgen.store.upload_threads import UploadThreads
 
-__all__ = ["LocalDisk", "OutputStore", "Staged", "StagedReplacedError"]
+__all__ = [
+    "OUTPUTS",
+    "Address",
+    "Known",
+    "LocalDisk",
+    "ObjectStorage",
+    "OutputStore",
+    "Staged",
+    "StagedReplacedError",
+    "UploadThreads",
+    "address_of",
+    "is_address",
+    "store_of",
+]

@@ -15,18 +15,12 @@ from typing import Self
 
 from aiohttp import web
 
+from batchgen.store.content_types import CONTENT_TYPES
 from batchgen.media.thumbnail import NoThumbnailError
 from batchgen.thumbnails import Thumbnailer, thumbnail_name
 from batchgen.viewer.access import Refusal
 from batchgen.viewer.reader import Known
 
-_TYPES = {
-    "avi": "video/x-msvideo", "avif": "image/avif", "bmp": "image/bmp", "gif": "image/gif", "heic": "image/heic",
-    "heif": "image/heif", "ico": "image/x-icon", "jpg": "image/jpeg", "jxl": "image/jxl", "mkv": "video/x-matroska",
-    "mov": "video/quicktime", "mp4": "video/mp4", "mpg": "video/mpeg", "ogv": "video/ogg", "png": "image/png",
-    "tiff": "image/tiff", "webm": "video/webm", "webp": "image/webp",
-}  # fmt: skip
-"""Anything else is offered for download."""
 _CHUNK = 1 << 18
 _FOLDERS = ("files", "superseded")
 _THUMBNAIL = re.compile(r"([0-9a-f]{2})/(\1[0-9a-f]{62})\.webp")
@@ -84,7 +78,7 @@ class Media:
         name = request.path.removeprefix("/")
         if name.partition("/")[0] not in _FOLDERS or name not in self._known:
             raise Refusal(404, _NO_FILE)
-        type_ = _TYPES.get(name.rpartition(".")[2])
+        type_ = CONTENT_TYPES.get(name.rpartition(".")[2])  # anything else is offered for download
         headers = {"Content-Type": type_ or "application/octet-stream", "Cache-Control": "private, no-cache"}
         if type_ is None:
             headers["Content-Disposition"] = "attachment"

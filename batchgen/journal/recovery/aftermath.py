@@ -6,9 +6,11 @@ Its temporary tables: `touched` items, `finished` attempts, and the files that w
 import hashlib
 import sqlite3
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from batchgen.core.records import UNSETTLED
+from batchgen.store import OutputStore, store_of
 
 
 def touch(db: sqlite3.Connection, item: int) -> None:
@@ -82,18 +84,23 @@ def derive_state(db: sqlite3.Connection, item: int) -> None:
     )
 
 
-def is_stored(folder: Path) -> Callable[[str, int, str], bool]:
-    """Return a function that says whether a file below the run folder has this length and SHA-256."""
+def is_stored(db: sqlite3.Connection, folder: Path) -> Callable[[str, int, str], bool]:
+    """Return a function that says whether an output of the run folder has this length and SHA-256."""
+
+    @cache
+    def store() -> OutputStore:  # what the receipts say of its place is taken over by the time of the first question
+        return store_of(folder, dict(db.execute("SELECT name, value FROM meta")))
 
     def check(path: str, size: int, sha256: str) -> bool:
-        try:
-            with (folder / path).open("rb") as file:
-                return (
-                    file.seek(0, 2) == size
-                    and file.seek(0) == 0
-                    and hashlib.file_digest(file, "sha256").hexdigest() == sha256
-                )
-        except OSError:
+        known = store().known(path)
+        if known is None or known.bytes != size:
             return False  # a missing file is downloaded again
+        if known.sha256 is not None:
+            return known.sha256 == sha256
+        try:
+            with store().open(path) as file:
+                return hashlib.file_digest(file, "sha256").hexdigest() == sha256
+        except OSError:
+            return False
 
     return check

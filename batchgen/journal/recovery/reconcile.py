@@ -15,6 +15,7 @@ from batchgen.core.errors import RunFolderError
 from batchgen.core.files import disk_errors
 from batchgen.core.records import COMPLETED, UNSUCCESSFUL, State, StoredFile
 from batchgen.core.text import plural
+from batchgen.journal.binding import bound_line
 from batchgen.journal.recovery.aftermath import is_stored
 from batchgen.journal.recovery.replay import Replay
 from batchgen.receipts import Line, Receipts, Vouched
@@ -135,7 +136,7 @@ def _caught_up(
     for _, kind, line in file.lines(vouched.bytes if fitting else 0):
         damaged += not kind
         replay.take(kind, line)
-    found = _Found(standing, replay.finish(is_stored(file.path.parent)), damaged)
+    found = _Found(standing, replay.finish(is_stored(db, file.path.parent)), damaged)
     if not fitting or damaged:
         return _rebuilt(db, file.path, max(head.generation, vouched.generation), evidence, found, old=file)
     file.sync()
@@ -196,7 +197,7 @@ def journal_as_receipts(db: sqlite3.Connection, run_id: str, generation: int) ->
     yield receipts.header(run_id, generation)
     facts = dict(db.execute("SELECT name, value FROM meta"))
     if "api" in facts:
-        yield receipts.bound(facts.get("run", ""), facts["api"], facts.get("account", ""))
+        yield bound_line(facts)
     for row in db.execute(_ATTEMPTS):
         yield from _attempt_as_receipts(db, *row)
 

@@ -14,6 +14,7 @@ from batchgen.core.records import UNANSWERED, State
 from batchgen.journal.attempts import UNKNOWN_BODY, UNKNOWN_DIGEST
 from batchgen.journal.recovery.aftermath import derive_state, follow_files, settle_files, split_live_purchases, touch
 from batchgen.journal.requested.renames import plan_moves
+from batchgen.store import OUTPUTS
 
 _Content = dict[str, Any]
 _ALONE = "known only from the receipts: the program ended while the request was on its way"
@@ -98,11 +99,13 @@ class Replay:
     def _bound(self, line: _Content) -> None:
         """The journal's binding counts until a line says the same: the lines after that one are newer."""
         bound = {"run": line["bound"], "api": line["api"], "account": line["account"]}
-        known = dict(self._db.execute("SELECT name, value FROM meta WHERE name IN ('run', 'api', 'account')"))
+        bound[OUTPUTS] = line.get("outputs", "")
+        marks = ", ".join("?" * len(bound))
+        known = dict(self._db.execute(f"SELECT name, value FROM meta WHERE name IN ({marks})", tuple(bound)))
         if self._newer or "api" not in known:
             self._db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", bound.items())
             self._newer = True
-        elif known == bound:
+        elif {OUTPUTS: ""} | known == bound:
             self._newer = True
 
     def _intent(self, line: _Content) -> None:

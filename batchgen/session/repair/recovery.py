@@ -80,7 +80,7 @@ def _made(folder: Path, path: Path) -> tuple[dict[State, int], Spend, int]:
         for _, kind, line in lines:
             unread += not kind
             replay.take(kind, line)
-        replay.finish(is_stored(folder))
+        replay.finish(is_stored(db, folder))
         if not unread:  # else the next opening keeps the file aside, and rewrites it
             vouch(db, file)
         db.execute("COMMIT")

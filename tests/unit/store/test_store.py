@@ -1,17 +1,39 @@
 """What every store of outputs has to do: the contract of the port, for each of its implementations."""
 
+import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from obstore.store import MemoryStore
+from support.storage.objects import bucket
 
 from batchgen.core.errors import DiskError
-from batchgen.store import LocalDisk, OutputStore, StagedReplacedError
+from batchgen.store import Address, Known, LocalDisk, ObjectStorage, OutputStore, Staged, StagedReplacedError
 
 Make = Callable[[Path], OutputStore]
-STORES = pytest.mark.parametrize("make", [LocalDisk])
 OUTSIDE = ("../x", "/x", "files/../../x", "files//x", "files/./x", "", "files/a\0b")
+
+
+@pytest.fixture(params=["disk", "memory", "memory in parts", "s3", "s3 in parts"])
+def make(request: pytest.FixtureRequest) -> Iterator[Make]:
+    """Makes a store: on the disk, and as objects, of which each is either put at once or in parts."""
+    kind, _, parts = request.param.partition(" ")
+    single = 0 if parts else 1 << 20
+    if kind == "disk":
+        yield LocalDisk
+    elif kind == "memory":
+        memory = MemoryStore()
+        yield lambda folder: ObjectStorage(Address("s3", "memory"), folder, store=lambda _: memory, single_put=single)
+    else:
+        with bucket() as place:
+            yield lambda folder: ObjectStorage(place.below("runs/spring"), folder, single_put=single)
+
+
+def publish(staged: Staged, name: str) -> bool:
+    staged.file.seek(0)
+    return staged.publish(name, hashlib.sha256(staged.file.read()).hexdigest())
 
 
 def put(store: OutputStore, stem: str, content: bytes) -> str:
@@ -19,7 +41,7 @@ def put(store: OutputStore, stem: str, content: bytes) -> str:
     staged = store.stage(stem)
     staged.write(content)
     staged.sync()
-    assert staged.publish(name)
+    assert publish(staged, name)
     store.sync(name)
     return name
 
@@ -29,7 +51,6 @@ def content_of(store: OutputStore, name: str) -> bytes:
         return file.read()
 
 
-@STORES
 def test_an_output_has_its_name_once_it_is_published(make: Make, tmp_path: Path) -> None:
     store = make(tmp_path)
     staged = store.stage("a/mug")
@@ -39,26 +60,24 @@ def test_an_output_has_its_name_once_it_is_published(make: Make, tmp_path: Path)
     staged.sync()
     staged.file.seek(0)
     assert staged.file.read() == b"one two", "it can be inspected before it counts"
-    assert staged.publish("files/a/mug.png")
+    assert publish(staged, "files/a/mug.png")
     assert (store.length("files/a/mug.png"), content_of(store, "files/a/mug.png")) == (7, b"one two")
 
 
-@STORES
 def test_nothing_is_overwritten(make: Make, tmp_path: Path) -> None:
     store = make(tmp_path)
     name = put(store, "mug", b"first")
     staged = store.stage("mug")
     staged.write(b"second")
     staged.sync()
-    assert not staged.publish(name)
+    assert not publish(staged, name)
     assert content_of(store, name) == b"first"
     store.move([(name, "superseded/mug.png")])
-    assert staged.publish(name)
+    assert publish(staged, name)
     assert content_of(store, name) == b"second"
     assert content_of(store, "superseded/mug.png") == b"first"
 
 
-@STORES
 def test_what_is_discarded_leaves_nothing(make: Make, tmp_path: Path) -> None:
     store = make(tmp_path)
     staged = store.stage("mug")
@@ -69,7 +88,6 @@ def test_what_is_discarded_leaves_nothing(make: Make, tmp_path: Path) -> None:
     put(store, "mug", b"whole")
 
 
-@STORES
 def test_the_later_of_two_downloads_of_one_output_counts(make: Make, tmp_path: Path) -> None:
     store = make(tmp_path)
     early = store.stage("mug")
@@ -77,14 +95,13 @@ def test_the_later_of_two_downloads_of_one_output_counts(make: Make, tmp_path: P
     late = store.stage("mug")
     late.write(b"late")
     with pytest.raises(StagedReplacedError):
-        early.publish("files/mug.png")
+        early.publish("files/mug.png", "")
     early.discard()
     late.sync()
-    assert late.publish("files/mug.png")
+    assert publish(late, "files/mug.png")
     assert content_of(store, "files/mug.png") == b"late"
 
 
-@STORES
 def test_moves_are_done_in_turn_and_pass_over_what_was_removed(make: Make, tmp_path: Path) -> None:
     store = make(tmp_path)
     one, two = put(store, "one", b"1"), put(store, "two", b"2")
@@ -93,15 +110,14 @@ def test_moves_are_done_in_turn_and_pass_over_what_was_removed(make: Make, tmp_p
     assert store.length("files/some.png") is None
 
 
-@STORES
 @pytest.mark.parametrize("name", OUTSIDE)
 def test_no_name_leads_out_of_the_store(make: Make, tmp_path: Path, name: str) -> None:
     store = make(tmp_path)
     inside = put(store, "mug", b"1")
     staged = store.stage("jug")
     for leads_out in (
-        lambda: store.open(name), lambda: store.length(name), lambda: store.sync(name),
-        lambda: staged.publish(name), lambda: store.move([(inside, name)]), lambda: store.move([(name, inside)]),
+        lambda: store.open(name), lambda: store.length(name), lambda: store.sync(name), lambda: store.known(name),
+        lambda: staged.publish(name, ""), lambda: store.move([(inside, name)]), lambda: store.move([(name, inside)]),
     ):  # fmt: skip
         with pytest.raises(ValueError, match="not a path below"):
             leads_out()
@@ -110,7 +126,6 @@ def test_no_name_leads_out_of_the_store(make: Make, tmp_path: Path, name: str) -
         store.stage(name)
 
 
-@STORES
 def test_an_output_that_is_not_there_is_told_apart_from_one_that_cannot_be_looked_at(
     make: Make, tmp_path: Path
 ) -> None:
@@ -120,14 +135,27 @@ def test_an_output_that_is_not_there_is_told_apart_from_one_that_cannot_be_looke
     assert store.length("files/mug.png/jug.png") is None
     with pytest.raises(FileNotFoundError):
         store.open("files/jug.png")
+
+
+def test_what_is_known_of_an_output_without_reading_it(make: Make, tmp_path: Path) -> None:
+    store = make(tmp_path)
+    name = put(store, "mug", b"12345")
+    assert store.known(name) == Known(5, hashlib.sha256(b"12345").hexdigest() if store.remote else None)
+    assert store.known("files/jug.png") is None
+    store.move([(name, "superseded/mug.png")])
+    assert store.known("superseded/mug.png") == Known(5, hashlib.sha256(b"12345").hexdigest() if store.remote else None)
+
+
+def test_an_output_on_the_disk_may_be_one_that_cannot_be_looked_at(tmp_path: Path) -> None:
+    store = LocalDisk(tmp_path)
+    put(store, "mug", b"1")
     (tmp_path / "files" / "loop.png").symlink_to("loop.png")
     with pytest.raises(DiskError):
         store.length("files/loop.png")
 
 
-@STORES
-def test_all_files_are_listed_also_staged_ones(make: Make, tmp_path: Path) -> None:
-    store = make(tmp_path)
+def test_all_files_on_the_disk_are_listed_also_staged_ones(tmp_path: Path) -> None:
+    store = LocalDisk(tmp_path)
     assert list(store.names()) == []
     put(store, "mug", b"1")
     store.move([(put(store, "cup", b"2"), "superseded/cup.png")])
