@@ -67,7 +67,18 @@ def manifest_options(command: _F) -> _F:
     """The manifest, the selected items, and the run folder."""
     return _all(
         click.argument("manifest", type=click.Path(path_type=Path)),
-        click.option("--output", metavar="DIR", help="The output folder (BATCHGEN_OUTPUT)."),
+        click.option(
+            "--output",
+            metavar="DIR|URL",
+            help="The output folder, or a place in an object store: s3://BUCKET/PREFIX, gs://…, az://…"
+            " (BATCHGEN_OUTPUT).",
+        ),
+        click.option(
+            "--state",
+            metavar="DIR",
+            help="With an object store: the local folder for journals and ledgers (BATCHGEN_STATE; default: the output"
+            " folder without --output).",
+        ),
         click.option("--run", "name", metavar="NAME", help="The run folder's name (default: the manifest's name)."),
         only_option,
         click.option(

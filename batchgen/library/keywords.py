@@ -17,7 +17,9 @@ class PlanKeywords(TypedDict, total=False):
     """What `Manifest.plan` takes: the options of `batchgen plan`."""
 
     output: PathLikeText | None
-    """The output folder."""
+    """The output folder, or the address of a place in an object store."""
+    state: PathLikeText | None
+    """With an object store, the local folder for journals and ledgers."""
     run: str | None
     """The run folder's name (default: the manifest's name)."""
     only: str | Iterable[str]
@@ -87,7 +89,7 @@ class RunKeywords(PlanKeywords, total=False):
 
 _LISTS = ("only", "again", "skip_bought")
 _PLAIN: dict[str, Any] = {
-    "output": None, "name": None, "strict": False, "simulate": False, "renamed": None, "catalog": None,
+    "output": None, "state": None, "name": None, "strict": False, "simulate": False, "renamed": None, "catalog": None,
     "buy_again": False, "locked": False, "yes": False, "wait_for_balance": False, "base_url": None, "key": None,
     "api_key_file": None, "proxy": None, "rotated_key": False, "ping": None, "notify": None, "on_exit": None,
     "start_at": None, "until": None, "shard": None,
@@ -116,7 +118,8 @@ def options_of(keywords: Mapping[str, Any], *, planning: bool = False) -> dict[s
             options[name] = options[name].isoformat(timespec="seconds")
     for name in ("catalog", "api_key_file"):
         options[name] = None if options[name] is None else Path(options[name])
-    options["output"] = None if options["output"] is None else fspath(options["output"])
+    for name in ("output", "state"):
+        options[name] = None if options[name] is None else fspath(options[name])
     for name in _LISTS:
         options[name] = _listed(given.get(name, ()))
     options["skip_bought"] = tuple(map(Path, options["skip_bought"]))

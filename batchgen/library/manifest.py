@@ -26,7 +26,7 @@ from batchgen.library.summaries import RunSummary, summary_of
 from batchgen.manifest import load_manifest
 from batchgen.session.connection.account import Access
 from batchgen.session.host import Event, Host, StopHandle
-from batchgen.session.locate import output_folder
+from batchgen.session.locate import output_folder, remote_outputs
 from batchgen.session.session import RunSession
 
 Items = Iterable[Mapping[str, Any]]
@@ -104,9 +104,10 @@ class Manifest:
 
     def _options(self, keywords: Mapping[str, Any], *, planning: bool = False) -> dict[str, Any]:
         options = options_of(keywords, planning=planning)
-        if self._scratch is not None and options["output"] is None:
+        if self._scratch is not None:
             # The file of such a manifest is nowhere: its output is found as if it lay in the working directory.
-            options["output"] = str(output_folder(None, None, os.environ))
+            folder = output_folder(None, options["output"], os.environ, options["state"])
+            options["state" if remote_outputs(options["output"], os.environ) else "output"] = str(folder)
         options["catalog"] = options["catalog"] or self._catalog or _catalog_of_environment()
         return options
 

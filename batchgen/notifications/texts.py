@@ -40,6 +40,7 @@ _REASONS = {
     "balance": "the balance is used up",
     "in_doubt": "too many items in doubt",
     "disk_full": "the disk is full",
+    "object_store": "the object store of the outputs failed",
     "outage": "the API cannot be reached, or is too busy",
     "interrupted": "",  # the exit code says so
 }

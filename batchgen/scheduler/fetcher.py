@@ -137,7 +137,7 @@ class Fetcher:
         except OutputRefused:
             run_state.stop(Stop.KEY, "the API refuses the key for a download: check API18_KEY")
         except StoreError as error:
-            run_state.stop(Stop.STORE, f"{error}; what is paid for is kept by the provider, and fetched by the next run")
+            run_state.stop(Stop.STORE, f"{error}; the next run fetches what is paid for")
         except OutputError as error:
             await self._failed(download, error)
         finally:

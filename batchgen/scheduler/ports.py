@@ -30,10 +30,10 @@ class RunPorts:
     random: random.Random
     offload: Offload
     """Runs what touches files outside the event loop; in virtual time, at once."""
-    upload: Offload | None = None
-    """Runs what waits for a remote store, several calls at a time; None: outputs go to the disk."""
     decode: Callable[..., Awaitable[Any]] = asyncio.to_thread
     """Runs a function outside the event loop, for what takes much of a processor."""
+    upload: Offload | None = None
+    """Runs what waits for a remote store, several calls at a time; None: outputs go to the disk."""
 
 
 @dataclass(frozen=True, slots=True)

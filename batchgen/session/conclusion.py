@@ -23,7 +23,7 @@ from batchgen.standing.commands import continuing, reaching
 from batchgen.standing.failures import failures_of
 from batchgen.standing.last_run import last_run_fact, last_run_of
 from batchgen.standing.next_steps import Situation, next_steps
-from batchgen.store import LocalDisk
+from batchgen.store import address_of, store_of
 
 log = logging.getLogger("batchgen")
 
@@ -78,6 +78,7 @@ def conclude(name: str, journal: Journal, ending: Ending, only: Sequence[str] = 
         steps=next_steps(situation),
         source_expired=ending.source_expired,
         exit_code=code,
+        outputs=address_of(facts),
     )
     write_summary(summary)
     log.info("finished with exit code %d", summary.exit_code)
@@ -113,7 +114,9 @@ def rescue(journal: Journal) -> OutsideError:
 
 def _missing_files(journal: Journal) -> int:
     """Return how many files that were bought are not there, or have another length; `verify` looks closer."""
-    store = LocalDisk(journal.path.parent)
+    store = store_of(journal.path.parent, journal.facts())
+    if store.remote:
+        return 0  # the store has confirmed each; a question about every one would cost more than it tells
 
     def is_there(name: str, length: int) -> bool:
         try:

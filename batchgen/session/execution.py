@@ -32,6 +32,7 @@ from batchgen.session.checks.evidence import note_ledger
 from batchgen.session.conclusion import conclude, rescue
 from batchgen.session.host import Ended, Host, ItemEnded, Listener, Notice, Started, StopHandle
 from batchgen.session.judging.standards import standards_of
+from batchgen.session.outputs.publishing import publish_papers
 from batchgen.session.reporting import report_at_end, thumbnails_beside
 from batchgen.session.sharing import Sharing, crossed_text, open_budget
 from batchgen.session.summary import Summary
@@ -39,7 +40,7 @@ from batchgen.session.watching import Watch, snapshot_of
 from batchgen.settings import Settings
 from batchgen.shared_limits.orders import Crossed
 from batchgen.standing.last_run import LastRun, last_run_fact
-from batchgen.store import LocalDisk
+from batchgen.store import store_of, uploading
 
 log = logging.getLogger("batchgen")
 
@@ -103,6 +104,9 @@ def execute(run: OpenRun, host: Host) -> Summary:
         run.journal, run.settings.report, host.listen,
         items=sum(summary.counts.values()), interrupted=ending.stop is Stop.INTERRUPTED,
     )  # fmt: skip
+    failure = publish_papers(run.folder, run.journal.facts())
+    if failure is not None:
+        host.listen(Notice(f"ledger, summary and report were not uploaded: {failure}"))
     return replace(summary, report=report)
 
 
@@ -121,16 +125,18 @@ async def _run(run: OpenRun, host: Host) -> Ending:
         host.listen(Notice(crossed_text(crossed)))
         months.append(crossed_text(crossed))
 
+    store = store_of(run.folder, journal.facts())
     api = HttpApi(run.base_url, run.key.reveal(), route=run.route)
     try:
         async with (
             GroupRecorder(journal) as record,
             BatchedCalls("files") as offload,
             BatchedCalls("judge") as decode,
+            uploading(store) as upload,
             open_budget(journal, settings, run.sharing, warn) as budget,
         ):
             draws = random.Random()  # noqa: S311 - jitter
-            ports = RunPorts(api, journal, record, LocalDisk(run.folder), utc_now, draws, offload, decode)
+            ports = RunPorts(api, journal, record, store, utc_now, draws, offload, decode, upload)
             run_state = RunState(ports, policy_of(run, shares(host.descriptors)), budget, journal.counts())
             scheduler = Scheduler(run_state)
             if host.items:
@@ -281,6 +287,8 @@ async def _look_at_disk(run: OpenRun, run_state: RunState) -> None:
     average = await run_state.record(bytes_per_job, run.journal.db)
     jobs = sum(run_state.counts[state] for state in LIVE)
     needed = space_needed(run.settings.min_free * _MIB, jobs, average)
+    if (most := run_state.ports.store.most_local) is not None:
+        needed = min(needed, run.settings.min_free * _MIB + most)
     free = run.free(run.folder)
     if free < needed:
         run_state.stop(

@@ -11,8 +11,10 @@ from pathlib import Path
 
 from batchgen.core.errors import RunFolderError, UsageError
 from batchgen.core.text import printable
+from batchgen.store.remote import Address, is_address
 
 VARIABLE = "BATCHGEN_OUTPUT"
+STATE_VARIABLE = "BATCHGEN_STATE"
 RUN_MARK = "journal.sqlite3"
 """A folder that holds a file of this name is a run's; `batchgen.journal` writes it."""
 _RECEIPTS = "receipts.jsonl"
@@ -26,24 +28,29 @@ def simulated_name(name: str) -> str:
     return f"{name}{_SIMULATED}"
 
 
-def output_folder(manifest: Path | None, option: str | None, environment: Mapping[str, str]) -> Path:
-    """Return the output folder, absolute; it need not exist yet.
+def remote_outputs(option: str | None, environment: Mapping[str, str]) -> Address | None:
+    """Return the place in an object store below which outputs go, if one is given as output folder.
 
-    `option` (the flag) wins over BATCHGEN_OUTPUT. Where neither is given, the way leads up from the manifest's folder
-    (where its links lead to) to the first that has `output` or `.git` in it, and `output/` there is meant; where none
-    has, it is `output/` beside the manifest. Without a manifest the search starts at the working directory. Raises
-    UsageError for a relative BATCHGEN_OUTPUT, and for an `output` that is no folder.
+    `option` (the flag) wins over BATCHGEN_OUTPUT. Raises UsageError for an address that cannot be one.
     """
-    if option:
-        return Path(option).absolute()
-    if chosen := environment.get(VARIABLE):
-        if not Path(chosen).is_absolute():
-            raise UsageError(
-                f"{VARIABLE}={printable(chosen)} means a different folder in each working directory: set it to an"
-                " absolute"
-                f" path, such as {Path(chosen).absolute()}"
-            )
-        return Path(chosen)
+    chosen = option or environment.get(VARIABLE)
+    return Address.parse(chosen) if chosen and is_address(chosen) else None
+
+
+def output_folder(
+    manifest: Path | None, option: str | None, environment: Mapping[str, str], state: str | None = None
+) -> Path:
+    """Return the folder that holds the run folders, absolute; it need not exist yet.
+
+    `option` (the flag) wins over BATCHGEN_OUTPUT. Where the outputs go to an object store, it is `state` (a flag too),
+    which wins over BATCHGEN_STATE. Where nothing is given, the way leads up from the manifest's folder (where its links
+    lead to) to the first that has `output` or `.git` in it, and `output/` there is meant; where none has, it is
+    `output/` beside the manifest. Without a manifest the search starts at the working directory. Raises UsageError for
+    a relative path in a variable, and for an `output` that is no folder.
+    """
+    chosen = _chosen(option, environment, state)
+    if chosen is not None:
+        return chosen
     start = manifest.resolve().parent if manifest else Path.cwd()
     for folder in (start, *start.parents):
         output = folder / _FOLDER_NAME
@@ -51,6 +58,28 @@ def output_folder(manifest: Path | None, option: str | None, environment: Mappin
         if os.path.lexists(output) or os.path.lexists(folder / ".git"):
             return _checked(output)
     return start / _FOLDER_NAME
+
+
+def _chosen(option: str | None, environment: Mapping[str, str], state: str | None) -> Path | None:
+    """Return the folder that flags and variables name, if they name one. Raises UsageError."""
+    variable = VARIABLE
+    if remote_outputs(option, environment) is not None:
+        option, variable = state, STATE_VARIABLE
+    elif state:
+        raise UsageError("--state goes with an object store as --output; else the journal lies beside the outputs")
+    if option:
+        return Path(option).absolute()
+    chosen = environment.get(variable)
+    if not chosen:
+        return None
+    if is_address(chosen):
+        raise UsageError(f"{variable}={printable(chosen)} must be a folder on a local disk")
+    if not Path(chosen).is_absolute():
+        raise UsageError(
+            f"{variable}={printable(chosen)} means a different folder in each working directory: set it to an"
+            f" absolute path, such as {Path(chosen).absolute()}"
+        )
+    return Path(chosen)
 
 
 def _checked(output: Path) -> Path:
@@ -61,20 +90,23 @@ def _checked(output: Path) -> Path:
     return output
 
 
-def run_folder(manifest: Path, name: str, option: str | None, environment: Mapping[str, str]) -> Path:
+def run_folder(
+    manifest: Path, name: str, option: str | None, environment: Mapping[str, str], state: str | None = None
+) -> Path:
     """Return the folder of a manifest's run, which need not exist yet.
 
     Raises UsageError as `output_folder` does, and where a run of this name lies in an `output` folder further up only:
     an `output` folder or a `.git` that was made since then would hide what was bought.
     """
-    output = output_folder(manifest, option, environment)
-    if not (option or environment.get(VARIABLE) or is_run(output / name)):
+    output = output_folder(manifest, option, environment, state)
+    if _chosen(option, environment, state) is None and not is_run(output / name):
         for folder in output.parent.parents:
             other = folder / _FOLDER_NAME
             if is_run(other / name):
+                flag = "--output" if remote_outputs(option, environment) is None else "--state"
                 raise UsageError(
-                    f"this manifest's output folder is {output}, but {other} holds a run {name}: give --output"
-                    f" {other} to continue that run, or --output {output} to start a new one"
+                    f"this manifest's output folder is {output}, but {other} holds a run {name}: give {flag}"
+                    f" {other} to continue that run, or {flag} {output} to start a new one"
                 )
     return output / name
 

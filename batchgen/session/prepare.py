@@ -17,12 +17,13 @@ from batchgen.manifest import Manifest, assign_shards, load_manifest, take_picks
 from batchgen.plan import Plan, PlanRow, Selection, make_plan, plan_row
 from batchgen.session.checks.bought import skip_bought
 from batchgen.session.file_moves import finish_moves
-from batchgen.session.locate import run_folder, simulated_name
+from batchgen.session.locate import is_run, remote_outputs, run_folder, simulated_name
+from batchgen.session.outputs.file_systems import refuse_network_file_system
 from batchgen.session.picking import kept_outputs
 from batchgen.session.request import RunRequest
 from batchgen.settings import BY_NAME, RUN_NAME, Settings, resolve_settings
 from batchgen.shards import Shard, shard_number, share_of
-from batchgen.store import LocalDisk
+from batchgen.store import Address, store_of
 
 _DRIFTS_SHOWN = 5
 
@@ -44,6 +45,8 @@ class PreparedRun:
     skipped_as_bought: int
     notes: tuple[str, ...] = ()
     """What is to be told before anything is bought."""
+    outputs: Address | None = None
+    """Where the outputs go in an object store; None: into the folder."""
 
     def plan(self) -> Plan:
         """Return how the manifest stands against its run folder.
@@ -97,7 +100,7 @@ def adopt(prepared: PreparedRun, journal: Journal) -> int:
     """
     adopted = 0 if is_embedded(journal.facts()) else journal.apply_renames(prepared.item_table)
     if adopted:
-        finish_moves(LocalDisk(prepared.folder), journal)
+        finish_moves(store_of(prepared.folder, journal.facts()), journal)
     return adopted
 
 
@@ -171,7 +174,7 @@ def prepare(request: RunRequest) -> Iterator[PreparedRun]:
         if request.locked:
             whole, notes = _locked(manifest, table, request, asked)
         name = _run_name(request, manifest)
-        folder = run_folder(request.manifest, name, request.output, request.environment)
+        folder, outputs = _places(request, name)
         settings, shard = whole, request.shard
         if manifest.references:
             _take_picks(table, manifest, folder)
@@ -187,7 +190,16 @@ def prepare(request: RunRequest) -> Iterator[PreparedRun]:
         if manifest.references:
             selection = _with_sources(table, selection)
         index_items(table)
-        yield PreparedRun(request, manifest, table, name, folder, settings, whole, selection, skipped, notes)
+        yield PreparedRun(request, manifest, table, name, folder, settings, whole, selection, skipped, notes, outputs)
+
+
+def _places(request: RunRequest, name: str) -> tuple[Path, Address | None]:
+    """Return the run folder, and where its outputs go in an object store, if they do. Raises UsageError."""
+    folder = run_folder(request.manifest, name, request.output, request.environment, request.state)
+    place = remote_outputs(request.output, request.environment)
+    if place is not None or not is_run(folder):  # one that is there goes on, where its owner has had it so far
+        refuse_network_file_system(folder)
+    return folder, None if place is None else place.below(name)
 
 
 def _run_name(request: RunRequest, manifest: Manifest) -> str:

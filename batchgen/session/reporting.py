@@ -30,7 +30,8 @@ _QUICK = 2_000
 @asynccontextmanager
 async def thumbnails_beside(folder: Path, run_state: RunState) -> AsyncIterator[None]:
     """Make thumbnails of what arrives within the block, in a process of its own, where they are wanted."""
-    if run_state.policy.settings.report != "full" or missing_for_thumbnails("image"):
+    remote = run_state.ports.store.remote  # then a file is gone from here as soon as it is recorded
+    if remote or run_state.policy.settings.report != "full" or missing_for_thumbnails("image"):
         yield
         return
     thumbnailer = Thumbnailer(folder)

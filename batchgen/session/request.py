@@ -11,9 +11,11 @@ from batchgen.core.errors import UsageError
 from batchgen.core.records import UNSUCCESSFUL, State
 from batchgen.journal.requested.requeueing import NOTHING_BOUGHT_AGAIN, BuyAgain
 from batchgen.policy.wall_time import WallTime
+from batchgen.session.locate import STATE_VARIABLE
 from batchgen.session.locate import VARIABLE as OUTPUT_VARIABLE
 from batchgen.settings import SETTINGS
 from batchgen.shards import Shard, shard_asked_for
+from batchgen.store import is_address
 
 Renaming = Literal["adopt", "buy"]
 
@@ -35,6 +37,9 @@ class RunRequest:
     catalog: Catalog
     """The parameter tables to check against and to price by."""
     output: str | None = None
+    """The output folder, or the address of a place in an object store."""
+    state: str | None = None
+    """The folder for the run folders of outputs in an object store."""
     name: str | None = None
     simulate: bool = False
     """Whether it is about the pretended purchases of `--simulate`, which have a run folder of their own."""
@@ -71,9 +76,11 @@ class RunRequest:
         """
         given = self.flags or {}
         output = self.output or self.environment.get(OUTPUT_VARIABLE) or None  # another shell may not have it
-        files = [("--output", output), ("--catalog", given.get("catalog"))]
+        remote = bool(output) and is_address(str(output))
+        state = self.state or (self.environment.get(STATE_VARIABLE) or None if remote else None)
+        files = [("--output", output), ("--state", state), ("--catalog", given.get("catalog"))]
         files += [("--api-key-file", given.get("api_key_file")), *(("--skip-bought", str(p)) for p in self.skip_bought)]
-        values = [(option, str(Path(file).absolute())) for option, file in files if file is not None]
+        values = [(option, _from_anywhere(str(file))) for option, file in files if file is not None]
         values += [("--run", self.name)] if self.name is not None else []
         values += [("--shard", str(self.shard))] if self.shard is not None else []
         values += [("--proxy", _without_password(proxy))] if (proxy := given.get("proxy")) else []
@@ -111,6 +118,7 @@ class RunRequest:
             environment=environment,
             catalog=catalog,
             output=options["output"],
+            state=options.get("state"),
             name=options["name"],
             simulate=options["simulate"],
             only=tuple(options["only"]),
@@ -132,6 +140,11 @@ class RunRequest:
 
 _SWITCHES = (("strict", "--strict"), ("locked", "--locked"), ("wait_for_balance", "--wait-for-balance"))
 """Options without a value that are for each invocation of the same command."""
+
+
+def _from_anywhere(file: str) -> str:
+    """Return a path, or an address, that means the same in any working directory."""
+    return file if is_address(file) else str(Path(file).absolute())
 
 
 def _without_password(proxy: str) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -18,7 +19,7 @@ from batchgen.journal.database import refuse_leftovers
 from batchgen.session.checks.evidence import compare_ledger, ledger_evidence
 from batchgen.session.file_moves import finish_moves
 from batchgen.settings import BY_NAME, parse_setting, setting_text
-from batchgen.store import LocalDisk
+from batchgen.store import SPOOL, store_of
 
 log = logging.getLogger("batchgen")
 
@@ -56,7 +57,8 @@ def open_run_folder(folder: Path, *, create: bool) -> Iterator[Journal]:
             compare_ledger(journal, folder)
             for notice in journal.notices:
                 log.warning("%s", notice)
-            finish_moves(LocalDisk(folder), journal)
+            shutil.rmtree(folder / SPOOL, ignore_errors=True)  # what a killed run left: it is fetched again
+            finish_moves(store_of(folder, journal.facts()), journal)
             yield journal
 
 

@@ -32,6 +32,7 @@ from batchgen.session.consent import (
 )
 from batchgen.session.execution import OpenRun, execute
 from batchgen.session.host import Adopted, Host, Notice, Planned, Waiting
+from batchgen.session.outputs.binding import bind_outputs, check_place, claim
 from batchgen.session.picking import follow_renames
 from batchgen.session.prepare import PreparedRun, adopt
 from batchgen.session.request import Hours
@@ -42,6 +43,7 @@ from batchgen.settings import resolve_settings
 from batchgen.shards import refuse_idle_shards
 from batchgen.shared_limits import SharedLimits, read_limits
 from batchgen.standing.commands import option_facts
+from batchgen.store import ObjectStorage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +132,9 @@ class RunSession(Session):
             account = self.access.account(simulate=request.simulate)
             route = self.access.route_to(account, self._tell)
             if journal is not None:
-                self._bind(journal, prepared.name, account)
+                self._bind_all(journal, account)
+            elif prepared.outputs is not None:
+                check_place(ObjectStorage(prepared.outputs, folder))
             self._tell_notes(hours)
             prepared, plan = decide_renames(prepared, host.consent)
             refuse_unknown_prices(plan)
@@ -144,7 +148,7 @@ class RunSession(Session):
                 journal = stack.enter_context(open_run_folder(folder, create=True))
                 if journal.facts():
                     raise RunFolderError(f"another run was started in {folder} meanwhile; run again to continue it")
-                self._bind(journal, prepared.name, account)
+                self._bind_all(journal, account)
             settings = capped(prepared.settings, plan, real_money=real_money)
             self._list(prepared, journal)
             host.listen(Planned(prepared.name, plan, settings, prepared.skipped_as_bought))
@@ -173,6 +177,13 @@ class RunSession(Session):
                 sharing=shared,
             )
             return execute(open_run, host)
+
+    def _bind_all(self, journal: Journal, account: ApiAccount) -> None:
+        """Bind an open run folder to the account and to the place of its outputs, or check that they fit."""
+        self._bind(journal, self.prepared.name, account)
+        bind_outputs(journal, self.prepared.outputs)
+        if self.prepared.outputs is not None:
+            claim(ObjectStorage(self.prepared.outputs, self.prepared.folder), journal)
 
     def _confirm_elsewhere(
         self, prepared: PreparedRun, plan: Plan, account: ApiAccount, journal: Journal | None,

@@ -18,6 +18,7 @@ from batchgen.policy.stopping import Stop
 from batchgen.session.judging.flags import flagged_json, format_flagged
 from batchgen.standing.failures import NO_FAILURES, Failures, failures_json, format_failures
 from batchgen.standing.next_steps import Step, format_steps, steps_json
+from batchgen.store import Address
 
 SUMMARY_NAME = "summary.json"
 FORMAT_VERSION = 1
@@ -53,6 +54,8 @@ class Summary:
     source_expired: int = 0
     """Items that stay pending, since the provider no longer has a file that they need."""
     steps: tuple[Step, ...] = ()
+    outputs: Address | None = None
+    """Where the files are in an object store; None: in the folder."""
     """What to do next."""
     clock: str | None = None
     """One sentence where this computer's clock and the API's do not agree."""
@@ -161,7 +164,7 @@ def format_summary(summary: Summary) -> str:
         ]
     if causes := format_failures(summary.failures_by_cause):
         lines += ["", *causes]
-    lines += ["", f"files    {summary.folder / 'files'}", f"ledger   {summary.folder / 'ledger.csv'}"]
+    lines += ["", f"files    {summary.outputs or summary.folder}/files", f"ledger   {summary.folder / 'ledger.csv'}"]
     if summary.report is not None:
         lines.append(f"report   {summary.report}")
     if summary.clock is not None:

@@ -26,6 +26,8 @@ _AFTER_A_STOP = {
     "outage": "once the API answers again, run the same command to continue; nothing is bought twice",
     "in_doubt": "find out why answers are missing, then run the same command to continue; nothing is bought twice",
     "disk_full": "make room on the disk, then run the same command to continue; nothing is bought twice",
+    "object_store": "once the object store takes outputs again, run the same command to continue; nothing is bought"
+    " twice",
 }
 """By the word in the summary; `_CONTINUE` for the others."""
 

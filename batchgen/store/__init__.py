@@ -5,14 +5,15 @@ the place of.
 """
 
 from batchgen.store.local_disk import LocalDisk
-from batchgen.store.object_storage import ObjectStorage
+from batchgen.store.object_storage import SPOOL, ObjectStorage
 from batchgen.store.places import OUTPUTS, address_of, store_of
 from batchgen.store.port import Known, OutputStore, Staged, StagedReplacedError
 from batchgen.store.remote import Address, is_address
-from batchgen.store.upload_threads import UploadThreads
+from batchgen.store.upload_threads import UploadThreads, uploading
 
 __all__ = [
     "OUTPUTS",
+    "SPOOL",
     "Address",
     "Known",
     "LocalDisk",
@@ -24,4 +25,5 @@ __all__ = [
     "address_of",
     "is_address",
     "store_of",
+    "uploading",
 ]

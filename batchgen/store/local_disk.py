@@ -47,6 +47,7 @@ class LocalDisk:
     remote = False
     full = False
     """Whether the disk is full is looked at elsewhere, and stops the run."""
+    most_local = None
 
     def __init__(self, folder: Path) -> None:
         """`folder` is the run folder."""

@@ -17,9 +17,9 @@ from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from batchgen.store.content_types import CONTENT_TYPES
 from batchgen.core.errors import StoreError
 from batchgen.core.files import disk_errors
+from batchgen.store.content_types import CONTENT_TYPES
 from batchgen.store.port import Known, StagedReplacedError
 from batchgen.store.remote import Address, connect, store_errors
 from batchgen.store.staging import PartFile, check_name, inside
@@ -122,6 +122,7 @@ class ObjectStorage:
         """`folder` is the run folder. Nothing is requested yet; `connect` may raise UsageError at the first request."""
         self.address = address
         self.spool = folder / SPOOL
+        self.most_local = most_spooled
         self._spool = _Spool(most_spooled)
         self._single_put = single_put
         self._connect = store

@@ -80,6 +80,11 @@ class OutputStore(Protocol):
         """Whether nothing more should be staged until something was published or discarded."""
         ...
 
+    @property
+    def most_local(self) -> int | None:
+        """How many bytes of outputs are on this machine at most; None: all of them."""
+        ...
+
     def stage(self, stem: str) -> Staged:
         """Return an empty place for the bytes of `files/STEM.EXTENSION`, without touching the disk yet."""
         ...

@@ -112,8 +112,8 @@ def _may_use_http() -> bool:
 def store_errors(place: str) -> Iterator[None]:
     """Translate the errors of requests about `place`, which messages name, into StoreError.
 
-    What a caller decides by passes through: FileNotFoundError for an object that is not there (or a bucket, when
-    something is written), and obstore's AlreadyExistsError and PreconditionError.
+    What a caller decides by passes through: FileNotFoundError for an object that is not there, and obstore's
+    AlreadyExistsError and PreconditionError.
     """
     from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 
@@ -121,12 +121,17 @@ def store_errors(place: str) -> Iterator[None]:
         yield
     except (AlreadyExistsError, PreconditionError):
         raise
+    except FileNotFoundError as error:
+        if _NO_BUCKET.search(str(error)):
+            raise StoreError(f"{place}: there is no such bucket: make it, or check the address") from None
+        raise
     except BaseError as error:
         # Without its cause: the library's text may hold an address with a token in it.
         raise StoreError(f"{place}: {_reason(str(error))}") from None
 
 
 _CODE = re.compile(r"<Code>([A-Za-z]{1,60})</Code>")
+_NO_BUCKET = re.compile(r"NoSuchBucket|ContainerNotFound|specified bucket does not exist")
 _STATUS = re.compile(r"\bstatus(?: code)?: ([1-5][0-9]{2})\b")
 _METADATA = re.compile(
     r"169\.254\.|metadata\.google|fd00:ec2|InstanceMetadata|MissingCredential|token request", re.IGNORECASE

@@ -3,12 +3,27 @@
 import asyncio
 import queue
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from contextvars import Context, copy_context
 from typing import Any, Self
 
+from batchgen.store.port import OutputStore
+
+_AT_ONCE = 16
+_PATIENCE = 5.0
+"""Seconds for which the end of a run waits for uploads that are under way."""
 _Order = tuple[Callable[..., Any], tuple[Any, ...], Context, "asyncio.Future[Any]"]
+
+
+@asynccontextmanager
+async def uploading(store: OutputStore) -> AsyncIterator["UploadThreads | None"]:
+    """Give what calls functions that wait for the store, if it is remote; None for a disk."""
+    if not store.remote:
+        yield None
+        return
+    async with UploadThreads(_AT_ONCE, "uploads", patience=_PATIENCE) as threads:
+        yield threads
 
 
 class UploadThreads:

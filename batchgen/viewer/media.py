@@ -15,8 +15,8 @@ from typing import Self
 
 from aiohttp import web
 
-from batchgen.store.content_types import CONTENT_TYPES
 from batchgen.media.thumbnail import NoThumbnailError
+from batchgen.store.content_types import CONTENT_TYPES
 from batchgen.thumbnails import Thumbnailer, thumbnail_name
 from batchgen.viewer.access import Refusal
 from batchgen.viewer.reader import Known

@@ -431,7 +431,7 @@ def test_what_the_system_takes_in_pieces_is_written_whole(tmp_path: Path, monkey
         def write(self, data: Any) -> int:
             return super().write(data[:3])
 
-    monkeypatch.setattr("batchgen.store.local_disk._create", lambda part, _: Reluctant(part, "w"))
+    monkeypatch.setattr("batchgen.store.staging._create", lambda part, _: Reluctant(part, "w"))
     staged = StagedFile(tmp_path, tmp_path / "a")
     staged.write(b"ten bytes.")
     assert (tmp_path / "a").read_bytes() == b"ten bytes."

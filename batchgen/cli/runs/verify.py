@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 @run_argument
 @click.option("--output", metavar="DIR", help="The output folder (BATCHGEN_OUTPUT).")
 @click.option("--quick", is_flag=True, help="Check length and container only, not SHA-256.")
+@click.option("--deep", is_flag=True, help="Also read what is in an object store, instead of asking for its checksum.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.option("--refetch", "repair", is_flag=True, help="Download missing or damaged files again; buys nothing.")
 @click.option(
@@ -43,6 +44,7 @@ def command(
     run: str,
     output: str | None,
     quick: bool,
+    deep: bool,
     as_json: bool,
     repair: bool,
     **connection: Any,
@@ -57,10 +59,10 @@ def command(
     kept: list[Difference] = []
     differences: Sequence[Difference] = kept
     if repair:
-        checked, differences = _refetched(folder, Path(run), quick=quick, connection=connection)
+        checked, differences = _refetched(folder, Path(run), quick=quick, deep=deep, connection=connection)
     else:
         # Differences are printed at once if possible: a folder of missing files then needs no memory.
-        checked = check(folder, quick=quick, found=kept.append if as_json else _say, watch=_with_progress)
+        checked = check(folder, quick=quick, deep=deep, found=kept.append if as_json else _say, watch=_with_progress)
     if as_json:
         click.echo(json.dumps(_as_json(checked, differences), indent=2))
     else:
@@ -72,7 +74,7 @@ def command(
 
 
 def _refetched(
-    folder: Path, run: Path, *, quick: bool, connection: dict[str, Any]
+    folder: Path, run: Path, *, quick: bool, deep: bool, connection: dict[str, Any]
 ) -> tuple[Checked, Sequence[Difference]]:
     from batchgen.catalog import load_catalog
     from batchgen.cli.access import access_of
@@ -81,7 +83,7 @@ def _refetched(
 
     access = access_of(connection, run)
     tables = load_catalog(connection["catalog"])
-    return check_and_refetch(folder, access, tables, quick=quick, watch=_with_progress, tell=show_notice)
+    return check_and_refetch(folder, access, tables, quick=quick, deep=deep, watch=_with_progress, tell=show_notice)
 
 
 def _name_of(manifest: Path) -> str:

@@ -15,7 +15,7 @@ from batchgen.core.text import plural, printable
 from batchgen.journal import Journal
 from batchgen.journal.queries.purchases import files_of_pending, has_pending, knows_purchase
 from batchgen.ledger import LEDGER_NAME, Charge, file_charges
-from batchgen.store import LocalDisk, OutputStore
+from batchgen.store import OutputStore, store_of
 
 log = logging.getLogger("batchgen")
 
@@ -94,12 +94,13 @@ def compare_files(journal: Journal, folder: Path) -> None:
     Raises RunFolderError where there are any, DiskError. Files that no item is called after are nobody's business, nor
     are those beside files that were delivered under the same id: captions, copies in other formats.
     """
-    if not has_pending(journal.db):
-        return
+    store = store_of(folder, journal.facts())
+    if store.remote or not has_pending(journal.db):
+        return  # the place of the outputs in an object store is this folder's alone, by its mark there
     with journal.transaction():
         found = files_of_pending(
             journal.db,
-            _stems(LocalDisk(folder)),
+            _stems(store),
             lambda path: not (folder / path).is_symlink(),  # a link is nothing that was downloaded
             _SHOWN,
         )

@@ -15,7 +15,7 @@ from batchgen.scheduler.judging.judgement import Standards, judged
 from batchgen.session.checks.evidence import note_ledger
 from batchgen.session.judging.standards import standards_of
 from batchgen.session.run_folder import open_run_folder
-from batchgen.store import LocalDisk, OutputStore
+from batchgen.store import OutputStore, store_of
 
 _AT_ONCE = 32
 """Files whose judgements are written together."""
@@ -58,7 +58,7 @@ def check_files(
     """
     with open_run_folder(folder, create=False) as journal:
         run = journal.facts().get("run", folder.name)
-        look = _Look(journal, LocalDisk(folder), standards or standards_of(catalog), again, looked)
+        look = _Look(journal, store_of(folder, journal.facts()), standards or standards_of(catalog), again, looked)
         journal.select(selection.wanted)
         while look.judge_some():
             pass

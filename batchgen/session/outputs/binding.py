@@ -6,7 +6,7 @@ run folders never share a place, and so that missing rights show in time.
 
 import json
 
-from batchgen.core.errors import RunFolderError, StoreError, UsageError
+from batchgen.core.errors import RunFolderError, StoreError
 from batchgen.core.text import plural, printable
 from batchgen.journal import Journal
 from batchgen.journal.queries.purchases import run_id_of
@@ -16,9 +16,13 @@ MARK = "run.json"
 """The object that says which run folder the outputs beside it belong to."""
 
 
-def check_access(storage: ObjectStorage) -> None:
-    """Look whether the store answers, before anybody is asked anything. Raises StoreError, UsageError."""
-    storage.known(MARK)
+def check_place(storage: ObjectStorage) -> None:
+    """Look whether a new run folder may have the place, before anybody is asked anything.
+
+    Raises RunFolderError where it is another's, StoreError where it cannot be used, UsageError.
+    """
+    if storage.read(MARK) is not None:
+        raise _taken(storage)
 
 
 def bind_outputs(journal: Journal, address: Address | None) -> None:
@@ -43,24 +47,25 @@ def bind_outputs(journal: Journal, address: Address | None) -> None:
 def claim(storage: ObjectStorage, journal: Journal) -> None:
     """Make sure that the place of the outputs is this run folder's own.
 
-    Raises RunFolderError where it is another's, UsageError where there is no such bucket, StoreError.
+    Raises RunFolderError where it is another's, StoreError.
     """
     run_id, name = run_id_of(journal.db), journal.facts().get("run", "")
     held = storage.read(MARK)
     if held is None:
         mark = json.dumps({"format_version": 1, "run": name, "run_id": run_id}) + "\n"
-        try:
-            storage.put_new(MARK, mark.encode())
-        except FileNotFoundError as error:
-            raise UsageError(f"there is no bucket {storage.address.bucket}: make it, or check --output") from error
+        storage.put_new(MARK, mark.encode())
         held = storage.read(MARK)  # also where the store ignores the condition, one of two is told
     if held is None:
         raise StoreError(f"{storage.address}/{MARK} was written, and is not there")
     if _run_id(held) != run_id:
-        raise RunFolderError(
-            f"{storage.address} holds the outputs of another run folder, so nothing was bought: continue that one"
-            " (--state names the folder that holds its journal), or use another --run NAME or --output"
-        )
+        raise _taken(storage)
+
+
+def _taken(storage: ObjectStorage) -> RunFolderError:
+    return RunFolderError(
+        f"{storage.address} holds the outputs of another run folder, so nothing was bought: continue that one (--state"
+        " names the folder that its run folder is in), or use another --run NAME or --output"
+    )
 
 
 def _run_id(mark: bytes) -> str | None:

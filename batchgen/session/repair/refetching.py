@@ -16,11 +16,18 @@ from batchgen.scheduler.refetch import Difference, RefetchPorts, refetch
 from batchgen.session.connection.account import Access, ApiAccount, call_api
 from batchgen.session.repair.verification import Checked, Watch, check
 from batchgen.session.run_folder import open_run_folder
-from batchgen.store import LocalDisk
+from batchgen.store import store_of, uploading
 
 
 def check_and_refetch(
-    folder: Path, access: Access, catalog: Catalog, *, quick: bool, watch: Watch, tell: Callable[[str], None]
+    folder: Path,
+    access: Access,
+    catalog: Catalog,
+    *,
+    quick: bool,
+    deep: bool = False,
+    watch: Watch,
+    tell: Callable[[str], None],
 ) -> tuple[Checked, Sequence[Difference]]:
     """Check the files, download again what differs, and return how it stands then and what differed.
 
@@ -29,7 +36,7 @@ def check_and_refetch(
     """
     differences: list[Difference] = []
     with open_run_folder(folder, create=False) as journal:
-        checked = check(folder, quick=quick, found=differences.append, watch=watch)
+        checked = check(folder, quick=quick, deep=deep, found=differences.append, watch=watch)
         if differences:
             differences = _refetched(journal, differences, access, catalog, tell)
             write_ledger(checked.run, folder)
@@ -43,11 +50,11 @@ def _refetched(
     account = access.account_of(facts)
     _refuse_other_account(account, facts["api"], facts["account"], rotated_key=access.rotated_key)
     kinds = {model.id: model.output for model in catalog.models.values()}
-    store = LocalDisk(journal.path.parent)
+    store = store_of(journal.path.parent, facts)
 
     async def work(api: HttpApi) -> list[Difference]:
-        async with BatchedCalls("files") as offload:
-            ports = RefetchPorts(api, store, journal, kinds, Random(), offload)  # noqa: S311 - jitter
+        async with BatchedCalls("files") as offload, uploading(store) as upload:
+            ports = RefetchPorts(api, store, journal, kinds, Random(), offload, upload)  # noqa: S311 - jitter
             return await refetch(ports, damaged)
 
     return call_api(account, access.route_to(account, tell), journal, work)

@@ -19,7 +19,7 @@ _NUMBERS = itertools.count()
 
 
 @cache
-def _server() -> str:
+def endpoint() -> str:
     """Start the server, once for all tests of this process, and return where it listens."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
@@ -28,10 +28,10 @@ def _server() -> str:
     return f"http://{host}:{port}"
 
 
-def credentials(endpoint: str | None = None) -> dict[str, str]:
+def credentials(address: str | None = None) -> dict[str, str]:
     """The variables with which the server is reached."""
     return {
-        "AWS_ENDPOINT_URL": endpoint or _server(),
+        "AWS_ENDPOINT_URL": address or endpoint(),
         "AWS_ACCESS_KEY_ID": "moto-key",
         "AWS_SECRET_ACCESS_KEY": SECRET,
         "AWS_REGION": "us-east-1",
@@ -41,7 +41,7 @@ def credentials(endpoint: str | None = None) -> dict[str, str]:
 def new_bucket() -> Address:
     """Make a bucket that nothing lies in."""
     name = f"bucket-{next(_NUMBERS)}"
-    connection = HTTPConnection(urlsplit(_server()).netloc)
+    connection = HTTPConnection(urlsplit(endpoint()).netloc)
     connection.request("PUT", f"/{name}")
     assert connection.getresponse().status == 200
     connection.close()
@@ -49,8 +49,8 @@ def new_bucket() -> Address:
 
 
 @contextmanager
-def bucket(endpoint: str | None = None) -> Iterator[Address]:
+def bucket(address: str | None = None) -> Iterator[Address]:
     """Make a bucket, and have this process reach it while the block runs."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "AZURE_", "GOOGLE_"))}
-    with patch.dict(os.environ, kept | credentials(endpoint), clear=True):
+    with patch.dict(os.environ, kept | credentials(address), clear=True):
         yield new_bucket()

@@ -60,7 +60,7 @@ def test_names_are_relative_to_the_prefix() -> None:
 
 
 def test_a_bucket_that_is_not_there_is_told_apart_from_one_that_refuses() -> None:
-    with bucket() as place, pytest.raises(FileNotFoundError), store_errors("x"):
+    with bucket() as place, pytest.raises(StoreError, match="no such bucket"), store_errors("x"):
         obstore.put(connect(Address("s3", f"{place.bucket}-none")), "mug.png", b"mug")
 
 
