@@ -157,6 +157,7 @@ async def _fetch(ports: RefetchPorts, row: FileRow, url: str, seen: str) -> None
         await move_aside(store, path, journal, record, ports.offload)
 
     kind = ports.kinds.get(row.model)
+    store.distrust(row.file.path)
     try:
         fetched = await fetch(
             ports.api, url, store, stem, row.file.output,

@@ -40,7 +40,8 @@ from batchgen.session.watching import Watch, snapshot_of
 from batchgen.settings import Settings
 from batchgen.shared_limits.orders import Crossed
 from batchgen.standing.last_run import LastRun, last_run_fact
-from batchgen.store import store_of, uploading
+from batchgen.store import store_of
+from batchgen.store.upload_threads import uploading
 
 log = logging.getLogger("batchgen")
 

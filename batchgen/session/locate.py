@@ -67,13 +67,13 @@ def _chosen(option: str | None, environment: Mapping[str, str], state: str | Non
         option, variable = state, STATE_VARIABLE
     elif state:
         raise UsageError("--state goes with an object store as --output; else the journal lies beside the outputs")
-    if option:
-        return Path(option).absolute()
-    chosen = environment.get(variable)
+    chosen = option or environment.get(variable)
     if not chosen:
         return None
     if is_address(chosen):
-        raise UsageError(f"{variable}={printable(chosen)} must be a folder on a local disk")
+        raise UsageError(f"{printable(chosen)} cannot hold journals: --state must be a folder on a local disk")
+    if option:
+        return Path(option).absolute()
     if not Path(chosen).is_absolute():
         raise UsageError(
             f"{variable}={printable(chosen)} means a different folder in each working directory: set it to an"

@@ -9,7 +9,6 @@ from batchgen.store.object_storage import SPOOL, ObjectStorage
 from batchgen.store.places import OUTPUTS, address_of, store_of
 from batchgen.store.port import Known, OutputStore, Staged, StagedReplacedError
 from batchgen.store.remote import Address, is_address
-from batchgen.store.upload_threads import UploadThreads, uploading
 
 __all__ = [
     "OUTPUTS",
@@ -21,9 +20,7 @@ __all__ = [
     "OutputStore",
     "Staged",
     "StagedReplacedError",
-    "UploadThreads",
     "address_of",
     "is_address",
     "store_of",
-    "uploading",
 ]

@@ -79,6 +79,9 @@ class LocalDisk:
         length = self.length(name)
         return None if length is None else Known(length, None)
 
+    def distrust(self, name: str) -> None:
+        check_name(name)  # a disk takes nothing for the same
+
     def names(self) -> Iterator[str]:
         root = self._folder / "files"
         with disk_errors(root):

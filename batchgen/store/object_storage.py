@@ -127,6 +127,7 @@ class ObjectStorage:
         self._single_put = single_put
         self._connect = store
         self._pause = pause
+        self._distrusted: set[str] = set()
 
     @cached_property
     def _store(self) -> "ObjectStore":
@@ -178,6 +179,10 @@ class ObjectStorage:
         except FileNotFoundError:
             return None
 
+    def distrust(self, name: str) -> None:
+        check_name(name)
+        self._distrusted.add(name)
+
     def names(self) -> Iterator[str]:
         return iter(())
 
@@ -191,6 +196,7 @@ class ObjectStorage:
             if not self._copied(old, new, before):
                 raise StoreError(f"{self.address}/{new} is in the way of {old}: move it elsewhere")
             self._delete(old)
+            self._distrusted.discard(old)
 
     def put_file(self, name: str, path: Path) -> None:
         """Upload a local file as it is now, in the place of what had the name. Raises StoreError, DiskError."""
@@ -287,7 +293,7 @@ class ObjectStorage:
         known = self.known(name)
         if known is None:  # it went again, or is on its way
             raise StoreError(f"{self.address}/{name}: another upload of it was under way")
-        return wanted.sha256 is not None and known == wanted
+        return known == wanted and name not in self._distrusted
 
     def _delete(self, name: str) -> None:
         import obstore

@@ -111,6 +111,11 @@ class OutputStore(Protocol):
         """
         ...
 
+    def distrust(self, name: str) -> None:
+        """An output was found damaged: whatever SHA-256 the store keeps of it, bytes that are published under its name
+        are not taken for the same."""
+        ...
+
     def names(self) -> Iterator[str]:
         """Yield the names of all files below `files/`, also of staged ones, which end in `.part`. Raises DiskError.
 

@@ -16,7 +16,8 @@ from batchgen.scheduler.refetch import Difference, RefetchPorts, refetch
 from batchgen.session.connection.account import Access, ApiAccount, call_api
 from batchgen.session.repair.verification import Checked, Watch, check
 from batchgen.session.run_folder import open_run_folder
-from batchgen.store import store_of, uploading
+from batchgen.store import store_of
+from batchgen.store.upload_threads import uploading
 
 
 def check_and_refetch(

@@ -28,6 +28,7 @@ from batchgen.core.errors import (
     OutsideError,
     Problem,
     RunFolderError,
+    StoreError,
     UsageError,
 )
 from batchgen.journal.database import JournalLockedError
@@ -39,6 +40,7 @@ CODES: dict[type[BatchgenError], int] = {
     DeclinedError: 2,
     OutsideError: 5,
     DiskError: 5,
+    StoreError: 5,
     DescriptorsError: 5,
     JournalLockedError: 5,
     RunFolderError: 6,

@@ -8,8 +8,9 @@ import pytest
 from batchgen import journal, receipts
 from batchgen.core.errors import RunFolderError, UsageError
 from batchgen.session import locate
-from batchgen.session.locate import find_run, output_folder
+from batchgen.session.locate import find_run, output_folder, remote_outputs
 from batchgen.session.locate import run_folder as folder_of
+from batchgen.store import Address
 
 
 def no_manifest(path: Path) -> str:
@@ -46,6 +47,43 @@ def test_the_flag_wins_then_the_variable(project: Path) -> None:
     assert output_folder(manifest, "here", {"BATCHGEN_OUTPUT": "/there"}) == Path.cwd() / "here"
     assert output_folder(manifest, None, {"BATCHGEN_OUTPUT": "/there"}) == Path("/there")
     assert output_folder(manifest, None, {"BATCHGEN_OUTPUT": ""}) == project / "output"
+
+
+def test_with_an_object_store_the_state_folder_holds_the_run_folders(project: Path, tmp_path: Path) -> None:
+    manifest, remote = manifest_in(project / "manifests" / "spring"), "s3://films/2026"
+    beside = manifest.parent / "output"
+    state = {"BATCHGEN_STATE": str(tmp_path / "state")}
+    assert output_folder(manifest, remote, {}) == output_folder(manifest, None, {"BATCHGEN_OUTPUT": remote}) == beside
+    assert output_folder(manifest, remote, state) == tmp_path / "state"
+    assert output_folder(manifest, None, state | {"BATCHGEN_OUTPUT": remote}) == tmp_path / "state"
+    assert output_folder(manifest, remote, state, "here") == Path("here").absolute()
+    assert output_folder(manifest, "/disk", state) == Path("/disk"), "that of a local run is its output folder"
+    assert (
+        remote_outputs(remote, {})
+        == remote_outputs(None, {"BATCHGEN_OUTPUT": remote})
+        == Address("s3", "films", "2026")
+    )
+    assert remote_outputs("/disk", {"BATCHGEN_OUTPUT": remote}) is None
+
+
+def test_a_state_folder_that_cannot_be_one_is_refused(project: Path) -> None:
+    manifest, remote = manifest_in(project / "manifests" / "spring"), "s3://films"
+    with pytest.raises(UsageError, match="--state goes with an object store"):
+        output_folder(manifest, "/disk", {}, "/state")
+    with pytest.raises(UsageError, match="BATCHGEN_STATE=state means a different folder"):
+        output_folder(manifest, remote, {"BATCHGEN_STATE": "state"})
+    with pytest.raises(UsageError, match="must be a folder on a local disk"):
+        output_folder(manifest, remote, {"BATCHGEN_STATE": "s3://films/state"})
+    with pytest.raises(UsageError, match="must be a folder on a local disk"):
+        output_folder(manifest, remote, {}, "s3://films/state")
+
+
+def test_a_run_with_outputs_elsewhere_is_pointed_out_too(project: Path) -> None:
+    manifest = manifest_in(project / "manifests" / "spring")
+    run_folder(project / "output" / "spring")
+    (manifest.parent / "output").mkdir()
+    with pytest.raises(UsageError, match=f"give --state {project / 'output'} to continue that run"):
+        folder_of(manifest, "spring", "s3://films", {})
 
 
 def test_the_nearest_output_folder_or_repository_counts(project: Path) -> None:

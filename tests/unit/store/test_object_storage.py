@@ -85,6 +85,19 @@ def test_an_upload_that_nobody_recorded_is_known_again(watched: Watched, tmp_pat
     assert store.known(NAME) == Known(len(BYTES), SHA)
 
 
+def test_a_damaged_output_is_not_taken_for_what_its_metadata_says(watched: Watched, tmp_path: Path) -> None:
+    store = storage(watched, tmp_path)
+    obstore.put(connect(watched.place), f"spring/{NAME}", b"PICTURES!", attributes={"sha256": SHA})
+    store.distrust(NAME)
+    one = staged(store)
+    assert not one.publish(NAME, SHA)
+    store.move([(NAME, "superseded/mug.png")])
+    watched.fault = Once(CUT_OFF, "PUT")
+    assert one.publish(NAME, SHA)
+    with store.open(NAME) as file:
+        assert file.read() == BYTES
+
+
 @pytest.mark.parametrize("single_put", [MIB, 0])
 def test_an_answer_that_is_cut_off_is_no_failure(watched: Watched, tmp_path: Path, single_put: int) -> None:
     store = storage(watched, tmp_path, single_put=single_put)
