@@ -2,12 +2,18 @@
 
 import csv
 import json
+import os
 import random
 from collections.abc import Iterator
+from itertools import cycle, islice
 from pathlib import Path
 
 MODEL = "hera-1.0-text-to-image"
-SCHEMA = Path(__file__).parent.parent / "schemas" / "models" / f"{MODEL}.schema.json"
+WIDE_MODEL = "centaurus-1.0-text-to-video"
+SCHEMAS = Path(__file__).parent.parent / "schemas" / "models"
+SCHEMA = SCHEMAS / f"{MODEL}.schema.json"
+PROMPTS = os.environ.get("PROMPTS")
+"""A folder with prompts that others wrote: `.tsv` files with a column `Prompt`, and `.txt` files with one a line."""
 _ROWS = """\
     id: ${SKU}
     prompt: ${Product}
@@ -53,6 +59,43 @@ def write_yaml(folder: Path, count: int) -> Path:
             out.write(f"  - id: {row['SKU']}\n    prompt: {row['Product']}\n    aspect_ratio: '{row['Ratio']}'\n")
             out.write(f"    num_images: 1\n    tags: {{line: {row['Line']}}}\n")
     return path
+
+
+def write_wide(folder: Path, count: int) -> Path:
+    """Write a manifest whose items say everything themselves, in eight keys each, and return its path."""
+    path = folder / f"wide-{count}.yaml"
+    draw = random.Random(18)
+    with path.open("w", encoding="utf-8") as out:
+        out.write(f"version: 1\nname: wide-{count}\nitems:\n")
+        for number, prompt in enumerate(islice(cycle(_prompts() or _made_up()), count)):
+            out.write(
+                f"  - id: clip-{number:06}\n"
+                f"    model: {WIDE_MODEL}\n"
+                f"    prompt: {json.dumps(f'{prompt}, take {number}', ensure_ascii=False)}\n"
+                f'    aspect_ratio: "{draw.choice(("16:9", "9:16", "1:1"))}"\n'
+                f"    resolution: {draw.choice(('720p', '1080p'))}\n"
+                f"    duration: {draw.choice((2, 5, 10))}\n"
+                f"    seed: {draw.randrange(2**31)}\n"
+                f"    tags: {{line: {draw.choice(('kitchen', 'living', 'outdoor'))}}}\n"
+            )
+    return path
+
+
+def _prompts() -> list[str]:
+    found: list[str] = []
+    for path in sorted(Path(PROMPTS).iterdir()) if PROMPTS else ():
+        with path.open(encoding="utf-8", newline="") as file:
+            if path.suffix == ".tsv":
+                found += (row["Prompt"] for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+            elif path.suffix == ".txt":
+                found += filter(None, map(str.strip, file))
+    return found
+
+
+def _made_up() -> list[str]:
+    """Return prompts of the lengths that people write: from two words to a few sentences."""
+    draw = random.Random(18)
+    return [" ".join(row["Product"].split()[: draw.randrange(2, 30)]) for row in rows(2_000)]
 
 
 def write_rows(folder: Path, count: int, kind: str) -> Path:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from benchmarks.manifests import SCHEMA, write_rows, write_yaml
+from benchmarks.manifests import PROMPTS, SCHEMAS, write_rows, write_wide, write_yaml
 from benchmarks.measure import Usage, batchgen, interleaved, median_cpu, part, run, serving
 from benchmarks.table import Row
 
@@ -16,6 +16,7 @@ MOST_MIB = 120
 def rows(folder: Path, speed: int, sizes: tuple[int, ...], times: int) -> Iterator[Row]:
     """Measure speed at `speed` items, and memory at the `sizes`."""
     yield from _speed(folder, speed, times)
+    yield from _wide(folder, speed, times)
     cases = [("validate", "yaml"), ("plan", "yaml"), ("run", "yaml"), ("validate", "jsonl"), ("plan", "jsonl"),
         ("run", "jsonl"), ("validate", "csv"), ("plan --items --json", "csv")]  # fmt: skip
     # Two at a time: memory does not depend on what runs beside it, and CPU hardly does.
@@ -60,6 +61,27 @@ def _speed(folder: Path, items: int, times: int) -> Iterator[Row]:
     yield Row(f"{what}: beside parsing alone", measured, bare, median_cpu(ours) / median_cpu(events))
 
 
+def _wide(folder: Path, items: int, times: int) -> Iterator[Row]:
+    manifest = write_wide(folder, items)
+    plain, fast, events = interleaved(
+        times,
+        lambda: run(batchgen("validate", manifest, fast=False)),
+        lambda: run(batchgen("validate", manifest)),
+        lambda: run(part("reading", "events", manifest)),
+    )
+    stock = run(part("reading", "stock", manifest))
+    prompts = "prompts of others" if PROMPTS else "made-up prompts"
+    what = f"validate, {items:,} items of eight keys, {prompts}"
+    against = f"SafeLoader and a prebuilt jsonschema validator: {stock.cpu:.1f} s CPU, {stock.peak:.0f} MiB"
+    for name, ours, least in ((f"{what}, without `fast`", plain, 12), (what, fast, 16)):
+        measured = f"{median_cpu(ours):.2f} s CPU"
+        yield Row(f"{name}: times faster", measured, against, stock.cpu / median_cpu(ours), least=least)
+    bare = f"a bare loop over libyaml's events: {median_cpu(events):.2f} s CPU"
+    yield Row(
+        f"{what}: beside parsing alone", f"{median_cpu(fast):.2f} s CPU", bare, median_cpu(fast) / median_cpu(events)
+    )
+
+
 def _memory(what: str, usages: list[Usage], sizes: tuple[int, ...]) -> Iterator[Row]:
     *fewer, most = (
         f"{size:,} items: {used.peak:.0f} MiB, {used.cpu:.1f} s CPU" for size, used in zip(sizes, usages, strict=True)
@@ -77,10 +99,13 @@ def _stock(manifest: Path) -> int:
 
     with manifest.open(encoding="utf-8") as file:
         document = yaml.load(file, yaml.SafeLoader)
-    validator = jsonschema.Draft7Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
+    defaults = document.get("defaults", {})
+    model = {**defaults, **document["items"][0]}["model"]
+    schema = json.loads((SCHEMAS / f"{model}.schema.json").read_text(encoding="utf-8"))
+    validator = jsonschema.Draft7Validator(schema)
     checked = 0
     for item in document["items"]:
-        body = {**document["defaults"], **item}
+        body = {**defaults, **item}
         validator.validate({name: value for name, value in body.items() if name not in ("id", "tags")})
         checked += 1
     return checked
