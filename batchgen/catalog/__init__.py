@@ -18,12 +18,13 @@ from batchgen.catalog.request_schemas import request_schema
 from batchgen.catalog.schema_files import schema_files
 from batchgen.catalog.tables import Catalog, Model, Parameter, Price, nearest
 from batchgen.catalog.tables_file import load_catalog, read_catalog
-from batchgen.catalog.value_checks import BodyProblem
+from batchgen.catalog.value_checks import BodyProblem, Check
 
 __all__ = [
     "BodyChecker",
     "BodyProblem",
     "Catalog",
+    "Check",
     "Model",
     "Parameter",
     "Price",

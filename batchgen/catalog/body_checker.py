@@ -11,7 +11,16 @@ from typing import Any
 
 from batchgen.catalog.request_schemas import request_schema
 from batchgen.catalog.tables import Catalog, Model, Parameter, nearest
-from batchgen.catalog.value_checks import BodyProblem, check_of, is_encodable, is_huge, problem, shown_value, wrong
+from batchgen.catalog.value_checks import (
+    BodyProblem,
+    Check,
+    check_of,
+    is_encodable,
+    is_huge,
+    problem,
+    shown_value,
+    wrong,
+)
 
 _REMEMBERED = 4096
 """Parameter sets kept for a model; a manifest rarely has more, and a full cache is emptied."""
@@ -38,6 +47,21 @@ class BodyChecker:
         checker = self._checkers.get(model_id) if isinstance(model_id, str) else None
         return (self._unknown_model(model_id),) if checker is None else checker.problems(body)
 
+    @cached_property
+    def open_parameters(self) -> frozenset[str]:
+        """Return the parameters that take any number of values, in every model that has them."""
+        checkers = self._checkers.values()
+        everywhere = {name for checker in checkers for name in checker.open_checks}
+        return frozenset(everywhere.difference(*(checker.listed for checker in checkers)))
+
+    def open_checks(self, model_id: str) -> Mapping[str, Check]:
+        """Return the parameters of a known model that take any number of values, and what checks each of these.
+
+        If a body is without problems, so is every other one that differs from it only in such values, as long as their
+        checks find none.
+        """
+        return self._checkers[model_id].open_checks
+
     def _unknown_model(self, model_id: object) -> BodyProblem:
         if not isinstance(model_id, str):
             return problem("model", f"must be a model's id, not {shown_value(model_id)}")
@@ -56,15 +80,17 @@ class _ModelChecker:
         self._use_gate = gate
         self._known = frozenset({"model", *(parameter.name for parameter in model.parameters)})
         checks = {parameter.name: check_of(parameter) for parameter in model.parameters}
-        self._free = {name: check for name, check in checks.items() if check is not None}
-        self._stand_ins = {p.name: _stand_in(p) for p in model.parameters if p.name in self._free}
+        self.open_checks: Mapping[str, Check] = {name: check for name, check in checks.items() if check is not None}
+        self.listed = self._known - self.open_checks.keys()
+        """What is judged by the schema."""
+        self._stand_ins = {p.name: _stand_in(p) for p in model.parameters if p.name in self.open_checks}
         self._verdicts: dict[tuple[Any, ...], tuple[BodyProblem, ...]] = {}
 
     def problems(self, body: Mapping[str, Any]) -> tuple[BodyProblem, ...]:
         found: tuple[BodyProblem, ...] = ()
         key: list[Any] = []
         plain = True
-        free, known = self._free, self._known
+        free, known = self.open_checks, self._known
         for name, value in body.items():
             check = free.get(name)
             if check is not None:

@@ -6,7 +6,8 @@ A release that changes either makes all finished work look new, and it would be 
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from json.encoder import encode_basestring
 from typing import Any
 
 # Built once: `json.dumps` builds an encoder for each call that has settings of its own.
@@ -20,6 +21,25 @@ def canonical_json(body: Mapping[str, Any]) -> str:
     Raises ValueError for what JSON cannot carry (NaN, infinities).
     """
     return _ENCODE(body)
+
+
+def canonical_form(body: Mapping[str, Any], varying: Iterable[str]) -> Callable[[Iterable[str | int]], str]:
+    """Return what makes the canonical JSON of bodies that differ from `body` only in the values of `varying`.
+
+    It takes these values, texts and integers, in the order of their sorted names; `body` has all of them.
+    """
+    names = frozenset(varying)
+    entries = [canonical_json({name: 0 if name in names else value})[1:-1] for name, value in sorted(body.items())]
+    forms = [
+        f"{entry.removesuffix('0').replace('%', '%%')}%s" if name in names else entry.replace("%", "%%")
+        for name, entry in zip(sorted(body), entries, strict=True)
+    ]
+    form = f"{{{','.join(forms)}}}"
+    return lambda values: form % tuple(map(_canonical_scalar, values))
+
+
+def _canonical_scalar(value: str | int) -> str:
+    return encode_basestring(value) if isinstance(value, str) else int.__repr__(value)
 
 
 def digest_of(canonical: str) -> str:

@@ -24,6 +24,7 @@ from batchgen.manifest.item.paths import PathError, PathTemplate, read_path
 from batchgen.manifest.yaml.document import Document
 from batchgen.manifest.yaml.nodes import Map
 from batchgen.manifest.yaml.problems import NO_WARNINGS, BrokenOffError, Mark, Problems, Warnings
+from batchgen.manifest.yaml.shapes import Alike, MisreadError, Shapes
 
 _ITEMS = "items"
 
@@ -104,22 +105,39 @@ class _Loading:
         self._table = table
         self._template = template
         self._may_be_cut = False
+        self._shapes = Shapes()
+        self._learns = True
         self._included_with_hashes: list[Path] = []
 
     def read(self) -> None:
         """Expand all items. Raises BrokenOffError if the manifest cannot be read to its end."""
+        try:
+            self._read()
+        except (MisreadError, BrokenOffError) as error:
+            if isinstance(error, BrokenOffError) and not self._shapes.used:
+                raise
+            # What the parser said is certain only of the text as it is.
+            self._forget()
+            self._learns = False
+            self._read()
+
+    def _read(self) -> None:
         entries: dict[str, TopLevelValue] = {}
         if self._pass(entries, known=False):
             # Something that the items depend on came after them: it is known now, so read once more.
-            self._problems.clear()
-            self._table.clear()
+            self._forget()
             self._pass(entries, known=True)
+
+    def _forget(self) -> None:
+        self._problems.clear()
+        self._table.clear()
 
     def _pass(self, entries: dict[str, TopLevelValue], *, known: bool) -> bool:
         """Read the manifest once; return whether a top-level key comes after `items`, unless all were `known`."""
         behind, items = False, False
         with self._path.open("rb") as file:
-            document = Document(self._path, file, self._problems)
+            self._shapes = Shapes()
+            document = Document(self._path, file, self._problems, shapes=self._shapes)
             for key, key_mark, value, mark in document.entries(_ITEMS):
                 if key == _ITEMS:
                     self._begin(entries)
@@ -160,14 +178,25 @@ class _Loading:
 
     def _entry(self, entry: Any, mark: Mark) -> None:
         """Build the items of one entry. Raises BrokenOffError beyond the limit on items."""
-        if type(entry) is not Map:
+        if type(entry) is Alike:
+            if not self._fast_path.add_alike(entry):
+                self._map(entry.map())
+        elif type(entry) is not Map:
             self._problems.at(mark, "an item must be a map, as in `- prompt: A striped deck chair`")
-        elif not self._fast_path.add(entry):
+        # A problem may be in what is not part of the map, such as a key that is there twice.
+        elif self._map(entry) and self._learns and not len(self._problems):
+            self._shapes.learn(entry)
+
+    def _map(self, entry: Map) -> bool:
+        """Build the items of a map; return whether it is one that is written out."""
+        written_out = self._fast_path.add(entry)
+        if not written_out:
             first = self._table.count + 1
             Expansion(self._context, read_entry_spec(entry, self._problems)).run()
             # An item whose id is made is named by it, as on the fast path, however the entry is formatted.
             if isinstance(entry.get("id"), str) or self._table.count > first:
                 self._table.add_entry(entry_key(entry), first)
+        return written_out
 
     def settle(self) -> None:
         """Settle twins, and note ids and paths that several items claim."""

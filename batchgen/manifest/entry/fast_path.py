@@ -11,12 +11,15 @@ from batchgen.manifest.entry.compiled_entry import ManifestContext, ModelDefault
 from batchgen.manifest.entry.entry_spec import EXPANDING
 from batchgen.manifest.entry.expectations import EXPECT, expect_text
 from batchgen.manifest.entry.header import tag_fault
+from batchgen.manifest.entry.recipe import Recipe
 from batchgen.manifest.item.builder import TOO_MANY_ITEMS
 from batchgen.manifest.item.ids import ID
 from batchgen.manifest.item.request import ItemRequest, Tags
 from batchgen.manifest.template import has_variables, may_have_variables
 from batchgen.manifest.yaml.nodes import List, Map
+from batchgen.manifest.yaml.problems import Mark
 from batchgen.manifest.yaml.scalars import fitting, plain_value, text_of
+from batchgen.manifest.yaml.shapes import Alike, Shape
 
 
 class FastPath:
@@ -30,6 +33,7 @@ class FastPath:
         header = context.header
         self._default_model = header.defaults.get("model") if header.defaults is not None else None
         self._constant: dict[str, tuple[ModelDefaults, dict[str, Any]]] = {}
+        self._recipes: dict[Shape, Recipe] = {}
         self._tags = self._constant_tags(header.tags or {})
         self._expect = expect_text(header.expect)
 
@@ -38,32 +42,69 @@ class FastPath:
 
         Raises BrokenOffError beyond the limit on items.
         """
+        made = self._request(item)
+        if made is None:
+            return False
+        self._add(*made, item)
+        return True
+
+    def add_alike(self, alike: Alike) -> bool:
+        """Build an item of an entry that has a known shape, as `add` would of its map; False if it should do so."""
+        recipe = self._recipes.get(alike.shape)
+        if recipe is None:
+            recipe = self._recipes[alike.shape] = Recipe(alike.shape, self._builder.open_parameters)
+        texts = alike.match.groups()
+        fixed = recipe.fixed(texts)
+        if fixed not in recipe.series:
+            return self._begin_series(recipe, fixed, alike.map())
+        series = recipe.series[fixed]
+        tags = self._tags_of_alike(recipe, texts, alike)
+        item_id = recipe.id(texts)
+        if series is None or tags is None or not _may_be_id(item_id):
+            return False
+        return self._builder.add_to(series, item_id, recipe.values(texts), tags, f"{self._source}{alike.line + 1}")
+
+    def _begin_series(self, recipe: Recipe, fixed: tuple[str, ...], item: Map) -> bool:
+        made = self._request(item)
+        if made is None:
+            recipe.series[fixed] = None
+            return False
+        if self._add(*made, item):
+            recipe.series[fixed] = self._builder.series(made[0], recipe.varying)
+        return True
+
+    def _request(self, item: Map) -> tuple[ItemRequest, ModelDefaults] | None:
+        """Return what an entry asks for, and the defaults in it; None if it is not written out."""
         known = self._constants_of(item.get("model", self._default_model))
         if known is None or EXPECT in item or not EXPANDING.isdisjoint(item):
-            return False
+            return None
         shared, constants = known
         body = {**constants, **item}
         for key, value in item.items():
             kind = type(value)
             if kind is str:
                 if "${" in value or "{{" in value:
-                    return False
+                    return None
             elif kind is List and not has_variables(value):
                 body[key] = plain_value(value)
             elif kind is not int and kind is not bool and key != "tags":
-                return False
+                return None
         item_id = item.get("id")
         tags = self._tags_of(item)
-        if tags is None or not (item_id is None or (type(item_id) is str and ID.fullmatch(item_id))):
-            return False
+        if tags is None or not _may_be_id(item_id):
+            return None
         body.pop("id", None)
         body.pop("tags", None)
         body["model"] = shared.model.id
         source = f"{self._source}{item.mark.line + 1}"
-        request = ItemRequest(item_id, shared.model, body, tags, source, expect=self._expect)
-        for problem in self._builder.add(request):
+        return ItemRequest(item_id, shared.model, body, tags, source, expect=self._expect), shared
+
+    def _add(self, request: ItemRequest, shared: ModelDefaults, item: Map) -> bool:
+        """Add the item of a request; return whether it has no problems, and note those that it has."""
+        problems = tuple(self._builder.add(request))
+        for problem in problems:
             self._note(problem, item, shared)
-        return True
+        return not problems
 
     def _note(self, problem: BodyProblem, item: Map, shared: ModelDefaults) -> None:
         """Note a problem where the parameter is written; if the parameter is missing, where the item is."""
@@ -109,8 +150,21 @@ class FastPath:
         own = item.get("tags")
         if own is None or self._tags is None:
             return self._tags
-        if type(own) is not Map:
-            return None
+        return self._with_own(own, item.mark) if type(own) is Map else None
+
+    def _tags_of_alike(self, recipe: Recipe, texts: tuple[str, ...], mark: Mark) -> Tags | None:
+        key = recipe.tag_texts(texts)
+        if not key or self._tags is None:
+            return self._tags
+        tags = recipe.known_tags.get(key)
+        if tags is None:
+            tags = self._with_own(recipe.tags(texts), mark)
+            if tags is not None:
+                recipe.known_tags[key] = tags
+        return tags
+
+    def _with_own(self, own: Mapping[str, Any], mark: Mark) -> Tags | None:
+        assert self._tags is not None  # noqa: S101 - for mypy: the callers have looked
         values = dict(self._tags.values)
         for name, value in own.items():
             if value is None:
@@ -119,10 +173,14 @@ class FastPath:
                 return None
             else:
                 values[name] = text_of(value)
-        self._context.note_tags(values, item.mark)
+        self._context.note_tags(values, mark)
         return Tags.of(values)
 
     def _constant_tags(self, tags: Mapping[str, Any]) -> Tags | None:
         if any(map(has_variables, tags.values())) or any(isinstance(value, dict | list) for value in tags.values()):
             return None
         return Tags.of({name: text_of(value) for name, value in tags.items() if value is not None})
+
+
+def _may_be_id(value: Any) -> bool:
+    return value is None or (type(value) is str and ID.fullmatch(value) is not None)

@@ -14,7 +14,7 @@ from batchgen.catalog import nearest
 from batchgen.core.text import printable
 from batchgen.manifest.entry.header import INCLUDE, KEYS, TopLevelValue, check_version
 from batchgen.manifest.yaml.document import Document
-from batchgen.manifest.yaml.nodes import List, Map
+from batchgen.manifest.yaml.nodes import List, Map, Placed
 from batchgen.manifest.yaml.problems import BrokenOffError, FileMark, Mark, Problems
 
 _SHARED = ("tags", "defaults", "model_defaults")
@@ -137,13 +137,6 @@ def _merged_map(below: Map, above: Map) -> Map:
     return merged
 
 
-@dataclass(frozen=True, slots=True)
-class _Placed:
-    """Where a key or a value of an included file begins; takes the place of the parser's event."""
-
-    start_mark: FileMark
-
-
 def _mark_in(path: Path, mark: Mark) -> FileMark:
     return mark if isinstance(mark, FileMark) else FileMark(mark.line, mark.column, str(path))
 
@@ -155,11 +148,11 @@ def _placed(value: Any, path: Path) -> Any:
         for key, entry in value.items():
             placed[key] = _placed(entry, path)
             marks = _mark_in(path, value.key_mark(key)), _mark_in(path, value.value_mark(key))
-            placed.events[key] = (_Placed(marks[0]), _Placed(marks[1]))
+            placed.events[key] = (Placed(marks[0]), Placed(marks[1]))
         return placed
     if isinstance(value, List):
         entries = List()
         entries.extend(_placed(entry, path) for entry in value)
-        entries.events.extend(_Placed(_mark_in(path, value.mark(n))) for n in range(len(value)))
+        entries.events.extend(Placed(_mark_in(path, value.mark(n))) for n in range(len(value)))
         return entries
     return value

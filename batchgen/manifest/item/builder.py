@@ -4,7 +4,7 @@ them to the item table.
 Problems of a request are returned; the caller shows them where the request is written.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
 
@@ -14,7 +14,8 @@ from batchgen.item_table import ItemTable
 from batchgen.manifest.item.any_model import AnyModel
 from batchgen.manifest.item.ids import derived_seed, generated_id
 from batchgen.manifest.item.paths import PathError, PathTemplate
-from batchgen.manifest.item.request import MAX_ITEMS, ItemRequest
+from batchgen.manifest.item.request import MAX_ITEMS, ItemRequest, Tags
+from batchgen.manifest.item.series import Series
 from batchgen.manifest.yaml.problems import Mark
 
 TOO_MANY_ITEMS = BodyProblem((), f"a manifest may have at most {MAX_ITEMS:,} items; this one has more")
@@ -42,6 +43,20 @@ class _Tally:
         """The parameters that the price depends on."""
         self.prices: dict[tuple[Any, ...], str | None] = {}
 
+    def add(self, seed: object) -> None:
+        """Count an item with this seed, `random` if it has none."""
+        self.items += 1
+        if self.never_seeded or seed == self.random:
+            self.unseeded += 1
+
+    def price(self, model: Model, body: Mapping[str, Any]) -> str | None:
+        """Return the price of a body, in USD; None if it is unknown."""
+        price = self.prices.get(key := tuple(map(body.get, self.priced)))
+        if price is None:
+            known = price_of(model, body)
+            price = self.prices[key] = None if known is None else format(known, "f")
+        return price
+
 
 class ItemBuilder:
     """Builds the items of one manifest, one request after the other."""
@@ -50,7 +65,8 @@ class ItemBuilder:
         self, catalog: Catalog, path: PathTemplate, table: ItemTable, *, own_keys: AbstractSet[str] = frozenset()
     ) -> None:
         """`own_keys` are the keys of an item that are no parameters."""
-        self._check = BodyChecker(catalog, beside=own_keys).problems
+        self._checker = BodyChecker(catalog, beside=own_keys)
+        self._check = self._checker.problems
         self._known = catalog.models
         self.any_model = AnyModel(catalog, self._check, own_keys)
         self._path = path
@@ -86,6 +102,50 @@ class ItemBuilder:
         digest = digest_of(canonical)
         item_id = request.id if request.id is not None else generated_id(request.body.get("prompt"), digest)
         return self._add(request, (item_id, digest, canonical), request.body)
+
+    @property
+    def open_parameters(self) -> frozenset[str]:
+        """The parameters that take any number of values."""
+        return self._checker.open_parameters
+
+    def series(self, request: ItemRequest, varying: Iterable[str]) -> Series | None:
+        """Return what is the same for all requests that differ from `request` only in ids, tags and `varying` values.
+
+        `request` was added, and had no problems. None if such requests can differ in more than that.
+        """
+        open_checks = self._checker.open_checks(request.model.id)
+        tally = self._tallies[request.model.id]
+        names = frozenset(varying)
+        if not names <= open_checks.keys() or not names.isdisjoint(tally.priced):
+            return None
+        return Series(request, {name: open_checks[name] for name in names}, tally.price(request.model, request.body))
+
+    def add_to(self, series: Series, item_id: str | None, values: Sequence[Any], tags: Tags, source: str) -> bool:
+        """Add the item of a series that has these values, as `add` would.
+
+        False, with nothing done, if `add` would find problems, which it tells.
+        """
+        if self._table.count >= MAX_ITEMS:
+            return False
+        for check, value in zip(series.checks, values, strict=True):
+            if check(value):
+                return False
+        canonical = series.canonical(values)
+        digest = digest_of(canonical)
+        name = item_id if item_id is not None else generated_id(series.prompt(values), digest)
+        model, path = series.request.model, name
+        if not self._path_is_id:
+            try:
+                path = self._path.path(name, model.id, tags.values)
+            except PathError:
+                return False
+        tally = self._tallies[model.id]
+        tally.add(series.seed(values, tally.random))
+        expect, variables, generated = series.request.expect, series.request.variables, int(item_id is None)
+        self._table.add(
+            (name, digest, model.id, canonical, tags.text, path, source, series.price, expect, variables, generated)
+        )
+        return True
 
     def add_copies(
         self, request: ItemRequest, copies: Iterable[tuple[str, int | None]], *, seeds: bool
@@ -151,13 +211,8 @@ class ItemBuilder:
         tally = self._tallies.get(model.id)
         if tally is None:
             tally = self._tallies[model.id] = _Tally(model)
-        tally.items += 1
-        if tally.never_seeded or body.get("seed", tally.random) == tally.random:
-            tally.unseeded += 1
-        price = tally.prices.get(key := tuple(map(body.get, tally.priced)))
-        if price is None:
-            known = price_of(model, body)
-            price = tally.prices[key] = None if known is None else format(known, "f")
+        tally.add(body.get("seed", tally.random))
+        price = tally.price(model, body)
         generated = 0 if request.id is not None else 1 + copy
         self._table.add(
             (

@@ -33,9 +33,9 @@ from batchgen.manifest.yaml.nodes import MAX_DEPTH, TOO_DEEP, Anchors, List, Map
 from batchgen.manifest.yaml.parser_errors import explained
 from batchgen.manifest.yaml.problems import BrokenOffError, Mark, Problems
 from batchgen.manifest.yaml.reader import Reader, UnfitError, first_control, line_of, restore
-from batchgen.manifest.yaml.scalars import Real, core_value
+from batchgen.manifest.yaml.scalars import MAY_BE_NO_TEXT, Real, core_value
+from batchgen.manifest.yaml.shapes import Shapes
 
-_MAY_BE_NO_TEXT = frozenset("0123456789+-.~nNtTfF")
 _NAMES_KEPT = 1_000
 _TAG = "tag:yaml.org,2002:"
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -75,12 +75,21 @@ class Document:
     """One pass over a manifest."""
 
     def __init__(
-        self, path: Path, file: IO[bytes], problems: Problems, parser: Callable[[Any], Any] | None = None
+        self,
+        path: Path,
+        file: IO[bytes],
+        problems: Problems,
+        parser: Callable[[Any], Any] | None = None,
+        shapes: Shapes | None = None,
     ) -> None:
-        """`file` is `path`, opened; `parser` makes an event parser from a stream."""
+        """`file` is `path`, opened; `parser` makes an event parser from a stream.
+
+        Entries that have one of the `shapes` are `Alike`; what is read counts only if there is no MisreadError.
+        """
         self._path = path
         self._problems = problems
-        self._reader = Reader(file)
+        self._shapes = shapes
+        self._reader = Reader(file, shapes)
         self._make_parser = parser or default_parser()
         self._anchors = Anchors()
         self._get: Callable[[], Any]
@@ -155,7 +164,13 @@ class Document:
         # This runs in the caller that takes the entries, outside `entries`, so errors have to be caught here as well.
         with self._translated():
             while type(event := self._next()) is not SequenceEndEvent:
-                yield self._node(event, 2), event.start_mark
+                if self._shapes is None or (taken := self._shapes.taken(event)) is None:
+                    yield self._node(event, 2), event.start_mark
+                else:
+                    for alike in taken:
+                        yield alike, alike
+            if self._shapes is not None:
+                self._shapes.close()
         if start.anchor is not None:
             # A list that is never in memory as a whole cannot be the target of an alias.
             self._anchors.drop(start.anchor)
@@ -215,7 +230,7 @@ class Document:
                 value = self._scalar(value_event)
             else:
                 value = value_event.value
-                if not value_event.style and (not value or value[0] in _MAY_BE_NO_TEXT):
+                if not value_event.style and (not value or value[0] in MAY_BE_NO_TEXT):
                     value = self._resolved(value_event, value)
             if key is None:
                 continue
@@ -282,7 +297,7 @@ class Document:
             value = restore(value, double_quoted=event.style == '"')
         if event.tag is not None:
             return self._tagged(event, value)
-        if event.style or (value and value[0] not in _MAY_BE_NO_TEXT):
+        if event.style or (value and value[0] not in MAY_BE_NO_TEXT):
             return value
         return self._resolved(event, value)
 

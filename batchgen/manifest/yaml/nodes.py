@@ -1,6 +1,6 @@
 """The parts of a manifest: maps and lists that know where they are written, and the anchors of a document."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from batchgen.manifest.yaml.problems import Mark
 
@@ -45,6 +45,12 @@ class List(list[Any]):
         """Return where an entry is written."""
         mark: Mark = self.events[index].start_mark
         return mark
+
+
+class Placed(NamedTuple):
+    """Where a key or a value begins; takes the place of the parser's event where it is not the parser that read it."""
+
+    start_mark: Mark
 
 
 class TooMuchError(Exception):

@@ -14,6 +14,8 @@ import re
 from pathlib import Path
 from typing import IO
 
+from batchgen.manifest.yaml.shapes import Shapes
+
 MAX_SCALAR = 1 << 20
 """The most bytes that one value, or one comment, may have."""
 _BLOCK = 1 << 16
@@ -54,14 +56,18 @@ class UnfitError(Exception):
 class Reader:
     """A stream for the YAML parser, which pulls text from it piece by piece."""
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: IO[bytes], shapes: Shapes | None = None) -> None:
+        """`shapes` may take entries out of the text before the parser gets it."""
         self.hidden = False
         """Whether anything has been hidden so far, so that scalars have to be restored."""
         self.quiet = 0
         """Bytes handed out since the parser last gave an event; the consumer of the events resets it to 0."""
         self.hashes = False
-        """Whether a `#` has so far followed a blank, with something else before it on its line."""
+        """Whether a `#` has so far followed a blank, with something else before it on its line.
+
+        Entries of known shapes do not count: they have no comments, and no `#` outside of quotes."""
         self._file = file
+        self._shapes = shapes
         self._decoder = codecs.getincrementaldecoder("utf-8")()
         self._taken = 0
         self._carried = ""
@@ -78,7 +84,9 @@ class Reader:
             self._carried = ""
             if not self._begun and text:
                 text, self._begun = text.removeprefix("\ufeff"), True
-            if block:
+            if block and self._shapes is not None:
+                text, self._carried = self._shapes.take(text)
+            if block and not self._carried:
                 text = self._up_to_escape(text)
             if "#" in text and not self.hashes:
                 # A `#` that begins a piece counts without looking back: a needless pass costs little.

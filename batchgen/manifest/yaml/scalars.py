@@ -12,6 +12,10 @@ _CORE = re.compile(
 
 
 _EXACT = 2**53
+MAY_BE_NO_TEXT = frozenset("0123456789+-.~nNtTfF")
+"""The first characters of plain scalars that are no text, unless they are empty."""
+_USUAL = 20
+"""Digits that a number may have to be read at once."""
 
 
 class Whole(int):
@@ -91,6 +95,15 @@ def fitting(value: Any, kind: str | None) -> Any:
     if kind == "integer" and isinstance(value, float) and (number := whole(value)) is not None:
         return number
     return plain_value(value)
+
+
+def scalar_value(text: str) -> Any:
+    """Return the value of a plain scalar that is not empty: as `core_value`, but sooner for texts and numbers."""
+    if text[0] not in MAY_BE_NO_TEXT:
+        return text
+    if len(text) < _USUAL and text.isdecimal() and text.isascii() and text[0] != "0":
+        return int(text)
+    return core_value(text)
 
 
 @lru_cache(maxsize=4096)
