@@ -2,7 +2,7 @@
 
 import pytest
 
-from batchgen.core.digest import canonical_json, digest_of, filled, output_of
+from batchgen.core.digest import canonical_form, canonical_json, digest_of, filled, output_of
 from batchgen.manifest.item.ids import derived_seed, fit, generated_id, sample_rank, shard
 
 HERA = {"model": "hera-1.0-text-to-image"}
@@ -56,6 +56,17 @@ BODIES = [
 def test_bodies(body: dict[str, object], canonical: str, digest: str) -> None:
     assert canonical_json(body) == canonical
     assert digest_of(canonical) == digest
+
+
+@pytest.mark.parametrize(("body", "canonical", "digest"), BODIES)
+def test_bodies_that_differ_in_some_values(body: dict[str, object], canonical: str, digest: str) -> None:
+    varying = [name for name, value in body.items() if type(value) in (str, int)]
+    for names in ([], varying[:1], varying[1:], varying):
+        others = {name: "100 %s" if name in names else value for name, value in body.items()}
+        made = canonical_form(others, names)([body[name] for name in sorted(names)])  # type: ignore[misc]
+        assert made == canonical
+        assert digest_of(made) == digest
+    assert canonical_form({"a": "5 % of %s", "b": 1}, ["b"])([2]) == '{"a":"5 % of %s","b":2}'
 
 
 def test_the_order_of_keys_is_nothing() -> None:
