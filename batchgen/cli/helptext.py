@@ -31,6 +31,8 @@ Commands:
   collect     Poll and download what is paid for; buy nothing.
   recover     Rebuild a lost or damaged journal from receipts.jsonl, the
               manifest and the files.
+  merge       Make one run folder of several, such as the shards of a
+              manifest.
   status      Show the state of a run, even while it is running.
   resolve     Settle items in doubt.
   picks       Show which outputs were kept and rejected, or choose them.

@@ -16,6 +16,7 @@ from batchgen.core.run_log import LOG_NAME, LOG_NAMES, logging_to
 from batchgen.core.text import plural, printable
 from batchgen.journal import FILE_NAME, SIMULATED, Binding, Journal, own, own_journal, sqlite_errors
 from batchgen.journal.database import refuse_leftovers
+from batchgen.journal.merging.marks import refuse_closed
 from batchgen.session.checks.evidence import compare_ledger, ledger_evidence
 from batchgen.session.file_moves import finish_moves
 from batchgen.settings import BY_NAME, parse_setting, setting_text
@@ -31,7 +32,8 @@ _LIMITS_OF_BUYING = frozenset({"max_cost", "budget", "max_new", "max_failures", 
 def open_run_folder(folder: Path, *, create: bool) -> Iterator[Journal]:
     """Own a run folder and open its journal and its log while the block runs.
 
-    `create` makes what is missing. Raises RunFolderError, DiskError, UsageError where a file is in the folder's way.
+    `create` makes what is missing. Raises RunFolderError, also for a folder that was merged into another one,
+    DiskError, UsageError where a file is in the folder's way.
     """
     if create:
         with disk_errors(folder):
@@ -43,8 +45,17 @@ def open_run_folder(folder: Path, *, create: bool) -> Iterator[Journal]:
                 ) from error
     elif not folder.is_dir():
         raise RunFolderError(f"there is no run folder {folder}")
+    with own(folder, utc_now()):
+        refuse_closed(folder)
+        with open_owned_folder(folder, create=create) as journal:
+            yield journal
+
+
+@contextmanager
+def open_owned_folder(folder: Path, *, create: bool) -> Iterator[Journal]:
+    """As `open_run_folder`, for a folder that this process owns already, and whatever marks of merging it has."""
     path = folder / FILE_NAME
-    with own(folder, utc_now()), ExitStack() as stack:
+    with ExitStack() as stack:
         if create and not path.exists():
             refuse_leftovers(folder)
         stack.enter_context(own_journal(path, create=create))

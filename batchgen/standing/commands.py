@@ -6,6 +6,7 @@ A run notes with which options the same command continues it, and that leads oth
 import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from batchgen.api import DEFAULT_BASE_URL
 from batchgen.core.text import printable
@@ -17,6 +18,8 @@ _LONGEST = 4096
 _REACHING = frozenset({"--api-key-file", "--catalog", "--proxy"})
 """What other commands about the run folder need of them, to reach the API that it belongs to."""
 
+_OF_A_PLACE = frozenset({"--output", "--run", "--shard"})
+"""What names the run folder itself: another one that goes on with its items has others."""
 _CHANGED = {"max_cost": "--max-cost", "canary": "--canary"}
 """By the word in the summary: the option that must be another one, or left out, for a run to continue."""
 
@@ -24,6 +27,12 @@ _CHANGED = {"max_cost": "--max-cost", "canary": "--canary"}
 def option_facts(options: Sequence[str]) -> dict[str, str]:
     """Return what a journal has to note of the options with which the same command continues."""
     return {_FACT: shlex.join(options)}
+
+
+def moved_option_facts(facts: Mapping[str, str], output: Path, name: str) -> dict[str, str]:
+    """Return the noted options as those of the run `name` in the folder `output`, which goes on with the same items."""
+    kept = [word for option in _noted(facts) if option[0] not in _OF_A_PLACE for word in option]
+    return option_facts([*kept, "--output", str(output), "--run", name])
 
 
 def continuing(facts: Mapping[str, str], only: Sequence[str] = (), stopped_because: str | None = None) -> str:

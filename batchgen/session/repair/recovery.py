@@ -17,6 +17,7 @@ from batchgen.core.files import disk_errors, sync_folder
 from batchgen.core.records import State
 from batchgen.journal import FILE_NAME, Spend, own, own_journal, spend_of, sqlite_errors
 from batchgen.journal.database import open_database
+from batchgen.journal.merging.marks import refuse_closed
 from batchgen.journal.queries.run_status import purchased_counts_of
 from batchgen.journal.recovery.aftermath import is_stored
 from batchgen.journal.recovery.reconcile import name_receipts, vouch
@@ -49,6 +50,7 @@ def recover(folder: Path) -> Recovered:
     if not (folder / RECEIPTS).is_file():
         raise RunFolderError(f"{folder} has no {RECEIPTS} to make a journal from; restore {FILE_NAME} from a backup")
     with own(folder, utc_now()), ExitStack() as stack:
+        refuse_closed(folder)
         if (folder / FILE_NAME).exists():  # a run whose lock file was removed may still be active
             stack.enter_context(own_journal(folder / FILE_NAME, create=False))
         scratch = folder / ".recover"
