@@ -12,6 +12,7 @@ from batchgen.core.errors import UsageError
 from batchgen.core.text import printable, stamp
 from batchgen.item_table import KeptOutputs
 from batchgen.journal import FILE_NAME, open_for_reading, sqlite_errors
+from batchgen.journal.merging.marks import refuse_closed
 from batchgen.journal.queries.report_rows import pickable_outputs, pickable_outputs_of
 from batchgen.journal.queries.run_status import awaited_picks
 from batchgen.manifest import read_sheet
@@ -94,6 +95,7 @@ def pick_from_sheet(folder: Path, path: Path, name: str | None = None) -> int:
     with _finding(folder) as find:
         sheet = SheetImport(find, stamp(utc_now()))
         read_sheet(path, NEEDED, sheet.take, name)
+    refuse_closed(folder)
     append_picks(folder, sheet.changes)
     return len(sheet.changes)
 
@@ -115,6 +117,7 @@ def pick_outputs(folder: Path, keep: Sequence[str], reject: Sequence[str], clear
                     raise UsageError(f"output {output.output} of {output.item} is given twice")
                 seen.add((output.item, output.output))
                 new += _changed(output, choice, now)
+    refuse_closed(folder)
     append_picks(folder, new)
     return len(new)
 

@@ -9,6 +9,7 @@ from aiohttp import web
 from batchgen.core.clock import utc_now
 from batchgen.core.errors import UsageError
 from batchgen.core.text import stamp
+from batchgen.journal.merging.marks import refuse_closed
 from batchgen.page import Changed, Filter, RunPage
 from batchgen.picks import Pick, append_picks
 from batchgen.viewer.access import Refusal
@@ -78,6 +79,7 @@ def _append(page: RunPage, picks: Iterable[Pick]) -> tuple[int, Changed]:
         for count, pick in enumerate(picks, 1):  # noqa: B007 - counts for the function around it
             yield pick
 
+    refuse_closed(page.folder)
     append_picks(page.folder, counted())
     return count, page.refresh()
 

@@ -88,6 +88,7 @@ def command(context: click.Context, /, *, runs: tuple[str, ...], **options: Any)
     folders = [find_run(run, options["output"], os.environ, _name_of) for run in runs if Path(run) not in files]
     if options["check"]:
         return check(context, folders, files, options)
+    folders, files = _without_merged(folders, files)
     if options["bill"] is not None:
         return match(context, folders, files, options)
     refuse_strays(context)
@@ -96,6 +97,19 @@ def command(context: click.Context, /, *, runs: tuple[str, ...], **options: Any)
     if options["as_bought"] is not None:
         return _list_bought(folders, files, options["as_bought"])
     return _report(folders, files, options)
+
+
+def _without_merged(folders: list[Path], files: list[Path]) -> tuple[list[Path], list[Path]]:
+    """Leave out, and say so, what was merged into another run folder that is given too: it would count twice."""
+    from batchgen.core.text import plural
+    from batchgen.journal.merging.marks import is_merged_into
+
+    there = {folder.resolve() for folder in (*folders, *(file.resolve().parent for file in files))}
+    kept = [folder for folder in folders if not is_merged_into(folder, there)]
+    kept_files = [file for file in files if not is_merged_into(file.resolve().parent, there)]
+    if left_out := len(folders) + len(files) - len(kept) - len(kept_files):
+        click.echo(f"{plural(left_out, 'run')} left out: merged into another one that is given", err=True)
+    return kept, kept_files
 
 
 def _report(folders: list[Path], files: list[Path], options: dict[str, Any]) -> int:

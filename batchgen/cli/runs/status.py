@@ -44,6 +44,8 @@ class _Standing:
     last: "LastRun"
     steps: "tuple[Step, ...]"
     """What to do next."""
+    merged_into: Path | None
+    """The run folder that goes on with its items, if it was merged."""
 
 
 @click.command("status")
@@ -69,6 +71,7 @@ def command(run: str, output: str | None, as_json: bool) -> None:  # noqa: FBT00
 def _read(folder: Path) -> _Standing:
     from batchgen.journal import FILE_NAME, is_simulated, open_for_reading, spend_of, sqlite_errors
     from batchgen.journal.lock import owner
+    from batchgen.journal.merging.marks import merged_into
     from batchgen.journal.queries.judged import flagged_of
     from batchgen.journal.queries.report_rows import facts_of
     from batchgen.journal.queries.run_status import chosen_sources, counts_of, doubts, fewer_outputs_of, waiting_items
@@ -78,7 +81,7 @@ def _read(folder: Path) -> _Standing:
     from batchgen.standing.last_run import last_run_of
     from batchgen.standing.next_steps import Situation, next_steps
 
-    path = folder / FILE_NAME
+    path, into = folder / FILE_NAME, merged_into(folder)
     with closing(open_for_reading(path)) as db, sqlite_errors(path):
         facts = facts_of(db)
         running, last = owner(folder), last_run_of(facts)
@@ -111,7 +114,8 @@ def _read(folder: Path) -> _Standing:
             waiting=waiting,
             failures=failures_of(db, facts),
             last=last,
-            steps=next_steps(situation),
+            steps=next_steps(situation) if into is None else (),
+            merged_into=into,
         )
 
 
@@ -140,6 +144,7 @@ def _as_json(standing: _Standing) -> dict[str, object]:
         "sources_kept_until": stamp(standing.waiting.kept_until) if standing.waiting.kept_until else None,
         "source_expired": standing.waiting.source_expired,
         **failures_json(standing.failures),
+        "merged_into": None if standing.merged_into is None else str(standing.merged_into),
         "last_run": _last_run_json(standing.last, running=standing.owner is not None),
         "next": steps_json(standing.steps),
         "doubts": [
@@ -203,5 +208,7 @@ def _as_text(standing: _Standing) -> str:
             lines.append(f"  and {len(open_doubts) - _SHOWN:,} more: `--json` lists all")
     if ended := last_run_text(standing.last, running=standing.owner is not None):
         lines += ["", printable(ended, 2000)]
+    if standing.merged_into is not None:
+        lines += ["", f"merged into {printable(str(standing.merged_into), 300)}, which goes on with it"]
     steps = format_steps(standing.steps)
     return "\n".join([*lines, "", f"folder   {standing.folder}", *(["", *steps] if steps else [])])

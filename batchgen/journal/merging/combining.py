@@ -43,14 +43,17 @@ class Combination:
         self._sources: list[Path] = []
         db.executescript(TABLES)
 
-    def add(self, journal: Path) -> None:
-        """Take up the items of a closed journal of the present version. What is listed counts, then what came first."""
+    def add(self, journal: Path, *, nameless: bool = False) -> None:
+        """Take up the items of a closed journal of the present version. What is listed counts, then what came first.
+
+        `nameless`: its purchases were given names only now, since version 1 had none.
+        """
         self._sources.append(journal)
         number = len(self._sources) - 1
         with self._attached(number):
             self._db.execute(_ADD_ITEMS)
             self._db.execute(NOTE_ITEMS, (number,))
-            self._db.execute(NOTE_PURCHASES, (number,))
+            self._db.execute(NOTE_PURCHASES, (number, nameless))
 
     def overlaps(self, most: int, *, jobs_are_unique: bool) -> list[Overlap]:
         """Return the first contradictions between the journals, and one beyond `most` where there are more."""

@@ -5,7 +5,7 @@ the same pending items would buy them twice.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -85,12 +85,15 @@ def half_merged(folder: Path) -> list[Path]:
         raise RunFolderError(f"{path} of an interrupted merge cannot be read; restore it from a backup") from error
 
 
-def without_merged(folders: Iterable[Path]) -> tuple[list[Path], int]:
-    """Return run folders without those that were merged into another one of them, and how many these are."""
-    given = list(folders)
-    there = {folder.resolve() for folder in given}
-    kept = [folder for folder in given if (into := merged_into(folder)) is None or into.resolve() not in there]
-    return kept, len(given) - len(kept)
+def is_merged_into(folder: Path, others: Collection[Path]) -> bool:
+    """Return whether a run folder was merged into one of these (resolved paths), at first or second hand."""
+    seen = {folder.resolve()}
+    while (into := merged_into(folder)) is not None:
+        folder = into.resolve()
+        if folder in others or folder in seen:
+            return folder in others
+        seen.add(folder)
+    return False
 
 
 # ---- what went into a merged folder --------------------------------------------------------------------------------

@@ -50,7 +50,7 @@ CASE a.state WHEN 'submitting' THEN 0 WHEN 'in_doubt' THEN 1 WHEN 'processing' T
 """How far a purchase has come: of two records of it, the one that has come further is the later one."""
 _KNOWN = """
 COALESCE((SELECT k.name FROM temp.purchase k
-  WHERE k.item = p.new AND k.number = a.number AND k.at = a.submitted_at AND k.source < ?1), a.purchase)
+  WHERE ?2 AND k.item = p.new AND k.number = a.number AND k.at = a.submitted_at AND k.source < ?1), a.purchase)
 """
 NOTE_ITEMS = """
 INSERT INTO temp.place
@@ -63,7 +63,7 @@ SELECT ?1, a.key, {_KNOWN}, p.new, a.number, a.submitted_at, a.account, a.state,
   a.refunded
 FROM src.attempt a JOIN temp.place p ON p.source = ?1 AND p.old = a.item
 """
-"""The same for its purchases."""
+"""The same for its purchases; the second value says whether it had no names of its own for them."""
 
 
 def contradictions(db: sqlite3.Connection, *, jobs_are_unique: bool) -> Iterator[Overlap]:

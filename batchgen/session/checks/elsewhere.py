@@ -4,7 +4,7 @@ older copy of a folder put back, everything would be bought once more. So the us
 
 import logging
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from pathlib import Path
 from batchgen.core.errors import BatchgenError
 from batchgen.core.text import dollars, plural, printable, usd
 from batchgen.journal import FILE_NAME, Binding, Journal, is_embedded, open_for_reading
+from batchgen.journal.merging.marks import merged_runs
 from batchgen.journal.queries.overlap import (
     SAMPLE,
     mark_to_buy,
@@ -68,17 +69,21 @@ def known_elsewhere(ready: PreparedRun, binding: Binding, journal: Journal | Non
 
 def _in_other_folders(ready: PreparedRun, binding: Binding, entries: list[Entry], own: str | None) -> Iterator[Known]:
     """Yield what the folders beside this one and those of the register know, and what those knew that are gone."""
-    found: set[str] = set()
+    found = set() if own is None else {own}
     yield from _in_folders(ready, binding, _folders(ready.folder.resolve(), entries), found)
     for entry in entries:
-        if entry.history.run_id not in found and entry.history.run_id != own and not _is_other_shard(ready, entry.name):
+        if entry.history.run_id not in found and not _is_other_shard(ready, entry.name):
             yield _gone(ready, entry)
 
 
 def _in_folders(ready: PreparedRun, binding: Binding, folders: Iterable[Path], found: set[str]) -> Iterator[Known]:
-    """Yield what run folders know, but for those whose ids are `found`, which gets the others."""
-    for folder in folders:
-        run_id = _run_of(folder, binding)
+    """Yield what run folders know, but for those whose ids are `found`, which gets the others.
+
+    What was merged into one of them counts there, and nowhere else.
+    """
+    runs = [(folder, *_run_of(folder, binding)) for folder in folders]
+    found.update(merged for _, _, merged_here in runs for merged in merged_here)
+    for folder, run_id, _ in runs:
         if run_id is None or run_id in found:
             continue
         found.add(run_id)
@@ -113,17 +118,20 @@ def _folders(here: Path, entries: list[Entry]) -> Iterator[Path]:
             yield folder
 
 
-def _run_of(folder: Path, binding: Binding) -> str | None:
-    """Return a run folder's id; None where its money is another account's or none, or its journal cannot be read."""
+def _run_of(folder: Path, binding: Binding) -> tuple[str | None, Collection[str]]:
+    """Return a run folder's id, and those of the runs that were merged into it.
+
+    None where its money is another account's or none, or its journal cannot be read.
+    """
     try:
         with closing(open_for_reading(folder / FILE_NAME)) as db:
             facts = facts_of(db)
             if is_embedded(facts) or (facts.get("api"), facts.get("account")) != (binding.api, binding.account):
-                return None
-            return run_id_of(db)
+                return None, ()
+            return run_id_of(db), merged_runs(facts)
     except (BatchgenError, OSError) as error:
         log.info("%s was not compared with what is to be bought: %s", folder, error)
-        return None
+        return None, ()
 
 
 def _gone(ready: PreparedRun, entry: Entry) -> Known:

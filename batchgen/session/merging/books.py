@@ -5,7 +5,7 @@ stays as it is.
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from batchgen import receipts
@@ -32,6 +32,8 @@ class Books:
     """Of its receipts."""
     looks: str
     """Changes with every purchase."""
+    nameless: bool = False
+    """Whether it is a copy of a journal of version 1, whose purchases get random names whenever it is led forward."""
 
     @property
     def embedded(self) -> bool:
@@ -60,7 +62,9 @@ def copied_books(folder: Path, scratch: Path, tell: Callable[[str], None]) -> Bo
                 raise RunFolderError(
                     f"files in {folder} are still to be renamed: `batchgen collect {folder}` finishes that"
                 )
-            return _books_of(journal, folder)
+            books = _books_of(journal, folder)
+            # The first receipts of a journal that never had any.
+            return replace(books, nameless=books.generation == 1 and not (folder / receipts.FILE_NAME).exists())
     except RunFolderError as error:
         raise RunFolderError(str(error).replace(str(scratch), str(folder))) from error
 

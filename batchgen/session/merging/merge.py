@@ -104,7 +104,7 @@ class _Merge:
         together = [*([] if target is None else [target]), *changed]
         with sqlite_errors(new / FILE_NAME), new_combination(new / FILE_NAME) as combination:
             for one in together:
-                combination.add(one.journal)
+                combination.add(one.journal, nameless=one.nameless)
             _refuse_overlaps(combination, together)
             named = None if target is None else (target.run_id, target.generation)
             combination.combine(_facts(self.into, target, changed), named)

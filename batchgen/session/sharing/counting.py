@@ -3,7 +3,7 @@
 import logging
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from batchgen.core.errors import BatchgenError, RunFolderError
 from batchgen.core.text import dollars, plural, printable
 from batchgen.journal import FILE_NAME, Journal, is_simulated, open_for_reading, sqlite_errors
 from batchgen.journal.lock import owner
+from batchgen.journal.merging.marks import merged_into, merged_runs
 from batchgen.journal.queries.months import open_jobs, run_id, spent_between
 from batchgen.journal.queries.report_rows import facts_of
 from batchgen.policy.budget_port import Purchase
@@ -39,6 +40,8 @@ def count_others(
 def _counted(books: SharedBooks, limits: SharedLimits, month: Month, path: Path, tell: Callable[[str], None]) -> bool:
     """Count another run, and return True; False if what was read of it is out of date by now."""
     folder = path.parent.resolve()
+    if _is_counted_with_another(folder):
+        return True
     looks = _looks_of(folder, limits, month)
     before = books.run_in(str(folder))
     if _counts_for_itself(before, folder) or (before is not None and before.counted == looks):
@@ -59,7 +62,7 @@ def _counted(books: SharedBooks, limits: SharedLimits, month: Month, path: Path,
         goes_on = owner(folder) is not None
         if not goes_on and _looks_of(folder, limits, month) != looks:
             return False
-        books.replace(known, [each.name for each in months], spent, ())
+        _replace(books, known, months, spent, (), merged=merged_runs(facts))
     if goes_on and limits.has_budget and not is_simulated(facts):
         tell(
             f"{printable(known.name, 64)} is running and has no share in the month's budget yet: unless it has just"
@@ -80,8 +83,27 @@ def count_run(
     spent = _spent(journal.db, limits, months)
     claims = tuple(_claims(journal, limits))
     with books.transaction():
-        books.replace(known, [each.name for each in months], spent, claims)
+        _replace(books, known, months, spent, claims, merged=merged_runs(journal.facts()))
     return claims
+
+
+def _replace(
+    books: SharedBooks, known: KnownRun, months: tuple[Month, ...], spent: Spent, claims: Iterable[Claim],
+    *, merged: Iterable[str],
+) -> None:  # fmt: skip
+    """Note what a run's journal says, in the place of what is noted of it and of the runs that were merged into it."""
+    for run in merged:
+        books.forget(run)
+    books.replace(known, [each.name for each in months], spent, claims)
+
+
+def _is_counted_with_another(folder: Path) -> bool:
+    """Whether a run was merged into another one beside it, and so counts with that one."""
+    try:
+        into = merged_into(folder)
+    except RunFolderError:
+        return False  # twice is safer than never
+    return into is not None and into.parent.resolve() == folder.parent and (into / FILE_NAME).exists()
 
 
 def leave(books: SharedBooks, known: KnownRun, journal: Journal, limits: SharedLimits, month: Month) -> None:
