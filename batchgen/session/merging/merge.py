@@ -45,7 +45,7 @@ from batchgen.session.reporting import report_at_end
 from batchgen.session.run_folder import noted_settings, open_owned_folder
 from batchgen.session.summary import Summary
 from batchgen.settings import RUN_NAME, resolve_settings
-from batchgen.simulator.merging import merge_states
+from batchgen.simulator.state_file import merge_states
 from batchgen.standing.commands import moved_option_facts
 
 _SHOWN = 10
@@ -127,17 +127,15 @@ def merge(sources: Sequence[Path], into: Path, environment: Mapping[str, str], l
     They keep all they hold, but only `into` goes on with their items and jobs. May be repeated, also after it was
     interrupted. Raises UsageError, RunFolderError, DiskError.
     """
-    into, made = into.resolve(), not into.exists()
+    into = into.resolve()
     folders = _checked(sources, into)
     merging = _Merge(into, lambda text: listen(Notice(text)))
-    with disk_errors(into):
-        into.mkdir(parents=True, exist_ok=True)
-        sync_folder(into.parent)
     with ExitStack() as stack:
-        for folder in sorted({into, *folders}):
-            stack.enter_context(own(folder, utc_now()))
         for folder in folders:
+            stack.enter_context(own(folder, utc_now()))
             stack.enter_context(own_journal(folder / FILE_NAME, create=False))
+        made = _make_folder(into)
+        stack.enter_context(own(into, utc_now()))
         try:
             _refuse_unfit(folders, into)
             merging.run(folders)
@@ -164,6 +162,18 @@ def _checked(sources: Sequence[Path], into: Path) -> list[Path]:
         if into.is_relative_to(folder) or folder.is_relative_to(into):
             raise UsageError(f"{into} and {folder} lie within each other; choose another --into")
     return folders
+
+
+def _make_folder(into: Path) -> bool:
+    """Make a folder, durably, unless it is there already; return whether it was made. Raises DiskError."""
+    with disk_errors(into):
+        into.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            into.mkdir()
+        except FileExistsError:
+            return False
+        sync_folder(into.parent)
+    return True
 
 
 def _refuse_unfit(folders: Sequence[Path], into: Path) -> None:
@@ -237,13 +247,15 @@ def _scratch(into: Path) -> Iterator[Path]:
 def _put_in_place(new: Path, into: Path) -> None:
     """Put the merged books in place: the journal first, from which its receipts could be made anew."""
     with disk_errors(into):
-        for suffix in ("-wal", "-shm"):  # without content, see `books_in_place`; a log must not meet another journal
-            (into / f"{FILE_NAME}{suffix}").unlink(missing_ok=True)
         for name in (STATE_NAME, FILE_NAME, receipts.FILE_NAME):
-            if (new / name).exists():
-                with (new / name).open("rb+") as file:
-                    os.fsync(file.fileno())
-                publish(new / name, into / name)
+            if not (new / name).exists():
+                continue
+            # What they hold is in the new files (see `books_in_place`), and a log must not meet another database.
+            for suffix in ("-wal", "-shm"):
+                (into / f"{name}{suffix}").unlink(missing_ok=True)
+            with (new / name).open("rb+") as file:
+                os.fsync(file.fileno())
+            publish(new / name, into / name)
 
 
 def _concluded(merging: _Merge, folders: Sequence[Path], environment: Mapping[str, str], listen: Listener) -> Merged:
