@@ -97,7 +97,7 @@ EXAMPLES: dict[str, Sequence[tuple[str, str]]] = {
     ],
     "collect": [("batchgen collect spring", ""), ("batchgen collect spring --lost", "ask for lost jobs, too")],
     "recover": [("batchgen recover output/spring spring.yaml", "")],
-    "merge": [("batchgen merge spring.1-of-2 spring.2-of-2 --into spring", "")],
+    "merge": [("batchgen merge spring.0-of-2 spring.1-of-2 --into spring", "")],
     "status": [("batchgen status spring", "by its name"), ("batchgen status output/spring --json", "by its folder")],
     "resolve": [
         ("batchgen resolve spring mug --job-id 1f2e3d4c5b6a", "the bill shows its job"),

@@ -18,7 +18,7 @@ _LONGEST = 4096
 _REACHING = frozenset({"--api-key-file", "--catalog", "--proxy"})
 """What other commands about the run folder need of them, to reach the API that it belongs to."""
 
-_OF_A_PLACE = frozenset({"--output", "--run", "--shard"})
+_OF_A_PLACE = frozenset({"--output", "--run", "--shard", "--state"})
 """What names the run folder itself: another one that goes on with its items has others."""
 _CHANGED = {"max_cost": "--max-cost", "canary": "--canary"}
 """By the word in the summary: the option that must be another one, or left out, for a run to continue."""

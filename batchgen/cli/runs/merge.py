@@ -44,6 +44,8 @@ def command(*, runs: tuple[str, ...], into: str, output: str | None, as_json: bo
         raise click.UsageError("Missing argument 'RUN...': a run folder, a manifest, or the name of a run.")
     folders = [find_run(run, output, os.environ, read_name) for run in runs]
     place = folders[0].parent / into if into == Path(into).name else Path(into)
+    if not quiet:
+        click.echo(f"merging {', '.join(map(str, folders))}", err=True)
     merged = merge(folders, place, os.environ, console_host(quiet=quiet).listen)
     if as_json:
         click.echo(json.dumps(_as_json(merged), indent=2))

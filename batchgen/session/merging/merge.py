@@ -111,7 +111,6 @@ class _Merge:
             placer = Placer(self.into)
             for number, one in enumerate(together):
                 if one is not target:
-                    self.tell(f"placing the files of {one.folder}")
                     placer.place(one.folder, combination.files(number))
             placer.finish()
             self.files = placer.placed

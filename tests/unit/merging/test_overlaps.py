@@ -143,6 +143,14 @@ def test_runs_of_different_manifests_are_refused(tmp_path: Path) -> None:
         merged([one, two], tmp_path / "all")
 
 
+def test_runs_whose_outputs_are_in_an_object_store_are_refused(tmp_path: Path) -> None:
+    one = bought(tmp_path / "one", lambda buyer: None)
+    with closing(Journal(one)) as journal, journal.transaction():
+        journal.note(outputs="s3://studio/2026/one")
+    with pytest.raises(UsageError, match="outputs of .*/one are in s3://studio/2026/one"):
+        merged([one], tmp_path / "all")
+
+
 def test_places_that_make_no_sense_are_refused(tmp_path: Path) -> None:
     one = bought(tmp_path / "one", lambda buyer: None)
     for into, told in ((one / "files" / "x", "within each other"), (tmp_path / "A B", "the folder's name")):
