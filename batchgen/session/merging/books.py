@@ -99,8 +99,7 @@ def refuse_mixing(books: Iterable[Books]) -> None:
     for one in together:
         if (address := address_of(one.facts)) is not None:
             raise UsageError(
-                f"the outputs of {one.folder} are in {address}: only run folders that hold their outputs themselves can be"
-                " merged"
+                f"the outputs of {one.folder} are in {address}: only run folders that hold their outputs can be merged"
             )
     bound = [one for one in together if "api" in one.facts]
     for other in bound[1:]:

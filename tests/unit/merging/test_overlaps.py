@@ -147,7 +147,7 @@ def test_runs_whose_outputs_are_in_an_object_store_are_refused(tmp_path: Path) -
     one = bought(tmp_path / "one", lambda buyer: None)
     with closing(Journal(one)) as journal, journal.transaction():
         journal.note(outputs="s3://studio/2026/one")
-    with pytest.raises(UsageError, match="outputs of .*/one are in s3://studio/2026/one"):
+    with pytest.raises(UsageError, match=r"outputs of .*/one are in s3://studio/2026/one"):
         merged([one], tmp_path / "all")
 
 
