@@ -8,7 +8,7 @@ PACKAGE = Path(__file__).parent.parent / "batchgen"
 FLOORS = {
     1: ["core"],
     2: ["api", "settings", "expect", "receipts", "media", "policy", "item_table", "store", "provider", "picks"],
-    3: ["catalog", "client", "journal", "download", "judging", "thumbnails"],
+    3: ["catalog", "client", "journal", "download", "judging", "thumbnails", "lease"],
     4: ["manifest", "plan", "ledger", "simulator", "standing", "notifications", "shared_limits", "shards"],
     5: ["redo", "scheduler", "diff", "lock", "export", "page"],
     6: ["report", "viewer", "virtual"],

@@ -3,7 +3,7 @@ addresses and request headers, and each is replaced or handled `from None`, so t
 
 import re
 import ssl
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from datetime import datetime, timedelta
 from typing import TypedDict
@@ -77,8 +77,12 @@ class HttpApi:
         now: UtcNow = utc_now,
         tls: ssl.SSLContext | None = None,
         route: Route = DIRECT,
+        may_post: Callable[[], bool] = lambda: True,
     ) -> None:
-        """Raises UsageError for a base URL or a key that cannot be used. `tls` replaces the system's certificates."""
+        """Raises UsageError for a base URL or a key that cannot be used. `tls` replaces the system's certificates.
+
+        `may_post` is asked directly before the first byte of each POST is written, and nothing leaves if it says no.
+        """
         self._addresses = Addresses(parse_base_url(base_url))
         if not _KEY.fullmatch(key):
             raise UsageError("the API key contains invalid characters; copy it again from the dashboard")
@@ -89,6 +93,7 @@ class HttpApi:
         self._clock_offset: timedelta | None = None
         self._trust = tls or True
         self._hint = route.hint
+        self._may_post = may_post
         proxied = route.proxy is not None and not self._addresses.local
         self._way: _Way = {}
         if proxied:
@@ -137,15 +142,18 @@ class HttpApi:
         kept = KeptPost()
         token = KEPT_POST.set(kept)
         try:
-            return await self._post(self._kept_posts, url, body, Sending(self._patience.limit(), kept))
+            return await self._post(self._kept_posts, url, body, Sending(self._patience.limit(), kept, self._may_post))
         except WithheldError:
             pass  # nothing has left
         finally:
             KEPT_POST.reset(token)
-        return await self._post(self._posts, url, body, Sending(self._patience.limit(), None))
+        try:
+            return await self._post(self._posts, url, body, Sending(self._patience.limit(), None, self._may_post))
+        except WithheldError:
+            return NotSent("the lease of this shard was not renewed in time")
 
     async def _post(self, session: aiohttp.ClientSession, url: URL, body: str, sending: Sending) -> SubmitAnswer:
-        """Send a POST once. Raises WithheldError if it should use a kept connection, and nothing was written."""
+        """Send a POST once. Raises WithheldError if nothing was written: it may not leave, or not in this way."""
         answer: SubmitAnswer | None = None
         asked = self._now()
         try:

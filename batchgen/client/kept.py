@@ -31,7 +31,7 @@ MARGIN = 0.5
 
 
 class WithheldError(Exception):
-    """Nothing of a POST was written, since there is no kept connection for it."""
+    """Nothing of a POST was written: there is no kept connection for it, or it may not leave now."""
 
 
 class KeptPost:

@@ -1,5 +1,6 @@
 """How far a POST has come, which decides whether it can have been charged."""
 
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import aiohttp
@@ -11,15 +12,17 @@ from batchgen.client.timeouts import Limit
 class Sending:
     """What is known about one POST being sent."""
 
-    __slots__ = ("connecting", "headers_left", "kept", "limit")
+    __slots__ = ("connecting", "headers_left", "kept", "limit", "may_leave")
 
-    def __init__(self, limit: Limit, kept: KeptPost | None) -> None:
+    def __init__(self, limit: Limit, kept: KeptPost | None, may_leave: Callable[[], bool]) -> None:
         self.connecting = False
         """Whether a connection is being made and does not exist yet."""
         self.headers_left = False
         self.kept = kept
         """What is known of the kept connection, if it must use one."""
         self.limit = limit
+        self.may_leave = may_leave
+        """Whether the request may leave at this moment."""
 
 
 def sending_trace(idle: float) -> aiohttp.TraceConfig:
@@ -30,6 +33,8 @@ def sending_trace(idle: float) -> aiohttp.TraceConfig:
     ) -> None:
         # Called just before the headers are handed to the transport, never after (aiohttp/http_writer.py).
         sending: Sending = context.trace_request_ctx
+        if not sending.may_leave():
+            raise WithheldError
         sending.headers_left = True
         sending.limit.start(idle)
 

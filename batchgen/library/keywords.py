@@ -46,6 +46,8 @@ class PlanKeywords(TypedDict, total=False):
 class RunKeywords(PlanKeywords, total=False):
     """What `Manifest.run`, `arun` and `results` take: the options of `batchgen run`."""
 
+    lease: PathLikeText | None
+    """Where a shard's lease and a copy of its receipts are kept: a folder, or `s3://BUCKET/PREFIX`."""
     start_at: str | datetime | None
     """When to begin: `22:00`, `2026-11-26T22:00`; local time unless it names an offset."""
     until: str | datetime | None
@@ -92,7 +94,7 @@ _PLAIN: dict[str, Any] = {
     "output": None, "state": None, "name": None, "strict": False, "simulate": False, "renamed": None, "catalog": None,
     "buy_again": False, "locked": False, "yes": False, "wait_for_balance": False, "base_url": None, "key": None,
     "api_key_file": None, "proxy": None, "rotated_key": False, "ping": None, "notify": None, "on_exit": None,
-    "start_at": None, "until": None, "shard": None,
+    "start_at": None, "until": None, "shard": None, "lease": None,
 }  # fmt: skip
 _FLAGS = tuple(name for name, value in _PLAIN.items() if value is False)
 VARIABLES = {"base_url": "BATCHGEN_BASE_URL", "proxy": "BATCHGEN_PROXY", "catalog": "BATCHGEN_CATALOG"}
@@ -118,7 +120,7 @@ def options_of(keywords: Mapping[str, Any], *, planning: bool = False) -> dict[s
             options[name] = options[name].isoformat(timespec="seconds")
     for name in ("catalog", "api_key_file"):
         options[name] = None if options[name] is None else Path(options[name])
-    for name in ("output", "state"):
+    for name in ("output", "state", "lease"):
         options[name] = None if options[name] is None else fspath(options[name])
     for name in _LISTS:
         options[name] = _listed(given.get(name, ()))

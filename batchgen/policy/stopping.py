@@ -32,6 +32,8 @@ class Stop(Enum):
     """The object store of the outputs cannot be reached, or refuses them."""
     BALANCE = ("balance", 5, True)
     DOUBTS = ("in_doubt", 5, True)
+    LEASE = ("lease", 5, False)
+    """The lease of a shard was taken over by another process, or could not be renewed."""
     OUTAGE = ("outage", 5, True)
     """It answers, but accepts no submission or delivers no file."""
     MAX_COST = ("max_cost", 3, True)

@@ -1,6 +1,6 @@
 """The second record of what was bought: `receipts.jsonl`, beside the journal and independent of it."""
 
-from batchgen.receipts.file import FILE_NAME, Receipts, Vouched, replace_with
+from batchgen.receipts.file import FILE_NAME, Receipts, ReceiptsSink, Vouched, replace_with
 from batchgen.receipts.lines import (
     FORMAT_VERSION,
     Line,
@@ -23,6 +23,7 @@ __all__ = [
     "FORMAT_VERSION",
     "Line",
     "Receipts",
+    "ReceiptsSink",
     "Vouched",
     "accepted",
     "bound",

@@ -3,10 +3,10 @@
 import hashlib
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from batchgen.core.files import disk_errors, sync_folder
 from batchgen.receipts.lines import Line, read_line
@@ -30,6 +30,14 @@ class Vouched:
     sha256: str
 
 
+class ReceiptsSink(Protocol):
+    """What lines of receipts are written to."""
+
+    def append(self, lines: Sequence[Line], *, sync: bool) -> None:
+        """Append lines; with `sync`, everything that was appended so far is durable when this returns."""
+        ...
+
+
 class Receipts:
     """An open file of receipts; the caller owns the run folder. Safe for two threads."""
 
@@ -46,6 +54,8 @@ class Receipts:
             self._synced = self.bytes
         self._digest = hashlib.sha256()
         """Over all bytes, once `verify` has read them."""
+        self.copy: ReceiptsSink | None = None
+        """Where all further lines are written to as well; what is there already must be there."""
 
     def close(self) -> None:
         """Close it; the system writes what was not synced."""
@@ -90,10 +100,19 @@ class Receipts:
                     yield position, "", {}
                     position, rest = position + len(rest), b""
 
-    def append(self, lines: Iterable[Line], *, sync: bool) -> None:
-        """Append lines; with `sync`, everything written so far is on disk when this returns.
+    def chunks(self) -> Iterator[bytes]:
+        """Yield all bytes in pieces, while nobody appends. Raises DiskError."""
+        position = 0
+        with disk_errors(self.path):
+            while chunk := os.pread(self._file, _CHUNK, position):
+                yield chunk
+                position += len(chunk)
 
-        Raises DiskError; then none of these lines is in the file, unless the sync itself failed.
+    def append(self, lines: Sequence[Line], *, sync: bool) -> None:
+        """Append lines; with `sync`, everything written so far is on disk when this returns, and in the copy.
+
+        Raises DiskError; then none of these lines is in the file, unless the sync itself failed. Raises what the copy
+        raises; then they are.
         """
         data = "".join(line.text for line in lines).encode()
         with self._lock, disk_errors(self.path):
@@ -109,6 +128,8 @@ class Receipts:
             if sync:
                 sync_data(self._file)
                 self._synced = self.bytes
+        if self.copy is not None:
+            self.copy.append(lines, sync=sync)
 
     def sync(self) -> bool:
         """Sync everything to the disk; return whether there was anything to sync. Raises DiskError."""
@@ -134,10 +155,8 @@ class Receipts:
     def copy_to(self, path: Path) -> None:
         """Write all lines to a new file, even if this one was deleted meanwhile. Raises DiskError."""
         with disk_errors(path), path.open("xb") as out:
-            position = 0
-            while chunk := os.pread(self._file, _CHUNK, position):
+            for chunk in self.chunks():
                 out.write(chunk)
-                position += len(chunk)
             out.flush()
             os.fsync(out.fileno())
 

@@ -18,6 +18,11 @@ from batchgen.settings import Settings
 from batchgen.store import OutputStore
 
 
+def always() -> bool:
+    """Return that nobody else can: the run folder is locked."""
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class RunPorts:
     """The outside world, handed in."""
@@ -34,6 +39,8 @@ class RunPorts:
     """Runs a function outside the event loop, for what takes much of a processor."""
     upload: Offload | None = None
     """Runs what waits for a remote store, several calls at a time; None: outputs go to the disk."""
+    holds: Callable[[], bool] = always
+    """Whether no other process can be buying the same items by now; asked before each request that costs money."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from batchgen.api import (
     Unauthorized,
     Unclear,
 )
-from batchgen.core.errors import BatchgenError, DiskError
+from batchgen.core.errors import BatchgenError
 from batchgen.core.records import Item, State
 from batchgen.core.text import plural, printable, usd
 from batchgen.journal import Attempt, receipt_of
@@ -33,6 +33,8 @@ from batchgen.scheduler.tracked_job import TrackedJob
 
 _BACKLOG_OF_DOWNLOADS = 2000
 """Buy nothing new while more outputs than this wait to be fetched: outputs must not expire before that."""
+_LEASE_INTERVAL = 0.5
+"""Seconds between two looks at a lease that was not renewed in time."""
 _BALANCE_INTERVAL = 60.0
 """Seconds between two submissions while the balance is empty and the run waits for it; a 402 costs nothing."""
 
@@ -108,6 +110,8 @@ class Submitter:
             if not (self.posts or self.queue.reading or self.idle):
                 run_state.stop(Stop.MAX_NEW, f"{plural(self._bought, 'new job')} submitted, as many as max_new allows")
             return 0.0
+        if not run_state.ports.holds():
+            return run_state.now + _LEASE_INTERVAL
         hold = max(self.room.held_until, run_state.submission_backoff.until)
         if run_state.now < hold:
             return hold
@@ -182,7 +186,7 @@ class Submitter:
         log.error("accepted but not recorded: %s", name)
         try:
             run_state.ports.journal.write_receipt(receipt_of(attempt, answer.job, run_state.ports.utc_now()))
-        except DiskError as error:
+        except BatchgenError as error:
             log.error("its receipt could not be written either: %s", error)
 
     async def _answer(self, item: Item, *, wait: bool) -> SubmitAnswer:
@@ -293,6 +297,8 @@ class Submitter:
             self.queue.retry(queued, run_state.submission_backoff.until)
         elif isinstance(answer, NoBalance):
             run_state.stop(Stop.BALANCE, _BALANCE.get(answer.error_type, printable(answer.message)))
+        elif isinstance(answer, NotSent) and not run_state.ports.holds():
+            self.queue.retry(queued, run_state.now)  # that is why, and it says nothing of the API
         elif isinstance(answer, NotSent):
             run_state.api_health = run_state.api_health.not_sent(run_state.now)
             run_state.unreachable_reason = printable(answer.reason)

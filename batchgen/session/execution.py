@@ -28,12 +28,14 @@ from batchgen.ledger import next_write, write_ledger
 from batchgen.policy.stopping import Stop, space_needed
 from batchgen.policy.until import Until
 from batchgen.scheduler import Ending, RunPolicy, RunPorts, RunState, Scheduler
+from batchgen.scheduler.ports import always
 from batchgen.session.checks.evidence import note_ledger
 from batchgen.session.conclusion import conclude, rescue
 from batchgen.session.host import Ended, Host, ItemEnded, Listener, Notice, Started, StopHandle
 from batchgen.session.judging.standards import standards_of
 from batchgen.session.outputs.publishing import publish_papers
 from batchgen.session.reporting import report_at_end, thumbnails_beside
+from batchgen.session.shards import HeldShard, watch_lease
 from batchgen.session.sharing import Sharing, crossed_text, open_budget
 from batchgen.session.summary import Summary
 from batchgen.session.watching import Watch, snapshot_of
@@ -76,6 +78,8 @@ class OpenRun:
     """The way to the API."""
     sharing: Sharing | None = None
     """The limits that it shares with other runs."""
+    shard: HeldShard | None = None
+    """The shard that it is, whose lease it holds."""
     free: Callable[[Path], int] = free_bytes
     """How many bytes are free on the disk of a folder."""
 
@@ -127,7 +131,8 @@ async def _run(run: OpenRun, host: Host) -> Ending:
         months.append(crossed_text(crossed))
 
     store = store_of(run.folder, journal.facts())
-    api = HttpApi(run.base_url, run.key.reveal(), route=run.route)
+    holds = always if run.shard is None else run.shard.holds
+    api = HttpApi(run.base_url, run.key.reveal(), route=run.route, may_post=holds)
     try:
         async with (
             GroupRecorder(journal) as record,
@@ -137,7 +142,7 @@ async def _run(run: OpenRun, host: Host) -> Ending:
             open_budget(journal, settings, run.sharing, warn) as budget,
         ):
             draws = random.Random()  # noqa: S311 - jitter
-            ports = RunPorts(api, journal, record, store, utc_now, draws, offload, decode, upload)
+            ports = RunPorts(api, journal, record, store, utc_now, draws, offload, decode, upload, holds)
             run_state = RunState(ports, policy_of(run, shares(host.descriptors)), budget, journal.counts())
             scheduler = Scheduler(run_state)
             if host.items:
@@ -204,6 +209,7 @@ async def _with_helpers(run: OpenRun, run_state: RunState, scheduler: Scheduler,
         asyncio.create_task(_rewrite_ledger(run, run_state)),
         asyncio.create_task(_watch_disk(run, run_state)),
         *([asyncio.create_task(_tell_the_books(run_state))] if run.sharing else []),
+        *([asyncio.create_task(watch_lease(run.shard, run_state))] if run.shard else []),
     ]
     try:
         ending = await _stopped_in_order(scheduler)

@@ -54,6 +54,8 @@ class RunRequest:
     skip_bought: tuple[Path, ...] = ()
     shard: Shard | None = None
     """The part of the manifest's items that it is about; None: all of them."""
+    lease: str | None = None
+    """Where the shard's lease is kept: a folder, or an address in an object store; None: in the output folder."""
     renamed: Renaming | None = None
     """What is to become of purchases that are asked for under another id; None: to be asked."""
     buy_again: bool = False
@@ -83,6 +85,7 @@ class RunRequest:
         values = [(option, _from_anywhere(str(file))) for option, file in files if file is not None]
         values += [("--run", self.name)] if self.name is not None else []
         values += [("--shard", str(self.shard))] if self.shard is not None else []
+        values += [("--lease", _from_anywhere(self.lease))] if self.lease is not None else []
         values += [("--proxy", _without_password(proxy))] if (proxy := given.get("proxy")) else []
         flags = ((setting.option, given.get(setting.name)) for setting in SETTINGS if setting.flag)
         values += [(option, str(value)) for option, value in flags if value is not None]
@@ -128,6 +131,7 @@ class RunRequest:
             retry_sources=retry_sources,
             again=BuyAgain(tuple(options["again"])),
             skip_bought=tuple(options["skip_bought"]),
+            lease=options.get("lease"),
             shard=None if (shard := options.get("shard")) is None else shard_asked_for(shard, environment),
             renamed=renamed,
             buy_again=options.get("buy_again", False),

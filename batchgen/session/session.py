@@ -37,10 +37,10 @@ from batchgen.session.picking import follow_renames
 from batchgen.session.prepare import PreparedRun, adopt
 from batchgen.session.request import Hours
 from batchgen.session.run_folder import bind_account, note_settings, noted_settings, open_run_folder
+from batchgen.session.shards import held_shard
 from batchgen.session.sharing import sharing, unused_limits
 from batchgen.session.summary import Summary
 from batchgen.settings import resolve_settings
-from batchgen.shards import refuse_idle_shards
 from batchgen.shared_limits import SharedLimits, read_limits
 from batchgen.standing.commands import option_facts
 from batchgen.store import ObjectStorage
@@ -122,9 +122,10 @@ class RunSession(Session):
         prepared, host = self.prepared, self.host
         request, folder = prepared.request, prepared.folder
         limits = SharedLimits() if request.simulate else read_limits(folder.parent)
-        exists = (folder / FILE_NAME).exists()
         hours = request.hours(utc_now())
         with ExitStack() as stack:
+            shard = stack.enter_context(held_shard(prepared, host.stop, self._tell))
+            exists = (folder / FILE_NAME).exists()
             # A folder that exists is owned before anything is asked: what is planned then is what is bought.
             journal = stack.enter_context(open_run_folder(folder, create=True)) if exists else None
             if journal is not None:
@@ -138,8 +139,6 @@ class RunSession(Session):
             self._tell_notes(hours)
             prepared, plan = decide_renames(prepared, host.consent)
             refuse_unknown_prices(plan)
-            if request.shard is not None:
-                refuse_idle_shards(prepared.whole, request.shard)
             register = Register.of(request.environment)
             elsewhere = self._confirm_elsewhere(prepared, plan, account, journal)
             real_money = not account.binding.embedded
@@ -149,6 +148,8 @@ class RunSession(Session):
                 if journal.facts():
                     raise RunFolderError(f"another run was started in {folder} meanwhile; run again to continue it")
                 self._bind_all(journal, account)
+            if shard is not None:
+                shard.keep_receipts(journal)
             settings = capped(prepared.settings, plan, real_money=real_money)
             self._list(prepared, journal)
             host.listen(Planned(prepared.name, plan, settings, prepared.skipped_as_bought))
@@ -175,6 +176,7 @@ class RunSession(Session):
                 until=hours.until,
                 wait_for_balance=self.wait_for_balance,
                 sharing=shared,
+                shard=shard,
             )
             return execute(open_run, host)
 

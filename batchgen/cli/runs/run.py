@@ -48,6 +48,12 @@ from batchgen.cli.options import (
     help="Submit nothing that would end after this time, 07:00 or 2026-11-27T07:00, as far as is known from earlier"
     " jobs; what is paid for is finished.",
 )
+@click.option(
+    "--lease",
+    metavar="PLACE",
+    help="Where the lease of a --shard and a copy of its receipts are kept: a folder that all shards share, or"
+    " s3://BUCKET/PREFIX (default: .shards in the output folder).",
+)
 @click.option("--wait-for-balance", is_flag=True, help="When the balance is used up, wait until it is topped up.")
 @click.option(
     "--simulate",

@@ -185,7 +185,7 @@ BAD = {State.IN_DOUBT: 1, State.FAILED: 1, State.REJECTED: 1, State.LOST: 1, Sta
     ("code", "words"),
     [
         (130, {"interrupted"}),
-        (5, {"key", "outage", "disk_full", "object_store", "balance", "in_doubt"}),
+        (5, {"key", "lease", "outage", "disk_full", "object_store", "balance", "in_doubt"}),
         (
             3,
             {
@@ -215,7 +215,7 @@ def test_a_word_has_one_exit_code() -> None:
 
 
 def test_paid_work_goes_on_unless_the_api_is_out_of_reach_or_the_user_said_so() -> None:
-    dropped = {Stop.INTERRUPTED, Stop.KEY, Stop.UNREACHABLE, Stop.DISK, Stop.STORE}
+    dropped = {Stop.INTERRUPTED, Stop.KEY, Stop.LEASE, Stop.UNREACHABLE, Stop.DISK, Stop.STORE}
     assert {stop for stop in Stop if not stop.finishes} == dropped
 
 

@@ -81,6 +81,8 @@ def lasting(environment: Mapping[str, str] = MappingProxyType({}), **given: Any)
         ({"skip_bought": (Path("a.csv"), Path("/b"))}, ["--skip-bought", "{here}/a.csv", "--skip-bought", "/b"]),
         ({"proxy": "http://proxy.example:3128"}, ["--proxy", "http://proxy.example:3128"]),
         ({"proxy": "http://ann:secret@proxy.example:3128"}, ["--proxy", "URL"]),
+        ({"lease": "leases"}, ["--lease", "{here}/leases"]),
+        ({"lease": "s3://bucket/leases"}, ["--lease", "s3://bucket/leases"]),
         ({"shard": "auto/4"}, ["--shard", "2/4"]),
         ({"max_cost": "5.00"}, ["--max-cost", "5.00"]),
         ({"budget": Decimal(2)}, ["--budget", "2"]),
