@@ -132,10 +132,7 @@ class RunSession(Session):
                 self._tell_notices(journal)
             account = self.access.account(simulate=request.simulate)
             route = self.access.route_to(account, self._tell)
-            if journal is not None:
-                self._bind_all(journal, account)
-            elif prepared.outputs is not None:
-                check_place(ObjectStorage(prepared.outputs, folder))
+            self._bind_all(journal, account)
             self._tell_notes(hours)
             prepared, plan = decide_renames(prepared, host.consent)
             refuse_unknown_prices(plan)
@@ -180,8 +177,15 @@ class RunSession(Session):
             )
             return execute(open_run, host)
 
-    def _bind_all(self, journal: Journal, account: ApiAccount) -> None:
-        """Bind an open run folder to the account and to the place of its outputs, or check that they fit."""
+    def _bind_all(self, journal: Journal | None, account: ApiAccount) -> None:
+        """Bind an open run folder to the account and to the place of its outputs, or check that they fit.
+
+        Where there is none yet, look whether a new one may have that place.
+        """
+        if journal is None:
+            if self.prepared.outputs is not None:
+                check_place(ObjectStorage(self.prepared.outputs, self.prepared.folder))
+            return
         self._bind(journal, self.prepared.name, account)
         bind_outputs(journal, self.prepared.outputs)
         if self.prepared.outputs is not None:

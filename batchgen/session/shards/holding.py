@@ -22,12 +22,12 @@ from batchgen.lease import (
 from batchgen.lease.holding import BEAT_EVERY
 from batchgen.lease.objects import ObjectPlace
 from batchgen.session.host import StopHandle
-from batchgen.session.locate import simulated_name
+from batchgen.session.locate import remote_outputs, simulated_name
 from batchgen.session.prepare import PreparedRun
 from batchgen.session.shards.divisions import refuse_other_divisions, was_merged
 from batchgen.session.shards.restoring import restore
 from batchgen.shards import refuse_idle_shards
-from batchgen.store.remote import Address, is_address
+from batchgen.store import Address, is_address
 
 log = logging.getLogger("batchgen")
 
@@ -99,10 +99,13 @@ def held_shard(prepared: PreparedRun, stop: StopHandle, tell: Callable[[str], No
 
 
 def _place(prepared: PreparedRun) -> LeasePlace:
-    given = prepared.request.lease
-    if given is None:
-        return SharedFolder(prepared.folder.parent / LEASES)
-    return ObjectPlace(Address.parse(given)) if is_address(given) else SharedFolder(Path(given).absolute())
+    """Return the place for leases: the one that was given, else beside the outputs of all shards."""
+    request = prepared.request
+    if request.lease is not None:
+        given = request.lease
+        return ObjectPlace(Address.parse(given)) if is_address(given) else SharedFolder(Path(given).absolute())
+    outputs = remote_outputs(request.output, request.environment)
+    return SharedFolder(prepared.folder.parent / LEASES) if outputs is None else ObjectPlace(outputs.below(LEASES))
 
 
 def _name(prepared: PreparedRun) -> str:

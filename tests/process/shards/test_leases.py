@@ -14,6 +14,9 @@ import pytest
 from support.running import FAST, Simulated, batchgen, simulator, start, summary_of
 from support.storage.objects import bucket
 
+from batchgen.store import Address
+from batchgen.store.remote import connect
+
 MODEL = "hera-1.0-text-to-image"
 ITEMS = 24
 
@@ -46,6 +49,12 @@ def killed(api: Simulated, folder: Path, *options: object, after: int) -> subpro
     process.communicate()
     assert process.returncode == -signal.SIGKILL
     return process
+
+
+def remove(folder: Path) -> None:
+    """Delete a run folder, in which the process that makes thumbnails may still be writing."""
+    while folder.exists():
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def bought_twice(api: Simulated) -> list[str]:
@@ -95,7 +104,7 @@ def test_a_run_folder_that_is_gone_is_made_anew_and_nothing_is_bought_twice(
     place = () if lease is None else ("--lease", lease)
     for accepted in (4, 9):
         killed(api, folder, *place, after=accepted)
-        shutil.rmtree(folder / "output" / "job.0-of-1")
+        remove(folder / "output" / "job.0-of-1")
     result = batchgen(*words(api, *place), cwd=folder)
     assert result.returncode in (0, 4), result.stderr
     assert "had no journal: it was made anew from the receipts beside the lease" in result.stderr
@@ -108,7 +117,7 @@ def test_a_run_folder_that_is_gone_is_made_anew_and_nothing_is_bought_twice(
 
 def test_without_run_folder_and_receipts_nothing_is_bought(folder: Path, api: Simulated) -> None:
     killed(api, folder, "--lease", "leases", after=4)
-    shutil.rmtree(folder / "output" / "job.0-of-1")
+    remove(folder / "output" / "job.0-of-1")
     for path in (folder / "leases").rglob("receipts-*"):
         path.unlink()
     before = api.account()["accepted"]
@@ -136,7 +145,7 @@ def test_an_older_run_folder_takes_over_what_it_lacks(folder: Path, api: Simulat
     killed(api, folder, "--lease", "leases", after=3)
     shutil.copytree(state, folder / "snapshot")
     killed(api, folder, "--lease", "leases", after=8)
-    shutil.rmtree(state)
+    remove(state)
     shutil.copytree(folder / "snapshot", state)
     result = batchgen(*words(api, "--lease", "leases"), cwd=folder)
     assert result.returncode in (0, 4), result.stderr
@@ -156,6 +165,29 @@ def test_another_number_of_shards_is_refused(folder: Path, api: Simulated, *, el
     assert "go on with --shard I/2" in result.stderr
     again = batchgen(*words(api, shard="1/2"), cwd=folder)
     assert again.returncode == 0
+
+
+def test_outputs_and_leases_in_an_object_store(folder: Path, api: Simulated) -> None:
+    """A pod whose disk is gone: what is in the bucket already is not fetched again, and nothing is bought twice."""
+    with bucket() as address:
+        place = ("--output", str(address.below("studio")), "--state", "state")
+        assert batchgen(*words(api, *place, "--max-new", 5), cwd=folder).returncode == 3
+        shutil.rmtree(folder / "state")
+        second = batchgen(*words(api, *place), cwd=folder)
+        assert second.returncode == 0, second.stderr
+        assert "made anew from the receipts beside the lease, which know 5 items" in second.stderr
+        assert summary_of(second)["done"] == ITEMS
+        objects = object_names(address.below("studio"))
+    assert len([name for name in objects if name.startswith("job.0-of-1/files/")]) == ITEMS
+    assert ".shards/job/0-of-1/lease" in objects
+    assert bought_twice(api) == []
+    assert len(api.jobs()) == ITEMS
+
+
+def object_names(address: Address) -> list[str]:
+    import obstore
+
+    return [found["path"] for batch in obstore.list(connect(address)) for found in batch]
 
 
 def test_leases_in_an_object_store(folder: Path, api: Simulated) -> None:

@@ -32,6 +32,7 @@ from batchgen.core.errors import (
     UsageError,
 )
 from batchgen.journal.database import JournalLockedError
+from batchgen.lease import LeaseLostError
 
 CODES: dict[type[BatchgenError], int] = {
     UsageError: 2,
@@ -44,6 +45,7 @@ CODES: dict[type[BatchgenError], int] = {
     DescriptorsError: 5,
     JournalLockedError: 5,
     RunFolderError: 6,
+    LeaseLostError: 6,
 }
 
 
