@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from batchgen.core.errors import RunFolderError
+from batchgen.journal.merging.marks import merged_into
 from batchgen.session.locate import is_run
 from batchgen.shards import Shard
 
@@ -37,4 +38,4 @@ def _shards_of(folder: Path) -> Iterator[tuple[Path, int]]:
 
 
 def _is_merged(folder: Path) -> bool:
-    return (folder / "merged.json").is_file()
+    return merged_into(folder) is not None

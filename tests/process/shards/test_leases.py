@@ -167,6 +167,21 @@ def test_another_number_of_shards_is_refused(folder: Path, api: Simulated, *, el
     assert again.returncode == 0
 
 
+def test_a_run_that_was_merged_is_divided_anew_and_what_was_bought_is_asked_about(folder: Path, api: Simulated) -> None:
+    for index in (0, 1):
+        assert batchgen(*words(api, shard=f"{index}/2"), cwd=folder).returncode == 0
+    merged = batchgen("merge", "output/job.0-of-2", "output/job.1-of-2", "--into", "output/job", cwd=folder)
+    assert merged.returncode == 0, merged.stderr
+    asked = batchgen(*words(api, shard="0/3"), cwd=folder)
+    assert (asked.returncode, len(api.jobs())) == (2, ITEMS)
+    assert f"were already bought in {folder}/output/job" in asked.stderr
+    for index in range(3):
+        result = batchgen(*words(api, "--skip-bought", "output/job", shard=f"{index}/3"), cwd=folder)
+        assert (result.returncode, len(api.jobs())) == (0, ITEMS)
+    back = batchgen(*words(api, shard="0/2"), cwd=folder)
+    assert (back.returncode, len(api.jobs())) == (6, ITEMS)
+
+
 def test_outputs_and_leases_in_an_object_store(folder: Path, api: Simulated) -> None:
     """A pod whose disk is gone: what is in the bucket already is not fetched again, and nothing is bought twice."""
     with bucket() as address:
