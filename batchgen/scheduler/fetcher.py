@@ -152,7 +152,7 @@ class Fetcher:
 
         async def aside(path: str) -> None:
             async with self._moving:
-                await move_aside(ports.store, path, ports.journal, ports.record, ports.offload)
+                await move_aside(ports.store, path, ports.journal, ports.record, ports.wait)
 
         # If the item was edited meanwhile, its name is left to the new purchase.
         outdated = not attempt.work.requested and await run_state.record(ports.journal.has_successor, attempt.work)
@@ -160,7 +160,7 @@ class Fetcher:
         try:
             if attempt.number > 1:
                 async with self._moving:
-                    await move_earlier_files_aside(ports.store, attempt, ports.journal, ports.record, ports.offload)
+                    await move_earlier_files_aside(ports.store, attempt, ports.journal, ports.record, ports.wait)
             number = download.output.number
             fetched = await fetch(
                 ports.api, download.output.url, ports.store, stem_of(path, number, download.outputs), number,

@@ -130,7 +130,7 @@ class Scheduler:
     async def _resume(self) -> None:
         """Continue what earlier invocations left: learned durations, jobs in flight, files to fetch."""
         run_state, journal = self.run_state, self.run_state.ports.journal
-        await restore_files(run_state.ports.store, journal, run_state.ports.record, run_state.ports.offload)
+        await restore_files(run_state.ports.store, journal, run_state.ports.record, run_state.ports.wait)
         for model, price_key, seconds in await run_state.record(journal.durations):
             run_state.durations.add(model, price_key, seconds)
         utc, now = run_state.ports.utc_now(), run_state.now

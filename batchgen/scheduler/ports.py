@@ -42,6 +42,11 @@ class RunPorts:
     holds: Callable[[], bool] = always
     """Whether no other process can be buying the same items by now; asked before each request that costs money."""
 
+    @property
+    def wait(self) -> Offload:
+        """Runs what asks something of the store."""
+        return self.upload or self.offload
+
 
 @dataclass(frozen=True, slots=True)
 class RunPolicy:

@@ -154,7 +154,7 @@ async def _fetch(ports: RefetchPorts, row: FileRow, url: str, seen: str) -> None
         stem = f"{stem}~{row.digest[:8]}"
 
     async def aside(path: str) -> None:
-        await move_aside(store, path, journal, record, ports.offload)
+        await move_aside(store, path, journal, record, ports.upload or ports.offload)
 
     kind = ports.kinds.get(row.model)
     store.distrust(row.file.path)

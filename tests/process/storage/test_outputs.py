@@ -176,9 +176,10 @@ def test_a_store_that_fails_in_the_middle_stops_the_run_and_loses_nothing(
     assert [name for name in objects(watched.place) if name.startswith("files/")] == FILES
 
 
-def killed_at(watched: Watched, fits: Callable[[Request], bool], here: Path, api: Simulated) -> None:
-    """Run in a process that is killed when the store has carried out a request that fits, before it hears of it."""
-    process = start("run", "job.yaml", "--base-url", api.url, "--output", f"{watched.place}/runs", *FAST, cwd=here)
+def killed_at(watched: Watched, fits: Callable[[Request], bool], here: Path, api: Simulated, *more: str) -> None:
+    """Run in a process that is killed before it hears that the store has carried out a request that fits."""
+    options = ("--base-url", api.url, "--output", f"{watched.place}/runs", *FAST, *more)
+    process = start("run", "job.yaml", *options, cwd=here)
 
     def kill(request: Request) -> int | None:
         if fits(request) and process.poll() is None:
@@ -208,6 +209,20 @@ def test_what_is_bought_again_moves_aside(here: Path, api: Simulated) -> None:
         assert (code, summary["done"], bought(api)) == (0, 3, 4)
         assert [name for name in objects(place) if "/" in name] == [*FILES, "superseded/jug.png"]
         assert batchgen("verify", "spring", "--deep", cwd=here).returncode == 0
+
+
+def test_a_kill_between_the_copy_and_the_removal_of_a_move_is_made_good(
+    here: Path, api: Simulated, watched: Watched
+) -> None:
+    run(here, api, watched.place)
+    killed_at(
+        watched, lambda request: request.method == "PUT" and "/superseded/" in request.path, here, api, "--again", "jug"
+    )
+    assert {"files/jug.png", "superseded/jug.png"} < set(objects(watched.place)), "copied, and not removed"
+    code, summary, _ = run(here, api, watched.place)
+    assert (code, summary["done"], bought(api)) == (0, 3, 4)
+    assert [name for name in objects(watched.place) if "/" in name] == [*FILES, "superseded/jug.png"]
+    assert batchgen("verify", "spring", "--deep", cwd=here).returncode == 0
 
 
 def test_a_journal_is_rebuilt_without_fetching_anything(here: Path, api: Simulated, watched: Watched) -> None:
