@@ -31,6 +31,7 @@ from batchgen.export.values import ExportOptions, ExportResult
 from batchgen.journal import FILE_NAME, is_simulated, open_for_reading, sqlite_errors
 from batchgen.journal.queries.export_rows import path_of, run_identity
 from batchgen.journal.queries.report_rows import facts_of
+from batchgen.store import store_of
 
 Watch = Callable[[Iterable[tuple[str, Wanted]], int], Iterable[tuple[str, Wanted]]]
 """Hands the outputs on, of which there are so many, and may show how far it has come."""
@@ -62,7 +63,8 @@ def export_run(
             work.remember(files)
             lacking = collect(db, run, options, work, result)
         with owned(folder, header) as destination:
-            export = _Export(Placer(run, destination, mark=options.mark, prompts=options.prompts), work, result, tell)
+            placer = Placer(run, store_of(run, facts), destination, mark=options.mark, prompts=options.prompts)
+            export = _Export(placer, work, result, tell)
             for message in lacking:
                 export.problem(message)
             export.write(options, watch)

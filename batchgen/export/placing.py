@@ -6,7 +6,7 @@ import mmap
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -17,6 +17,7 @@ from batchgen.export.destination import Destination, Obstacle, is_untouched, sha
 from batchgen.export.marking import CannotMark, Mark, chunks, marked, packet
 from batchgen.export.scratch import Wanted
 from batchgen.export.state import COPY, LINK, MARK, TEXT, Exported
+from batchgen.store import OutputStore, at_hand
 
 _NO_LINKS = frozenset({errno.EXDEV, errno.EPERM, errno.EACCES, errno.EMLINK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL})
 """Another disk, one without hard links, or a file that this user may read but not link to."""
@@ -42,9 +43,9 @@ class _Made:
 class Placer:
     """Brings the files of a run into a destination."""
 
-    def __init__(self, run: Path, destination: Destination, *, mark: bool, prompts: bool) -> None:
-        """`mark`: mark all copies; `prompts`: with their prompts."""
-        self._run = run
+    def __init__(self, run: Path, store: OutputStore, destination: Destination, *, mark: bool, prompts: bool) -> None:
+        """`store` has the outputs of the run folder; `mark`: mark all copies; `prompts`: with their prompts."""
+        self._run, self._store = run, store
         self._destination = destination
         self._mark = mark
         self._prompts = prompts
@@ -52,25 +53,26 @@ class Placer:
     def place(self, wanted: Wanted, known: Exported | None) -> tuple[Exported, Outcome]:
         """Bring an output into the export; `known` is what an earlier export wrote under its name.
 
-        Raises Obstacle where that is not possible, DiskError.
+        Raises Obstacle where that is not possible, DiskError, StoreError.
         """
-        source, target = self._run / wanted.source, self._destination.path(wanted.name)
-        there, here = stat_of(source), stat_of(target)
+        target = self._destination.path(wanted.name)
+        size, there = self._found(wanted)
+        here = stat_of(target)
         mark = self._mark_of(wanted)
         recipe = LINK if mark is None else _recipe_of(mark)
         whole = known is not None and known.bought_sha256 == wanted.sha256 and _alike(known.recipe, recipe)
         unchanged = whole and here is not None and is_untouched(target, here, known)
-        if there is None:
+        if size is None:
             if unchanged and known is not None and here is not None:  # the export has it still
                 return replace(known, mtime_ns=here.st_mtime_ns), Outcome.UNCHANGED
             raise Obstacle("is not in the run folder; `batchgen verify RUN --refetch` may get it back")
-        if there.st_size != wanted.bytes:
+        if size != wanted.bytes:
             raise Obstacle("differs from what was bought; `batchgen verify RUN` says more")
-        if mark is None and here is not None and os.path.samestat(there, here):
+        if mark is None and here is not None and there is not None and os.path.samestat(there, here):
             return _entry(wanted, _Made(wanted.sha256, LINK), here), Outcome.UNCHANGED
         if unchanged and known is not None and here is not None and known.recipe != LINK:
             return replace(known, mtime_ns=here.st_mtime_ns), Outcome.UNCHANGED
-        with _staging(target) as staged:
+        with self._source(wanted) as source, _staging(target) as staged:
             made = self._make(source, staged, wanted, mark)
             outcome = _publish(staged, target, made.sha256, here, known)
         return _entry(wanted, made, _there(target)), outcome
@@ -91,6 +93,23 @@ class Placer:
         found = _there(target)
         return Exported(name, digest, found.st_size, found.st_mtime_ns, TEXT), outcome
 
+    def _found(self, wanted: Wanted) -> tuple[int | None, os.stat_result | None]:
+        """Return how many bytes an output has (None: it is not there), and what a disk says of it."""
+        if self._store.remote:
+            known = self._store.known(wanted.source)
+            return None if known is None else known.bytes, None
+        found = stat_of(self._run / wanted.source)
+        return None if found is None else found.st_size, found
+
+    @contextmanager
+    def _source(self, wanted: Wanted) -> Iterator[Path]:
+        with ExitStack() as stack:
+            try:
+                path = stack.enter_context(at_hand(self._store, self._run, wanted.source))
+            except OSError as error:
+                raise Obstacle(f"cannot be fetched: {error.strerror}") from error
+            yield path
+
     def _mark_of(self, wanted: Wanted) -> Mark | None:
         if not self._mark:
             return None
@@ -98,7 +117,7 @@ class Placer:
         return Mark(about["model"], about["created_at"] or "", about["prompt"] if self._prompts else None)
 
     def _make(self, source: Path, staged: Path, wanted: Wanted, mark: Mark | None) -> _Made:
-        if mark is None and _link(source, staged):
+        if mark is None and not self._store.remote and _link(source, staged):
             return _Made(wanted.sha256, LINK)
         with disk_errors(staged), source.open("rb") as file:
             if mark is None or not wanted.bytes:

@@ -6,7 +6,7 @@ the place of.
 
 from batchgen.store.local_disk import LocalDisk
 from batchgen.store.object_storage import SPOOL, ObjectStorage
-from batchgen.store.places import OUTPUTS, address_of, store_of
+from batchgen.store.places import OUTPUTS, address_of, at_hand, store_of
 from batchgen.store.port import Known, OutputStore, Staged, StagedReplacedError
 from batchgen.store.remote import Address, is_address
 
@@ -21,6 +21,7 @@ __all__ = [
     "Staged",
     "StagedReplacedError",
     "address_of",
+    "at_hand",
     "is_address",
     "store_of",
 ]

@@ -1,6 +1,7 @@
 """Where the outputs of a run folder are: in it, or in an object store that its journal names."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from batchgen.core.errors import RunFolderError, UsageError
@@ -23,6 +24,19 @@ def address_of(facts: Mapping[str, str]) -> Address | None:
         raise RunFolderError(
             f"the journal says that the outputs are in {printable(place, 200)}, which this batchgen does not know"
         ) from error
+
+
+@contextmanager
+def at_hand(store: OutputStore, folder: Path, name: str) -> Iterator[Path]:
+    """Give the path at which an output of a run folder can be read while the block runs: its own, or a copy's.
+
+    Raises OSError where it cannot be fetched.
+    """
+    if not store.remote:
+        yield folder / name
+        return
+    with store.open(name) as copy:
+        yield Path(str(copy.name))
 
 
 def store_of(folder: Path, facts: Mapping[str, str]) -> OutputStore:

@@ -17,8 +17,9 @@ from aiohttp import web
 
 from batchgen.media.thumbnail import NoThumbnailError
 from batchgen.store.content_types import CONTENT_TYPES
-from batchgen.thumbnails import Thumbnailer, thumbnail_name
+from batchgen.thumbnails import Thumbnailer, is_there, thumbnail_name, thumbnail_path
 from batchgen.viewer.access import Refusal
+from batchgen.viewer.copies import Copies
 from batchgen.viewer.reader import Known
 
 _CHUNK = 1 << 18
@@ -70,8 +71,9 @@ def open_inside(folder: Path, name: str) -> OpenFile:
 class Media:
     """Serves the files that the page was told of, and their thumbnails, which are made when they are first wanted."""
 
-    def __init__(self, folder: Path, known: Known, thumbnailer: Thumbnailer) -> None:
-        self._folder, self._known, self._thumbnailer = folder, known, thumbnailer
+    def __init__(self, folder: Path, known: Known, thumbnailer: Thumbnailer, copies: Copies | None = None) -> None:
+        """`copies` has the outputs that are in an object store; None: they are in the folder."""
+        self._folder, self._known, self._thumbnailer, self._copies = folder, known, thumbnailer, copies
 
     async def file(self, request: web.Request) -> web.StreamResponse:
         """Answer with a file, or with a part of it, so that videos seek. Raises Refusal."""
@@ -82,7 +84,7 @@ class Media:
         headers = {"Content-Type": type_ or "application/octet-stream", "Cache-Control": "private, no-cache"}
         if type_ is None:
             headers["Content-Disposition"] = "attachment"
-        return await self._send(request, name, headers)
+        return await self._send(request, name, headers, self._copies)
 
     async def thumbnail(self, request: web.Request) -> web.StreamResponse:
         """Answer with a thumbnail. Raises Refusal where there is none, and none can be made."""
@@ -92,17 +94,23 @@ class Media:
             raise Refusal(404, _NO_FILE)
         sha256 = found[2]
         try:
-            with open_inside(self._folder, path):  # not by way of a link
-                await self._thumbnailer.make(self._folder / path, sha256)
+            if self._copies is None:
+                with open_inside(self._folder, path):  # not by way of a link
+                    await self._thumbnailer.make(self._folder / path, sha256)
+            elif not is_there(thumbnail_path(self._folder, sha256)):
+                async with self._copies.holding(path) as copy:
+                    await self._thumbnailer.make(copy.path, sha256)
         except (NoThumbnailError, OSError) as error:
             raise Refusal(404, f"There is no thumbnail: {error}.") from error
         # Known by the content of its file, so that it never changes.
         headers = {"Content-Type": "image/webp", "Cache-Control": "private, max-age=86400, immutable"}
         return await self._send(request, thumbnail_name(sha256), headers)
 
-    async def _send(self, request: web.Request, name: str, headers: Mapping[str, str]) -> web.StreamResponse:
+    async def _send(
+        self, request: web.Request, name: str, headers: Mapping[str, str], copies: Copies | None = None
+    ) -> web.StreamResponse:
         try:
-            opened = open_inside(self._folder, name)
+            opened = open_inside(self._folder, name) if copies is None else await _opened_copy(copies, name)
         except OSError as error:
             raise Refusal(404, _NO_FILE) from error
         with opened as file:
@@ -121,6 +129,11 @@ class Media:
             if request.method != "HEAD":
                 await _write(response, file, part)
         return response
+
+
+async def _opened_copy(copies: Copies, name: str) -> OpenFile:
+    async with copies.holding(name) as copy:
+        return OpenFile(os.dup(copy.file.fileno()), copy.size, f'"{copy.sha256}"')
 
 
 def _part(request: web.Request, file: OpenFile) -> range | None:

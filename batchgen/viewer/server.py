@@ -6,7 +6,7 @@ import json
 import logging
 import socket
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from html import escape
 from pathlib import Path
 from typing import Self
@@ -15,9 +15,13 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from batchgen.core.errors import BatchgenError, UsageError
+from batchgen.journal import FILE_NAME, open_for_reading, sqlite_errors
+from batchgen.journal.queries.report_rows import facts_of
 from batchgen.page.web import live_page, read_asset
+from batchgen.store import store_of
 from batchgen.thumbnails import Thumbnailer
 from batchgen.viewer.access import Access, Refusal
+from batchgen.viewer.copies import Copies
 from batchgen.viewer.data import MOST_BYTES, Data
 from batchgen.viewer.events import Events
 from batchgen.viewer.media import Media
@@ -69,7 +73,10 @@ class Viewer:
             events = Events(reader)
             app = web.Application(middlewares=[self._guarded], client_max_size=MOST_BYTES)
             data = Data(reader, overviews, events, known)
-            app.add_routes(self._routes(data, Media(self.folder, known, thumbnailer), events))
+            copies = self._copies()
+            if copies is not None:
+                stack.callback(copies.close)
+            app.add_routes(self._routes(data, Media(self.folder, known, thumbnailer, copies), events))
             app.on_response_prepare.append(_add_headers)
             runner = web.AppRunner(app, access_log=None, logger=_log, shutdown_timeout=_SHUTDOWN)
             await runner.setup()
@@ -86,6 +93,13 @@ class Viewer:
             stack.callback(events.stop)
             self._stack = stack.pop_all()
         return self
+
+    def _copies(self) -> Copies | None:
+        """Return what fetches outputs that are in an object store; None where they are in the folder."""
+        path = self.folder / FILE_NAME
+        with closing(open_for_reading(path)) as db, sqlite_errors(path):
+            store = store_of(self.folder, facts_of(db))
+        return Copies(store) if store.remote else None
 
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()

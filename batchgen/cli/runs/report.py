@@ -44,12 +44,17 @@ def command(run: str, *, no_thumbnails: bool, output: str | None, as_json: bool)
 
 def _make_thumbnails(folder: Path) -> "Thumbnails":
     from batchgen.journal import FILE_NAME, open_for_reading, sqlite_errors
-    from batchgen.journal.queries.report_rows import file_count, file_rows
+    from batchgen.journal.queries.report_rows import facts_of, file_count, file_rows
+    from batchgen.store import at_hand, store_of
     from batchgen.thumbnails import make_thumbnails
 
     path = folder / FILE_NAME
     with closing(open_for_reading(path)) as db, sqlite_errors(path), _progress(file_count(db)) as looked:
-        return make_thumbnails(folder, ((folder / row.file.path, row.file.sha256) for row in file_rows(db)), looked)
+        store = store_of(folder, facts_of(db))
+        files = ((folder / row.file.path, row.file.sha256) for row in file_rows(db))
+        return make_thumbnails(
+            folder, files, looked, lambda file: at_hand(store, folder, file.relative_to(folder).as_posix())
+        )
 
 
 @contextmanager
