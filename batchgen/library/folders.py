@@ -16,6 +16,7 @@ from batchgen.journal import FILE_NAME, is_simulated, moment, open_for_reading, 
 from batchgen.journal.chains import with_references
 from batchgen.journal.queries.report_rows import LedgerRow, facts_of, file_rows, ledger_rows
 from batchgen.ledger.flags import flags_of
+from batchgen.store import address_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,16 @@ class Run:
     """A run folder, read while nothing or a run writes it."""
 
     folder: Path
+
+    @property
+    def outputs(self) -> str:
+        """Where the files are: the folder's path, or the address of a place in an object store.
+
+        The paths of files below the folder are the names of objects below that place. Raises RunFolderError.
+        """
+        path = self.folder / FILE_NAME
+        with closing(open_for_reading(path)) as db, sqlite_errors(path):
+            return str(address_of(facts_of(db)) or self.folder)
 
     def ledger(self) -> Iterator[LedgerEntry]:
         """Yield the rows of the ledger, by item id and attempt, in bounded memory. Raises RunFolderError."""

@@ -44,7 +44,7 @@ class PlanReport:
 def plan_report(prepared: PreparedRun) -> PlanReport:
     """Return the plan of a prepared manifest. Raises RunFolderError, UsageError."""
     plan, manifest = prepared.plan(), prepared.manifest
-    space = disk_space(plan, prepared.folder)
+    space = disk_space(plan, prepared.folder, prepared.outputs)
     more = list(_more_notes(prepared, plan))
     text = [format_plan(plan, manifest.left_out, manifest.unseeded), *(f"note: {note}" for note in more)]
     for crossed in _caps_crossed(prepared, plan):

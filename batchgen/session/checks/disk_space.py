@@ -11,6 +11,7 @@ from batchgen.core.text import plural
 from batchgen.journal import FILE_NAME, is_simulated, open_for_reading, sqlite_errors
 from batchgen.journal.queries.report_rows import bytes_by_model, facts_of
 from batchgen.plan import Plan
+from batchgen.store import Address
 
 _RUNS = 10
 """Other run folders that are looked at, the latest first."""
@@ -26,22 +27,27 @@ class DiskSpace:
     unknown: int
     """Items of models of which no output is known yet; they are not in `expected`."""
     free: int
+    outputs: str = ""
+    """Where they go in an object store, whose room nobody knows; empty: to this disk."""
 
     @property
     def suffices(self) -> bool:
         """Whether what is expected fits."""
-        return self.expected is None or self.expected <= self.free
+        return bool(self.outputs) or self.expected is None or self.expected <= self.free
 
     @property
     def sentence(self) -> str:
         """Return both for people."""
+        if self.outputs:
+            size = "room that is unknown" if self.expected is None else f"about {shown(self.expected)}"
+            return f"the outputs will take {size} in {self.outputs}"
         if self.expected is None:
             return f"how much room the outputs will take is unknown; {shown(self.free)} are free"
         besides = f", without {plural(self.unknown, 'item')} whose size is unknown" if self.unknown else ""
         return f"the outputs will take about {shown(self.expected)}{besides}; {shown(self.free)} are free"
 
 
-def disk_space(plan: Plan, folder: Path) -> DiskSpace:
+def disk_space(plan: Plan, folder: Path, outputs: Address | None = None) -> DiskSpace:
     """Return the room that a plan will need in a run folder, which need not exist yet.
 
     Sizes are those of the run's own outputs, and of other runs beside it for models that it has none of, unless these
@@ -55,7 +61,8 @@ def disk_space(plan: Plan, folder: Path) -> DiskSpace:
     sizes = [round(count * known[model]) for model, (count, _) in plan.buy.items() if model in known]
     unknown = sum(count for model, (count, _) in plan.buy.items() if model not in known)
     place = next(parent for parent in (folder, *folder.absolute().parents) if parent.is_dir())
-    return DiskSpace(sum(sizes) if sizes or not unknown else None, unknown, free_bytes(place))
+    expected = sum(sizes) if sizes or not unknown else None
+    return DiskSpace(expected, unknown, free_bytes(place), "" if outputs is None else str(outputs))
 
 
 def _runs(folder: Path) -> Iterator[Path]:
