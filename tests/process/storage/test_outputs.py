@@ -16,6 +16,7 @@ from support.storage.proxy import Request, Watched, watched_bucket
 from batchgen.catalog import load_catalog
 from batchgen.plan.selection import Selection
 from batchgen.session.judging.checking import check_files
+from batchgen.session.outputs import file_systems
 from batchgen.store import Address, object_storage, remote
 from batchgen.store.remote import connect
 
@@ -152,6 +153,22 @@ def test_a_store_that_refuses_is_found_before_anything_is_bought(
     assert "the store refuses access (403 AccessDenied): check the credentials" in told
     log = here / "output" / "spring" / "batchgen.log"
     assert SECRET not in told + (log.read_text(encoding="utf-8") if log.exists() else "")
+
+
+def test_a_new_run_folder_on_a_network_file_system_is_refused(
+    here: Path, api: Simulated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local = ("run", "job.yaml", "--base-url", api.url, *FAST)
+    assert batchgen(*local, cwd=here).returncode == 0
+    monkeypatch.setattr(file_systems, "_kind_of", lambda *_: "nfs4")
+    assert batchgen(*local, cwd=here).returncode == 0, "one that is there goes on"
+    new = batchgen(*local, "--run", "another", cwd=here)
+    with bucket() as place:
+        code, _, told = run(here, api, place, "--run", "remote")
+    for given in ((new.returncode, new.stderr), (code, told)):
+        assert given[0] == 2
+        assert "is on a network file system (nfs4)" in given[1]
+    assert bought(api) == 3
 
 
 def test_a_bucket_that_is_missing_is_found_before_anything_is_bought(here: Path, api: Simulated) -> None:
