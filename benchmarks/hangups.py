@@ -230,7 +230,7 @@ async def _play(habit: Habit, rule: str, submissions: int) -> dict[str, float]:
     listener = await loop.create_server(lambda: Connection(server), "127.0.0.1", 0)
     url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
     api = HttpApi(url, KEY, now=lambda: epoch + timedelta(seconds=loop.time()))
-    _obey(rule, api._connections)  # noqa: SLF001 - there is no setting for it
+    _obey(rule, api._wire._kept)  # noqa: SLF001 - there is no setting for it
     doubts = 0
     names = iter(range(submissions))
     own = _count_own(api)
@@ -262,14 +262,14 @@ async def _play(habit: Habit, rule: str, submissions: int) -> dict[str, float]:
 
 def _count_own(api: Any) -> Callable[[], int]:
     """Count the POSTs that have a connection of their own."""
-    session = api._posts  # noqa: SLF001 - the client does not say which one it has taken
-    post, sent = session.post, Counter[str]()
+    connector = api._wire._single  # noqa: SLF001 - the client does not say which one it has taken
+    connect, sent = connector.connect, Counter[str]()
 
     def counting(*arguments: Any, **options: Any) -> Any:
         sent["own"] += 1
-        return post(*arguments, **options)
+        return connect(*arguments, **options)
 
-    session.post = counting
+    connector.connect = counting
     return lambda: sent["own"]
 
 

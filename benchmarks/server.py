@@ -147,7 +147,9 @@ class Connection(asyncio.Protocol):
             return self._picture
         if path.startswith("/v1/files/"):
             return self._shop.redirect(path[10:].partition("?")[0])
-        return self._shop.submit(order)
+        if path.startswith("/v1/generate"):
+            return self._shop.submit(order)
+        return answer("404 Not Found", b"{}")  # what a run asks before it buys
 
 
 async def serve(given: argparse.Namespace) -> None:

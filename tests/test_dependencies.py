@@ -15,13 +15,22 @@ def requirements() -> set[str]:
     return {text for group in groups for text in group if not text.startswith((STUBS, "batchgen-api18["))}
 
 
-def test_every_dependency_has_a_lower_bound_and_no_upper_one() -> None:
-    assert [text for text in requirements() if not re.fullmatch(r"[A-Za-z0-9-]+(\[[a-z0-9,]+\])?>=[0-9.]+", text)] == []
+WITHIN = {"aiohttp": "<3.15"}
+"""What is used beneath its documented interface is bound to the series that was tested."""
+
+
+def lower(text: str) -> str:
+    return text.removesuffix("," + WITHIN.get(text.partition(">")[0], ""))
+
+
+def test_every_dependency_has_a_lower_bound_and_no_upper_one_without_a_reason() -> None:
+    bounds = [lower(text) for text in requirements()]
+    assert [text for text in bounds if not re.fullmatch(r"[A-Za-z0-9-]+(\[[a-z0-9,]+\])?>=[0-9.]+", text)] == []
 
 
 def test_the_oldest_run_takes_these_bounds() -> None:
     listed = (ROOT / ".ci" / "oldest.txt").read_text(encoding="utf-8").splitlines()
     assert [line for line in listed if line and not line.startswith("#")] == sorted(
-        re.sub(r"\[.*\]", "", text).replace(">=", "==")
+        re.sub(r"\[.*\]", "", lower(text)).replace(">=", "==")
         for text in requirements()  # a constraint has no extras
     )

@@ -4,7 +4,6 @@ import errno
 import ipaddress
 import re
 import socket
-from functools import lru_cache
 from urllib.parse import quote
 
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -13,6 +12,8 @@ from yarl import URL
 
 from batchgen.core.errors import UsageError
 
+Origin = tuple[str, str, int | None]
+"""Scheme, host and port."""
 _PLAIN = re.compile(r"[\x21-\x7e]+")
 _LIKE_A_NUMBER = re.compile(r"[0-9]+|0[xX][0-9a-fA-F]*")
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: the last 32 bits are an IPv4 address
@@ -93,20 +94,20 @@ class Addresses:
     """The addresses of one API."""
 
     def __init__(self, base: URL) -> None:
-        self._prefix = str(base).rstrip("/")
-        self.job = lru_cache(maxsize=1024)(self._job)
-        """Returns the address of a job; the same ones are requested again and again."""
-        self.post = lru_cache(maxsize=16)(self._post)
-        """Returns the address of a create call, by its endpoint and `wait` (docs/api.md)."""
-        self._origin = _origin(base)
-        self._local = base.scheme == "http"
+        self._path = base.raw_path.rstrip("/")
+        self.host = base.host_port_subcomponent or ""
+        """The `Host` of requests to the API (RFC 9110, section 7.2)."""
+        self.own = origin_of(base)
+        self.local = base.scheme == "http"
+        """Whether the API runs on this machine, without TLS: a simulator, whose files are on this machine too."""
 
-    def _post(self, endpoint: str, *, wait: bool) -> URL:
-        return URL(f"{self._prefix}{endpoint}{'?wait=true' if wait else ''}", encoded=True)
+    def post(self, endpoint: str, *, wait: bool) -> str:
+        """Return path and query of a create call (docs/api.md)."""
+        return f"{self._path}{endpoint}{'?wait=true' if wait else ''}"
 
-    def _job(self, job_id: str) -> URL:
-        # Percent-encoded, whatever characters the server put in the id.
-        return URL(f"{self._prefix}/v1/jobs/{quote(job_id, safe='')}", encoded=True)
+    def job(self, job_id: str) -> str:
+        """Return the path of a job's status, percent-encoded, whatever characters the server put in the id."""
+        return f"{self._path}/v1/jobs/{quote(job_id, safe='')}"
 
     def output(self, text: str, before: URL | None = None) -> URL:
         """Return the address of an output, or of the redirect `text` that `before` answered with.
@@ -125,35 +126,31 @@ class Addresses:
             raise ValueError("the address is incomplete")
         if url.user is not None or url.password is not None:
             raise ValueError("the address contains a user name or password")
-        if scheme != "https" and not (scheme == "http" and self._local):
+        if scheme != "https" and not (scheme == "http" and self.local):
             raise ValueError("the address is not https")
-        if not self.is_own(url) and not self._local and _is_private_literal(host):
+        if not self.is_own(url) and not self.local and _is_private_literal(host):
             raise ValueError("the address is private")
         return url.with_fragment(None) if url.raw_fragment else url
 
     def is_own(self, url: URL) -> bool:
         """Return whether `url` is on the API's own origin (RFC 6454), the only one that may see the key."""
-        return _origin(url) == self._origin
-
-    @property
-    def local(self) -> bool:
-        """Whether the API runs on this machine, without TLS: a simulator, whose files are on this machine too."""
-        return self._local
+        return origin_of(url) == self.own
 
 
-def redirect_in_words(location: str, before: URL) -> str:
-    """Return where a redirect of `before` leads, without path and query: either may contain a secret."""
+def redirect_in_words(location: str, before: Origin) -> str:
+    """Return where a redirect of `before`, an origin, leads, without path and query: either may contain a secret."""
     try:
         url = URL(location)
         host, port = url.host, url.explicit_port
     except ValueError:
         return "an address that cannot be read"
-    if not url.absolute or _origin(url) == _origin(before):
+    if not url.absolute or origin_of(url) == before:
         return "another address of the same server"
     return f"{url.scheme}://{host or ''}{'' if port is None else f':{port}'}"
 
 
-def _origin(url: URL) -> tuple[str, str, int | None]:
+def origin_of(url: URL) -> Origin:
+    """Return the origin of an address (RFC 6454)."""
     # `raw_host` is what aiohttp connects to.
     return url.scheme, (url.raw_host or "").lower(), url.port
 

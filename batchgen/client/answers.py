@@ -121,7 +121,10 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
 
     None if the header is absent or cannot be read. The caller caps the value.
     """
-    text = headers.get("Retry-After", "").strip()
+    told = headers.get("Retry-After")
+    if told is None:
+        return None
+    text = told.strip()
     if _SECONDS.fullmatch(text):
         return float(text)
     moment = _http_date(text)
@@ -135,12 +138,14 @@ def clock_offset(headers: Mapping[str, str], asked: datetime, answered: datetime
     (`Age`; RFC 9111, section 5.1), or if the two times say little because the answer took too long or our clock was
     set meanwhile.
     """
-    moment = _http_date(headers.get("Date", "").strip())
+    told = headers.get("Date")
+    moment = None if told is None else _http_date(told.strip())
     if moment is None or "Age" in headers or not timedelta(0) <= answered - asked <= _QUICK:
         return None
     return moment - answered
 
 
+@lru_cache(maxsize=64)  # it says the same for a second
 def _http_date(text: str) -> datetime | None:
     try:
         moment = parsedate_to_datetime(text)

@@ -6,10 +6,10 @@ import ssl
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from datetime import datetime, timedelta
-from typing import TypedDict
 from urllib.parse import unquote
 
 import aiohttp
+from aiohttp.connector import Connection
 from yarl import URL
 
 from batchgen.api import (
@@ -24,7 +24,7 @@ from batchgen.api import (
     Unavailable,
     Unclear,
 )
-from batchgen.client.addresses import Addresses, PublicResolver, parse_base_url, redirect_in_words
+from batchgen.client.addresses import Addresses, Origin, origin_of, parse_base_url, redirect_in_words
 from batchgen.client.answers import (
     Reply,
     clock_offset,
@@ -34,38 +34,27 @@ from batchgen.client.answers import (
     submit_answer,
     without_key,
 )
-from batchgen.client.kept import KEPT_POST, KeptConnections, KeptPost, WithheldError
+from batchgen.client.exchange import Answer, receive
 from batchgen.client.limits import Limits
-from batchgen.client.post_progress import Sending, sending_trace
 from batchgen.client.route import DIRECT, Route
 from batchgen.client.timeouts import Patience
+from batchgen.client.wire import Sending, Wire
 from batchgen.client.wire_errors import NO_CONNECTION, WIRE_ERRORS, explain
 from batchgen.core.clock import UtcNow, utc_now
 from batchgen.core.errors import UsageError
 from batchgen.core.text import printable
-from batchgen.core.version import __version__
 
 _KEY = re.compile(r"[\x21-\x7e]{1,512}")
-_BUFFER = 512 * 1024
-"""Bytes of an output that may wait in memory; pieces are handed on as they arrive, since joining them costs a copy."""
 _LATER = frozenset({429, 503})
 """The statuses for which `Retry-After` is defined (RFC 6585, section 4, and RFC 9110, section 15.6.4)."""
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
-class _Way(TypedDict, total=False):
-    """The arguments of a request through a proxy."""
-
-    proxy: URL | None
-    proxy_headers: dict[str, str]
-
-
 class HttpApi:
     """`batchgen.api.Api` over HTTP. Create it inside a running event loop; `aclose` closes it.
 
-    Proxies, netrc and cookies of the environment are not used. A configured proxy only makes a tunnel, so that it sees
-    neither the key nor an answer; an API on this machine, without TLS, is reached without the proxy. The callers limit
-    the number of connections by counting jobs and downloads.
+    A configured proxy only makes a tunnel, so that it sees neither the key nor an answer; an API on this machine,
+    without TLS, is reached without the proxy. For the rest, see `batchgen.client.wire.Wire`.
     """
 
     def __init__(
@@ -91,45 +80,9 @@ class HttpApi:
         self._now = now
         self._patience = Patience(limits.beat)
         self._clock_offset: timedelta | None = None
-        self._trust = tls or True
         self._hint = route.hint
         self._may_post = may_post
-        proxied = route.proxy is not None and not self._addresses.local
-        self._way: _Way = {}
-        if proxied:
-            self._way = {"proxy": route.proxy}
-            if route.authorization is not None:
-                self._way["proxy_headers"] = {"Proxy-Authorization": route.authorization}
-        # Set on each request to the API's origin, never on a session: aiohttp sends a session's headers to proxies too.
-        self._own = {"Authorization": f"Bearer {key}"}
-        # The answers are small: decompressing them would cost more than it saves.
-        general = {"Accept-Encoding": "identity", "User-Agent": f"batchgen/{__version__}"}
-        asking = general | {"Accept": "application/json"}
-        self._connections = KeptConnections(now=now, trusted=not proxied, limit=0, ssl=self._trust)
-        self._gets = self._session(self._connections, asking)
-        # A POST uses a connection that polls have kept, if it is as safe as one of its own (see `kept`).
-        self._kept_posts = self._session(self._connections, asking, sending_trace(limits.submit_idle))
-        self._posts = self._session(
-            aiohttp.TCPConnector(limit=0, force_close=True, ssl=self._trust), asking, sending_trace(limits.submit_idle)
-        )
-        # Other origins get a session of their own. With a proxy, the proxy resolves their names.
-        anywhere = proxied or self._addresses.local
-        self._files = self._session(
-            aiohttp.TCPConnector(limit=0, ssl=self._trust, resolver=None if anywhere else PublicResolver()), general
-        )
-
-    def _session(
-        self, connector: aiohttp.TCPConnector, headers: dict[str, str], *traces: aiohttp.TraceConfig
-    ) -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(
-            connector=connector,
-            headers=headers,
-            # Everything after the connection is made is bounded by `Patience`.
-            timeout=aiohttp.ClientTimeout(total=None, connect=self._limits.connect),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=False,
-            trace_configs=list(traces),
-        )
+        self._wire = Wire(self._addresses, key, route, tls=tls, now=now, seconds=limits.connect)
 
     @property
     def clock_offset(self) -> timedelta | None:
@@ -138,75 +91,47 @@ class HttpApi:
 
     async def submit(self, body: str, endpoint: str, *, wait: bool) -> SubmitAnswer:
         """POST `body` to `endpoint` once, exactly as given. See `batchgen.api.Api`."""
-        url = self._addresses.post(endpoint, wait=wait)
-        kept = KeptPost()
-        token = KEPT_POST.set(kept)
+        connection: Connection | None = None
+        sending, asked = Sending(), self._now()
         try:
-            return await self._post(self._kept_posts, url, body, Sending(self._patience.limit(), kept, self._may_post))
-        except WithheldError:
-            pass  # nothing has left
-        finally:
-            KEPT_POST.reset(token)
-        try:
-            return await self._post(self._posts, url, body, Sending(self._patience.limit(), None, self._may_post))
-        except WithheldError:
-            return NotSent("the lease of this shard was not renewed in time")
-
-    async def _post(self, session: aiohttp.ClientSession, url: URL, body: str, sending: Sending) -> SubmitAnswer:
-        """Send a POST once. Raises WithheldError if nothing was written: it may not leave, or not in this way."""
-        answer: SubmitAnswer | None = None
-        asked = self._now()
-        try:
-            async with (
-                sending.limit,
-                session.post(
-                    url,
-                    data=body.encode(),
-                    headers=self._own | {"Content-Type": "application/json"},
-                    allow_redirects=False,
-                    trace_request_ctx=sending,
-                    **self._way,
-                ) as response,
-            ):
-                sending.limit.start(None)
-                if sending.kept is not None:
-                    sending.kept.check_answer()
-                self._hear_clock(response.headers, asked)
-                answer = submit_answer(await self._reply(response))
-                sending.limit.start(self._limits.connect)
+            async with self._patience.limit() as limit:
+                target = self._addresses.post(endpoint, wait=wait)
+                connection = await self._wire.post(target, body.encode(), sending, self._may_post)
+                if connection is None:
+                    return NotSent("the lease of this shard was not renewed in time")
+                limit.start(self._limits.submit_idle)
+                begun = await receive(connection)
+                limit.start(None)
+                self._hear_clock(begun.headers, asked)
+                return submit_answer(await self._reply(begun, self._addresses.own))
         except WIRE_ERRORS as error:
-            # An error while the connection is being closed does not affect an answer that is already here.
-            return answer or self._unanswered(error, sending)
-        return answer
+            if sending.kept:
+                self._wire.distrust()
+            return Unclear(f"no answer: {self._explain(error)}") if sending.sent else NotSent(self._explain(error))
+        finally:
+            if connection is not None:
+                connection.close()  # unless the answer has arrived completely: then it is kept already
 
     async def poll(self, job_id: str) -> PollAnswer:
-        """Ask once for a job's status. See `batchgen.api.Api`.
-
-        A kept connection that the server has closed meanwhile does not matter: aiohttp replaces it once for a GET.
-        """
+        """Ask once for a job's status. See `batchgen.api.Api`."""
         asked = self._now()
         try:
-            async with (
-                self._patience.limit(self._limits.poll),
-                self._gets.get(
-                    self._addresses.job(job_id), headers=self._own, allow_redirects=False, **self._way
-                ) as response,
-            ):
-                self._hear_clock(response.headers, asked)
-                return poll_answer(job_id, await self._reply(response))
+            async with self._patience.limit(self._limits.poll):
+                with await self._wire.poll(self._addresses.job(job_id)) as answer:
+                    self._hear_clock(answer.headers, asked)
+                    return poll_answer(job_id, await self._reply(answer, self._addresses.own))
         except WIRE_ERRORS as error:
             return Unavailable(self._explain(error), reached=not isinstance(error, NO_CONNECTION))
 
     @asynccontextmanager
     async def open_output(self, url: str) -> AsyncGenerator[Output, None]:
         """Open one of a job's outputs. Raises OutputError and its subclasses; the caller's own exceptions pass."""
-        response = await self._follow(url)
-        async with response:
-            length = _announced_length(response)
-            if length is not None and length > self._limits.output_bytes:
-                raise OutputError(f"the file has {length} bytes, more than {self._limits.output_bytes}")
-            async with aclosing(self._chunks(response)) as chunks:
-                yield Output(length, chunks, response.content_type if "Content-Type" in response.headers else None)
+        answer, where = await self._follow(url)
+        with answer:
+            if answer.length is not None and answer.length > self._limits.output_bytes:
+                raise OutputError(f"the file has {answer.length} bytes, more than {self._limits.output_bytes}")
+            async with aclosing(self._chunks(answer.content, where)) as chunks:
+                yield Output(answer.length, chunks, answer.content_type)
 
     async def public_address(self, url: str) -> str:
         """Return where a file lies in public. See `batchgen.api.Api`; raises OutputError and its subclasses."""
@@ -218,13 +143,12 @@ class HttpApi:
                 raise OutputError(f"the address of the file cannot be used: {error}") from None
             if not self._addresses.is_own(where):
                 return self._without_key(str(where))
-            async with await self._get(where) as response:
-                if response.status == 200:
-                    response.close()  # the API delivers the file itself
+            with await self._get(where) as answer:
+                if answer.status == 200:  # the API delivers the file itself
                     return self._without_key(str(where))
-                if response.status not in _REDIRECTS or "Location" not in response.headers:
-                    raise await self._refusal(response, where)
-                url = response.headers["Location"]
+                if answer.status not in _REDIRECTS or "Location" not in answer.headers:
+                    raise await self._refusal(answer, where)
+                url = answer.headers["Location"]
         raise OutputError(f"the file is behind more than {self._limits.redirects} redirects")
 
     def _without_key(self, address: str) -> str:
@@ -235,49 +159,38 @@ class HttpApi:
 
     async def aclose(self) -> None:
         """Close all connections."""
-        for session in (self._posts, self._kept_posts, self._gets, self._files):
-            await session.close()
+        await self._wire.aclose()
         self._patience.stop()
 
     def _hear_clock(self, headers: Mapping[str, str], asked: datetime) -> None:
         heard = clock_offset(headers, asked, self._now())
         self._clock_offset = self._clock_offset if heard is None else heard
 
-    async def _reply(self, response: aiohttp.ClientResponse) -> Reply:
-        """Read an answer. Its body is bounded in bytes and in time; anything beyond that is never read.
+    async def _reply(self, answer: Answer, origin: Origin) -> Reply:
+        """Read an answer from `origin`. Its body is bounded in bytes and in time; anything beyond that is never read.
 
         A server may repeat the request including the key: stars replace the key before anything else sees it.
         """
-        raw, cut = bytearray(), None
+        raw, cut, content = bytearray(), None, answer.content
         try:
-            async with self._patience.limit(self._limits.answer):
-                while not response.content.at_eof():
-                    raw += await response.content.readany()
-                    if len(raw) > self._limits.answer_bytes:
-                        response.close()
-                        cut = "the answer is too long"
-                        break
+            if content.is_eof():
+                raw += content.read_nowait()  # all is here, as with most answers
+            else:
+                async with self._patience.limit(self._limits.answer):
+                    while not content.at_eof() and len(raw) <= self._limits.answer_bytes:
+                        raw += await content.readany()
         except WIRE_ERRORS as error:
             cut = f"the answer was cut off: {self._explain(error)}"
-            response.close()
-        location = response.headers.get("Location") if response.status in _REDIRECTS else None
+        if len(raw) > self._limits.answer_bytes:
+            cut = "the answer is too long"
+        location = answer.headers.get("Location") if answer.status in _REDIRECTS else None
         return Reply(
-            response.status,
+            answer.status,
             without_key(bytes(raw), self._key, cut=cut is not None)[: self._limits.answer_bytes],
             cut,
-            retry_after(response.headers, self._now()),
-            None if location is None else self._in_words(redirect_in_words(location, response.url)),
+            retry_after(answer.headers, self._now()),
+            None if location is None else self._in_words(redirect_in_words(location, origin)),
         )
-
-    def _unanswered(self, error: Exception, sending: Sending) -> SubmitAnswer:
-        if sending.kept is not None:
-            if sending.kept.withheld:
-                raise WithheldError from None
-            self._connections.distrust()
-        # Two independent signs must agree that nothing was sent; otherwise there may be a charge.
-        if (isinstance(error, NO_CONNECTION) or sending.connecting) and not sending.headers_left:
-            return NotSent(self._explain(error))
-        return Unclear(f"no answer: {self._explain(error)}")
 
     def _explain(self, error: Exception) -> str:
         return explain(error) + (self._hint if isinstance(error, aiohttp.ClientConnectorDNSError) else "")
@@ -291,71 +204,65 @@ class HttpApi:
         shown = re.sub(re.escape(self._key), lambda found: "*" * len(found[0]), address, flags=re.IGNORECASE)
         return printable(shown, 100)
 
-    async def _follow(self, url: str) -> aiohttp.ClientResponse:
-        """Return the answer with the file, after at most `redirects` hops, each of them checked."""
+    async def _follow(self, url: str) -> tuple[Answer, URL]:
+        """Return the answer with the file, after at most `redirects` hops, each of them checked, and its address."""
         where: URL | None = None
         for _ in range(self._limits.redirects + 1):
             try:
                 where = self._addresses.output(url, where)
             except ValueError as error:
                 raise OutputError(f"the file was not downloaded: {error}") from None
-            response = await self._get(where)
-            if response.status == 200:
-                return response
-            async with response:
-                if response.status not in _REDIRECTS or "Location" not in response.headers:
-                    raise await self._refusal(response, where)
-                url = response.headers["Location"]
+            answer = await self._get(where)
+            if answer.status == 200:
+                return answer, where
+            with answer:
+                if answer.status not in _REDIRECTS or "Location" not in answer.headers:
+                    raise await self._refusal(answer, where)
+                url = answer.headers["Location"]
         raise OutputError(f"the file is behind more than {self._limits.redirects} redirects")
 
-    async def _get(self, url: URL) -> aiohttp.ClientResponse:
-        own, asked = self._addresses.is_own(url), self._now()
-        session = self._gets if own else self._files
+    async def _get(self, url: URL) -> Answer:
+        asked = self._now()
         try:
             async with self._patience.limit(self._limits.connect + self._limits.output_idle):
-                response = await session.get(
-                    url,
-                    headers={"Accept": "*/*"} | (self._own if own else {}),
-                    allow_redirects=False,
-                    read_bufsize=_BUFFER,
-                    **self._way,
-                )
+                answer = await self._wire.fetch(url)
         except WIRE_ERRORS as error:
             raise OutputError(f"{self._host(url)}: {self._explain(error)}") from None
-        if own:
-            self._hear_clock(response.headers, asked)
-        return response
+        if self._addresses.is_own(url):
+            self._hear_clock(answer.headers, asked)
+        return answer
 
-    async def _refusal(self, response: aiohttp.ClientResponse, url: URL) -> OutputError:
+    async def _refusal(self, answer: Answer, url: URL) -> OutputError:
         own = self._addresses.is_own(url)
-        reply = await self._reply(response)
+        reply = await self._reply(answer, origin_of(url))
         # Only the API's own words are worth showing; a storage server's page is not.
         detail = f": {error_message(reply)}" if own else ""
-        message = f"{self._host(url)}: HTTP {response.status}{detail}"
-        if response.status == 404:
+        message = f"{self._host(url)}: HTTP {answer.status}{detail}"
+        if answer.status == 404:
             return OutputMissing(message)
-        if response.status == 410:
+        if answer.status == 410:
             return OutputGone(message)
-        if response.status == 401 and own:
+        if answer.status == 401 and own:
             return OutputRefused(message)
-        return OutputError(message, reply.retry_after if response.status in _LATER else None)
+        return OutputError(message, reply.retry_after if answer.status in _LATER else None)
 
-    async def _chunks(self, response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
+    async def _chunks(self, content: aiohttp.StreamReader, url: URL) -> AsyncGenerator[bytes, None]:
         """Yield the body. Raises OutputError when it breaks off, trickles, or grows beyond the bound."""
         total = recent = 0
         waited = 0.0
         while True:
             try:
-                async with self._patience.limit(self._limits.output_idle):
-                    begun = self._patience.time()
-                    # As it was received: to read all that is there would copy it once more.
-                    chunk, ends_a_chunk = await response.content.readchunk()
-                    # Only waiting counts: a slow disk is not the server's fault.
-                    waited += self._patience.time() - begun
+                # As it was received: to read all that is there would copy it once more.
+                if content.is_eof():
+                    chunk, ends_a_chunk = await content.readchunk()  # nothing is waited for any more
+                else:
+                    async with self._patience.limit(self._limits.output_idle):
+                        begun = self._patience.time()
+                        chunk, ends_a_chunk = await content.readchunk()
+                        # Only waiting counts: a slow disk is not the server's fault.
+                        waited += self._patience.time() - begun
             except WIRE_ERRORS as error:
-                raise OutputError(
-                    f"{self._host(response.url)}: stopped after {total} bytes: {self._explain(error)}"
-                ) from None
+                raise OutputError(f"{self._host(url)}: stopped after {total} bytes: {self._explain(error)}") from None
             if not chunk and not ends_a_chunk:
                 return
             total += len(chunk)
@@ -364,13 +271,6 @@ class HttpApi:
                 raise OutputError(f"the file has more than {self._limits.output_bytes} bytes")
             if waited >= self._limits.slow_window:
                 if recent < self._limits.slow_bytes:
-                    raise OutputError(f"{self._host(response.url)}: only {recent} bytes in {waited:.0f} s")
+                    raise OutputError(f"{self._host(url)}: only {recent} bytes in {waited:.0f} s")
                 waited, recent = 0.0, 0
             yield chunk
-
-
-def _announced_length(response: aiohttp.ClientResponse) -> int | None:
-    # With either kind of coding, the number does not count the bytes that arrive here (RFC 9112, section 6.3).
-    if response.headers.get("Content-Encoding", "identity").lower() != "identity":
-        return None
-    return None if "Transfer-Encoding" in response.headers else response.content_length

@@ -86,7 +86,8 @@ class Limit:
 
     def start(self, seconds: float | None) -> None:
         """Give the block so much time from now on, or unlimited time (None), replacing any earlier limit."""
-        self._timeout.reschedule(None)
+        if self._timeout.when() is not None:
+            self._timeout.reschedule(None)
         self.due = math.inf if seconds is None else self._patience.time() + seconds
 
     def expire(self) -> None:
@@ -97,7 +98,8 @@ class Limit:
     async def __aenter__(self) -> Self:
         await self._timeout.__aenter__()
         self._patience.open(self)
-        self.start(self._seconds)
+        if self._seconds is not None:
+            self.due = self._patience.time() + self._seconds
         return self
 
     async def __aexit__(

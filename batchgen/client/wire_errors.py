@@ -39,5 +39,6 @@ _IN_WORDS: tuple[tuple[type[Exception], str], ...] = (
     (aiohttp.ClientSSLError, "the TLS connection failed"),
     (aiohttp.ClientConnectorError, "the connection failed"),
     (aiohttp.ClientPayloadError, "the answer was cut off"),
+    (HttpProcessingError, "the answer is not valid HTTP"),
     (ConnectionResetError, "the connection was reset"),
 )

@@ -7,7 +7,6 @@ import asyncio
 import os
 import socket
 import ssl
-import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -17,13 +16,13 @@ from typing import TypeVar
 
 import aiohttp
 import pytest
+from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
-from aiohttp.http_writer import StreamWriter
 from support.rawserver import Peer, RawServer, answering, http, raw_server, self_signed, trusting
 
 from batchgen.api import Accepted, Found, Unclear
-from batchgen.client import HttpApi
-from batchgen.client.kept import KEPT_POST, MARGIN, SETTLED, WARM, KeptConnections, KeptPost, WithheldError
+from batchgen.client import HttpApi, wire
+from batchgen.client.kept import MARGIN, SETTLED, WARM, is_quiet
 from benchmarks.hangups import HABITS, VirtualSockets, play
 
 _T = TypeVar("_T")
@@ -220,14 +219,13 @@ def test_what_comes_at_the_last_moment_is_seen_and_nothing_was_written(
     tmp_path: Path,
 ) -> None:
     """The look that counts is in the same step as the write: the event loop has no turn between them."""
-    leave = KeptPost.leave
     sockets: list[socket.socket] = []
 
-    def at_the_last_moment(post: KeptPost) -> None:
+    def at_the_last_moment(connection: Connection) -> bool:
         end(sockets.pop())
-        leave(post)
+        return is_quiet(connection)
 
-    monkeypatch.setattr(KeptPost, "leave", at_the_last_moment)
+    monkeypatch.setattr(wire, "is_quiet", at_the_last_moment)
 
     async def main() -> None:
         left = bytearray()
@@ -282,45 +280,9 @@ def test_what_is_in_the_socket_when_a_connection_is_chosen_is_seen(
     virtually(main)
 
 
-@pytest.mark.skipif(sys.version_info >= (3, 12), reason="the choice and the write are one step")
-def test_a_transport_that_is_closed_between_the_choice_and_the_write(monkeypatch: pytest.MonkeyPatch) -> None:
-    used = KeptConnections._used
-
-    def closed_next(connections: KeptConnections, connection: Connection) -> Connection:
-        if KEPT_POST.get() is not None:
-            assert connection.transport is not None
-            asyncio.get_running_loop().call_soon(connection.transport.close)
-        return used(connections, connection)
-
-    monkeypatch.setattr(KeptConnections, "_used", closed_next)
-
-    async def main() -> None:
-        async with raw_server(answering(*[JOB] * 9)) as server:
-            client = Client(server)
-            await client.prove()
-            assert isinstance(await client.post(after=0.3), Accepted)
-            await client.api.aclose()
-        assert (server.connections, methods(server)) == (2, [b"GET", b"GET", b"POST"])
-
-    virtually(main)
-
-
-def test_a_request_does_not_leave_on_a_connection_that_aiohttp_would_not_keep() -> None:
-    """Depending on Python's version, the request leaves before or after aiohttp looks for what has come already."""
-    post = KeptPost()
-    heard = SimpleNamespace(should_close=True)
-    post.connection = SimpleNamespace(protocol=heard, transport=None)  # type: ignore[assignment]
-    with pytest.raises(WithheldError):
-        post.leave()
-
-
-def test_what_was_withheld_never_leaves_and_no_answer_is_one_to_it() -> None:
-    post = KeptPost()
-    for _ in range(2):
-        with pytest.raises(WithheldError):
-            post.leave()
-        with pytest.raises(WithheldError):
-            post.check_answer()
+def test_a_connection_that_aiohttp_would_not_keep_is_not_quiet() -> None:
+    heard = SimpleNamespace(protocol=SimpleNamespace(should_close=True), transport=None)
+    assert not is_quiet(heard)  # type: ignore[arg-type]
 
 
 # ---- never twice ----------------------------------------------------------------------------------------------------
@@ -351,69 +313,18 @@ def test_a_post_that_left_on_a_kept_connection_is_not_repeated_and_no_other_is_u
     virtually(main)
 
 
-@pytest.mark.parametrize("end", LAST_MOMENT.values(), ids=LAST_MOMENT)
-def test_whenever_the_library_calls_its_hooks_what_was_written_is_not_sent_again(
-    monkeypatch: pytest.MonkeyPatch, end: Callable[[socket.socket], object]
-) -> None:
-    """Another release of it may well say that a body was sent after it was sent."""
-    write = StreamWriter.write
-    sockets: list[socket.socket] = []
-
-    async def write_first(writer: StreamWriter, chunk: bytes) -> None:
-        hook, writer._on_chunk_sent = writer._on_chunk_sent, None
-        await write(writer, chunk)
-        if sockets:
-            end(sockets.pop())
-        if hook is not None:
-            await hook(chunk)
-
-    monkeypatch.setattr(StreamWriter, "write", write_first)
-
-    async def main() -> None:
-        async def watched(peer: Peer) -> None:
-            await answering(JOB, JOB)(peer)
-            sockets.append(peer.writer.get_extra_info("socket"))
-            await peer.request()
-
-        async with raw_server(watched, answering(JOB)) as server:
-            client = Client(server)
-            await client.prove()
-            await client.post(after=0.3)
-            await client.api.aclose()
-        assert methods(server) == [b"GET", b"GET", b"POST"]
-
-    virtually(main)
-
-
-def test_an_answer_to_a_post_of_which_nobody_knows_whether_it_left_is_a_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only where something was withheld for certain does another POST follow."""
-    monkeypatch.setattr(KeptPost, "leave", lambda _: None)  # as if the library wrote in some other way
-
-    async def main() -> None:
-        async with raw_server(answering(*[JOB] * 9)) as server:
-            client = Client(server)
-            await client.prove()
-            assert isinstance(await client.post(after=0.3), Unclear)
-            await client.api.aclose()
-        assert methods(server) == [b"GET", b"GET", b"POST"]
-
-    virtually(main)
-
-
 @pytest.mark.parametrize("kind", [aiohttp.ClientOSError, TimeoutError, aiohttp.ServerDisconnectedError])
-def test_an_error_of_a_post_of_which_nobody_knows_whether_it_left_is_a_doubt(
+def test_whatever_ends_the_wait_for_its_answer_is_a_doubt(
     monkeypatch: pytest.MonkeyPatch, kind: type[Exception]
 ) -> None:
-    monkeypatch.setattr(KeptPost, "leave", lambda _: None)
-
-    async def start(_: aiohttp.ClientResponse, __: object) -> None:
+    async def read(_: ResponseHandler) -> None:
         raise kind
 
     async def main() -> None:
         async with raw_server(answering(*[JOB] * 9)) as server:
             client = Client(server)
             await client.prove()
-            monkeypatch.setattr(aiohttp.ClientResponse, "start", start)
+            monkeypatch.setattr(ResponseHandler, "read", read)
             assert isinstance(await client.post(after=0.3), Unclear)
             await client.api.aclose()
         assert methods(server).count(b"POST") <= 1
