@@ -3,14 +3,14 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pytest
-from aiohttp.http_writer import StreamWriter
+from aiohttp.connector import Connection
 from support.rawserver import RawServer, answering, http, raw_server
 
 from batchgen.api import Accepted, Found, NotSent
-from batchgen.client import HttpApi
+from batchgen.client import HttpApi, wire
 from benchmarks.hangups import VirtualSockets
 
 _T = TypeVar("_T")
@@ -46,15 +46,15 @@ def virtually(main: Callable[[], Awaitable[_T]]) -> _T:
         return runner.run(run())
 
 
-def freeze_before_headers(monkeypatch: pytest.MonkeyPatch, lease: Lease) -> None:
-    """Lose the lease at the last moment: the connection is made, and the headers are about to be written."""
-    write = StreamWriter.write_headers
+def freeze_before_the_write(monkeypatch: pytest.MonkeyPatch, lease: Lease) -> None:
+    """Lose the lease at the last moment: the connection is made, and ready for the request."""
+    prepare = wire.prepare
 
-    async def frozen(self: StreamWriter, *arguments: Any) -> None:
-        lease.held = lease.held and not arguments[0].startswith("POST")
-        await write(self, *arguments)
+    def frozen(connection: Connection, buffer: int) -> asyncio.Transport | None:
+        lease.held = False
+        return prepare(connection, buffer)
 
-    monkeypatch.setattr(StreamWriter, "write_headers", frozen)
+    monkeypatch.setattr(wire, "prepare", frozen)
 
 
 @pytest.mark.parametrize("kept", [False, True])
@@ -70,7 +70,7 @@ def test_a_post_whose_lease_is_over_at_the_last_moment_leaves_nothing(
                 await asyncio.sleep(LONG)
                 assert isinstance(await api.poll("job-1"), Found)
                 await asyncio.sleep(0.3)
-            freeze_before_headers(monkeypatch, lease)
+            freeze_before_the_write(monkeypatch, lease)
             answer = await api.submit("{}", "/v1/generate", wait=False)
             assert answer == NotSent("the lease of this shard was not renewed in time")
             assert [request for request in server.received if request.startswith(b"POST")] == []
