@@ -15,7 +15,7 @@ from batchgen.core.errors import ManifestError
 from batchgen.manifest import load_manifest
 from batchgen.manifest.yaml.document import Document
 from batchgen.manifest.yaml.nodes import Map
-from batchgen.manifest.yaml.problems import Problems
+from batchgen.manifest.yaml.problems import BrokenOffError, Problems
 from batchgen.manifest.yaml.shapes import Alike, MisreadError, Shapes
 
 CATALOG = load_catalog()
@@ -38,16 +38,17 @@ class Pieces:
         self.read = lambda _: file.read(300)
 
 
-def entries(path: Path, shapes: Shapes | None) -> Iterator[Any]:
+def entries(path: Path, shapes: Shapes | None, problems: Problems | None = None) -> Iterator[Any]:
     """The entries of a manifest; shapes are learned from those that are maps."""
+    problems = Problems(path) if problems is None else problems
     with path.open("rb") as file:
         source: Any = Pieces(file)
-        for key, _, value, _ in Document(path, source, Problems(path), shapes=shapes).entries("items"):
+        for key, _, value, _ in Document(path, source, problems, shapes=shapes).entries("items"):
             if key != "items":
                 continue
             for entry, mark in value:
                 yield entry, (mark.line, mark.column)
-                if shapes is not None and type(entry) is Map:
+                if shapes is not None and type(entry) is Map and not len(problems):
                     shapes.learn(entry)
 
 
@@ -93,6 +94,9 @@ def test_an_entry_is_what_the_parser_would_have_made_of_it(entry: str, tmp_path:
     [
         "  - prompt: &one A kite\n",
         "  - prompt: A kite # with a tail\n",
+        "  - prompt: 'A kite' # with a tail\n",
+        "  - &key prompt: A kite\n",
+        "  - prompt: A kite\n    <<: {seed: 5}\n",
         "  - prompt: A kite\n      and its tail\n",
         "  - prompt: |\n      A kite\n",
         "  - prompt: !!str A kite\n",
@@ -126,6 +130,39 @@ def test_what_only_looks_like_entries_is_noticed(text: str, tmp_path: Path) -> N
         list(entries(path, Shapes()))
 
 
+NASTY = (
+    "x: y", "x #y", "#z", "it's", 'say "hi"', "{a}", "${tags.a}", "{{x}}", "[a", "a, b", "- a", "*a", "&a", "!t",
+    "|", ">", "%s", "@", "é", "\u2028", "\x85", "😀", "\U0010ff01", "\\n", "\\ud83c\\udfa8", "\\", "tab\there",
+    "end ", ":", "a:", "a:b", "true", "null", "~", "007", "1e3", "0x1F", "9" * 330, "---", "<<", "", "\ufeff",
+    "x" * 1100, "12345678901234567890",
+)  # fmt: skip
+
+
+def read(path: Path, shapes: Shapes | None) -> Any:
+    """What a document makes of its entries, or why it cannot be read on: the same without shapes, if it is not sure."""
+    problems = Problems(path)
+    found: list[Any] = []
+    try:
+        for entry, mark in entries(path, shapes, problems):
+            whole = entry.map() if isinstance(entry, Alike) else entry
+            found.append((mark, placed(whole) if isinstance(whole, Map) else whole))
+    except (BrokenOffError, MisreadError):
+        if shapes is not None and shapes.used:
+            return read(path, None)
+    return found, problems.error().problems
+
+
+@pytest.mark.parametrize("written_as", ["{}", "'{}'", '"{}"', "{{a: {}, b: c}}"])
+def test_a_value_is_what_the_parser_would_have_made_of_it(written_as: str, tmp_path: Path) -> None:
+    form = f"  - id: clip-{{0}}\n    prompt: {written_as.replace('{}', '{1}')}\n    seed: 5\n"
+    for value in NASTY:
+        made = [form.format(n, f"A {value}" if n == 50 else value if n == 51 else "A kite") for n in range(60)]
+        path = written(tmp_path, HEAD + "".join(made))
+        shapes = Shapes()
+        assert read(path, shapes) == read(path, None), value
+        assert shapes.used
+
+
 # ---- a whole manifest, read with shapes and without -----------------------------------------------------------
 
 
@@ -151,12 +188,6 @@ def same(path: Path, monkeypatch: pytest.MonkeyPatch, *, strict: bool = False) -
     return found
 
 
-NASTY = (
-    "x: y", "x #y", "#z", "it's", 'say "hi"', "{a}", "${tags.a}", "{{x}}", "[a", "a, b", "- a", "*a", "&a", "!t",
-    "|", ">", "%s", "@", "é", "\u2028", "\x85", "😀", "\U0010ff01", "\\n", "\\ud83c\\udfa8", "\\", "tab\there",
-    "end ", ":", "a:", "a:b", "true", "null", "~", "007", "1e3", "0x1F", "9" * 330, "---", "<<", "", "\ufeff",
-    "x" * 1100, "12345678901234567890",
-)  # fmt: skip
 BREAKS = (
     '"',
     "'",
@@ -232,6 +263,32 @@ def test_a_problem_is_told_at_its_place(plain: str, tmp_path: Path, monkeypatch:
     path = written(tmp_path, HEAD + text.replace("clip-50\n    resolution: 720p", f"clip-50{plain}"))
     problems, _ = same(path, monkeypatch)
     assert problems[0].line in {HEAD.count("\n") + 3 * 50 + n for n in (2, 3)}
+
+
+@pytest.mark.parametrize(
+    ("entry", "instead"),
+    [
+        ("A kite, 50", "A ${tags.line} ${id}, 50"),
+        ("A kite, 50", "A {{kite}}, 50"),
+        ("clip-50", "clip 50"),
+        ("clip-50", "null"),
+        ("clip-50", "clip-49"),
+        ("kitchen, number: 50", "'${id}', number: 50"),
+        ("kitchen, number: 50", "null, number: 50"),
+        ("16:9\n    duration: 5\n    seed: 50", "4:5\n    duration: 5\n    seed: 50"),
+        ("seed: 50", "seed: 5.0"),
+        ("seed: 50", "seed: 050"),
+        ("seed: 50", f"seed: {'5' * 5000}"),
+        ("    aspect_ratio", "    seed: 6\n    aspect_ratio"),
+        (f"kitchen, number: 59}}\n{'': >2}", "kitchen, number: 59}\n  oops"),
+    ],
+)
+def test_an_entry_like_the_others_may_need_more(
+    entry: str, instead: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "".join(ENTRY.format(n) for n in range(61))
+    assert entry in text
+    same(written(tmp_path, HEAD + text.replace(entry, instead)), monkeypatch)
 
 
 def test_values_of_a_series_are_checked_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
