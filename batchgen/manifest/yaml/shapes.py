@@ -305,7 +305,7 @@ class _Tracing:
         if hole is None or begin is None or end is None or begin < self._end:
             return False
         begin, end = begin + len(quotes), end - len(quotes)
-        if event.start_mark.line != event.end_mark.line or not self._literal(begin):
+        if not self._literal(begin):
             return False
         self._pattern.append(hole)
         self._values.append(event.value)
