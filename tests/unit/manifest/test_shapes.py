@@ -293,7 +293,7 @@ def test_an_entry_like_the_others_may_need_more(
 @pytest.mark.parametrize(
     "text",
     [
-        "".join(f"  - prompt: A kite\n    seed: {n}\n    seed: {n}\n" for n in range(60)),
+        "".join(f"  - prompt: A kite\n    seed: {n}\n    seed: 7\n" for n in range(60)),
         f'{SHAPED}  - prompt: "A list:\n{SHAPED}"\n',
         f"{SHAPED}  - [a,\n{SHAPED}  ]\n",
         f"{PLAIN}  - prompt: 'A list:\n{PLAIN}'\n",
