@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Hundreds of processes would compile the whole program anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run test test-quick test-fast test-oldest test-sdist browser-test editor-test schemastore screenshots docs linkcheck soak bench check schemas clean
+.PHONY: help run test test-quick test-fast test-oldest test-sdist browser-test editor-test deploy-test schemastore screenshots docs linkcheck soak bench check schemas clean
 
 help:
 	@echo "make run    the quickstart: all seven models against the simulator"
@@ -16,6 +16,7 @@ help:
 	@echo "make test-oldest  the same with the oldest dependencies that pyproject.toml allows"
 	@echo "make browser-test  the report and the viewer in Chromium, which is installed if that is possible"
 	@echo "make editor-test  what editors and hooks make of manifests; needs Node.js and npm"
+	@echo "make deploy-test  what Kubernetes, SLURM and AWS Batch say of deploy/; needs apt-get for SLURM"
 	@echo "make schemastore  what SchemaStore is given of the manifest's schema, into build/schemastore"
 	@echo "make screenshots  the pictures in docs/pictures, of a run that a simulator makes"
 	@echo "make docs   the documentation, into build/docs; a warning is an error"
@@ -90,6 +91,17 @@ browser-test: .venv/.browser
 
 editor-test: .venv/.editors
 	EDITOR_TESTS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/editors
+
+# SLURM is unpacked, not installed: its parser and its controller are all that is needed.
+.venv/.deploy: .venv/.stamp
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,deploy]'
+	@mkdir -p build/slurm && cd build/slurm && rm -f *.deb \
+	  && apt-get download -qq -o APT::Sandbox::User=root slurm-client slurmctld slurm-wlm-basic-plugins \
+	  && for package in *.deb; do dpkg -x "$$package" .; done
+	@touch $@
+
+deploy-test: .venv/.deploy
+	DEPLOY_TESTS=1 $(BIN)/python -m pytest tests/deploy
 
 schemastore: .venv/.stamp
 	$(BIN)/python tests/editors/schemastore.py build/schemastore
