@@ -109,7 +109,7 @@ def execute(run: OpenRun, host: Host) -> Summary:
         run.journal, run.settings.report, host.listen,
         items=sum(summary.counts.values()), interrupted=ending.stop is Stop.INTERRUPTED,
     )  # fmt: skip
-    failure = publish_papers(run.folder, run.journal.facts())
+    failure = publish_papers(run.journal)
     if failure is not None:
         host.listen(Notice(f"ledger, summary and report were not uploaded: {failure}"))
     return replace(summary, report=report)

@@ -33,6 +33,7 @@ from batchgen.session.consent import (
 from batchgen.session.execution import OpenRun, execute
 from batchgen.session.host import Adopted, Host, Notice, Planned, Waiting
 from batchgen.session.outputs.binding import bind_outputs, check_place, claim
+from batchgen.session.outputs.publishing import compare_published_ledger
 from batchgen.session.picking import follow_renames
 from batchgen.session.prepare import PreparedRun, adopt
 from batchgen.session.request import Hours
@@ -189,7 +190,9 @@ class RunSession(Session):
         self._bind(journal, self.prepared.name, account)
         bind_outputs(journal, self.prepared.outputs)
         if self.prepared.outputs is not None:
-            claim(ObjectStorage(self.prepared.outputs, self.prepared.folder), journal)
+            storage = ObjectStorage(self.prepared.outputs, self.prepared.folder)
+            claim(storage, journal)
+            compare_published_ledger(storage, journal)
 
     def _confirm_elsewhere(
         self, prepared: PreparedRun, plan: Plan, account: ApiAccount, journal: Journal | None,

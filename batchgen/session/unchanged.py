@@ -22,7 +22,9 @@ from batchgen.picks import FILE_NAME as PICKS
 from batchgen.report import FILE_NAME, files_of_report, write_report
 from batchgen.standing.last_run import last_run_fact, last_run_of
 
-_NOT_SHOWN = frozenset({"ledger", LEDGER, REPORT})
+PUBLISHED = "published_ledger"
+"""The fact that names the SHA-256 of the ledger that was uploaded beside the outputs last."""
+_NOT_SHOWN = frozenset({"ledger", LEDGER, REPORT, PUBLISHED})
 """Facts about the folder that no report depends on."""
 
 

@@ -5,6 +5,7 @@ end nobody recorded is known again. Names are claimed by conditional requests; t
 """
 
 import errno
+import hashlib
 import mmap
 import os
 import tempfile
@@ -198,15 +199,24 @@ class ObjectStorage:
             self._delete(old)
             self._distrusted.discard(old)
 
-    def put_file(self, name: str, path: Path) -> None:
-        """Upload a local file as it is now, in the place of what had the name. Raises StoreError, DiskError."""
+    def put_file(self, name: str, path: Path) -> str:
+        """Upload a local file as it is now, in the place of what had the name, and return its SHA-256.
+
+        Raises StoreError, DiskError.
+        """
         import obstore
 
         check_name(name)
+        with disk_errors(path), path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         type_ = {"html": "text/html; charset=utf-8", "csv": "text/csv; charset=utf-8", "json": "application/json"}
-        attributes: Attributes = {"Content-Type": type_.get(path.suffix[1:], "text/plain; charset=utf-8")}
+        attributes: Attributes = {
+            "Content-Type": type_.get(path.suffix[1:], "text/plain; charset=utf-8"),
+            _SHA256: sha256,
+        }
         with disk_errors(path), self._errors(name):
             obstore.put(self._store, name, path, attributes=attributes, chunk_size=_PART)
+        return sha256
 
     def put_new(self, name: str, content: bytes) -> bool:
         """Make a small object, and return whether there was none of this name. Raises StoreError."""

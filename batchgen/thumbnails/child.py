@@ -11,6 +11,8 @@ from pathlib import Path
 from batchgen.core.credentials import VARIABLE
 from batchgen.media.thumbnail import NoThumbnailError
 
+_CREDENTIALS = (VARIABLE, "AWS_", "AZURE_", "GOOGLE_")
+"""Variables that begin so are not for a process that reads what others made."""
 TIME_LIMIT = 60.0
 """Seconds that one file may take; what is decoded of it takes a few."""
 _GRACE = 2.0
@@ -86,7 +88,7 @@ class Child:
 async def _started() -> Process:
     # Not the working directory first, where a `queue.py` may lie; the package itself may not be installed.
     paths = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
-    environment = {name: value for name, value in os.environ.items() if name != VARIABLE}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(_CREDENTIALS)}
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
     return await asyncio.create_subprocess_exec(
         sys.executable,

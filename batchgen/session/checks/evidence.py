@@ -32,9 +32,13 @@ def ledger_evidence(folder: Path, run: str | None = None) -> Callable[[sqlite3.C
 
     Only rows of `run` count, where it is given. A ledger that cannot be read, edited by hand maybe, is no evidence.
     """
+    return evidence_of(folder / LEDGER_NAME, str(folder / LEDGER_NAME), run)
+
+
+def evidence_of(path: Path, shown: str, run: str | None) -> Callable[[sqlite3.Connection], None]:
+    """As `ledger_evidence`, for a ledger at any path, which messages call `shown`."""
 
     def check(db: sqlite3.Connection) -> None:
-        path = folder / LEDGER_NAME
         if not path.exists():
             return
         unknown, count = [], 0
@@ -51,7 +55,7 @@ def ledger_evidence(folder: Path, run: str | None = None) -> Callable[[sqlite3.C
                 f"{c.item_id} #{c.attempt}" + (f" as job {c.job_id}" if c.job_id else "") for c in unknown
             )
             raise RunFolderError(
-                f"{path} shows {plural(count, 'purchase')} that the journal lacks ({printable(named)}"
+                f"{shown} shows {plural(count, 'purchase')} that the journal lacks ({printable(named)}"
                 f"{', …' if count > _SHOWN else ''}): {_ADVICE}. To continue without them, move {LEDGER_NAME} away"
                 " and give it with --skip-bought"
             )

@@ -1,6 +1,7 @@
 """Runs whose outputs go to an object store: complete, resumed, refused, cut off. Nothing is bought twice."""
 
 import json
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -200,6 +201,8 @@ def killed_at(watched: Watched, fits: Callable[[Request], bool], here: Path, api
 
     def kill(request: Request) -> int | None:
         if fits(request) and process.poll() is None:
+            while watched.passed.acquire(blocking=False):
+                pass  # what was carried out before does not count
             process.send_signal(signal.SIGKILL)
             process.wait()
         return None
@@ -207,6 +210,7 @@ def killed_at(watched: Watched, fits: Callable[[Request], bool], here: Path, api
     watched.fault = kill
     process.communicate(timeout=60)
     assert process.returncode == -signal.SIGKILL
+    assert watched.passed.acquire(timeout=30), "the last request is carried out all the same"
     watched.fault = lambda _: None
 
 
@@ -240,6 +244,21 @@ def test_a_kill_between_the_copy_and_the_removal_of_a_move_is_made_good(
     assert (code, summary["done"], bought(api)) == (0, 3, 4)
     assert [name for name in objects(watched.place) if "/" in name] == [*FILES, "superseded/jug.png"]
     assert batchgen("verify", "spring", "--deep", cwd=here).returncode == 0
+
+
+def test_an_older_copy_of_a_run_folder_is_refused_where_the_ledger_in_the_store_knows_more(
+    here: Path, api: Simulated
+) -> None:
+    with bucket() as place:
+        run(here, api, place, "--only", "cup")
+        folder = here / "output" / "spring"
+        shutil.copytree(folder, here / "older")
+        run(here, api, place)
+        shutil.rmtree(folder)
+        (here / "older").rename(folder)
+        code, _, told = run(here, api, place)
+        assert (code, bought(api)) == (6, 3)
+        assert f"{place}/runs/spring/ledger.csv shows 2 purchases that the journal lacks" in told
 
 
 def test_a_journal_is_rebuilt_without_fetching_anything(here: Path, api: Simulated, watched: Watched) -> None:

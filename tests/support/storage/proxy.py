@@ -39,6 +39,8 @@ class Watched:
 
     place: Address
     requests: list[Request] = field(default_factory=list)
+    passed: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    """Is released whenever the store has carried out a request."""
     fault: Callable[[Request], int | None] = lambda _: None
     """Returns the status of a request that the store does not see; CUT_OFF; or None."""
 
@@ -64,6 +66,7 @@ def _handler(watched: Watched, upstream: str) -> type[BaseHTTPRequestHandler]:
             answer = connection.getresponse()
             content = answer.read()
             connection.close()
+            watched.passed.release()
             if fault == CUT_OFF:
                 self.close_connection = True
             else:

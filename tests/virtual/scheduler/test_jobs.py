@@ -12,6 +12,7 @@ from support.worlds import Log, calm, count, in_memory, run_clean, storm, strike
 from batchgen.core.records import State
 from batchgen.journal import Journal
 from batchgen.scheduler import Scheduler
+from batchgen.store import LocalDisk
 from batchgen.virtual import OUTAGE, Fault, World, make_item, make_items
 from batchgen.virtual.checks import consent_to
 
@@ -201,6 +202,21 @@ def test_downloads_are_bounded_and_go_earliest_expiry_first(tmp_path: Path) -> N
     order = [keys[what[1].removeprefix("memory:").partition("/")[0]] for at, what in log.events if what[0] == "file"]
     # So many start together, in any order on the way; what waits for them are the latest to expire.
     assert set(order[:8]) == set(range(5, 13))
+
+
+def test_no_download_begins_while_the_store_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = world_of(tmp_path, make_items(4), concurrency=4)
+    log = Log(world)
+    monkeypatch.setattr(LocalDisk, "full", True)
+    made: list[float] = []
+
+    def make_room(scheduler: Scheduler) -> None:
+        made.append(scheduler.run_state.now)
+        monkeypatch.setattr(LocalDisk, "full", False)
+        scheduler.run_state.wake.set()  # as the end of an upload does
+
+    assert count(run_clean(world, at=[(500.0, make_room)]), State.DONE) == 4
+    assert min(log.times("file")) >= made[0]
 
 
 def test_collect_buys_nothing(tmp_path: Path) -> None:
