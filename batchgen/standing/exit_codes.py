@@ -34,13 +34,15 @@ EXIT_CODES = (
     ExitCode(4, "the run finished, but charges are in doubt", "settle them with `resolve`"),
     ExitCode(
         5,
-        "the run was stopped by the key, the balance, the network, the disk, or too many items in doubt",
+        "the run was stopped by the key, the balance, the network, the disk, the lease of its shard, or too many items in"
+        " doubt",
         "fix the cause, then run the same command to continue",
     ),
     ExitCode(
         6,
-        "the run folder is in use, damaged, older than its ledger or files, or belongs to another API or account; no"
-        " money was spent",
+        "the run folder is in use, damaged, older than its ledger or files, or belongs to another API or account; or"
+        " another process is the same shard, the run was divided otherwise, or a shard's records are gone; no money was"
+        " spent",
         "the message says what to do",
     ),
     ExitCode(10, "`plan --detailed-exitcode` only: there is something to buy", ""),

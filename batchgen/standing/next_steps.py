@@ -24,6 +24,10 @@ _AFTER_A_STOP = {
     "key": "fix the API key, then run the same command to continue; nothing is bought twice",
     "balance": "top up the balance, then run the same command to continue; nothing is bought twice",
     "outage": "once the API answers again, run the same command to continue; nothing is bought twice",
+    "lease": (
+        "another process may be this shard now: once it has ended, or the place for leases can be written again, run"
+        " the same command to continue; nothing is bought twice"
+    ),
     "in_doubt": "find out why answers are missing, then run the same command to continue; nothing is bought twice",
     "disk_full": "make room on the disk, then run the same command to continue; nothing is bought twice",
     "object_store": "once the object store takes outputs again, run the same command to continue; nothing is bought"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from batchgen.core.errors import BatchgenError
+from batchgen.core.errors import BatchgenError, UsageError
 from batchgen.journal import Journal
 from batchgen.lease import (
     HeldLease,
@@ -80,6 +80,8 @@ def held_shard(prepared: PreparedRun, stop: StopHandle, tell: Callable[[str], No
     """
     request = prepared.request
     if request.shard is None:
+        if request.lease is not None:
+            raise UsageError("--lease is for a shard: give --shard I/N too")
         yield None
         return
     refuse_idle_shards(prepared.whole, request.shard)

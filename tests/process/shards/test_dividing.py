@@ -64,6 +64,18 @@ def test_a_shard_without_items_has_nothing_to_do(tmp_path: Path) -> None:
         assert api.account()["accepted"] == 0
 
 
+def test_a_shard_can_be_tried_with_pretend_money(tmp_path: Path) -> None:
+    manifest_of(tmp_path, *plain("mug", "cup", "jug"))
+    for index in (0, 1):
+        result = batchgen("run", "job.yaml", "--shard", f"{index}/2", "--simulate", *FAST, cwd=tmp_path, key=None)
+        assert result.returncode == 0, result.stderr
+    other = batchgen("run", "job.yaml", "--shard", "0/3", "--simulate", *FAST, cwd=tmp_path, key=None)
+    assert other.returncode == 6
+    output = tmp_path / "output"
+    assert sorted(path.name for path in output.glob("job*")) == [f"job.{index}-of-2.simulated" for index in (0, 1)]
+    assert len(list(output.glob("*/files/*.png"))) == 3
+
+
 def test_what_would_give_a_shard_no_job_in_flight_is_refused(tmp_path: Path) -> None:
     manifest_of(tmp_path, *plain("mug"), run="{max_cost: 9, concurrency: 3}")
     with simulator() as api:

@@ -15,6 +15,7 @@ import pytest
 from support.running import FAST, Simulated, batchgen, simulator, start, summary_of
 from support.storage.objects import bucket
 
+from batchgen.lease import LeaseRecord, ProcessName, SharedFolder
 from batchgen.store import Address
 from batchgen.store.remote import connect
 
@@ -96,6 +97,31 @@ def test_a_process_that_was_killed_on_this_host_is_followed_at_once(folder: Path
     assert len(api.jobs()) + summary_of(result)["in_doubt"] >= ITEMS
     record = record_of(folder / "output" / ".shards")
     assert (record["generation"], record["receipts"], record["released"]) == (2, 2, True)
+
+
+def test_a_start_that_waits_for_a_lease_says_so_and_can_be_interrupted(folder: Path, api: Simulated) -> None:
+    """Its holder was on another machine, and nobody knows what became of it."""
+    elsewhere = ProcessName("node-7", 1, "another-boot", "pid:[1]", "99")
+    record = LeaseRecord(1, elsewhere, "2026-11-27T03:00:00Z")
+    assert SharedFolder(folder / "leases").create("job/0-of-1/lease", record.encoded()) is not None
+    waiting = start(*words(api, "--lease", "leases"), cwd=folder)
+    assert waiting.stderr is not None
+    line = waiting.stderr.readline()
+    while "is taken over if no heartbeat comes for 30 s" not in line:
+        assert line, "it ended"
+        line = waiting.stderr.readline()
+    assert "is held by process 1 on node-7, since 2026-11-27T03:00:00Z" in line
+    waiting.send_signal(signal.SIGTERM)
+    waiting.communicate(timeout=20)
+    assert waiting.returncode == 130
+    assert api.account()["accepted"] == 0
+    assert record_of(folder / "leases")["generation"] == 1
+
+
+def test_a_lease_without_a_shard_is_a_mistake(folder: Path, api: Simulated) -> None:
+    result = batchgen("run", "job.yaml", "--base-url", api.url, "--lease", "leases", *FAST, cwd=folder)
+    assert (result.returncode, api.account()["accepted"]) == (2, 0)
+    assert "--lease is for a shard: give --shard I/N too" in result.stderr
 
 
 @pytest.mark.parametrize("lease", [None, "leases"])

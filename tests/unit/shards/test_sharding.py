@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from support.bought import MODEL
 
 from batchgen.catalog import load_catalog
+from batchgen.cli.boundary import guarded
 from batchgen.core.errors import ManifestError, UsageError
 from batchgen.session.prepare import PreparedRun, prepare
 from batchgen.session.request import RunRequest
@@ -127,3 +128,19 @@ def test_a_shard_has_a_run_folder_and_limits_of_its_own(tmp_path: Path) -> None:
     assert prepared() == ("job.0-of-4", "2.50", "0.25", 3)
     assert prepared("other")[0] == "other.0-of-4"
     assert prepared(simulate=True)[0] == "job.0-of-4.simulated"
+
+
+def test_under_a_lock_a_shard_may_spend_what_its_own_items_cost(tmp_path: Path) -> None:
+    manifest = manifest_of(
+        tmp_path, *plain("mug", "cup", "jug", "pot", "vase"), "id: many, prompt: A pan, num_images: 3"
+    )
+    assert guarded(["lock", str(manifest)]) == 0
+    caps, costs = [], []
+    for index in range(3):
+        request = RunRequest(manifest, {}, load_catalog(), shard=Shard(index, 3), locked=True)
+        with prepare(request) as ready:
+            caps.append(ready.settings.max_cost)
+            costs.append(ready.plan().estimated)
+    assert caps == costs
+    with prepare(RunRequest(manifest, {}, load_catalog(), locked=True)) as ready:
+        assert sum(cost for cost in costs if cost is not None) == ready.settings.max_cost
