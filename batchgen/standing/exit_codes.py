@@ -34,8 +34,8 @@ EXIT_CODES = (
     ExitCode(4, "the run finished, but charges are in doubt", "settle them with `resolve`"),
     ExitCode(
         5,
-        "the run was stopped by the key, the balance, the network, the disk, the lease of its shard, or too many items in"
-        " doubt",
+        "the run was stopped by the key, the balance, the network, the disk, the lease of its shard, or too many items"
+        " in doubt",
         "fix the cause, then run the same command to continue",
     ),
     ExitCode(

@@ -131,9 +131,8 @@ def test_a_shard_has_a_run_folder_and_limits_of_its_own(tmp_path: Path) -> None:
 
 
 def test_under_a_lock_a_shard_may_spend_what_its_own_items_cost(tmp_path: Path) -> None:
-    manifest = manifest_of(
-        tmp_path, *plain("mug", "cup", "jug", "pot", "vase"), "id: many, prompt: A pan, num_images: 3"
-    )
+    several = "id: many, prompt: A pan, num_images: 3"
+    manifest = manifest_of(tmp_path, *plain("mug", "cup", "jug", "pot", "vase"), several)
     assert guarded(["lock", str(manifest)]) == 0
     caps, costs = [], []
     for index in range(3):
