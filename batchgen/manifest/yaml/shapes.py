@@ -24,7 +24,7 @@ from batchgen.manifest.yaml.scalars import scalar_value
 _MOST = 32
 """Shapes of one manifest; entries of other shapes are read by the parser."""
 _TRIES = 200
-"""Entries that may be tried as shapes, and one more for each fifty that the parser has to read."""
+"""Entries that may be traced, and one more for each five hundred that the parser has to read."""
 # What the parser refuses or takes for a line's end, and what begins a variable; see `reader` for the last ones.
 _NEVER = "\\x00-\\x1f\\x7f-\\x9f\u2028\u2029\ufeff\ufffe\uffff\U0010ff00-\U0010ff3f${"
 _PLAIN = r"((?![0-9+-]{{300}})[A-Za-z0-9](?:[^:#{never}]++|:(?=[A-Za-z0-9]))*+(?<! ))"
@@ -223,16 +223,17 @@ class Shapes:
     def learn(self, entry: Map) -> None:
         """Learn the shape of an entry that the parser has read, without faults, if it has one."""
         self._entries += 1
-        if not self._open or len(self._shapes) >= _MOST or self._tries > _TRIES + self._entries // 50:
+        if not self._open or len(self._shapes) >= _MOST or self._tries > _TRIES + self._entries // 500:
             return
-        self._tries += 1
         begin = _begin_of_line(self._text, entry.mark.line - self._line)
         dash = None if begin is None else _DASH.match(self._text, begin)
         if begin is None or dash is None or dash.end() - begin != entry.mark.column:
+            self._tries += 1
             return
         end = self._text.find(following := f"\n{dash[1]}- ", begin) + 1
         if end <= begin or any(shape.pattern.match(self._text, begin) for shape in self._shapes):
             return
+        self._tries += 1
         shape = _Tracing(self._text[begin:end], entry.mark.line).shape(entry, following)
         if shape is not None:
             self._shapes.append(shape)
