@@ -1,5 +1,6 @@
 """How much room a plan will need, as earlier outputs of the same models tell."""
 
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from support.bought import Buyer, item, journal_of
 
 from batchgen.plan import Plan
 from batchgen.session.checks.disk_space import DiskSpace, disk_space, shown
+from batchgen.store import Address
 
 MODEL = item("x").model
 
@@ -47,6 +49,15 @@ def test_a_damaged_journal_beside_it_is_no_error(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "journal.sqlite3").write_bytes(b"no database" * 100)
     assert disk_space(plan(**{MODEL: 5}), tmp_path / "new").unknown == 5
+
+
+def test_outputs_in_an_object_store_need_no_room_here(tmp_path: Path) -> None:
+    space = disk_space(plan(other=3), tmp_path / "new", Address("s3", "films", "spring"))
+    assert space.suffices
+    assert space.sentence == "the outputs will take room that is unknown in s3://films/spring"
+    space = replace(space, expected=2 * space.free, unknown=0)
+    assert space.suffices
+    assert space.sentence.startswith("the outputs will take about ")
 
 
 def test_it_says_whether_it_suffices() -> None:

@@ -108,6 +108,14 @@ def test_plain_http_is_for_this_machine_unless_it_is_asked_for() -> None:
         assert "cannot be reached" in asked()
 
 
+def test_each_kind_of_store_gets_its_bucket_and_prefix() -> None:
+    variables = {"AZURE_STORAGE_ACCOUNT_NAME": "studio", "AZURE_STORAGE_ACCOUNT_KEY": "c2VjcmV0"}
+    with patch.dict(os.environ, variables):
+        google, azure = (connect(Address(scheme, "films", "2026/spring")) for scheme in ("gs", "az"))
+    assert (repr(google), google.prefix) == ('GCSStore(bucket="films", prefix="2026/spring")', "2026/spring")
+    assert (azure.config["container_name"], azure.prefix) == ("films", "2026/spring")
+
+
 def test_what_the_environment_lacks_is_told() -> None:
     with patch.dict(os.environ):
         os.environ.pop("AZURE_STORAGE_ACCOUNT_NAME", None)
