@@ -99,10 +99,24 @@ class HeldLease:
             begun = _Moment.of(self._clocks)
             record = change(self.record)
             version = self.place.replace(self.name, record.encoded(), self._version)
+            if version is None and self._wrote_last():
+                record = change(self.record)
+                version = self.place.replace(self.name, record.encoded(), self._version)
             if version is None:
                 self.lost = True
                 raise LeaseLostError(self._lost_to())
             self.record, self._version, self._renewed = record, version, begun
+
+    def _wrote_last(self) -> bool:
+        """Whether the newest version is of this process after all: one that seemed to fail. Go on from it then."""
+        found = self.place.read(self.name)
+        if found is None:
+            return False
+        record = LeaseRecord.decoded(found.content, self.name)
+        if (record.generation, record.holder) != (self.record.generation, self.record.holder):
+            return False
+        self.record, self._version = record, found.version
+        return True
 
     def _lost_to(self) -> str:
         found = self.place.read(self.name)

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from support.running import FAST, Simulated, batchgen, simulator
+from support.running import FAST, Simulated, batchgen, simulator, start
 
 from batchgen.shards import shard_number
 
@@ -39,6 +39,17 @@ def test_the_shards_are_the_whole_run(tmp_path: Path) -> None:
     output = tmp_path / "output"
     assert sorted(folder.name for folder in output.glob("job*")) == [f"job.{index}-of-3" for index in range(3)]
     assert len(list(output.glob("*/files/*.png"))) == 13
+
+
+def test_shards_that_run_at_the_same_time_do_not_disturb_each_other(tmp_path: Path) -> None:
+    manifest_of(tmp_path, *plain(*(f"mug-{number}" for number in range(12))))
+    with simulator("--speed", 100, "--media", "tiny") as api:
+        words = ("run", "job.yaml", "--base-url", api.url, *FAST)
+        shards = [start(*words, "--shard", f"{index}/3", cwd=tmp_path) for index in range(3)]
+        for shard in shards:
+            _, errors = shard.communicate(timeout=120)
+            assert shard.returncode == 0, errors
+        assert api.account()["accepted"] == 12
 
 
 def test_variables_without_the_flag_do_nothing(tmp_path: Path) -> None:

@@ -184,6 +184,18 @@ def test_a_heartbeat_that_failed_is_repeated() -> None:
     assert not lease.lost
 
 
+def test_a_heartbeat_that_arrived_although_it_seemed_to_fail_is_our_own() -> None:
+    place, machine = MemoryPlace(), Machine()
+    lease = taken(place, machine)
+    found = place.read(NAME)
+    assert found is not None
+    arrived = replace(lease.record, beat=lease.record.beat + 1)
+    assert place.replace(NAME, arrived.encoded(), found.version) is not None
+    lease.note_receipts()
+    assert (lease.record.beat, lease.record.receipts, lease.lost) == (2, 1, False)
+    lease.release()
+
+
 @LINUX
 def test_a_holder_that_died_on_this_host_is_followed_at_once() -> None:
     process = subprocess.Popen(
