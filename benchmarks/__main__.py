@@ -49,8 +49,9 @@ SECOND = [int(size) for size in os.environ.get("SECOND", "6000 100000").split()]
 PARTS: dict[str, Part] = {
     "items": lambda folder, tiny: items.rows(folder, 60 if tiny else 5000, 1 if tiny else 2),
     "reading": lambda folder, tiny: reading.rows(
-        folder, 50 if tiny else 100_000, (20, 40) if tiny else (10_000, 100_000, 1_000_000), 1 if tiny else 3
+        folder, 50 if tiny else 100_000, (20, 40) if tiny else (10_000, 1_000_000), 1 if tiny else 2
     ),
+    "memory": lambda folder, tiny: reading.memory_rows(folder, (20, 40) if tiny else (10_000, 100_000, 1_000_000)),
     "startup": lambda folder, tiny: startup.rows(folder, 1 if tiny else 15),
     "polling": lambda folder, tiny: polling.rows(folder, 60 if tiny else 10_000),
     "realtime": lambda folder, tiny: realtime.rows(folder, 20 if tiny else 300),
@@ -74,14 +75,16 @@ PARTS: dict[str, Part] = {
     "viewing": lambda folder, tiny: viewing.rows(folder, 100 if tiny else 1_000_000),
     "overnight": lambda folder, tiny: overnight.rows(folder, 60 if tiny else NIGHT),
 }
-SEPARATE = frozenset({"viewing"})
-"""Parts that take minutes, and are measured only where they are named."""
+GOALS = ("startup", "polling", "realtime", "waiting", "items", "reading", "downloads", "second", "wire")
+"""Parts that are measured where none is named: those with goals, in a quarter of an hour. `all` names all."""
 
 
 def main() -> int:
     """Measure, print the table, and return 1 where something could not be measured."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], metavar="PART", help=f"of {', '.join(PARTS)}")
+    parser.add_argument(
+        "parts", nargs="*", choices=[*PARTS, "all", []], metavar="PART", help=f"all, or of {', '.join(PARTS)}"
+    )
     parser.add_argument("--tiny", action="store_true", help="only show that everything works: the figures mean nothing")
     parser.add_argument("--folder", type=Path, help="where to work (default: a temporary folder)")
     given = parser.parse_args()
@@ -89,7 +92,7 @@ def main() -> int:
     run(batchgen("--version"))  # so that no measurement compiles anything
     rows: list[Row] = []
     failed = False
-    for name in given.parts or [name for name in PARTS if name not in SEPARATE]:
+    for name in PARTS if "all" in given.parts else given.parts or GOALS:
         begun = time.monotonic()
         try:
             with tempfile.TemporaryDirectory(prefix="batchgen-bench-", dir=given.folder) as folder:

@@ -14,9 +14,15 @@ MOST_MIB = 120
 
 
 def rows(folder: Path, speed: int, sizes: tuple[int, ...], times: int) -> Iterator[Row]:
-    """Measure speed at `speed` items, and memory at the `sizes`."""
+    """Measure speed at `speed` items, and the memory of `validate` at the `sizes`."""
     yield from _speed(folder, speed, times)
     yield from _wide(folder, speed, times)
+    usages = [_used("validate", "yaml", size, folder, "") for size in sizes]
+    yield from _memory("validate, yaml", usages, sizes)
+
+
+def memory_rows(folder: Path, sizes: tuple[int, ...]) -> Iterator[Row]:
+    """Measure the memory of commands that read manifests and rows of these `sizes`."""
     cases = [("validate", "yaml"), ("plan", "yaml"), ("run", "yaml"), ("validate", "jsonl"), ("plan", "jsonl"),
         ("run", "jsonl"), ("validate", "csv"), ("plan --items --json", "csv")]  # fmt: skip
     # Two at a time: memory does not depend on what runs beside it, and CPU hardly does.
