@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks import (
+    bare,
     browsing,
     downloads,
     exporting,
@@ -48,6 +49,7 @@ SECOND = [int(size) for size in os.environ.get("SECOND", "6000 100000").split()]
 
 PARTS: dict[str, Part] = {
     "items": lambda folder, tiny: items.rows(folder, 60 if tiny else 5000, 1 if tiny else 2),
+    "bare": lambda folder, tiny: bare.rows(folder, 100 if tiny else 6000),
     "reading": lambda folder, tiny: reading.rows(
         folder, 50 if tiny else 100_000, (20, 40) if tiny else (10_000, 1_000_000), 1 if tiny else 2
     ),
@@ -75,7 +77,7 @@ PARTS: dict[str, Part] = {
     "viewing": lambda folder, tiny: viewing.rows(folder, 100 if tiny else 1_000_000),
     "overnight": lambda folder, tiny: overnight.rows(folder, 60 if tiny else NIGHT),
 }
-GOALS = ("startup", "polling", "realtime", "waiting", "items", "reading", "downloads", "second", "wire")
+GOALS = ("startup", "polling", "realtime", "waiting", "items", "bare", "reading", "downloads", "second", "wire")
 """Parts that are measured where none is named: those with goals, in a quarter of an hour. `all` names all."""
 
 
