@@ -64,9 +64,13 @@ def _written(folder: Path, count: int) -> Usage:
     return run(part("ledgers", "write", count, place))
 
 
-def make(count: int, folder: Path) -> None:
-    """Make a journal with so many finished purchases, with the statements that a run would use, in bulk."""
+def make(count: int, folder: Path, *, first: int = 0) -> None:
+    """Make a journal with so many finished purchases, with the statements that a run would use, in bulk.
+
+    `first`: so many other items come before them in the manifest.
+    """
     from contextlib import closing
+    from itertools import islice
 
     from batchgen.journal import Journal
     from benchmarks.manifests import rows as prompts
@@ -83,7 +87,7 @@ def make(count: int, folder: Path) -> None:
                 " 'm.yaml:1', '0.056', '[]', 'done', 1, ?)",
                 (
                     (number, row["SKU"], f"{number:064x}", _body(row["Product"]), row["SKU"], number)
-                    for number, row in enumerate(prompts(count), 1)
+                    for number, row in enumerate(islice(prompts(first + count), first, None), first + 1)
                 ),
             )
             journal.db.execute(

@@ -14,6 +14,7 @@ from batchgen.core.errors import BatchgenError, DescriptorsError, DiskError, Out
 from batchgen.core.files import disk_errors
 from batchgen.journal import schema
 from batchgen.journal.integrity import content_fault, log_fault, value_fault
+from batchgen.journal.merging.marks import SCRATCH
 from batchgen.journal.readonly import connect_for_reading
 from batchgen.journal.schema import FILE_NAME
 from batchgen.journal.written import watch
@@ -95,6 +96,8 @@ def _advice(folder: Path) -> str:
 def refuse_leftovers(folder: Path) -> None:
     """Raise RunFolderError if a folder without a journal holds what a run left: all of it would be bought again."""
     left = [name for name in _LEFTOVERS if _holds_something(folder / name)]
+    if left and (folder / SCRATCH).is_dir():
+        raise RunFolderError(f"a merge into {folder} was interrupted; repeat the same `batchgen merge` to finish it")
     if left:
         ledger = f" --skip-bought {folder / 'ledger.csv'}" if "ledger.csv" in left else ""
         raise RunFolderError(

@@ -47,6 +47,7 @@ from batchgen.session.summary import Summary
 from batchgen.settings import RUN_NAME, resolve_settings
 from batchgen.simulator.state_file import merge_states
 from batchgen.standing.commands import moved_option_facts
+from batchgen.standing.last_run import last_run_fact, last_run_of
 
 _SHOWN = 10
 """Contradictions that are told one by one."""
@@ -265,6 +266,8 @@ def _concluded(merging: _Merge, folders: Sequence[Path], environment: Mapping[st
         facts = journal.facts()
         wanted = resolve_settings({}, environment, noted_settings(facts)).report
         summary = conclude(facts["run"], journal, Ending(None, "", 0))
+        with journal.transaction():
+            journal.note(**last_run_fact(last_run_of(facts)))  # a merge is no run
         items = sum(summary.counts.values())
         report = report_at_end(journal, wanted, listen, items=items, interrupted=False)
         Register.of(environment).remember(journal)

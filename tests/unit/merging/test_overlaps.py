@@ -17,8 +17,9 @@ from batchgen.api import Job, JobStatus
 from batchgen.core.errors import RunFolderError, UsageError
 from batchgen.core.records import Input, Item, State, StoredFile
 from batchgen.journal import Attempt, Journal
-from batchgen.journal.merging.marks import MARK_NAME, merged_into
+from batchgen.journal.merging.marks import MARK_NAME, SCRATCH, begin_closing, merged_into
 from batchgen.session.run_folder import open_run_folder
+from batchgen.standing.last_run import LastRun, last_run_of
 
 MUG = [item("mug")]
 
@@ -267,6 +268,41 @@ def test_a_mark_that_cannot_be_read_is_no_leave_to_buy(tmp_path: Path) -> None:
     (one / MARK_NAME).write_text("{", encoding="utf-8")
     with pytest.raises(RunFolderError, match=r"merged\.json cannot be read"), open_run_folder(one, create=True):
         pass
+
+
+def test_a_folder_that_is_half_merged_is_not_used_before_the_merge_is_repeated(tmp_path: Path) -> None:
+    one, two = (bought(tmp_path / name, lambda buyer: None, [item(name)]) for name in ("one", "two"))
+    into = tmp_path / "all"
+    (into / SCRATCH).mkdir(parents=True)
+    begin_closing(into, [one, two])
+    with (
+        pytest.raises(RunFolderError, match=f"repeat `batchgen merge {one} {two} --into {into}`"),
+        open_run_folder(into, create=True),
+    ):
+        pass
+    with pytest.raises(RunFolderError, match=f"has closed {two} too; repeat it with all"):
+        merged([one], into)
+    merged([one, two], into)
+    with open_run_folder(into, create=False) as journal:
+        assert len(journal.pending(0, 9)) == 2
+
+
+def test_files_of_a_merge_that_was_killed_early_say_so(tmp_path: Path) -> None:
+    one, into = bought(tmp_path / "one", lambda buyer: buyer.done("mug")), tmp_path / "all"
+    (into / SCRATCH).mkdir(parents=True)
+    (into / "files").mkdir()
+    (into / "files" / "mug.png").touch()
+    with pytest.raises(RunFolderError, match="was interrupted; repeat"), open_run_folder(into, create=True):
+        pass
+    assert merged([one], into).taken == (one,)
+
+
+def test_a_merge_is_no_run(tmp_path: Path) -> None:
+    one = bought(tmp_path / "one", lambda buyer: buyer.done("mug"))
+    for _ in range(2):
+        merged([one], tmp_path / "all")
+        with closing(Journal(tmp_path / "all")) as journal:
+            assert last_run_of(journal.facts()) == LastRun()
 
 
 # ---- what else goes along ------------------------------------------------------------------------------------------
