@@ -4,8 +4,8 @@ import errno
 import hashlib
 import os
 import shutil
+import stat
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,61 +38,73 @@ class Placer:
     def __init__(self, target: Path) -> None:
         self.placed = PlacedFiles()
         self._target = target
-        self._changed: set[Path] = set()
+        self._changed: set[str] = set()
 
     def place(self, folder: Path, files: Iterable[MergedFile]) -> None:
         """Place files of a run folder. Raises DiskError, and RunFolderError where another file has one's name."""
         for file in files:
-            for path in (file.path, file.target):
+            for path in {file.path, file.target}:
                 _refuse_leading_out(folder, path)
-            self._place(folder / file.path, file)
+            # No Path: there may be a million of them.
+            self._place(f"{folder}/{file.path}", f"{self._target}/{file.target}", file)
             if len(self._changed) >= _FOLDERS:
                 self.finish()
 
     def finish(self) -> None:
         """Make durable what was placed. Raises DiskError."""
-        for folder in self._changed:
+        for folder in map(Path, self._changed):
             with disk_errors(folder):
                 sync_folder(folder)
         self._changed.clear()
 
-    def _place(self, source: Path, file: MergedFile) -> None:
-        place = self._target / file.target
+    def _place(self, source: str, place: str, file: MergedFile) -> None:
+        try:
+            if stat.S_ISLNK(os.lstat(source).st_mode):  # a hard link of it would lead nowhere
+                source = os.path.realpath(source, strict=True)
+        except (FileNotFoundError, NotADirectoryError):
+            self.placed.missing += 1
+            return
+        except OSError as error:
+            raise RunFolderError(f"cannot read {printable(source, 300)}: {error.strerror}") from error
+        try:
+            os.link(source, place)
+            self.placed.linked += 1
+        except FileExistsError:
+            self._accept(Path(source), Path(place), file)
+            return
+        except OSError as error:
+            self._place_otherwise(Path(source), Path(place), file, error)
+        self._changed.add(place.rpartition("/")[0])
+
+    def _place_otherwise(self, source: Path, place: Path, file: MergedFile, error: OSError) -> None:
+        """Place a file that could not be linked: there was no folder yet, or the disk is another one."""
         with disk_errors(place):
-            if source.is_symlink():  # a hard link of it would lead nowhere
-                source = source.resolve()
-            if not source.is_file():
-                self.placed.missing += 1
-                return
-            if os.path.lexists(place):
+            if not place.parent.is_dir():
+                self._make_folder(place.parent)
+                self._place(str(source), str(place), file)
+            elif error.errno not in _NO_LINKS:
+                raise error
+            elif place.exists():
                 self._accept(source, place, file)
-                return
-            self._make_folder(place.parent)
-            try:
-                os.link(source, place)
-                self.placed.linked += 1
-            except OSError as error:
-                if error.errno not in _NO_LINKS:
-                    raise
+            else:
                 _copy(source, place)
                 self.placed.copied += 1
-            self._changed.add(place.parent)
 
     def _accept(self, source: Path, place: Path, file: MergedFile) -> None:
         """A merge that was interrupted, or one before, has placed it; anything else is in the way."""
-        if not place.samefile(source) and not _is_file(place, file):
-            raise RunFolderError(
-                f"{printable(str(place), 300)} is another file than {printable(str(source), 300)}; move it away, then"
-                " merge again"
-            )
+        with disk_errors(place):
+            if not (place.exists() and place.samefile(source)) and not _is_file(place, file):
+                raise RunFolderError(
+                    f"{printable(str(place), 300)} is another file than {printable(str(source), 300)}; move it away,"
+                    " then merge again"
+                )
         self.placed.there += 1
 
     def _make_folder(self, folder: Path) -> None:
         if not folder.is_dir():
             self._make_folder(folder.parent)
-            with suppress(FileExistsError):
-                folder.mkdir()
-            self._changed.add(folder.parent)
+            folder.mkdir()
+            self._changed.add(str(folder.parent))
 
 
 def _is_file(path: Path, file: MergedFile) -> bool:
