@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from batchgen.core.errors import BatchgenError
+from batchgen.core.errors import BatchgenError, RunFolderError
 from batchgen.core.text import dollars, plural, printable, usd
 from batchgen.journal import FILE_NAME, Binding, Journal, is_embedded, open_for_reading
 from batchgen.journal.merging.marks import merged_runs
@@ -60,11 +60,25 @@ def known_elsewhere(ready: PreparedRun, binding: Binding, journal: Journal | Non
             for entry in entries
             if entry.history.run_id == own.run_id and entry.history.purchases > own.purchases
         ]
+        _refuse_merged(ready, binding, entries, own.run_id)
     if own is None or not own.purchases:
         known += _in_other_folders(ready, binding, entries, None if own is None else own.run_id)
     elif ready.request.shard is not None:  # an item that was renamed may have been another shard's
         known += _in_folders(ready, binding, _other_shards(ready), {own.run_id})
     return sorted((k for k in known if k.items), key=lambda k: -k.items)
+
+
+def _refuse_merged(ready: PreparedRun, binding: Binding, entries: list[Entry], own: str) -> None:
+    """Raise RunFolderError where a run was merged into another folder, and this is a copy that has no mark of it.
+
+    Such as a backup, or one that was made anew from receipts.
+    """
+    for folder in _folders(ready.folder.resolve(), entries):
+        if own in _run_of(folder, binding)[1]:
+            raise RunFolderError(
+                f"{ready.folder} was merged into {printable(str(folder), 300)}, which goes on with its items and jobs:"
+                " use that folder"
+            )
 
 
 def _in_other_folders(ready: PreparedRun, binding: Binding, entries: list[Entry], own: str | None) -> Iterator[Known]:

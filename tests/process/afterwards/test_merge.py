@@ -138,6 +138,20 @@ def test_a_new_run_hears_of_merged_purchases_once(place: Path, api: Simulated) -
     assert jobs(api, place) == 8
 
 
+def test_a_copy_without_the_mark_buys_nothing_beside_the_merged_run(place: Path, api: Simulated) -> None:
+    """Such as a backup, or a run folder that was made anew from its receipts."""
+    for name in ("a", "b"):
+        assert batchgen(*part(name, api=api), cwd=place).returncode == 0
+    assert merge(place).returncode == 0
+    (place / "output" / "a" / "merged.json").unlink()
+    text = (place / "job.yaml").read_text(encoding="utf-8").replace("4]}, tags: {part: a}", "4, 5]}, tags: {part: a}")
+    (place / "job.yaml").write_text(text, encoding="utf-8")
+    refused = run(place, api, "--run", "a", "--only", "tag:part=a")
+    assert refused.returncode == 6, refused.stderr
+    assert f"was merged into {place}/output/all" in refused.stderr
+    assert jobs(api, place) == 8
+
+
 def test_jobs_in_flight_and_doubts_go_on_in_the_merged_folder(place: Path) -> None:
     with simulator("--speed", 0.5, "--media", "tiny", "--fault", "lost_answer=0.3", "--seed", 4) as api:
         for name in ("a", "b"):
