@@ -69,13 +69,13 @@ class UploadThreads:
                 continue
             try:
                 result, error = context.run(function, *args), None
-            except Exception as raised:  # noqa: BLE001 - raised again where the result is awaited
+            except BaseException as raised:  # noqa: BLE001 - raised again where it is awaited; a panic too
                 result, error = None, raised
             with suppress(RuntimeError):  # the loop was closed meanwhile: nobody waits
                 self._loop.call_soon_threadsafe(_answer, answer, result, error)
 
 
-def _answer(answer: "asyncio.Future[Any]", result: Any, error: Exception | None) -> None:
+def _answer(answer: "asyncio.Future[Any]", result: Any, error: BaseException | None) -> None:
     if answer.cancelled():
         return
     if error is not None:
