@@ -1,6 +1,7 @@
 """The script of a SLURM array: its tasks, played here, and what SLURM's own sbatch and controller say of it."""
 
 import os
+import signal
 import socket
 import subprocess
 import time
@@ -10,14 +11,16 @@ from pathlib import Path
 import pytest
 from support.running import COMMAND, KEY, ROOT, Simulated, environment, simulator
 
+from batchgen.shards import shard_number
+
 SCRIPT = ROOT / "deploy" / "slurm" / "shards.sbatch"
 UNPACKED = ROOT / "build" / "slurm"
 """Where `make deploy-test` unpacks SLURM."""
 Submit = Callable[[Path], "subprocess.CompletedProcess[str]"]
 
 
-def played(folder: Path, api: Simulated, task: int, node: str, **more: str) -> subprocess.CompletedProcess[str]:
-    """One task of the array, on a node with a disk of its own."""
+def started(folder: Path, api: Simulated, task: int, node: str, **more: str) -> subprocess.Popen[str]:
+    """Start one task of the array, on a node with a disk of its own."""
     (folder / "bin").mkdir(exist_ok=True)
     (folder / "bin" / "batchgen").unlink(missing_ok=True)
     (folder / "bin" / "batchgen").symlink_to(COMMAND)
@@ -35,17 +38,28 @@ def played(folder: Path, api: Simulated, task: int, node: str, **more: str) -> s
         "BATCHGEN_BASE_URL": api.url,
         **more,
     }
-    return subprocess.run(
+    return subprocess.Popen(
         ["/bin/bash", SCRIPT, "job.yaml"],
-        cwd=folder, env=environment(**variables), capture_output=True, text=True, timeout=120, check=False,
+        cwd=folder, env=environment(**variables), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
 
 
-def test_the_tasks_of_an_array_buy_all_once_on_whatever_nodes(tmp_path: Path) -> None:
-    lines = "".join(f"  - {{id: mug-{number}, prompt: Mug {number}}}\n" for number in range(10))
-    (tmp_path / "job.yaml").write_text(
+def played(folder: Path, api: Simulated, task: int, node: str, **more: str) -> subprocess.CompletedProcess[str]:
+    """One task from its start to its end."""
+    process = started(folder, api, task, node, **more)
+    output, errors = process.communicate(timeout=120)
+    return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
+
+
+def manifest_of(folder: Path, items: int) -> None:
+    lines = "".join(f"  - {{id: mug-{number}, prompt: Mug {number}}}\n" for number in range(items))
+    (folder / "job.yaml").write_text(
         f"version: 1\nname: job\ndefaults: {{model: hera-1.0-text-to-image}}\nitems:\n{lines}", encoding="utf-8"
     )
+
+
+def test_the_tasks_of_an_array_buy_all_once_on_whatever_nodes(tmp_path: Path) -> None:
+    manifest_of(tmp_path, 10)
     with simulator("--speed", 1000, "--media", "tiny") as api:
         stopped = played(tmp_path, api, 0, "node-a", BATCHGEN_MAX_NEW="2")
         assert stopped.returncode == 3, stopped.stderr
@@ -61,9 +75,7 @@ def test_the_tasks_of_an_array_buy_all_once_on_whatever_nodes(tmp_path: Path) ->
 
 
 def test_a_task_that_ends_for_want_of_the_api_is_queued_once_more(tmp_path: Path) -> None:
-    (tmp_path / "job.yaml").write_text(
-        "version: 1\nname: job\nitems: [{id: mug, model: hera-1.0-text-to-image, prompt: A mug}]\n", encoding="utf-8"
-    )
+    manifest_of(tmp_path, 1)
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "scontrol").write_text('#!/bin/sh\necho "$@" >> "$SLURM_SUBMIT_DIR/requeued"\nexit 1\n')
     (tmp_path / "bin" / "scontrol").chmod(0o755)
@@ -76,6 +88,22 @@ def test_a_task_that_ends_for_want_of_the_api_is_queued_once_more(tmp_path: Path
     assert sorted(codes) == [0, 0, 5, 5]
     assert len(asked) == 1
     assert asked[0] in ("requeue 77_0", "requeue 77_1")
+
+
+def test_a_task_whose_time_is_up_ends_in_order_and_the_next_one_follows_at_once(tmp_path: Path) -> None:
+    manifest_of(tmp_path, 8)
+    with simulator("--speed", 5, "--media", "tiny") as api:
+        task = started(tmp_path, api, 0, "node-a")
+        while not api.account()["accepted"] and task.poll() is None:
+            time.sleep(0.05)
+        task.send_signal(signal.SIGTERM)
+        _, errors = task.communicate(timeout=60)
+        assert task.returncode == 130, errors
+        assert (tmp_path / "batchgen" / "runs" / "job.0-of-2" / "journal.sqlite3").exists()
+        again = played(tmp_path, api, 0, "node-b")
+        assert again.returncode == 0, again.stderr
+        assert "is taken over if no heartbeat comes" not in again.stderr
+        assert api.account()["accepted"] == sum(shard_number(f"mug-{number}", 2) == 0 for number in range(8))
 
 
 @pytest.fixture(scope="module")
