@@ -95,6 +95,18 @@ def test_merged_runs_are_one_run_with_one_ledger(place: Path, api: Simulated) ->
     assert "nothing new in 2 run folders" in merge(place).stdout
 
 
+def test_shards_become_the_run_of_the_manifest(place: Path, api: Simulated) -> None:
+    for shard in range(3):
+        assert run(place, api, "--shard", f"{shard}/3").returncode == 0
+    done = batchgen("merge", *(f"job.{shard}-of-3" for shard in range(3)), "--into", "job", cwd=place)
+    assert done.returncode == 0, done.stderr
+    whole = run(place, api)
+    assert (whole.returncode, summary_of(whole)["done"], jobs(api, place)) == (0, 8, 8)
+    refused = run(place, api, "--shard", "0/3")
+    assert refused.returncode == 6
+    assert f"was merged into {place}/output/job" in refused.stderr
+
+
 def test_costs_over_several_runs_count_each_purchase_once(place: Path, api: Simulated) -> None:
     for name in ("a", "b"):
         assert batchgen(*part(name, api=api), cwd=place).returncode == 0
