@@ -28,6 +28,7 @@ from batchgen.api import (
     read_error,
     read_job,
 )
+from batchgen.core.clock import UtcNow
 from batchgen.core.text import printable
 
 
@@ -116,7 +117,7 @@ def error_message(reply: Reply) -> str:
     return _error(reply).message
 
 
-def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
+def retry_after(headers: Mapping[str, str], now: UtcNow) -> float | None:
     """Return the seconds that `Retry-After` (RFC 9110, section 10.2.3) asks for, from a number or a date; 0 or more.
 
     None if the header is absent or cannot be read. The caller caps the value.
@@ -128,7 +129,7 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     if _SECONDS.fullmatch(text):
         return float(text)
     moment = _http_date(text)
-    return None if moment is None else max(0.0, (moment - now).total_seconds())
+    return None if moment is None else max(0.0, (moment - now()).total_seconds())
 
 
 def clock_offset(headers: Mapping[str, str], asked: datetime, answered: datetime) -> timedelta | None:

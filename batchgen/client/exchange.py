@@ -7,9 +7,11 @@ question: the statement that writes it is in this package.
 
 import asyncio
 import re
+from functools import cached_property
 from typing import Self
 
 import aiohttp
+from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.connector import Connection
 from multidict import CIMultiDictProxy
 
@@ -75,13 +77,17 @@ class Answer:
         return int(told) if self.headers.get("Content-Encoding", "identity").lower() == "identity" else None
 
 
-async def connect(
-    connector: aiohttp.BaseConnector, opener: aiohttp.ClientRequest, within: aiohttp.ClientTimeout
-) -> Connection:
-    """Return a connection, a kept one if there is one. Raises WIRE_ERRORS.
+class Opener(aiohttp.ClientRequest):
+    """What aiohttp's connector makes a connection by, which it calls a request. It is never sent, but used again."""
 
-    `opener` says where it leads; aiohttp calls that a request, which is never sent.
-    """
+    @cached_property
+    def connection_key(self) -> ConnectionKey:
+        """Name the connections that serve."""
+        return super().connection_key
+
+
+async def connect(connector: aiohttp.BaseConnector, opener: Opener, within: aiohttp.ClientTimeout) -> Connection:
+    """Return a connection to where `opener` leads, a kept one if there is one. Raises WIRE_ERRORS."""
     try:
         return await connector.connect(opener, _NO_TRACES, within)
     except aiohttp.ClientError:
@@ -117,7 +123,7 @@ async def receive(connection: Connection) -> Answer:
 
 async def get(
     connector: aiohttp.BaseConnector,
-    opener: aiohttp.ClientRequest,
+    opener: Opener,
     data: bytes,
     within: aiohttp.ClientTimeout,
     buffer: int,

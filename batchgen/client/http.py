@@ -80,6 +80,8 @@ class HttpApi:
         self._now = now
         self._patience = Patience(limits.beat)
         self._clock_offset: timedelta | None = None
+        self._date: str | None = None
+        """What the last answer said of its time."""
         self._hint = route.hint
         self._may_post = may_post
         self._wire = Wire(self._addresses, key, route, tls=tls, now=now, seconds=limits.connect)
@@ -163,6 +165,10 @@ class HttpApi:
         self._patience.stop()
 
     def _hear_clock(self, headers: Mapping[str, str], asked: datetime) -> None:
+        told = headers.get("Date")
+        if told == self._date:
+            return  # `Date` has whole seconds: another answer in the same one says nothing new
+        self._date = told
         heard = clock_offset(headers, asked, self._now())
         self._clock_offset = self._clock_offset if heard is None else heard
 
@@ -188,7 +194,7 @@ class HttpApi:
             answer.status,
             without_key(bytes(raw), self._key, cut=cut is not None)[: self._limits.answer_bytes],
             cut,
-            retry_after(answer.headers, self._now()),
+            retry_after(answer.headers, self._now),
             None if location is None else self._in_words(redirect_in_words(location, origin)),
         )
 

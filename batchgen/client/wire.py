@@ -11,7 +11,7 @@ from aiohttp.connector import Connection
 from yarl import URL
 
 from batchgen.client.addresses import Addresses, Origin, PublicResolver, origin_of
-from batchgen.client.exchange import Answer, connect, get, header_lines, prepare, request
+from batchgen.client.exchange import Answer, Opener, connect, get, header_lines, prepare, request
 from batchgen.client.kept import KeptConnections, is_quiet
 from batchgen.client.route import Route
 from batchgen.core.clock import UtcNow
@@ -90,10 +90,10 @@ class Wire:
         self._fetching = header_lines(Accept="*/*", **own)
         self._fetching_elsewhere = header_lines(Accept="*/*", **general)
 
-    def _make_opener(self, origin: Origin) -> aiohttp.ClientRequest:
+    def _make_opener(self, origin: Origin) -> Opener:
         scheme, host, port = origin
         url = URL.build(scheme=scheme, host=host, port=port)
-        return aiohttp.ClientRequest("GET", url, loop=self._loop, ssl=self._trust, **self._way)
+        return Opener("GET", url, loop=self._loop, ssl=self._trust, **self._way)
 
     async def post(
         self, target: str, body: bytes, sending: Sending, may_leave: Callable[[], bool]
