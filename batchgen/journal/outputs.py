@@ -5,7 +5,7 @@ rows stay: the files that came keep their numbers, and `verify` knows what is mi
 """
 
 import sqlite3
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from batchgen.api import Job
 from batchgen.journal.attempts import Attempt, PendingOutput
@@ -36,36 +36,23 @@ class Outputs:
 
     db: sqlite3.Connection
 
-    def outputs_left(self, attempt: Attempt) -> list[PendingOutput]:
-        """Return the outputs of a ready attempt that are listed, and not on disk yet."""
-        rows = self.db.execute(
-            "SELECT number, url FROM output WHERE attempt = ? AND path IS NULL AND url <> '' ORDER BY number",
-            (attempt.key,),
-        )
-        return [PendingOutput(number, url) for number, url in rows]
-
-    def outputs_of(self, attempt: Attempt) -> int:
-        """Return the highest number of an output of the job, listed or awaited."""
-        (highest,) = self.db.execute(
-            "SELECT COALESCE(MAX(number), 0) FROM output WHERE attempt = ?", (attempt.key,)
-        ).fetchone()
-        return int(highest)
-
-    def outputs_awaited(self, attempt: Attempt) -> int:
-        """Return how many outputs the provider has not listed yet and may still list."""
-        (count,) = self.db.execute(
-            "SELECT COUNT(*) FROM output o JOIN attempt a ON a.key = o.attempt WHERE a.key = ? AND o.path IS NULL"
-            " AND o.url = '' AND a.error_type IS NOT ?",
-            (attempt.key, FEWER_OUTPUTS),
-        ).fetchone()
-        return int(count)
-
     def listing(self, attempt: Attempt) -> Listing:
         """Return the outputs of a ready attempt."""
-        return Listing(self.outputs_left(attempt), self.outputs_of(attempt), self.outputs_awaited(attempt))
+        left, highest, awaited = list[PendingOutput](), 0, 0
+        for number, url, path, error_type in self.db.execute(
+            "SELECT o.number, o.url, o.path, a.error_type FROM output o JOIN attempt a ON a.key = o.attempt"
+            " WHERE o.attempt = ? ORDER BY o.number",
+            (attempt.key,),
+        ):
+            highest = int(number)
+            if path is None and url:
+                left.append(PendingOutput(highest, url))
+            elif path is None:
+                awaited += error_type != FEWER_OUTPUTS
+        return Listing(left, highest, awaited)
 
-    def _put_outputs(self, attempt: Attempt, job: Job, ordered: int) -> Listing:
-        """Update the rows to what the provider lists now; return as left only what it did not list before."""
+    def _put_outputs(self, attempt: Attempt, job: Job, ordered: int) -> set[int]:
+        """Update the rows to what the provider lists now; return the numbers of those that were known before."""
         known = {number for (number,) in self.db.execute(
             "SELECT number FROM output WHERE attempt = ? AND (url <> '' OR path IS NOT NULL)", (attempt.key,)
         )}  # fmt: skip
@@ -79,9 +66,6 @@ class Outputs:
         )
         taken = known | {output.number for output in listed}
         free = (number for number in range(1, ordered + 1) if number not in taken)
-        self.db.executemany(
-            "INSERT INTO output (attempt, number, url) VALUES (?, ?, '')",
-            [(attempt.key, number) for number, _ in zip(free, range(ordered - len(taken)), strict=False)],
-        )
-        listing = self.listing(attempt)
-        return replace(listing, left=[output for output in listing.left if output.number not in known])
+        if missing := [(attempt.key, number) for number, _ in zip(free, range(ordered - len(taken)), strict=False)]:
+            self.db.executemany("INSERT INTO output (attempt, number, url) VALUES (?, ?, '')", missing)
+        return known

@@ -223,7 +223,9 @@ class Transitions(Outputs, DeliveredFiles):
     def list_more_outputs(self, attempt: Attempt, job: Job, polls: int, *, ordered: int) -> Listing:
         """The provider lists more outputs than before; return as left only the new ones."""
         self._step(attempt, (State.READY,), State.READY, polls=polls)
-        return self._put_outputs(attempt, job, ordered)
+        known = self._put_outputs(attempt, job, ordered)
+        listing = self.listing(attempt)
+        return replace(listing, left=[output for output in listing.left if output.number not in known])
 
     def accept_fewer_outputs(self, attempt: Attempt, reason: str) -> bool:
         """No more outputs will come, although more were ordered; return whether that makes the item done."""
@@ -298,7 +300,8 @@ class Transitions(Outputs, DeliveredFiles):
     # ---- inside ----
 
     def _finish(self, attempt: Attempt) -> bool:
-        if self.outputs_left(attempt) or self.outputs_awaited(attempt):
+        listing = self.listing(attempt)
+        if listing.left or listing.awaited:
             return False
         self._step(attempt, (State.READY,), State.DONE)
         return True

@@ -184,7 +184,7 @@ class History:
 
     def keep(self) -> str:
         attempt = self._some(State.READY)
-        left = self.journal.outputs_left(attempt) if attempt else []
+        left = self.journal.listing(attempt).left if attempt else []
         if attempt is None or not left:
             return ""
         number = left[0].number

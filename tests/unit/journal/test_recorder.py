@@ -116,7 +116,7 @@ async def test_an_error_is_its_callers_own_and_the_recorder_goes_on(journal: Jou
         with pytest.raises(ZeroDivisionError):
             await record(lambda: 1 // 0)
         attempt = await record(buyer.intend, "mug-0")
-        assert await record(journal.outputs_of, attempt=attempt) == 0
+        assert (await record(journal.listing, attempt=attempt)).highest == 0
     assert committed(journal) == 1
 
 

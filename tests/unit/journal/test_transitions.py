@@ -361,12 +361,12 @@ def test_an_item_is_done_with_its_last_file_in_any_order(journal: Journal) -> No
     for number, left in ((2, [1, 3]), (3, [1])):
         with journal.transaction():
             assert journal.record_file(attempt, file(number)) is False
-        assert [output.number for output in journal.outputs_left(attempt)] == left
+        assert [output.number for output in journal.listing(attempt).left] == left
         assert states(journal)["mug"] == "ready"
     with journal.transaction():
         assert journal.record_file(attempt, file(1)) is True
     assert states(journal)["mug"] == "done"
-    assert journal.outputs_of(attempt) == 3
+    assert journal.listing(attempt).highest == 3
     assert journal.owner_of("files/mug@2.png") == (attempt.key, 2)
 
 
