@@ -7,8 +7,20 @@ show it above the description, and where there is none the title of the whole sc
 
 from batchgen.catalog.hints import about, about_option, as_markdown, describe, described, in_several, shown
 from batchgen.catalog.own_keys import or_template
-from batchgen.catalog.request_schemas import Schema, examples, value_schema
+from batchgen.catalog.request_schemas import Schema, examples
+from batchgen.catalog.request_schemas import value_schema as request_value
 from batchgen.catalog.tables import Catalog, Model, Parameter
+
+_PICTURE: Schema = {"type": "string", "pattern": r"^(https?://[^\s]+|[^:]*[^:\s][^:]*)$"}
+"""Also a local path, with `run.assets`."""
+
+
+def value_schema(parameter: Parameter) -> Schema:
+    """Return only the part of the schema that checks a parameter's value."""
+    schema = request_value(parameter)
+    if parameter.type == "url":
+        return dict(_PICTURE)
+    return {**schema, "items": dict(_PICTURE)} if parameter.type == "urls" else schema
 
 
 def parameters_of(model: Model) -> Schema:

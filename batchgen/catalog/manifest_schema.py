@@ -165,7 +165,7 @@ def _run_block() -> Schema:
         **_closed(
             titled(
                 {setting.name: {"description": sentence(setting.help), **_setting(setting)} for setting in SETTINGS}
-                | {"bought": _BOUGHT}
+                | {"bought": _BOUGHT, "assets": _ASSETS}
             )
         ),
     }
@@ -177,6 +177,15 @@ _BOUGHT: Schema = {
     "type": "array",
     "items": {"type": "string", "minLength": 1},
     "examples": [["bought/*.csv"]],
+}
+
+
+_ASSETS: Schema = {
+    "description": "Where local pictures are uploaded to before they are sent, as s3://BUCKET/PREFIX, or the public"
+    " address below which the manifest's folder lies already.",
+    "type": "string",
+    "minLength": 1,
+    "examples": ["s3://bucket/inputs", "https://cdn.example/inputs"],
 }
 
 

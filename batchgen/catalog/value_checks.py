@@ -157,7 +157,7 @@ def _url_fault(value: object) -> str | None:
         scheme = _SCHEME.match(value)
         if scheme is not None and scheme[1].lower() != "file":
             return f"{wanted}; {printable(scheme[1], _SHOWN)}:// cannot be fetched"
-        return f"{wanted}; a local path cannot be sent"
+        return f"{wanted}; a local path cannot be sent without `run.assets`, as in s3://BUCKET/PREFIX"
     if not value.startswith(("http://", "https://")):
         return f"{wanted}; write its scheme in lower case"
     if _BLANK.search(value):

@@ -63,6 +63,13 @@ CREATE TABLE input (
 """,
     # Items that a person has to pick an output for first, or that need such items.
     "CREATE TABLE waiting (position INTEGER PRIMARY KEY)",
+    # Local pictures that items need: the path, the file's size and time when it was read, and what it was then.
+    """
+CREATE TABLE picture (
+  path TEXT PRIMARY KEY, state TEXT NOT NULL, sha256 TEXT NOT NULL, extension TEXT NOT NULL
+) WITHOUT ROWID
+""",
+    "CREATE INDEX picture_sha256 ON picture (sha256)",
 )
 
 Record = tuple[str, str, str, str, str, str, str, str | None, str | None, str | None, int]
@@ -85,6 +92,8 @@ class ItemTable:
         """Items so far whose id was made and not given."""
         self.inputs = 0
         """Outputs of other items that items so far need."""
+        self.pictures = False
+        """Whether items need local pictures."""
 
     def add(self, record: Record, combination: str = "", redo_of: tuple[str, str] | None = None) -> None:
         """Add one item behind the others; `combination` are the values of the matrix that it is made by, for messages.
@@ -121,6 +130,17 @@ class ItemTable:
         line, column = place or (None, None)
         self.inputs += 1
         self._inputs.append((self.count, parameter, item_id, output, line, column))
+
+    def add_picture(self, path: str, state: str, sha256: str, extension: str) -> None:
+        """Add a local picture that items need, as its file was found: `state` is its size and time."""
+        self._db.execute("INSERT OR REPLACE INTO picture VALUES (?, ?, ?, ?)", (path, state, sha256, extension))
+        self.pictures = True
+
+    def picture(self, path: str, state: str) -> tuple[str, str] | None:
+        """Return SHA-256 and extension of a picture whose file was read in this state; None if it was not."""
+        found = self._db.execute("SELECT sha256, extension FROM picture WHERE path = ? AND state = ?", (path, state))
+        row: tuple[str, str] | None = found.fetchone()
+        return row
 
     def add_faulty(self, item_id: str, source: str, combination: str) -> None:
         """Add an item with a fault: only its id counts, since another item may have it too."""

@@ -21,6 +21,7 @@ from batchgen.manifest.item.builder import ItemBuilder
 from batchgen.manifest.item.chains import note_chain_faults
 from batchgen.manifest.item.duplicates import note_clashes
 from batchgen.manifest.item.paths import PathError, PathTemplate, read_path
+from batchgen.manifest.item.pictures import LocalPictures
 from batchgen.manifest.yaml.document import Document
 from batchgen.manifest.yaml.nodes import Map
 from batchgen.manifest.yaml.problems import NO_WARNINGS, BrokenOffError, Mark, Problems, Warnings
@@ -51,6 +52,8 @@ class Manifest:
     """The files that it includes, at first and second hand."""
     bought: tuple[Path, ...] = ()
     """Books that show what was bought elsewhere: the files of `run.bought`."""
+    assets: str | None = None
+    """Where the local pictures that items need are uploaded to, or are already; None: items need none."""
     warnings: Warnings = NO_WARNINGS
 
 
@@ -159,7 +162,10 @@ class _Loading:
         self._included_with_hashes = includes.with_hashes
         self.header: Header = read_header(entries, self._catalog, self._problems)
         self._bought = bought_files(self.header, self._path.parent, self._problems)
-        self._builder = ItemBuilder(self._catalog, self._template or self.header.path, self._table, own_keys=OWN)
+        assets = self.header.assets
+        pictures = None if assets is None else LocalPictures(assets, self._path.parent, self._table)
+        path = self._template or self.header.path
+        self._builder = ItemBuilder(self._catalog, path, self._table, own_keys=OWN, pictures=pictures)
         tags: Mapping[str, Any] = self.header.tags or {}
         self._builder.tag_names.update(name for name, value in tags.items() if value is not None)
         self._context = ManifestContext(self.header, self._catalog, self._problems, self._builder, self._path)
@@ -240,6 +246,7 @@ class _Loading:
             references=self._table.inputs,
             included=self._included,
             bought=self._bought,
+            assets=header.assets if self._table.pictures else None,
             warnings=self._problems.warnings(),
         )
 

@@ -111,6 +111,10 @@ class Scheduler:
         if chains.unanswered:
             count = plural(chains.unanswered, "item")
             run_state.stop(Stop.OUTAGE, f"the API did not give the addresses that {count} need, which stay pending")
+        if left := self._submitter.pictures.left:
+            run_state.stop(
+                Stop.OUTAGE, f"the local pictures of {plural(left, 'item')} cannot be sent; these stay pending"
+            )
         if run_state.stopped_because is None:
             await self._submitter.queue.stop_for_left_items()
         await self._stop_for_picks()

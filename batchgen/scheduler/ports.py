@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from batchgen.api import Api
@@ -11,16 +12,35 @@ from batchgen.core.clock import UtcNow
 from batchgen.core.descriptors import PLENTY, Shares
 from batchgen.core.records import Item
 from batchgen.download import Offload
+from batchgen.item_table.pictures import Picture, picture_file
 from batchgen.journal import Journal, Recorder
 from batchgen.policy.until import Until
 from batchgen.scheduler.judging.judgement import AS_IT_COMES, Standards
 from batchgen.settings import Settings
 from batchgen.store import OutputStore
+from batchgen.store.pictures import PictureChangedError, PicturePlace
 
 
 def always() -> bool:
     """Return that nobody else can: the run folder is locked."""
     return True
+
+
+@dataclass(frozen=True, slots=True)
+class PictureSource:
+    """Where the local pictures of a run are, and where they get their addresses."""
+
+    item_table: Path
+    place: PicturePlace
+    wait: Callable[..., Awaitable[Any]]
+    """Calls a function outside the event loop, few at a time."""
+
+    def address(self, picture: Picture) -> str:
+        """Return an address of a picture. Raises PictureChangedError, StoreError, UsageError."""
+        file = picture_file(self.item_table, picture)
+        if file is None:
+            raise PictureChangedError(f"the manifest names no file for the picture {picture.name}")
+        return self.place.address(picture.name, file)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +59,8 @@ class RunPorts:
     """Runs a function outside the event loop, for what takes much of a processor."""
     upload: Offload | None = None
     """Runs what waits for a remote store, several calls at a time; None: outputs go to the disk."""
+    pictures: PictureSource | None = None
+    """Where local pictures are; None: no item needs one."""
     holds: Callable[[], bool] = always
     """Whether no other process can be buying the same items by now; asked before each request that costs money."""
 

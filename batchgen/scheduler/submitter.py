@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from typing import TypeVar
 
 from batchgen.api import (
     Accepted,
@@ -23,14 +24,16 @@ from batchgen.policy.budget_port import CapReached, Grant
 from batchgen.policy.echo import differences
 from batchgen.policy.retry import AdaptiveLimit, retry_delay
 from batchgen.policy.stopping import Stop
-from batchgen.scheduler.chains import Addressed, AskAgain, Chains, both_sides
+from batchgen.scheduler.chains import Addressed, AskAgain, Chains, LeftPending, both_sides
 from batchgen.scheduler.pending import PendingItems, QueuedItem
+from batchgen.scheduler.pictures import Pictures, SentBody
 from batchgen.scheduler.poller import Poller
 from batchgen.scheduler.pricing import confirm_price
 from batchgen.scheduler.room import Room
 from batchgen.scheduler.run_state import RunState, log
 from batchgen.scheduler.tracked_job import TrackedJob
 
+_Found = TypeVar("_Found", Addressed, SentBody)
 _BACKLOG_OF_DOWNLOADS = 2000
 """Buy nothing new while more outputs than this wait to be fetched: outputs must not expire before that."""
 _LEASE_INTERVAL = 0.5
@@ -49,6 +52,7 @@ class Submitter:
         self.queue = PendingItems(run_state)
         self.room = Room(run_state, self.queue)
         self._chains = Chains(run_state, self.queue.free)
+        self.pictures = Pictures(run_state)
         self._busy_answers: dict[int, int] = {}
         """By item, the busy answers in a row."""
         self.posts: set[asyncio.Task[None]] = set()
@@ -130,8 +134,11 @@ class Submitter:
     async def _post(self, queued: QueuedItem, grant: Grant, *, wait: bool) -> None:
         run_state = self._run_state
         policy, ports = run_state.policy, run_state.ports
-        addressed = await self._addressed(queued, grant)
+        addressed = self._usable(await self._addressed(queued), queued, grant)
         if addressed is None:
+            return
+        body = self._usable(await self.pictures.body(addressed.work), queued, grant)
+        if body is None:
             return
         work, now = addressed.work, ports.utc_now()
         if not await self.room.secure(queued, work, grant, now):
@@ -149,7 +156,7 @@ class Submitter:
             self.queue.retry(queued, run_state.now)
             return
         sent, run_state.api_health = run_state.now, run_state.api_health.sent(grant.amount)
-        answer = await self._answer(work.item, wait=wait)
+        answer = body.without_secrets(await self._answer(replace(work.item, body=body.text), wait=wait))
         if isinstance(answer, Rejected) and addressed.inputs:
             answer = replace(answer, message=both_sides(addressed.inputs, answer))
         try:
@@ -159,13 +166,14 @@ class Submitter:
                 self._save_receipt(attempt, answer)
             raise
 
-    async def _addressed(self, queued: QueuedItem, grant: Grant) -> Addressed | None:
-        """Return an item with the addresses of the outputs that it needs; None if it cannot be submitted now."""
-        if not queued.work.item.inputs:
-            return Addressed(queued.work, ())
+    async def _addressed(self, queued: QueuedItem) -> Addressed | AskAgain | LeftPending:
+        """Return an item with the addresses of the outputs that it needs."""
+        return await self._chains.address(queued.work) if queued.work.item.inputs else Addressed(queued.work, ())
+
+    def _usable(self, found: _Found | AskAgain | LeftPending, queued: QueuedItem, grant: Grant) -> _Found | None:
+        """Return what was found for an item; None if it cannot be submitted now, and is put back or left."""
         run_state = self._run_state
-        found = await self._chains.address(queued.work)
-        if isinstance(found, Addressed):
+        if not isinstance(found, AskAgain | LeftPending):
             return found
         run_state.budget.release(grant)
         run_state.in_flight -= 1

@@ -30,6 +30,7 @@ from batchgen.policy.until import Until
 from batchgen.scheduler import Ending, RunPolicy, RunPorts, RunState, Scheduler
 from batchgen.scheduler.ports import always
 from batchgen.session.checks.evidence import note_ledger
+from batchgen.session.checks.pictures import pictures_from
 from batchgen.session.conclusion import conclude, rescue
 from batchgen.session.host import Ended, Host, ItemEnded, Listener, Notice, Started, StopHandle
 from batchgen.session.judging.standards import standards_of
@@ -43,6 +44,7 @@ from batchgen.settings import Settings
 from batchgen.shared_limits.orders import Crossed
 from batchgen.standing.last_run import LastRun, last_run_fact
 from batchgen.store import store_of
+from batchgen.store.pictures import PicturePlace
 from batchgen.store.upload_threads import uploading
 
 log = logging.getLogger("batchgen")
@@ -74,6 +76,8 @@ class OpenRun:
     wait_for_balance: bool = False
     ask_lost: bool = True
     """Whether lost jobs are asked for again, at no cost."""
+    pictures: tuple[Path, PicturePlace] | None = None
+    """The item table that names its local pictures, and the place where these get their addresses."""
     route: Route = DIRECT
     """The way to the API."""
     sharing: Sharing | None = None
@@ -139,10 +143,11 @@ async def _run(run: OpenRun, host: Host) -> Ending:
             BatchedCalls("files") as offload,
             BatchedCalls("judge") as decode,
             uploading(store) as upload,
+            pictures_from(run.pictures) as pictures,
             open_budget(journal, settings, run.sharing, warn) as budget,
         ):
             draws = random.Random()  # noqa: S311 - jitter
-            ports = RunPorts(api, journal, record, store, utc_now, draws, offload, decode, upload, holds)
+            ports = RunPorts(api, journal, record, store, utc_now, draws, offload, decode, upload, pictures, holds)
             run_state = RunState(ports, policy_of(run, shares(host.descriptors)), budget, journal.counts())
             scheduler = Scheduler(run_state)
             if host.items:

@@ -21,6 +21,7 @@ from batchgen.plan import Plan
 from batchgen.policy.wall_time import shown
 from batchgen.session.checks.elsewhere import Known, known_elsewhere
 from batchgen.session.checks.evidence import compare_files
+from batchgen.session.checks.pictures import place_of_pictures
 from batchgen.session.checks.register import Register, registered
 from batchgen.session.connection.account import Access, ApiAccount
 from batchgen.session.consent import (
@@ -137,6 +138,9 @@ class RunSession(Session):
             self._tell_notes(hours)
             prepared, plan = decide_renames(prepared, host.consent)
             refuse_unknown_prices(plan)
+            pictures = place_of_pictures(
+                prepared.manifest, prepared.item_table, buys=bool(plan.estimated), simulated=account.binding.embedded
+            )
             register = Register.of(request.environment)
             elsewhere = self._confirm_elsewhere(prepared, plan, account, journal)
             real_money = not account.binding.embedded
@@ -169,6 +173,7 @@ class RunSession(Session):
                 key=account.key,
                 buying=True,
                 asked_caps={"max_cost": prepared.settings.max_cost, "budget": prepared.settings.budget},
+                pictures=pictures,
                 route=route,
                 only=request.only,
                 until=hours.until,

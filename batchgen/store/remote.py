@@ -19,7 +19,7 @@ from batchgen.core.text import printable
 from batchgen.core.version import install_hint
 
 if TYPE_CHECKING:
-    from obstore.store import ClientConfig, ObjectStore, RetryConfig, S3Config
+    from obstore.store import AzureStore, ClientConfig, GCSStore, RetryConfig, S3Config, S3Store
 
 _SCHEMES = ("s3", "gs", "az")
 _ADDRESS = re.compile(r"(?P<scheme>[a-z0-9]+)://(?P<bucket>[a-z0-9][a-z0-9._-]{1,62})(?:/(?P<prefix>.*))?", re.DOTALL)
@@ -73,7 +73,7 @@ def is_address(text: str) -> bool:
     return "://" in text
 
 
-def connect(address: Address) -> "ObjectStore":
+def connect(address: Address) -> "S3Store | GCSStore | AzureStore":
     """Return a connection to the place; names in it are relative to its prefix. Nothing is requested yet.
 
     Raises UsageError where the extra `s3` is not installed, or what the environment says cannot be used.

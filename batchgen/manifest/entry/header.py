@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from batchgen.catalog import BodyChecker, Catalog, nearest
+from batchgen.core.errors import UsageError
 from batchgen.core.text import printable
 from batchgen.manifest.entry.expectations import EXPECT, read_checks
 from batchgen.manifest.item.any_model import unknown_parameter
@@ -17,10 +18,12 @@ from batchgen.manifest.yaml.nodes import List, Map
 from batchgen.manifest.yaml.problems import Mark, Problems
 from batchgen.manifest.yaml.scalars import whole
 from batchgen.settings import BY_NAME, RUN_NAME, parse_setting
+from batchgen.store.pictures import check_assets
 
 INCLUDE = "include"
 KEYS = ("version", "name", "description", "include", "run", "tags", "defaults", "model_defaults", "items")
 _BOUGHT = "bought"
+_ASSETS = "assets"
 _TAG_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 
 
@@ -51,6 +54,8 @@ class Header:
     """The checks of `defaults.expect`, None for those that it turns off."""
     bought: tuple[tuple[str, Mark], ...] = ()
     """Patterns for the files that show what was bought elsewhere, with their places."""
+    assets: str | None = None
+    """Where local pictures are uploaded to, or are already; None: none can be sent."""
 
 
 def read_header(entries: Mapping[str, TopLevelValue], catalog: Catalog, problems: Problems) -> Header:
@@ -83,6 +88,7 @@ def read_header(entries: Mapping[str, TopLevelValue], catalog: Catalog, problems
         path=path,
         expect=expect,
         bought=bought,
+        assets=_assets(run, problems),
     )
 
 
@@ -157,11 +163,11 @@ def _settings(run: Map | None, problems: Problems) -> tuple[dict[str, Any], Path
     path = read_path(DEFAULT_PATH)
     for name, value in (run or {}).items():
         assert run is not None  # noqa: S101 - for mypy: there are entries, so there is a map
-        if name == _BOUGHT:
+        if name in (_BOUGHT, _ASSETS):
             continue
         setting = BY_NAME.get(name)
         if setting is None:
-            known = (*BY_NAME, _BOUGHT)
+            known = (*BY_NAME, _BOUGHT, _ASSETS)
             near = nearest(name, known)
             hint = f"did you mean `{near}`?" if near else f"`run` takes {', '.join(known)}"
             problems.at(run.key_mark(name), f"`{printable(name, 60)}` is not a setting; {hint}")
@@ -182,6 +188,19 @@ def _bought(run: Map | None, problems: Problems) -> tuple[tuple[str, Mark], ...]
         problems.at(run.value_mark(_BOUGHT), "`run.bought` must be a list of files, as in [bought/*.csv]")
         return ()
     return tuple((pattern, written.mark(n)) for n, pattern in enumerate(written))
+
+
+def _assets(run: Map | None, problems: Problems) -> str | None:
+    if run is None or (written := run.get(_ASSETS)) is None:
+        return None
+    try:
+        if not isinstance(written, str):
+            raise UsageError("it must be text, as in s3://BUCKET/PREFIX")
+        check_assets(written)
+    except UsageError as error:
+        problems.at(run.value_mark(_ASSETS), f"`run.assets`: {error}")
+        return None
+    return written
 
 
 def bought_files(header: Header, folder: Path, problems: Problems) -> tuple[Path, ...]:

@@ -14,6 +14,7 @@ from batchgen.item_table import ItemTable
 from batchgen.manifest.item.any_model import AnyModel
 from batchgen.manifest.item.ids import derived_seed, generated_id
 from batchgen.manifest.item.paths import PathError, PathTemplate
+from batchgen.manifest.item.pictures import LocalPictures
 from batchgen.manifest.item.request import MAX_ITEMS, ItemRequest, Tags
 from batchgen.manifest.item.series import Series
 from batchgen.manifest.yaml.problems import Mark
@@ -62,9 +63,16 @@ class ItemBuilder:
     """Builds the items of one manifest, one request after the other."""
 
     def __init__(
-        self, catalog: Catalog, path: PathTemplate, table: ItemTable, *, own_keys: AbstractSet[str] = frozenset()
+        self,
+        catalog: Catalog,
+        path: PathTemplate,
+        table: ItemTable,
+        *,
+        own_keys: AbstractSet[str] = frozenset(),
+        pictures: LocalPictures | None = None,
     ) -> None:
-        """`own_keys` are the keys of an item that are no parameters."""
+        """`own_keys` are the keys of an item that are no parameters; without `pictures`, no local ones can be sent."""
+        self._pictures = pictures
         self._checker = BodyChecker(catalog, beside=own_keys)
         self._check = self._checker.problems
         self._known = catalog.models
@@ -95,13 +103,21 @@ class ItemBuilder:
 
         As with the other methods that return problems, the work is done only when they are iterated over.
         """
-        problems = self._check(request.model.id, request.body)
+        request, faults = self._with_pictures(request)
+        problems = (*faults, *self._check(request.model.id, request.body))
         if problems:
             return self._refused(problems, request, _ONE_COPY)
         canonical = canonical_json(request.body)
         digest = digest_of(canonical)
         item_id = request.id if request.id is not None else generated_id(request.body.get("prompt"), digest)
         return self._add(request, (item_id, digest, canonical), request.body)
+
+    def _with_pictures(self, request: ItemRequest) -> tuple[ItemRequest, tuple[BodyProblem, ...]]:
+        """Return a request with stand-ins for its local pictures, and what is wrong with these."""
+        if self._pictures is None:
+            return request, ()
+        body, faults = self._pictures.take(request.model, request.body)
+        return request._replace(body=body), faults
 
     @property
     def open_parameters(self) -> frozenset[str]:
@@ -113,6 +129,7 @@ class ItemBuilder:
 
         `request` was added, and had no problems. None if such requests can differ in more than that.
         """
+        request, _ = self._with_pictures(request)
         open_checks = self._checker.open_checks(request.model.id)
         tally = self._tallies[request.model.id]
         names = frozenset(varying)
@@ -154,7 +171,8 @@ class ItemBuilder:
 
         A copy is an id suffix and a seed, None if it is derived.
         """
-        problems = self._check(request.model.id, {**request.body, "seed": 0} if seeds else request.body)
+        request, faults = self._with_pictures(request)
+        problems = (*faults, *self._check(request.model.id, {**request.body, "seed": 0} if seeds else request.body))
         if problems:
             yield from self._refused(problems, request, copies)
             return
@@ -176,8 +194,9 @@ class ItemBuilder:
         For an unknown model these are the problems that every model has with the request.
         """
         known = request.model.id in self._known
+        request, faults = self._with_pictures(request)
         problems = self._check(request.model.id, request.body) if known else self.any_model.problems(request.body)
-        return self._refused(problems, request, copies)
+        return self._refused((*faults, *problems), request, copies)
 
     def model_fault(self, model_id: object) -> str:
         """Return the problem of a model id that is not in the catalogue."""

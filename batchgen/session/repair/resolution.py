@@ -19,6 +19,7 @@ from batchgen.core.errors import OutsideError, UsageError
 from batchgen.core.files import staged_text
 from batchgen.core.records import State
 from batchgen.core.text import printable, stamp, usd
+from batchgen.item_table.pictures import with_stand_ins
 from batchgen.journal import Attempt, Journal
 from batchgen.journal.queries.run_status import Doubt, doubts
 from batchgen.session.connection.account import Access, call_api
@@ -211,7 +212,7 @@ def mismatch(attempt: Attempt, job: Job) -> str | None:
         if name == "model" and name not in job.input:
             continue
         echoed = job.input.get(name)
-        if type(echoed) is not type(value) or echoed != value:
+        if type(echoed) is not type(value) or with_stand_ins(echoed, value) != value:
             return f"its {name} differs"
     return None
 
