@@ -13,6 +13,7 @@ from typing import Any
 from batchgen.catalog import Catalog
 from batchgen.core.errors import UsageError
 from batchgen.core.text import plural, printable
+from batchgen.item_table.pictures import pictures_in
 from batchgen.journal.queries.redo_rows import Chosen, RedoRow, flagged_items
 from batchgen.journal.queries.report_rows import facts_of, pickable_outputs
 from batchgen.manifest.entry.entry_spec import OWN
@@ -104,6 +105,11 @@ def _refuse(chosen: Chosen) -> None:
         raise UsageError(
             f"the requests of these items are not known, only their purchases: {', '.join(lacking)}; run their manifest"
             " once (which buys nothing that is bought), or leave them out with --only"
+        )
+    if pictured := list(islice((row.item_id for row in chosen.rows() if pictures_in(row.body)), _NAMED)):
+        raise UsageError(
+            f"these items were made from local pictures, whose paths only their manifest has: {', '.join(pictured)};"
+            " buy them once more with `batchgen run MANIFEST --again`, or leave them out with --only"
         )
     if needing := [f"{item} needs {source}" for item, source in islice(chosen.needing_others(), _NAMED)]:
         raise UsageError(

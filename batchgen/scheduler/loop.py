@@ -111,10 +111,11 @@ class Scheduler:
         if chains.unanswered:
             count = plural(chains.unanswered, "item")
             run_state.stop(Stop.OUTAGE, f"the API did not give the addresses that {count} need, which stay pending")
-        if left := self._submitter.pictures.left:
-            run_state.stop(
-                Stop.OUTAGE, f"the local pictures of {plural(left, 'item')} cannot be sent; these stay pending"
-            )
+        pictures = self._submitter.pictures
+        if pictures.left:
+            count = plural(pictures.left, "item")
+            reason = f"the local pictures of {count} cannot be sent, which stay pending ({pictures.first_reason})"
+            run_state.stop(Stop.OUTAGE, reason)
         if run_state.stopped_because is None:
             await self._submitter.queue.stop_for_left_items()
         await self._stop_for_picks()

@@ -82,6 +82,8 @@ class Pictures:
         """By item, the uploads that failed."""
         self.left = 0
         """Items that stay pending, since a picture of theirs cannot be sent."""
+        self.first_reason = ""
+        """Why that is so of the first of them."""
 
     async def body(self, work: Work) -> SentBody | AskAgain | LeftPending:
         """Return the body that an item is sent with; its pictures are where the provider can fetch them."""
@@ -114,5 +116,6 @@ class Pictures:
     def _leave(self, work: Work, reason: str) -> LeftPending:
         self._failures.pop(work.key, None)
         self.left += 1
+        self.first_reason = self.first_reason or f"{work.item.id}: {reason}"
         log.warning("%s stays pending: %s", work.item.id, reason)
         return LeftPending()

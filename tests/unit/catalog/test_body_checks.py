@@ -27,6 +27,7 @@ CATALOG = load_catalog()
 MODELS = list(CATALOG.models.values())
 T2V, EDIT, T2I = "centaurus-1.0-text-to-video", "hera-1.0-image-edit", "hera-1.0-text-to-image"
 I2V = "hera-1.0-image-to-video"
+NO_PLACE = "a local path cannot be sent without `run.assets`, as in s3://BUCKET/PREFIX"
 ZEUS, ZEUS480 = "zeus-1.0-image-to-video", "zeus-1.0-image-to-video-480p"
 PICTURE = "https://example.com/a.jpg"
 
@@ -102,10 +103,10 @@ def base(model: str) -> dict[str, Any]:
         (EDIT, {"images": [PICTURE] * 4}, "`images` must be a list of 1 to 3 public http(s) URLs, not of 4"),
         (EDIT, {"images": PICTURE}, "`images` must be a list of 1 to 3 public http(s) URLs, not a single value"),
         (EDIT, {"images": 5}, "`images` must be a list of 1 to 3 public http(s) URLs, not 5"),
-        (EDIT, {"images": [PICTURE, "b.jpg"]}, "`images[1]` must be a public http(s) URL; a local path cannot be sent"),
-        (ZEUS, {"image": "./a.jpg"}, "`image` must be a public http(s) URL; a local path cannot be sent"),
-        (ZEUS, {"image": "C:\\a.jpg"}, "`image` must be a public http(s) URL; a local path cannot be sent"),
-        (ZEUS, {"image": "file:///a.jpg"}, "`image` must be a public http(s) URL; a local path cannot be sent"),
+        (EDIT, {"images": [PICTURE, "b.jpg"]}, f"`images[1]` must be a public http(s) URL; {NO_PLACE}"),
+        (ZEUS, {"image": "./a.jpg"}, f"`image` must be a public http(s) URL; {NO_PLACE}"),
+        (ZEUS, {"image": "C:\\a.jpg"}, f"`image` must be a public http(s) URL; {NO_PLACE}"),
+        (ZEUS, {"image": "file:///a.jpg"}, f"`image` must be a public http(s) URL; {NO_PLACE}"),
         (
             ZEUS,
             {"image": "DATA:image/png;base64,AA"},
@@ -167,7 +168,7 @@ def test_every_problem_at_once_in_the_order_of_the_body_with_what_is_missing_las
     body = {"images": ["a.jpg", PICTURE, ""], "sed": 1, "enable_prompt_expansion": "no", "negative_prompt": 3}
     problems = BodyChecker(CATALOG).problems(EDIT, body)
     assert {problem.path: problem.message for problem in problems} == {
-        ("images", 0): "`images[0]` must be a public http(s) URL; a local path cannot be sent",
+        ("images", 0): f"`images[0]` must be a public http(s) URL; {NO_PLACE}",
         ("images", 2): "`images[2]` is empty",
         ("negative_prompt",): "`negative_prompt` must be text, not 3",
         ("sed",): f"`sed` is not a parameter of {EDIT}; did you mean `seed`?",

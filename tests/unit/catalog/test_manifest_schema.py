@@ -95,7 +95,7 @@ ZEUS = {"model": "zeus-1.0-image-to-video", "prompt": "It turns", "image": PICTU
         (one_item(HERA | {"tags": {"1st": "x"}}), ("tags",), "1st"),
         (one_item(HERA | {"tags": {"x": ["y"]}}), ("tags", "x"), "y"),
         (one_item(HERA | {"matrix": {"colour": []}}), ("matrix", "colour"), "[]"),
-        (one_item(ZEUS | {"image": "a.jpg"}), ("image",), "a.jpg"),
+        (one_item(ZEUS | {"image": "ftp://host/a.jpg"}), ("image",), "a.jpg"),
         (one_item(ZEUS | {"image": "data:image/png;base64,AA"}), ("image",), "data:"),
         (one_item(ZEUS | {"duration": 6}), ("duration",), "6"),
         (one_item({"model": "zeus-1.0-image-to-video", "prompt": "It turns"}), (), "'image' is a required property"),
@@ -176,7 +176,11 @@ def test_both_engines_read_it_alike() -> None:
 
 
 def test_the_settings_and_the_models_are_all_there() -> None:
-    assert set(SCHEMA["properties"]["run"]["properties"]) == {"bought", *(setting.name for setting in SETTINGS)}
+    assert set(SCHEMA["properties"]["run"]["properties"]) == {
+        "bought",
+        "assets",
+        *(setting.name for setting in SETTINGS),
+    }
     assert set(SCHEMA["properties"]["model_defaults"]["properties"]) == set(CATALOG.models)
     assert all(setting["description"] for setting in SCHEMA["properties"]["run"]["properties"].values())
 
