@@ -142,9 +142,7 @@ class RunSession(Session):
             elsewhere = self._confirm_elsewhere(prepared, plan, account, journal)
             real_money = not account.binding.embedded
             confirm_spending(prepared, plan, host.consent, real_money=real_money)
-            pictures = place_of_pictures(
-                prepared.manifest, prepared.item_table, buys=bool(plan.estimated), simulated=not real_money
-            )
+            pictures = place_of_pictures(prepared, plan, simulated=not real_money)
             if journal is None:
                 journal = stack.enter_context(open_run_folder(folder, create=True))
                 if journal.facts():

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from batchgen.core.errors import UsageError
 from batchgen.item_table.pictures import picture_file, some_picture
-from batchgen.manifest import Manifest
+from batchgen.plan import Plan
 from batchgen.scheduler.ports import PictureSource
+from batchgen.session.prepare import PreparedRun
 from batchgen.store.pictures import PictureChangedError, PicturePlace, picture_place
 from batchgen.store.upload_threads import UploadThreads
 
@@ -24,21 +25,20 @@ class _Pretend:
         return f"https://pictures.example/{name}"
 
 
-def place_of_pictures(
-    manifest: Manifest, item_table: Path, *, buys: bool, simulated: bool
-) -> tuple[Path, PicturePlace] | None:
+def place_of_pictures(prepared: PreparedRun, plan: Plan, *, simulated: bool) -> tuple[Path, PicturePlace] | None:
     """Return the item table and where the pictures that it names get their addresses; None if it names none.
 
     If anything is to be bought, one picture is brought there first. Raises UsageError, StoreError: then the bucket or
     the credentials are missing, and nothing was bought.
     """
+    manifest, item_table = prepared.manifest, prepared.item_table
     if manifest.assets is None:
         return None
     if simulated:
         return item_table, _Pretend()
     place = picture_place(manifest.assets, manifest.source.parent)
     picture = some_picture(item_table)
-    if buys and picture is not None and (file := picture_file(item_table, picture)) is not None:
+    if plan.estimated and picture is not None and (file := picture_file(item_table, picture)) is not None:
         try:
             place.address(picture.name, file)
         except PictureChangedError as error:
