@@ -286,7 +286,7 @@ async def _tell_the_books(run_state: RunState) -> None:
 async def _watch_disk(run: OpenRun, run_state: RunState) -> None:
     while True:
         await asyncio.sleep(_DISK_EVERY)
-        if not run.journal.intact():
+        if not await run_state.ports.offload(run.journal.intact):
             run_state.stop(Stop.DISK, f"{run.folder} was deleted or replaced during the run")
             return
         await _look_at_disk(run, run_state)
@@ -301,7 +301,7 @@ async def _look_at_disk(run: OpenRun, run_state: RunState) -> None:
     needed = space_needed(run.settings.min_free * _MIB, jobs, average)
     if (most := run_state.ports.store.most_local) is not None:
         needed = min(needed, run.settings.min_free * _MIB + most)
-    free = run.free(run.folder)
+    free = await run_state.ports.offload(run.free, run.folder)
     if free < needed:
         run_state.stop(
             Stop.DISK_LOW,
