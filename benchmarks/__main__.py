@@ -45,18 +45,18 @@ NIGHT = int(os.environ.get("NIGHT", "10000"))
 """Items of the virtual night; a million of them take most of an hour."""
 SUBMISSIONS = int(os.environ.get("SUBMISSIONS", "1000"))
 """POSTs to each server that hangs up; a hundred thousand of them take hours."""
-SECOND = [int(size) for size in os.environ.get("SECOND", "6000 100000").split()]
+SECOND = [int(size) for size in os.environ.get("SECOND", "6000").split()]
 """Items of the run folders that are started a second time."""
 
 PARTS: dict[str, Part] = {
-    "items": lambda folder, tiny: items.rows(folder, 60 if tiny else 5000, 1 if tiny else 2),
+    "items": lambda folder, tiny: items.rows(folder, 60 if tiny else 3000, 1 if tiny else 2),
     "bare": lambda folder, tiny: bare.rows(folder, 100 if tiny else 6000),
     "reading": lambda folder, tiny: reading.rows(
         folder, 50 if tiny else 100_000, (20, 40) if tiny else (10_000, 1_000_000), 1 if tiny else 2
     ),
     "memory": lambda folder, tiny: reading.memory_rows(folder, (20, 40) if tiny else (10_000, 100_000, 1_000_000)),
     "startup": lambda folder, tiny: startup.rows(folder, 1 if tiny else 15),
-    "polling": lambda folder, tiny: polling.rows(folder, 60 if tiny else 10_000),
+    "polling": lambda folder, tiny: polling.rows(folder, 60 if tiny else 4000),
     "realtime": lambda folder, tiny: realtime.rows(folder, 20 if tiny else 300),
     "waiting": lambda _, tiny: waiting.rows(100 if tiny else 100_000, 10 if tiny else 5000, 0.5 if tiny else 4.0),
     "downloads": lambda folder, tiny: downloads.rows(folder, *((2, 5, 1) if tiny else (100, 2000, 3))),
@@ -79,7 +79,7 @@ PARTS: dict[str, Part] = {
     "viewing": lambda folder, tiny: viewing.rows(folder, 100 if tiny else 1_000_000),
     "overnight": lambda folder, tiny: overnight.rows(folder, 60 if tiny else NIGHT),
 }
-GOALS = ("startup", "polling", "realtime", "waiting", "items", "bare", "reading", "downloads", "second", "wire")
+GOALS = ("startup", "polling", "waiting", "items", "bare", "reading", "downloads", "second", "wire")
 """Parts that are measured where none is named: those with goals, in a quarter of an hour. `all` names all."""
 
 

@@ -138,6 +138,7 @@ async def scheduler(count: int, seconds: float) -> dict[str, float]:
     from batchgen.policy.local_budget import LocalBudget
     from batchgen.scheduler import RunPolicy, RunState
     from batchgen.scheduler.fetcher import Fetcher
+    from batchgen.scheduler.judging.judge import Judge
     from batchgen.scheduler.poller import Poller
     from batchgen.scheduler.tracked_job import TrackedJob
     from batchgen.settings import Settings
@@ -147,7 +148,7 @@ async def scheduler(count: int, seconds: float) -> dict[str, float]:
     run_state = RunState(
         cast("Any", None), policy, LocalBudget(BudgetTracker(Money(), None, None)), {}
     )  # no seam is used before a job is due
-    poller = Poller(run_state, Fetcher(run_state))
+    poller = Poller(run_state, Fetcher(run_state, Judge(run_state)))
     first = make_item("i")
     for _ in range(10):
         run_state.durations.add(first.model, "", 3600.0)
