@@ -27,7 +27,7 @@ def rows(jobs: int, requests: int, seconds: float) -> Iterator[Row]:
     whole = run(part("waiting", "scheduler", jobs, seconds)).json()
     shown = f"{whole['mib']:.0f} MiB, {whole['cpu']:.3f} CPU s/s, {whole['files']} open files"
     yield Row(f"{jobs:,} accepted jobs in the scheduler, none due: all that they hold", shown, against)
-    with serving(submission_backoff=8.0) as base:
+    with serving(hold=8.0) as base:
         open_ = run(part("waiting", "requests", requests, base)).json()
     shown = f"{open_['kib']:.1f} KiB each, {open_['files']:,} files, p99 of the loop {open_['late_ms']:.1f} ms"
     yield Row(f"{requests:,} open requests", shown, "nothing: each needs a socket of its own")

@@ -54,7 +54,7 @@ def test_its_manifests_are_valid(writer: str, tmp_path_factory: pytest.TempPathF
     assert "20 items" in result.stdout
 
 
-@pytest.mark.parametrize("part", ["startup", "polling"])
+@pytest.mark.parametrize("part", ["startup", "polling", "waiting"])
 def test_a_part_runs(part: str) -> None:
     assert part in PARTS
     result = subprocess.run(
