@@ -95,18 +95,25 @@ class FollowedPicks:
         return new if same else None
 
     def _read(self, file: BinaryIO, seen: "_Seen", mark: _Mark) -> tuple[list[Pick], "_Seen"]:
-        """Return the picks behind what was seen of a file, and what is seen of it then."""
+        """Return the picks behind what was seen of a file, and what is seen of it then.
+
+        What is appended while it is read belongs to the next look: a line that is just being written is not damaged.
+        """
         file.seek(seen.end)
+        left = mark[2] - seen.end
         new: list[Pick] = []
         count, end, last, whole = seen.lines, seen.end, seen.last, True
-        for number, line in enumerate(iter(lambda: file.readline(_LONGEST_LINE), b""), count + 1):
+        number = count
+        while line := file.readline(min(_LONGEST_LINE, left)):
+            number += 1
+            left -= len(line)
             pick = _read(line)
             if pick is not None:
                 new.append(pick)
                 whole = line.endswith(b"\n")
                 if whole:
                     count, end, last = number, end + len(line), line
-            elif line.endswith(b"\n") or file.read(1):
+            elif line.endswith(b"\n") or left:
                 raise RunFolderError(f"{self._path}:{number}: this line is not a pick; fix it or remove it")
         return new, _Seen(mark, end, count, last, whole)
 

@@ -1,6 +1,8 @@
 """The file of picks, looked at again: what is found is what reading it anew finds, however it came about."""
 
 import multiprocessing
+import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -135,6 +137,24 @@ def test_picks_that_failed_on_the_way_do_not_stay(path: Path, followed: Followed
         append_picks(path.parent, picks())
     assert followed.update() is None
     assert list(followed.picks.values()) == [pick(1), pick(2)]
+
+
+def test_a_line_that_is_being_written_is_read_by_the_next_look(
+    path: Path, followed: FollowedPicks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other programs may see the beginning of a write before its end."""
+    append_picks(path.parent, [pick(3), pick(4)])
+    with monkeypatch.context() as patch:
+        fstat = os.fstat
+
+        def halfway(file: int) -> os.stat_result:
+            found = list(fstat(file))
+            found[stat.ST_SIZE] -= 20
+            return os.stat_result(found, {"st_mtime_ns": 1})
+
+        patch.setattr("batchgen.picks.file.os.fstat", halfway)
+        assert followed.update() == [pick(3)]
+    assert followed.update() == [pick(4)]
 
 
 def write(folder: Path, item: str, count: int) -> None:
