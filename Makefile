@@ -22,7 +22,7 @@ help:
 	@echo "make docs   the documentation, into build/docs; a warning is an error"
 	@echo "make linkcheck  asks other sites whether the addresses in the documentation are there; needs a network"
 	@echo "make soak   kills, faults and restarts for SECONDS=300 from SEED=… on"
-	@echo "make bench  measures speed and scale beside the alternatives, about a quarter of an hour"
+	@echo "make bench  measures speed and scale beside the alternatives, twenty minutes or more"
 	@echo "make check  ruff and mypy --strict"
 	@echo "make clean  remove the environment and the quickstart's output"
 

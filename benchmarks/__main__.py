@@ -80,7 +80,7 @@ PARTS: dict[str, Part] = {
     "overnight": lambda folder, tiny: overnight.rows(folder, 60 if tiny else NIGHT),
 }
 GOALS = ("startup", "polling", "waiting", "items", "bare", "reading", "downloads", "second", "wire")
-"""Parts that are measured where none is named: those with goals, in a quarter of an hour. `all` names all."""
+"""Parts that are measured where none is named: those with goals. `all` names all."""
 
 
 def main() -> int:

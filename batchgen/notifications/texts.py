@@ -41,6 +41,7 @@ _REASONS = {
     "in_doubt": "too many items in doubt",
     "disk_full": "the disk is full",
     "object_store": "the object store of the outputs failed",
+    "assets": "local pictures cannot be sent",
     "outage": "the API cannot be reached, or is too busy",
     "interrupted": "",  # the exit code says so
 }

@@ -36,6 +36,8 @@ class Stop(Enum):
     """The lease of a shard was taken over by another process, or could not be renewed."""
     OUTAGE = ("outage", 5, True)
     """It answers, but accepts no submission or delivers no file."""
+    ASSETS = ("assets", 5, True)
+    """Items need local pictures that cannot be sent: they changed, or were not uploaded."""
     MAX_COST = ("max_cost", 3, True)
     BUDGET = ("budget", 3, True)
     MONTH = ("month", 3, True)

@@ -115,7 +115,7 @@ class Scheduler:
         if pictures.left:
             count = plural(pictures.left, "item")
             reason = f"the local pictures of {count} cannot be sent, which stay pending ({pictures.first_reason})"
-            run_state.stop(Stop.OUTAGE, reason)
+            run_state.stop(Stop.ASSETS, reason)
         if run_state.stopped_because is None:
             await self._submitter.queue.stop_for_left_items()
         await self._stop_for_picks()

@@ -30,6 +30,10 @@ _AFTER_A_STOP = {
     ),
     "in_doubt": "find out why answers are missing, then run the same command to continue; nothing is bought twice",
     "disk_full": "make room on the disk, then run the same command to continue; nothing is bought twice",
+    "assets": (
+        "once the pictures are as they were checked, and the place that `run.assets` names can be used, run the same"
+        " command to continue; nothing is bought twice"
+    ),
     "object_store": "once the object store takes outputs again, run the same command to continue; nothing is bought"
     " twice",
 }
