@@ -61,6 +61,7 @@ def _secrets_of(address: str) -> set[str]:
     found = values | {unquote(value) for value in values}
     # The same texts within JSON, whose writers may escape what is between them.
     found |= {json.dumps(value)[1:-1] for value in found}
+    found |= {value.replace("/", "\\/") for value in found}
     return {value for value in found if len(value) >= _SECRET}
 
 
