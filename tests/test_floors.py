@@ -13,9 +13,10 @@ FLOORS = {
     5: ["redo", "scheduler", "diff", "lock", "export", "page"],
     6: ["report", "viewer", "virtual"],
     7: ["session"],
-    8: ["library"],
-    9: ["cli"],
-    10: ["__init__", "__main__"],
+    8: ["engine"],
+    9: ["library"],
+    10: ["cli"],
+    11: ["__init__", "__main__"],
 }
 INSIDE_MANIFEST = [
     "yaml",

@@ -17,7 +17,10 @@ RUN_GROUPS: Groups = (
         "Limits and confirmation",
         frozenset({"max_cost", "budget", "max_failures", "max_flagged", "canary", "locked", "strict", "yes"}),
     ),
-    ("Time and pace", frozenset({"start_at", "until", "concurrency", "poll_min", "poll_max", "wait_for_balance"})),
+    (
+        "Time and pace",
+        frozenset({"start_at", "until", "concurrency", "poll_min", "poll_max", "engine", "wait_for_balance"}),
+    ),
     ("Where things are", frozenset({"output", "state", "name", "lease", "catalog"})),
     ("The API", frozenset({"simulate", "base_url", "api_key_file", "proxy", "rotated_key"})),
     ("Telling others", frozenset({"ping", "notify", "on_exit"})),

@@ -48,6 +48,8 @@ class RunKeywords(PlanKeywords, total=False):
 
     lease: PathLikeText | None
     """Where a shard's lease and a copy of its receipts are kept: a folder, or `s3://BUCKET/PREFIX`."""
+    engine: str | None
+    """Workers to buy on: `local:4` (processes on this machine), or `dask://HOST:PORT`."""
     start_at: str | datetime | None
     """When to begin: `22:00`, `2026-11-26T22:00`; local time unless it names an offset."""
     until: str | datetime | None
@@ -94,7 +96,7 @@ _PLAIN: dict[str, Any] = {
     "output": None, "state": None, "name": None, "strict": False, "simulate": False, "renamed": None, "catalog": None,
     "buy_again": False, "locked": False, "yes": False, "wait_for_balance": False, "base_url": None, "key": None,
     "api_key_file": None, "proxy": None, "rotated_key": False, "ping": None, "notify": None, "on_exit": None,
-    "start_at": None, "until": None, "shard": None, "lease": None,
+    "start_at": None, "until": None, "shard": None, "lease": None, "engine": None,
 }  # fmt: skip
 _FLAGS = tuple(name for name, value in _PLAIN.items() if value is False)
 VARIABLES = {"base_url": "BATCHGEN_BASE_URL", "proxy": "BATCHGEN_PROXY", "catalog": "BATCHGEN_CATALOG"}

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from batchgen.catalog import load_catalog
+from batchgen.engine.cluster.address import parse_engine
 from batchgen.session.prepare import PreparedRun, prepare
 from batchgen.session.request import RunRequest
 
@@ -17,6 +18,8 @@ def prepared_run(manifest: Path, options: Mapping[str, Any]) -> Iterator[Prepare
 
     Raises ManifestError, UsageError, DiskError.
     """
+    if (engine := options.get("engine")) is not None:
+        parse_engine(engine)  # a manifest may take a while
     file = options.get("catalog")
     request = RunRequest.of(manifest, os.environ, load_catalog(None if file is None else Path(file)), options)
     with prepare(request) as prepared:

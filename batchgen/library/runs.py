@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from batchgen.core.credentials import ApiKey
+from batchgen.core.errors import UsageError
 from batchgen.session.connection.account import Access
 from batchgen.session.host import Host
 from batchgen.session.prepare import PreparedRun
@@ -26,5 +27,10 @@ def access_from(options: Mapping[str, Any], find: Callable[[], ApiKey], *, base_
 
 
 def session_of(prepared: PreparedRun, options: Mapping[str, Any], access: Access, host: Host) -> RunSession:
-    """Return the session that buys what a prepared manifest lacks, as the options of `batchgen run` say."""
+    """Return the session that buys what a prepared manifest lacks, as the options of `batchgen run` say.
+
+    Raises UsageError.
+    """
+    if options.get("engine") is not None:
+        raise UsageError("--engine is not ready yet")
     return RunSession(access=access, host=host, prepared=prepared, wait_for_balance=options["wait_for_balance"])

@@ -56,6 +56,8 @@ class RunRequest:
     """The part of the manifest's items that it is about; None: all of them."""
     lease: str | None = None
     """Where the shard's lease is kept: a folder, or an address in an object store; None: in the output folder."""
+    engine: str | None = None
+    """The workers that it buys on, as `--engine` names them; None: it buys by itself."""
     renamed: Renaming | None = None
     """What is to become of purchases that are asked for under another id; None: to be asked."""
     buy_again: bool = False
@@ -86,6 +88,7 @@ class RunRequest:
         values += [("--run", self.name)] if self.name is not None else []
         values += [("--shard", str(self.shard))] if self.shard is not None else []
         values += [("--lease", _from_anywhere(self.lease))] if self.lease is not None else []
+        values += [("--engine", self.engine)] if self.engine is not None else []
         values += [("--proxy", _without_password(proxy))] if (proxy := given.get("proxy")) else []
         flags = ((setting.option, given.get(setting.name)) for setting in SETTINGS if setting.flag)
         values += [(option, str(value)) for option, value in flags if value is not None]
@@ -132,6 +135,7 @@ class RunRequest:
             again=BuyAgain(tuple(options["again"])),
             skip_bought=tuple(options["skip_bought"]),
             lease=options.get("lease"),
+            engine=options.get("engine"),
             shard=None if (shard := options.get("shard")) is None else shard_asked_for(shard, environment),
             renamed=renamed,
             buy_again=options.get("buy_again", False),

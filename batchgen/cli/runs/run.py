@@ -54,6 +54,11 @@ from batchgen.cli.options import (
     help="Where the lease of a --shard and a copy of its receipts are kept: a folder that all shards share, or"
     " s3://BUCKET/PREFIX (default: .shards in the output folder).",
 )
+@click.option(
+    "--engine",
+    metavar="ADDRESS",
+    help="Buy on workers: local:N starts N processes on this machine, dask://HOST:PORT uses a Dask cluster.",
+)
 @click.option("--wait-for-balance", is_flag=True, help="When the balance is used up, wait until it is topped up.")
 @click.option(
     "--simulate",

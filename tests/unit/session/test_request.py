@@ -83,6 +83,7 @@ def lasting(environment: Mapping[str, str] = MappingProxyType({}), **given: Any)
         ({"proxy": "http://ann:secret@proxy.example:3128"}, ["--proxy", "URL"]),
         ({"lease": "leases"}, ["--lease", "{here}/leases"]),
         ({"lease": "s3://bucket/leases"}, ["--lease", "s3://bucket/leases"]),
+        ({"engine": "dask://10.0.0.5:8786"}, ["--engine", "dask://10.0.0.5:8786"]),
         ({"shard": "auto/4"}, ["--shard", "2/4"]),
         ({"max_cost": "5.00"}, ["--max-cost", "5.00"]),
         ({"budget": Decimal(2)}, ["--budget", "2"]),
