@@ -123,10 +123,14 @@ class Connection:
         )
         closing = asyncio.ensure_future(self._closing.wait())
         connecting = asyncio.ensure_future(_connected(client))
-        await asyncio.wait((closing, connecting), return_when=asyncio.FIRST_COMPLETED)
+        # Dask's own limit is none where something else listens, such as the pages of a scheduler: it reads on for ever.
+        limit = 1.5 * CONNECTING
+        await asyncio.wait((closing, connecting), timeout=limit, return_when=asyncio.FIRST_COMPLETED)
         try:
-            if not connecting.done():
+            if closing.done():
                 return
+            if not connecting.done():
+                raise TimeoutError(f"nothing that speaks Dask's protocol answered within {limit:g} s")
             connecting.result()
             self._client = client
             for topic in ("print", "warn"):  # what anybody's tasks print on the cluster would be printed here

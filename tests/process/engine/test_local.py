@@ -94,9 +94,11 @@ async def test_nobody_else_on_this_machine_is_let_in(tmp_path: Path) -> None:
         assert {host for host, _ in ports} == {"127.0.0.1"}
         assert 8787 not in {port for _, port in ports}
         for host, port in ports:
-            assert b" 404 " in _asked(host, port).partition(b"\r\n")[0] or b"HTTP" not in _asked(host, port)
+            if (answer := _asked(host, port)).startswith(b"HTTP"):
+                assert answer.split()[1] == b"404"  # where Dask's pages would be, there are none
+                continue
             with pytest.raises(OSError):
-                await Client(f"tcp://{host}:{port}", asynchronous=True, timeout=0.5, set_as_default=False)
+                await Client(f"tcp://{host}:{port}", asynchronous=True, timeout=1, set_as_default=False)
 
 
 def listening(pids: set[int]) -> set[tuple[str, int]]:

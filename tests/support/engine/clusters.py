@@ -96,21 +96,23 @@ def worker(engine: DaskEngine, folder: Path, threads: int = 1) -> Iterator[subpr
 
 def _started(*words: str, folder: Path) -> subprocess.Popen[str]:
     program, *arguments = words
-    return subprocess.Popen(
-        [str(Path(sys.executable).parent / program), *arguments],
-        cwd=folder, env=environment(**PATHS), text=True, start_new_session=True,
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=(folder / "dask.log").open("a"),
-    )  # fmt: skip
+    with (folder / "dask.log").open("a") as log:
+        return subprocess.Popen(
+            [str(Path(sys.executable).parent / program), *arguments],
+            cwd=folder, env=environment(**PATHS), text=True, start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log,
+        )  # fmt: skip
 
 
 @contextmanager
 def ended(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
     """Kill a process at the end of the block."""
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait(timeout=PATIENCE)
+    with process:  # its pipes are closed
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait(timeout=PATIENCE)
 
 
 def _address(file: Path, process: subprocess.Popen[str]) -> str:

@@ -1,6 +1,9 @@
 """What `--engine` names."""
 
+from pathlib import Path
+
 import pytest
+from support.running import batchgen
 
 from batchgen.core.errors import UsageError
 from batchgen.engine.cluster.address import DaskEngine, EngineAddress, LocalEngine, parse_engine
@@ -62,3 +65,11 @@ def test_anything_else_is_refused_with_what_it_must_be(text: str, message: str) 
         parse_engine(text)
     assert message in str(caught.value)
     assert str(caught.value).startswith("--engine ")
+
+
+def test_the_command_refuses_it_before_it_reads_a_manifest(tmp_path: Path) -> None:
+    result = batchgen("run", "no-such-manifest.yaml", "--engine", "local:0", cwd=tmp_path)
+    assert result.returncode == 2
+    assert NUMBER in result.stderr
+    result = batchgen("run", "no-such-manifest.yaml", "--engine", "local:1", cwd=tmp_path)
+    assert "no-such-manifest.yaml" in result.stderr

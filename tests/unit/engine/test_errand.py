@@ -5,7 +5,6 @@ import pickle
 from batchgen.engine.cluster.errand import Errand, carry_out
 from batchgen.engine.cluster.port import Ticket
 
-
 TICKET = Ticket(3, "http://10.0.0.5:40213", "a token")
 
 
