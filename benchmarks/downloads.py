@@ -178,7 +178,7 @@ class _NoHash:
 
 
 async def _fetch_all(base: str, files: int, folder: Path, kind: str) -> None:
-    from batchgen.client import HttpApi
+    from batchgen.client.http import HttpApi
     from batchgen.core.batching import BatchedCalls
     from batchgen.download import Memory, fetch
     from batchgen.store import LocalDisk

@@ -221,7 +221,7 @@ def _obey(rule: str, connections: Any) -> None:
 
 async def _play(habit: Habit, rule: str, submissions: int) -> dict[str, float]:
     from batchgen.api import Accepted, Unclear
-    from batchgen.client import HttpApi
+    from batchgen.client.http import HttpApi
 
     draws = random.Random(f"{habit}, {submissions}")
     loop = asyncio.get_running_loop()

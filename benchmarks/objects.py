@@ -98,7 +98,7 @@ def _requests(folder: Path, base: str, store: str, items: int) -> Iterator[Row]:
 
 
 async def _fetch_all(base: str, files: int, folder: Path, place: str, kind: str) -> None:
-    from batchgen.client import HttpApi
+    from batchgen.client.http import HttpApi
     from batchgen.core.batching import BatchedCalls
     from batchgen.download import Memory, fetch
     from batchgen.store import OUTPUTS, store_of

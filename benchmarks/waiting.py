@@ -175,7 +175,7 @@ async def scheduler(count: int, seconds: float) -> dict[str, float]:
 
 async def requests(count: int, base: str) -> dict[str, float]:
     """Keep so many polls open at the same time."""
-    from batchgen.client import HttpApi
+    from batchgen.client.http import HttpApi
     from benchmarks.measure import KEY
 
     api = HttpApi(base, KEY)

@@ -136,7 +136,8 @@ def played(median: float, in_flight: int, jobs: int, trips: int, folder: Path) -
 async def _posted(side: str, certificate: Path, posts: int) -> dict[str, float]:
     import ssl
 
-    from batchgen.client import HttpApi, kept
+    from batchgen.client import kept
+    from batchgen.client.http import HttpApi
 
     # Only the cost counts here: a connection that has just been answered is good enough, or none is.
     kept.SETTLED, kept.MARGIN = 0.0, float("-inf")

@@ -11,7 +11,7 @@ from batchgen.cli.output import read_file
 
 if TYPE_CHECKING:
     from batchgen.journal.queries.run_status import Doubt
-    from batchgen.ledger import Charge
+    from batchgen.ledger.charges import Charge
     from batchgen.ledger.matching import Match
     from batchgen.session.repair.resolution import Proposal
 
@@ -72,11 +72,12 @@ def match(context: click.Context, folders: Sequence[Path], files: Sequence[Path]
     from batchgen.core.clock import utc_now
     from batchgen.core.errors import UsageError
     from batchgen.core.text import plural
-    from batchgen.ledger import charges_of, read_period
+    from batchgen.ledger.charges import charges_of
     from batchgen.ledger.distinct import Distinct
     from batchgen.ledger.matching import bill_rows, matched
     from batchgen.ledger.matching.bill import AMOUNT_COLUMN, JOB_COLUMN
     from batchgen.ledger.matching.formats import as_csv, as_json, as_table
+    from batchgen.ledger.period import read_period
     from batchgen.ledger.reported import OneKind
 
     refuse(context, _NOT_WITH_MATCH, "does not go with --match")

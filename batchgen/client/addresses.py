@@ -1,13 +1,9 @@
 """Where requests may go: the base URL, the addresses of outputs, and who is allowed to see the key."""
 
-import errno
 import ipaddress
 import re
-import socket
 from urllib.parse import quote
 
-from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.resolver import ThreadedResolver
 from yarl import URL
 
 from batchgen.core.errors import UsageError
@@ -15,6 +11,7 @@ from batchgen.core.errors import UsageError
 Origin = tuple[str, str, int | None]
 """Scheme, host and port."""
 _PLAIN = re.compile(r"[\x21-\x7e]+")
+_KEY = re.compile(r"[\x21-\x7e]{1,512}")
 _LIKE_A_NUMBER = re.compile(r"[0-9]+|0[xX][0-9a-fA-F]*")
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: the last 32 bits are an IPv4 address
 
@@ -43,6 +40,12 @@ def parse_base_url(text: str) -> URL:
     return url
 
 
+def check_key(key: str) -> None:
+    """Raise UsageError for a key that cannot stand in a header."""
+    if not _KEY.fullmatch(key):
+        raise UsageError("the API key contains invalid characters; copy it again from the dashboard")
+
+
 def is_loopback(host: str) -> bool:
     """Return whether `host`, a name or an address, can only mean this machine."""
     try:
@@ -61,33 +64,6 @@ def is_public(address: str) -> bool:
         nat64 = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF) if ip in _NAT64 else None
         ip = ip.ipv4_mapped or ip.sixtofour or nat64 or ip
     return ip.is_global and not ip.is_multicast
-
-
-class PublicResolver(AbstractResolver):
-    """Resolves names to public addresses only, so that no output can make this machine contact its own network.
-
-    aiohttp connects to the very addresses returned here, so a name that answers differently each time gains nothing.
-    """
-
-    def __init__(self) -> None:
-        self._resolver = ThreadedResolver()
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
-        """Return the public addresses of `host`; raises OSError if there are none."""
-        try:
-            found = await self._resolver.resolve(host, port, family)
-        except UnicodeError:  # Python's IDNA codec refuses empty labels and those beyond 63 characters with it
-            raise OSError(errno.EINVAL, "not a valid host name") from None
-        # A scoped address (fe80::1%eth0) is never public, and `ip_address` reads the scope.
-        public = [entry for entry in found if is_public(entry["host"])]
-        if not public:
-            raise OSError(errno.EACCES, "the name resolves to a private address")
-        return public
-
-    async def close(self) -> None:
-        """Do nothing: the threaded resolver has nothing to close."""
 
 
 class Addresses:

@@ -24,7 +24,7 @@ from batchgen.api import (
     Unavailable,
     Unclear,
 )
-from batchgen.client.addresses import Addresses, Origin, origin_of, parse_base_url, redirect_in_words
+from batchgen.client.addresses import Addresses, Origin, check_key, origin_of, parse_base_url, redirect_in_words
 from batchgen.client.answers import (
     Reply,
     clock_offset,
@@ -41,10 +41,8 @@ from batchgen.client.timeouts import Patience
 from batchgen.client.wire import Sending, Wire
 from batchgen.client.wire_errors import NO_CONNECTION, WIRE_ERRORS, explain
 from batchgen.core.clock import UtcNow, utc_now
-from batchgen.core.errors import UsageError
 from batchgen.core.text import printable
 
-_KEY = re.compile(r"[\x21-\x7e]{1,512}")
 _LATER = frozenset({429, 503})
 """The statuses for which `Retry-After` is defined (RFC 6585, section 4, and RFC 9110, section 15.6.4)."""
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -73,8 +71,7 @@ class HttpApi:
         `may_post` is asked directly before the first byte of each POST is written, and nothing leaves if it says no.
         """
         self._addresses = Addresses(parse_base_url(base_url))
-        if not _KEY.fullmatch(key):
-            raise UsageError("the API key contains invalid characters; copy it again from the dashboard")
+        check_key(key)
         self._key = key
         self._limits = limits = limits or Limits()
         self._now = now

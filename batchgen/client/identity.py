@@ -1,6 +1,5 @@
 """Whether a simulator answers at an address of this machine: checked once, without a key, before any purchase."""
 
-import http.client
 import json
 
 from batchgen.client.addresses import is_loopback, parse_base_url
@@ -19,6 +18,8 @@ def is_simulator(base_url: str) -> bool | None:
     url = parse_base_url(base_url)
     if url.scheme != "http" or not is_loopback(url.host or ""):
         return None
+    import http.client  # with the whole of email, which no other address needs
+
     connection = http.client.HTTPConnection(url.host or "", url.port, timeout=_PATIENCE)
     try:
         connection.request("GET", _PAGE)

@@ -10,9 +10,10 @@ import aiohttp
 from aiohttp.connector import Connection
 from yarl import URL
 
-from batchgen.client.addresses import Addresses, Origin, PublicResolver, origin_of
+from batchgen.client.addresses import Addresses, Origin, origin_of
 from batchgen.client.exchange import Answer, Opener, connect, get, header_lines, prepare, request
 from batchgen.client.kept import KeptConnections, is_quiet
+from batchgen.client.resolver import PublicResolver
 from batchgen.client.route import Route
 from batchgen.core.clock import UtcNow
 from batchgen.core.version import __version__

@@ -13,7 +13,7 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from os import environ
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from batchgen.client import DIRECT, Route, find_route
 from batchgen.core.clock import utc_now
@@ -23,12 +23,15 @@ from batchgen.core.run_log import LOG_NAME, logging_to
 from batchgen.core.text import plural, printable, usd
 from batchgen.notifications.addresses import Address, parse_address
 from batchgen.notifications.command import TIME_LIMIT, run_command
-from batchgen.notifications.delivery import Channel, Message, Patience
+from batchgen.notifications.message import Message, Patience
 from batchgen.notifications.texts import Figures, alert_text, end_text, ping_body, variables, webhook_body
 from batchgen.policy.alerts import CapNear, FirstDoubt, MonthNear, Paused
 from batchgen.session.host import Alerted, Event, Host, Listener, Notice, Planned, Snapshot, ignore
 from batchgen.session.prepare import PreparedRun
 from batchgen.session.summary import Summary, figures_now, figures_of, summary_json
+
+if TYPE_CHECKING:
+    from batchgen.notifications.delivery import Channel
 
 log = logging.getLogger("batchgen")
 
@@ -90,11 +93,17 @@ class Notifier:
         self._simulated = self._opened = False
         self._summary: Summary | None = None
         self._notes: list[Note] = []
-        self._ping = None if targets.ping is None else Channel(targets.ping, targets.route, patience)
-        self._notify = None if targets.notify is None else Channel(targets.notify, targets.route, patience)
+        self._ping, self._notify = self._channel(targets.ping), self._channel(targets.notify)
+
+    def _channel(self, address: Address | None) -> "Channel | None":
+        if address is None:
+            return None
+        from batchgen.notifications.delivery import Channel  # with an HTTP client of its own, which few runs need
+
+        return Channel(address, self._targets.route, self._patience)
 
     @property
-    def _channels(self) -> list[Channel]:
+    def _channels(self) -> "list[Channel]":
         return [channel for channel in (self._ping, self._notify) if channel is not None]
 
     # ---- while it runs ----
@@ -134,7 +143,7 @@ class Notifier:
             body = webhook_body(event, utc_now(), text, figures)
             self._post(self._notify, Message(f"the notification `{event}`", body, "application/json"))
 
-    def _post(self, channel: Channel, message: Message) -> None:
+    def _post(self, channel: "Channel", message: Message) -> None:
         try:
             channel.post(message)
         except RuntimeError as error:  # there is no thread to be had

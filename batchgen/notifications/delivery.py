@@ -17,30 +17,7 @@ from batchgen.client.route import Route
 from batchgen.core.text import printable
 from batchgen.core.version import __version__
 from batchgen.notifications.addresses import Address
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long is tried. Seconds."""
-
-    attempt: float = 10.0
-    """For one step of an attempt: a connection, a part of the answer."""
-    waits: tuple[float, ...] = (1.0, 3.0)
-    """Between one attempt and the next; there is one attempt more than waits."""
-    linger: float = 35.0
-    """For everything that is not delivered yet when a run has ended."""
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One request to deliver."""
-
-    what: str
-    """What it tells, for the log."""
-    body: bytes
-    content_type: str
-    word: str = ""
-    """What is added to the address's path."""
+from batchgen.notifications.message import Message, Patience
 
 
 @dataclass(frozen=True, slots=True)

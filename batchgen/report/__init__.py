@@ -1,6 +1,8 @@
-"""The report of a run: one page that is opened from disk, without a network."""
+"""The report of a run: one page that is opened from disk, without a network.
 
-from batchgen.report.scripts import FOLDER
-from batchgen.report.writer import FILE_NAME, IN_ONE_FILE, Report, files_of_report, missing_extra, write_report
+What writes it is in `writer`, and not offered here: a run whose report stays as it is loads no page.
+"""
 
-__all__ = ["FILE_NAME", "FOLDER", "IN_ONE_FILE", "Report", "files_of_report", "missing_extra", "write_report"]
+from batchgen.report.files import FILE_NAME, FOLDER, IN_ONE_FILE, files_of_report, missing_extra
+
+__all__ = ["FILE_NAME", "FOLDER", "IN_ONE_FILE", "files_of_report", "missing_extra"]

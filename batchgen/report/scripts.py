@@ -9,8 +9,7 @@ from typing import Any, Self
 
 from batchgen.core.files import disk_errors, sync_folder
 from batchgen.report.data import in_script
-
-FOLDER = "report"
+from batchgen.report.files import FOLDER
 
 
 class Scripts:

@@ -4,23 +4,19 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from importlib.util import find_spec
 from itertools import groupby, islice
 from operator import itemgetter
 from pathlib import Path
 from typing import IO, Any
 
 from batchgen.core.files import staged_text
-from batchgen.core.version import install_hint
 from batchgen.journal.queries.export_rows import run_identity
 from batchgen.page import RunPage
 from batchgen.report.columns import PART_SIZE, Columns
+from batchgen.report.files import FILE_NAME, IN_ONE_FILE
 from batchgen.report.frame import element, frame_of
-from batchgen.report.scripts import FOLDER, Scripts, remove_scripts
+from batchgen.report.scripts import Scripts, remove_scripts
 
-FILE_NAME = "report.html"
-IN_ONE_FILE = 10_000
-"""Items up to which the page holds everything."""
 ALL = 100_000
 """Items up to which a report shows all of them."""
 _SAMPLE = 10_000
@@ -40,16 +36,6 @@ class Report:
     """Those that it shows one by one."""
     of: int
     """Those of the run."""
-
-
-def missing_extra() -> str | None:
-    """Return the command that installs what a report needs; None: it is there."""
-    return install_hint("report") if find_spec("jinja2") is None else None
-
-
-def files_of_report(folder: Path) -> list[Path]:
-    """Return the page in a run folder and the scripts beside it, sorted; also where some are missing."""
-    return sorted([folder / FILE_NAME, *(path for path in (folder / FOLDER).rglob("*") if path.is_file())])
 
 
 def write_report(folder: Path, *, ended: bool = False) -> Report:

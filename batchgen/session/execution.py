@@ -11,16 +11,17 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from batchgen.catalog import Catalog, outputs_of, price_key, shape_of
-from batchgen.client import DIRECT, HttpApi, Route
+from batchgen.client import DIRECT, Route, connect_later
 from batchgen.core.batching import BatchedCalls
 from batchgen.core.clock import utc_now
 from batchgen.core.credentials import ApiKey
 from batchgen.core.descriptors import Shares, shares
 from batchgen.core.errors import BatchgenError, DescriptorsError, DiskError
 from batchgen.core.files import free_bytes
-from batchgen.core.records import FINAL, LIVE, Item, State
+from batchgen.core.records import FINAL, LIVE, UNSENT, UNSETTLED, Item, State
 from batchgen.journal import GroupRecorder, Journal, Work, is_simulated
 from batchgen.journal.queries.report_rows import bytes_per_job
 from batchgen.journal.queries.run_status import item_result
@@ -36,16 +37,18 @@ from batchgen.session.host import Ended, Host, ItemEnded, Listener, Notice, Star
 from batchgen.session.judging.standards import standards_of
 from batchgen.session.outputs.publishing import publish_papers
 from batchgen.session.reporting import report_at_end, thumbnails_beside
-from batchgen.session.shards import HeldShard, watch_lease
+from batchgen.session.shards import Leased, watch_lease
 from batchgen.session.sharing import Sharing, crossed_text, open_budget
 from batchgen.session.summary import Summary
 from batchgen.session.watching import Watch, snapshot_of
 from batchgen.settings import Settings
-from batchgen.shared_limits.orders import Crossed
 from batchgen.standing.last_run import LastRun, last_run_fact
 from batchgen.store import store_of
 from batchgen.store.pictures import PicturePlace
 from batchgen.store.upload_threads import uploading
+
+if TYPE_CHECKING:
+    from batchgen.shared_limits.orders import Crossed
 
 log = logging.getLogger("batchgen")
 
@@ -82,7 +85,7 @@ class OpenRun:
     """The way to the API."""
     sharing: Sharing | None = None
     """The limits that it shares with other runs."""
-    shard: HeldShard | None = None
+    shard: Leased | None = None
     """The shard that it is, whose lease it holds."""
     free: Callable[[Path], int] = free_bytes
     """How many bytes are free on the disk of a folder."""
@@ -129,14 +132,14 @@ async def _run(run: OpenRun, host: Host) -> Ending:
 
     months: list[str] = []
 
-    def warn(crossed: Crossed) -> None:
+    def warn(crossed: "Crossed") -> None:
         log.warning("%s", crossed_text(crossed))
         host.listen(Notice(crossed_text(crossed)))
         months.append(crossed_text(crossed))
 
     store = store_of(run.folder, journal.facts())
     holds = always if run.shard is None else run.shard.holds
-    api = HttpApi(run.base_url, run.key.reveal(), route=run.route, may_post=holds)
+    api = connect_later(run.base_url, run.key.reveal(), route=run.route, may_post=holds)
     try:
         async with (
             GroupRecorder(journal) as record,
@@ -149,6 +152,8 @@ async def _run(run: OpenRun, host: Host) -> Ending:
             draws = random.Random()  # noqa: S311 - jitter
             ports = RunPorts(api, journal, record, store, utc_now, draws, offload, decode, upload, pictures, holds)
             run_state = RunState(ports, policy_of(run, shares(host.descriptors)), budget, journal.counts())
+            if any(run_state.counts[state] for state in (*UNSENT, *UNSETTLED)):
+                api.open()  # so that what it needs is loaded before anything is bought
             scheduler = Scheduler(run_state)
             if host.items:
                 _tell_of_items(run, run_state, host.listen)

@@ -12,10 +12,8 @@ from batchgen.core.text import dollars
 from batchgen.item_table import chains, estimated_cost, index_items, others_have, sharding
 from batchgen.journal import FILE_NAME, Journal, is_embedded
 from batchgen.journal.queries.comparison import Buying, Comparison, compare
-from batchgen.lock import check_lock, lock_of, lock_path, read_lock
 from batchgen.manifest import Manifest, assign_shards, load_manifest, take_picks
 from batchgen.plan import Plan, PlanRow, Selection, make_plan, plan_row
-from batchgen.session.checks.bought import skip_bought
 from batchgen.session.file_moves import finish_moves
 from batchgen.session.locate import is_run, remote_outputs, run_folder, simulated_name
 from batchgen.session.outputs.file_systems import refuse_network_file_system
@@ -111,6 +109,8 @@ def _locked(
 
     Raises UsageError where the manifest differs from its lock.
     """
+    from batchgen.lock import check_lock, lock_of, lock_path, read_lock  # few runs have one
+
     path = lock_path(request.manifest)
     check = check_lock(read_lock(path), lock_of(manifest, table, request.catalog))
     if check.drifts:
@@ -139,6 +139,14 @@ def _take_picks(table: Path, manifest: Manifest, folder: Path) -> None:
         picked = found.has_picks()
     if picked:
         take_picks(table, manifest.source, kept_outputs(folder))
+
+
+def _skip_bought(table: Path, request: RunRequest, manifest: Manifest) -> int:
+    if not request.skip_bought and not manifest.bought:
+        return 0
+    from batchgen.session.checks.bought import skip_bought  # with what reads ledgers
+
+    return skip_bought(table, request.skip_bought, manifest.bought, simulated=request.simulate)
 
 
 def _with_sources(table: Path, selection: Selection) -> Selection:
@@ -182,7 +190,7 @@ def prepare(request: RunRequest) -> Iterator[PreparedRun]:
             number_of = partial(shard_number, count=shard.count)
             assign_shards(table, manifest.source, number_of)
         # One purchase elsewhere stands for one item, whichever shard that is in: so the whole run is compared.
-        skipped = skip_bought(table, request.skip_bought, manifest.bought, simulated=request.simulate)
+        skipped = _skip_bought(table, request, manifest)
         if shard is not None:
             with sharding(table, number_of) as found:
                 skipped = found.keep(shard.index)

@@ -5,6 +5,7 @@ import shlex
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from batchgen.core.errors import BatchgenError
 from batchgen.core.records import StoredFile
@@ -16,7 +17,9 @@ from batchgen.report import IN_ONE_FILE, missing_extra
 from batchgen.scheduler import RunState
 from batchgen.session.host import Listener, Notice
 from batchgen.session.unchanged import write_report_if_changed
-from batchgen.thumbnails import Thumbnailer
+
+if TYPE_CHECKING:
+    from batchgen.thumbnails import Thumbnailer
 
 log = logging.getLogger("batchgen")
 
@@ -34,9 +37,14 @@ async def thumbnails_beside(folder: Path, run_state: RunState) -> AsyncIterator[
     if remote or run_state.policy.settings.report != "full" or missing_for_thumbnails("image"):
         yield
         return
-    thumbnailer = Thumbnailer(folder)
+    thumbnailer: Thumbnailer | None = None
 
     def offer(file: StoredFile) -> None:
+        nonlocal thumbnailer
+        if thumbnailer is None:
+            from batchgen.thumbnails import Thumbnailer  # a run with nothing to do needs none
+
+            thumbnailer = Thumbnailer(folder)
         thumbnailer.offer(folder / file.path, file.sha256)
 
     run_state.watch_files(offer)
@@ -45,7 +53,7 @@ async def thumbnails_beside(folder: Path, run_state: RunState) -> AsyncIterator[
         yield
         patience = 0.0 if run_state.stopped_because is Stop.INTERRUPTED else _PATIENCE
     finally:
-        left = await thumbnailer.close(patience)
+        left = 0 if thumbnailer is None else await thumbnailer.close(patience)
         if left:
             log.info("%d thumbnails were not made yet; `batchgen report` makes them", left)
 

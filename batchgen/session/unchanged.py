@@ -19,7 +19,7 @@ from batchgen.journal.recovery.reconcile import vouched_of
 from batchgen.journal.written import LEDGER, REPORT
 from batchgen.ledger import LEDGER_NAME, LedgerTotals, write_ledger
 from batchgen.picks import FILE_NAME as PICKS
-from batchgen.report import FILE_NAME, files_of_report, write_report
+from batchgen.report import FILE_NAME, files_of_report
 from batchgen.standing.last_run import last_run_fact, last_run_of
 
 PUBLISHED = "published_ledger"
@@ -57,6 +57,8 @@ def write_report_if_changed(journal: Journal, before: Callable[[], None]) -> Pat
     if _noted(journal.facts(), REPORT) == _report_note(folder, basis):
         return folder / FILE_NAME
     before()
+    from batchgen.report.writer import write_report  # with the whole page, which an unchanged report does not need
+
     written = write_report(folder, ended=True).path
     with journal.transaction():
         journal.note_written(**{REPORT: json.dumps(_report_note(folder, basis))})

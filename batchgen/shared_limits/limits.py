@@ -8,7 +8,6 @@ from datetime import UTC, tzinfo
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from batchgen.core.errors import UsageError
 from batchgen.core.text import printable
@@ -150,8 +149,12 @@ def _percentages(value: object) -> tuple[Decimal, ...]:
 
 
 def _zone(name: object) -> tzinfo:
+    if name == "UTC":
+        return UTC
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # its data are looked for at once
+
     try:
-        return UTC if name == "UTC" else ZoneInfo(name if isinstance(name, str) else "")
+        return ZoneInfo(name if isinstance(name, str) else "")
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise _Invalid(
             f"`budget.tz` must be a time zone such as Europe/Berlin, not {printable(repr(name), 60)}"

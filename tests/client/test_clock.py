@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from support.rawserver import answering, http, raw_server
 
-from batchgen.client import HttpApi
 from batchgen.client.answers import clock_offset
+from batchgen.client.http import HttpApi
 
 ASKED = datetime(2026, 2, 1, 12, 0, 0, tzinfo=UTC)
 ANSWERED = ASKED + timedelta(seconds=2)

@@ -16,7 +16,7 @@ from PIL import Image
 from support.rawserver import answering, http, raw_server
 
 from batchgen.api import Api, Output, OutputError, OutputMissing, PollAnswer, SubmitAnswer
-from batchgen.client import HttpApi
+from batchgen.client.http import HttpApi
 from batchgen.core.batching import BatchedCalls
 from batchgen.core.errors import DiskError
 from batchgen.core.records import StoredFile

@@ -9,8 +9,9 @@ import pytest
 from support.rawserver import Peer, answering, http, raw_server
 
 from batchgen.api import Accepted, Found, OutputError, Unclear
-from batchgen.client import HttpApi, Limits
+from batchgen.client import Limits
 from batchgen.client.answers import without_key
+from batchgen.client.http import HttpApi
 
 KEY = "api18_canary0123456789"
 STARS = "*" * len(KEY)

@@ -21,7 +21,8 @@ from aiohttp.connector import Connection
 from support.rawserver import Peer, RawServer, answering, http, raw_server, self_signed, trusting
 
 from batchgen.api import Accepted, Found, Unclear
-from batchgen.client import HttpApi, wire
+from batchgen.client import wire
+from batchgen.client.http import HttpApi
 from batchgen.client.kept import MARGIN, SETTLED, WARM, is_quiet
 from benchmarks.hangups import HABITS, VirtualSockets, play
 

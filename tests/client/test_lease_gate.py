@@ -10,7 +10,8 @@ from aiohttp.connector import Connection
 from support.rawserver import RawServer, answering, http, raw_server
 
 from batchgen.api import Accepted, Found, NotSent
-from batchgen.client import HttpApi, wire
+from batchgen.client import wire
+from batchgen.client.http import HttpApi
 from benchmarks.hangups import VirtualSockets
 
 _T = TypeVar("_T")

@@ -27,8 +27,10 @@ from batchgen.api import (
     Unavailable,
     Unknown,
 )
-from batchgen.client import HttpApi, Limits, parse_base_url
-from batchgen.client.addresses import Addresses, PublicResolver, is_public
+from batchgen.client import Limits, parse_base_url
+from batchgen.client.addresses import Addresses, is_public
+from batchgen.client.http import HttpApi
+from batchgen.client.resolver import PublicResolver
 from batchgen.core.errors import DiskError, UsageError
 
 KEY = "api18_canary0123456789"

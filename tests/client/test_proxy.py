@@ -18,7 +18,8 @@ from support.running import COMMAND, environment
 
 from batchgen.api import Accepted, Found, NotSent, OutputError, Unavailable
 from batchgen.cli.runs import collect, resolve, run, verify
-from batchgen.client import DIRECT, HttpApi, Limits, Route, find_route
+from batchgen.client import DIRECT, Limits, Route, find_route
+from batchgen.client.http import HttpApi
 from batchgen.core.errors import UsageError
 from benchmarks.hangups import VirtualSockets
 
@@ -222,7 +223,8 @@ def test_refused_addresses(text: str) -> None:
 
 TRIAL = """
 import asyncio, sys
-from batchgen.client import HttpApi, find_route
+from batchgen.client import find_route
+from batchgen.client.http import HttpApi
 
 async def main():
     api = HttpApi("https://api.test", "api18_0123456789abcdef", route=find_route(sys.argv[1], {}))

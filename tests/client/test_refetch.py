@@ -31,7 +31,7 @@ from batchgen.api import (
     Unknown,
 )
 from batchgen.cli.runs.verify import command
-from batchgen.client import HttpApi
+from batchgen.client.http import HttpApi
 from batchgen.core.batching import BatchedCalls
 from batchgen.core.credentials import SIMULATED_KEY
 from batchgen.core.errors import OutsideError, RunFolderError, UsageError

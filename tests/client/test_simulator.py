@@ -15,7 +15,7 @@ from batchgen.api import (
     Unauthorized,
     Unknown,
 )
-from batchgen.client import HttpApi
+from batchgen.client.http import HttpApi
 from batchgen.core.digest import canonical_json
 from batchgen.download import Memory, check_file, fetch, stem_of
 from batchgen.store import LocalDisk

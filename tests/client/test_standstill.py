@@ -13,7 +13,8 @@ import pytest
 from support.rawserver import http
 
 from batchgen.api import Accepted, Found
-from batchgen.client import HttpApi, Limits
+from batchgen.client import Limits
+from batchgen.client.http import HttpApi
 from batchgen.client.timeouts import Patience
 
 _T = TypeVar("_T")

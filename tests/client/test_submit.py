@@ -31,7 +31,8 @@ from batchgen.api import (
     Unavailable,
     Unclear,
 )
-from batchgen.client import HttpApi, Limits
+from batchgen.client import Limits
+from batchgen.client.http import HttpApi
 from batchgen.core.errors import UsageError
 
 KEY = "api18_canary0123456789"

@@ -30,7 +30,7 @@ from batchgen.api import (
     Unknown,
 )
 from batchgen.catalog import load_catalog, price_of
-from batchgen.client import HttpApi
+from batchgen.client.http import HttpApi
 from batchgen.core.digest import canonical_json, digest_of, filled, output_of
 from batchgen.judging.checks import Expect, Ordered, flags_of
 from batchgen.judging.look import distance, look_at

@@ -12,7 +12,10 @@ from batchgen.journal import Journal
 from batchgen.policy.budget_port import Budget
 from batchgen.session.sharing.counting import count_others, count_run, known_run
 from batchgen.settings import Settings
-from batchgen.shared_limits import SharedBooks, SharedBudget, SharedLimits, month_at, open_books
+from batchgen.shared_limits import SharedLimits
+from batchgen.shared_limits.books import SharedBooks, open_books
+from batchgen.shared_limits.budget import SharedBudget
+from batchgen.shared_limits.months import month_at
 from batchgen.shared_limits.orders import Answer, Order
 from batchgen.virtual import Duration, Fault, FaultPlan, Offer, World
 from batchgen.virtual.harness import MODEL

@@ -8,7 +8,8 @@ import pytest
 from support.sharing import Sharing, checked, net, sharing
 
 from batchgen.core.records import State
-from batchgen.shared_limits import SharedLimits, month_at
+from batchgen.shared_limits import SharedLimits
+from batchgen.shared_limits.months import month_at
 from batchgen.virtual import Fault, FaultPlan, Outcome, make_items
 from batchgen.virtual.harness import MODEL
 

@@ -13,7 +13,8 @@ from batchgen.cli.reconciling import check, match, reconciling_options, refuse, 
 
 if TYPE_CHECKING:
     from batchgen.core.costs import CostSum
-    from batchgen.ledger import CostReport, Reported
+    from batchgen.ledger.costs import CostReport
+    from batchgen.ledger.reported import Reported
 
 
 @click.command("ledger", cls=LedgerOptions)
@@ -113,7 +114,13 @@ def _without_merged(folders: list[Path], files: list[Path]) -> tuple[list[Path],
 
 
 def _report(folders: list[Path], files: list[Path], options: dict[str, Any]) -> int:
-    from batchgen.ledger import FocusRows, Reported, as_csv, as_json, as_table, charges_of, cost_report, read_period
+    from batchgen.ledger.charges import charges_of
+    from batchgen.ledger.costs import cost_report
+    from batchgen.ledger.focus import FocusRows
+    from batchgen.ledger.formats import as_csv, as_json
+    from batchgen.ledger.period import read_period
+    from batchgen.ledger.reported import Reported
+    from batchgen.ledger.table import as_table
     from batchgen.plan.selection import Selection
 
     period = read_period(options["since"], options["until"], options["tz"])
@@ -173,7 +180,7 @@ def _remark_on_doubts(doubts: "CostSum") -> None:
 
 def _forget(run: str, output: str | None, *, agreed: bool) -> int:
     from batchgen.session.locate import output_folder
-    from batchgen.session.sharing import forget_run
+    from batchgen.session.sharing.forgetting import forget_run
 
     click.echo(forget_run(output_folder(None, output, os.environ), run, agreed=agreed))
     return 0
@@ -181,8 +188,8 @@ def _forget(run: str, output: str | None, *, agreed: bool) -> int:
 
 def _list_bought(folders: list[Path], files: list[Path], path: Path) -> int:
     from batchgen.core.text import plural
-    from batchgen.ledger import charges_of
     from batchgen.ledger.bought import write_bought
+    from batchgen.ledger.charges import charges_of
 
     with written_file(path) as file:
         count = write_bought(charges_of(folders, files), file)

@@ -13,7 +13,7 @@ import click
 from batchgen.cli.options import run_argument
 
 if TYPE_CHECKING:
-    from batchgen.report import Report
+    from batchgen.report.writer import Report
     from batchgen.thumbnails import Thumbnails
 
 
@@ -31,7 +31,8 @@ def command(run: str, *, no_thumbnails: bool, output: str | None, as_json: bool)
     """
     from batchgen.core.errors import UsageError
     from batchgen.manifest import read_name
-    from batchgen.report import missing_extra, write_report
+    from batchgen.report import missing_extra
+    from batchgen.report.writer import write_report
     from batchgen.session.locate import find_run
 
     if hint := missing_extra():

@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from batchgen.core.costs import parsed
-from batchgen.core.records import BOUGHT, UNBOUGHT, State
+from batchgen.core.records import BOUGHT, UNBOUGHT, UNSUCCESSFUL, State
 from batchgen.item_table import REQUESTED, WAITING, attach
 from batchgen.journal.attempts import is_last
 from batchgen.journal.binding import is_embedded, is_simulated
@@ -105,6 +105,7 @@ class Comparison:
         self._db = db
         self._journal = journal
         db.create_function("again", 1, buying.again.wanted, deterministic=True)
+        db.create_function("buys_again", 0, lambda: bool(buying.again.globs), deterministic=True)
         db.create_function("retried", 1, buying.retry.__contains__, deterministic=True)
         db.create_function("expired_sources", 0, lambda: buying.expired_sources, deterministic=True)
         # If an earlier invocation of the same words left some of them unbought, only these are bought.
@@ -207,7 +208,7 @@ known AS (
     COALESCE({state_before("j")}, j.state, 'pending') AS known_state, {state_before("j")} AS requeued,
     s.position IN (SELECT position FROM temp.rename) AS renamed, {_WAITS} AS waiting,
     {_EDITED} AS edited, {_UNREACHABLE},
-    j.key IS NOT NULL AND {needed_and_expired("j")} AS expired
+    CASE WHEN j.state = 'done' AND expired_sources() THEN {needed_and_expired("j")} ELSE 0 END AS expired
   FROM {REQUESTED} s LEFT JOIN item j ON j.id = s.id AND j.digest = s.digest
 )
 """
@@ -219,19 +220,23 @@ known AS (
 )
 """
 # What is not bought yet is pending or skipped by what this run is about to do, not by what the last one did. What was
-# edited is asked about also behind a lost item: each run asks for that once more, and may get it.
+# edited is asked about also behind a lost item: each run asks for that once more, and may get it. (With a LIMIT, SQLite
+# works a subquery out once for each item; else it copies it into each place that uses it, hundreds of times in all.)
 _BUYS = f"""
 standings AS (
-  SELECT *, standing IN ('new', 'changed', 'again', 'source_expired') OR retried(state)
-    OR (state = 'skipped' AND NOT unreachable AND NOT behind_lost) AS buys
+  SELECT *, CASE
+    WHEN standing IN ('new', 'changed', 'again', 'source_expired') THEN 1
+    WHEN state = 'skipped' THEN retried(state) OR (NOT unreachable AND NOT behind_lost)
+    WHEN state IN {UNSUCCESSFUL.sql} THEN retried(state)
+    ELSE 0 END AS buys
   FROM (
     SELECT *, CASE
       WHEN state = 'pending' AND renamed THEN 'renamed'
       WHEN state = 'pending' AND waiting THEN 'waiting'
       WHEN state = 'pending' AND edited THEN 'changed'
       WHEN state = 'pending' THEN 'new'
-      WHEN state = 'done' AND again(id) AND (NOT continued() OR requeued = 'done') THEN 'again'
-      WHEN state = 'done' AND expired AND expired_sources() THEN 'source_expired'
+      WHEN state = 'done' AND buys_again() AND again(id) AND (NOT continued() OR requeued = 'done') THEN 'again'
+      WHEN state = 'done' AND expired THEN 'source_expired'
       ELSE state END AS standing
     FROM (
       SELECT *, CASE
@@ -240,8 +245,8 @@ standings AS (
         WHEN unreachable THEN 'skipped'
         WHEN waiting OR edited THEN 'pending'
         ELSE known_state END AS state
-      FROM known
-    )
+      FROM known LIMIT -1
+    ) LIMIT -1
   )
 )
 """

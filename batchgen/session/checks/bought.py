@@ -7,8 +7,9 @@ from pathlib import Path
 from batchgen.core.errors import UsageError
 from batchgen.item_table import bought_elsewhere
 from batchgen.journal import FILE_NAME
-from batchgen.ledger import LEDGER_NAME, run_charges
+from batchgen.ledger import LEDGER_NAME
 from batchgen.ledger.bought import bought_in, purchases
+from batchgen.ledger.charges import run_charges
 from batchgen.session.locate import is_run
 
 

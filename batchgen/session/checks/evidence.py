@@ -8,14 +8,18 @@ import logging
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from batchgen.core.errors import RunFolderError, UsageError
 from batchgen.core.records import EVER_CHARGED
 from batchgen.core.text import plural, printable
 from batchgen.journal import Journal
 from batchgen.journal.queries.purchases import files_of_pending, has_pending, knows_purchase
-from batchgen.ledger import LEDGER_NAME, Charge, file_charges
+from batchgen.ledger import LEDGER_NAME
 from batchgen.store import OutputStore, store_of
+
+if TYPE_CHECKING:
+    from batchgen.ledger.charges import Charge
 
 log = logging.getLogger("batchgen")
 
@@ -41,6 +45,8 @@ def evidence_of(path: Path, shown: str, run: str | None) -> Callable[[sqlite3.Co
     def check(db: sqlite3.Connection) -> None:
         if not path.exists():
             return
+        from batchgen.ledger.charges import file_charges  # a ledger that is as it was left is not read
+
         unknown, count = [], 0
         try:
             for charge in file_charges(path):
@@ -63,7 +69,7 @@ def evidence_of(path: Path, shown: str, run: str | None) -> Callable[[sqlite3.Co
     return check
 
 
-def _is_known(db: sqlite3.Connection, charge: Charge) -> bool:
+def _is_known(db: sqlite3.Connection, charge: "Charge") -> bool:
     if charge.state not in EVER_CHARGED or not charge.attempt:
         return True
     return knows_purchase(db, charge.item_id, charge.digest, charge.attempt, charge.job_id)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from batchgen.api import DEFAULT_BASE_URL
-from batchgen.client import HttpApi, Route, find_route, is_simulator, parse_base_url
+from batchgen.api import DEFAULT_BASE_URL, Api
+from batchgen.client import Route, connect_later, find_route, is_simulator, parse_base_url
 from batchgen.client.addresses import is_loopback
 from batchgen.core.credentials import SIMULATED_KEY, ApiKey
 from batchgen.core.errors import UsageError
@@ -109,14 +109,14 @@ class Access:
         return route
 
 
-def call_api(account: ApiAccount, route: Route, journal: Journal, work: Callable[[HttpApi], Awaitable[_T]]) -> _T:
+def call_api(account: ApiAccount, route: Route, journal: Journal, work: Callable[[Api], Awaitable[_T]]) -> _T:
     """Return what `work` returns, with a client of the account's API, in an event loop of its own.
 
     Not in a thread whose event loop is running.
     """
 
     async def main(url: str) -> _T:
-        api = HttpApi(url, account.key.reveal(), route=route)
+        api = connect_later(url, account.key.reveal(), route=route)
         try:
             return await work(api)
         finally:

@@ -5,8 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from random import Random
 
+from batchgen.api import Api
 from batchgen.catalog import Catalog
-from batchgen.client import HttpApi
 from batchgen.core.batching import BatchedCalls
 from batchgen.core.errors import RunFolderError
 from batchgen.core.text import printable
@@ -53,7 +53,7 @@ def _refetched(
     kinds = {model.id: model.output for model in catalog.models.values()}
     store = store_of(journal.path.parent, facts)
 
-    async def work(api: HttpApi) -> list[Difference]:
+    async def work(api: Api) -> list[Difference]:
         async with BatchedCalls("files") as offload, uploading(store) as upload:
             ports = RefetchPorts(api, store, journal, kinds, Random(), offload, upload)  # noqa: S311 - jitter
             return await refetch(ports, damaged)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from batchgen.core.errors import BatchgenError, UsageError
+from batchgen.core.errors import BatchgenError
 from batchgen.journal import Journal
 from batchgen.lease import (
     HeldLease,
@@ -26,7 +26,7 @@ from batchgen.session.locate import remote_outputs, simulated_name
 from batchgen.session.prepare import PreparedRun
 from batchgen.session.shards.divisions import refuse_other_divisions, was_merged
 from batchgen.session.shards.restoring import restore
-from batchgen.shards import refuse_idle_shards
+from batchgen.shards import Shard, refuse_idle_shards
 from batchgen.store import Address, is_address
 
 log = logging.getLogger("batchgen")
@@ -72,20 +72,10 @@ class HeldShard:
 
 
 @contextmanager
-def held_shard(prepared: PreparedRun, stop: StopHandle, tell: Callable[[str], None]) -> Iterator[HeldShard | None]:
-    """Be the shard that was asked for while the block runs, with its run folder brought to what its lease knows.
-
-    None where the run is not divided. Raises RunFolderError where another process is this shard, where the run was
-    divided otherwise, or where what was bought is not known; UsageError, DiskError, StoreError.
-    """
-    request = prepared.request
-    if request.shard is None:
-        if request.lease is not None:
-            raise UsageError("--lease is for a shard: give --shard I/N too")
-        yield None
-        return
-    refuse_idle_shards(prepared.whole, request.shard)
-    place, run, shard = _place(prepared), _name(prepared), request.shard
+def hold(prepared: PreparedRun, shard: Shard, stop: StopHandle, tell: Callable[[str], None]) -> Iterator[HeldShard]:
+    """See `batchgen.session.shards.held.held_shard`."""
+    refuse_idle_shards(prepared.whole, shard)
+    place, run = _place(prepared), _name(prepared)
     refuse_other_divisions(prepared.folder, shard)
     bind(place, run, shard.count, lambda count: was_merged(prepared.folder, count))
     name = f"{run}/{shard.index}-of-{shard.count}/lease"

@@ -15,8 +15,10 @@ from batchgen.journal.merging.marks import merged_into, merged_runs
 from batchgen.journal.queries.months import open_jobs, run_id, spent_between
 from batchgen.journal.queries.report_rows import facts_of
 from batchgen.policy.budget_port import Purchase
-from batchgen.shared_limits import KnownRun, Month, SharedBooks, SharedLimits, month_at
+from batchgen.shared_limits import SharedLimits
 from batchgen.shared_limits.amounts import amount_of, units
+from batchgen.shared_limits.books import KnownRun, SharedBooks
+from batchgen.shared_limits.months import Month, month_at
 from batchgen.shared_limits.orders import Claim, Spent, Sums
 
 log = logging.getLogger("batchgen")

@@ -6,8 +6,10 @@ from batchgen.core.clock import utc_now
 from batchgen.core.errors import ConsentNeeded, UsageError
 from batchgen.core.text import dollars, printable
 from batchgen.session.sharing.counting import without_folder
-from batchgen.shared_limits import DATABASE_NAME, KnownRun, SharedBooks, month_at, open_books, read_limits
+from batchgen.shared_limits import read_limits
 from batchgen.shared_limits.amounts import amount_of
+from batchgen.shared_limits.books import DATABASE_NAME, KnownRun, SharedBooks, open_books
+from batchgen.shared_limits.months import month_at
 
 
 def forget_run(output: Path, wanted: str, *, agreed: bool) -> str:

@@ -7,9 +7,7 @@ from pathlib import Path
 
 from batchgen.core.clock import utc_now
 from batchgen.core.text import dollars
-from batchgen.shared_limits import DATABASE_NAME, FILE_NAME, SharedBooks, month_at, read_limits
-from batchgen.shared_limits.amounts import amount_of
-from batchgen.shared_limits.books import book_errors
+from batchgen.shared_limits import FILE_NAME, read_limits
 
 
 def month_outlook(output: Path, estimated: Decimal | None) -> str | None:
@@ -20,6 +18,8 @@ def month_outlook(output: Path, estimated: Decimal | None) -> str | None:
     limits = read_limits(output)
     if limits.month is None:
         return None
+    from batchgen.shared_limits.months import month_at
+
     month = month_at(utc_now(), limits.zone).name
     spent = _spent(output, month)
     sentence = (
@@ -40,6 +40,9 @@ def unused_limits(output: Path, manifest: Path) -> str | None:
 
 
 def _spent(output: Path, month: str) -> Decimal:
+    from batchgen.shared_limits.amounts import amount_of
+    from batchgen.shared_limits.books import DATABASE_NAME, SharedBooks, book_errors
+
     path = output / DATABASE_NAME
     if not path.exists():
         return Decimal(0)

@@ -3,47 +3,27 @@
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
 
-from batchgen.core.clock import UtcNow, utc_now
+from batchgen.core.clock import UtcNow
 from batchgen.core.errors import BatchgenError
-from batchgen.core.text import dollars, printable
-from batchgen.journal import Journal, is_simulated
+from batchgen.journal import Journal
 from batchgen.policy.budget_port import Budget
 from batchgen.session.sharing.counting import count_others, count_run, known_run, leave, tell_of_the_gone
+from batchgen.session.sharing.part import Sharing
 from batchgen.settings import Settings
-from batchgen.shared_limits import SharedBooks, SharedBudget, SharedLimits, month_at, open_books
-from batchgen.shared_limits.amounts import amount_of
-from batchgen.shared_limits.orders import Claim, Crossed
+from batchgen.shared_limits import SharedLimits
+from batchgen.shared_limits.books import open_books
+from batchgen.shared_limits.budget import SharedBudget
+from batchgen.shared_limits.months import month_at
+from batchgen.shared_limits.orders import Crossed
 from batchgen.shared_limits.writer import BooksWriter
 
 log = logging.getLogger("batchgen")
 
 
-@dataclass(frozen=True, slots=True)
-class Sharing:
-    """The limits that a run shares, the shared books, and the run's name in them."""
-
-    limits: SharedLimits
-    books: SharedBooks
-    run: str
-    utc_now: UtcNow
-    going_on: tuple[Claim, ...]
-    """The jobs of earlier invocations."""
-
-
 @contextmanager
-def sharing(
-    journal: Journal, limits: SharedLimits, tell: Callable[[str], None], now: UtcNow = utc_now
-) -> Iterator[Sharing | None]:
-    """Have an open run take part in the limits of its output folder while the block runs; None where there are none.
-
-    What all runs in the folder have spent in the month is counted first, and this run's share once more at the end.
-    Simulated money does not count. Raises DiskError, RunFolderError.
-    """
-    if not limits.shares or is_simulated(journal.facts()):
-        yield None
-        return
+def take_part(journal: Journal, limits: SharedLimits, tell: Callable[[str], None], now: UtcNow) -> Iterator[Sharing]:
+    """See `batchgen.session.sharing.part.sharing`."""
     folder = journal.path.parent.resolve()
     with open_books(folder.parent) as books:
         month = month_at(now(), limits.zone)
@@ -58,13 +38,10 @@ def sharing(
 
 
 @asynccontextmanager
-async def open_budget(
-    journal: Journal, settings: Settings, shared: Sharing | None, warn: Callable[[Crossed], None]
+async def open_shared_budget(
+    journal: Journal, settings: Settings, shared: Sharing, warn: Callable[[Crossed], None]
 ) -> AsyncIterator[Budget]:
-    """Give the budget of a run: its own, or with claims in the shared books."""
-    if shared is None:
-        yield journal.budget(settings.max_cost, settings.budget)
-        return
+    """See `batchgen.session.sharing.part.open_budget`."""
     tracker = journal.budget_tracker(settings.max_cost, settings.budget, shared=shared.limits.has_budget)
     async with BooksWriter(shared.books, shared.run, shared.limits, shared.utc_now) as serve:
         budget = SharedBudget(tracker, shared.limits, serve, warn=warn, going_on=shared.going_on)
@@ -75,16 +52,3 @@ async def open_budget(
                 await budget.flush()
             except BatchgenError as error:  # it must not hide how the run ended; its journal is counted next
                 log.warning("the month's budget: %s", error)
-
-
-def crossed_text(crossed: Crossed) -> str:
-    """Return the warning that a budget has passed a percentage, as one sentence."""
-    return (
-        f"{crossed.percent} % of the month's budget{_of(crossed.scope)} is reached ({crossed.month}):"
-        f" {dollars(amount_of(crossed.committed))} of {dollars(amount_of(crossed.limit))} is spent, reserved or in"
-        " doubt, of all runs in the output folder"
-    )
-
-
-def _of(scope: str) -> str:
-    return f" for {printable(scope, 100)}" if scope else ""

@@ -16,7 +16,7 @@ import pytest
 from support.running import COMMAND, FAST, environment, simulator
 
 from batchgen.cli.boundary import guarded
-from batchgen.client import HttpApi
+from batchgen.client.http import HttpApi
 from batchgen.core.credentials import ApiKey, find_key
 from batchgen.core.errors import UsageError
 

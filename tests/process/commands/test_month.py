@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from support.running import FAST, Simulated, batchgen, simulator, start, summary_of
 
-from batchgen.shared_limits import DATABASE_NAME
+from batchgen.shared_limits.books import DATABASE_NAME
 
 PRICE = Decimal("0.056")
 """Of one image."""

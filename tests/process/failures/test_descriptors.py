@@ -16,7 +16,7 @@ from support.running import COMMAND, FAST, KEY, environment, limited, simulator,
 from support.worlds import count, run_clean, world_of
 
 from batchgen.api import NotSent, OutputError, Unavailable
-from batchgen.client import HttpApi
+from batchgen.client.http import HttpApi
 from batchgen.core.descriptors import PLENTY, none_left, shares
 from batchgen.core.errors import DescriptorsError
 from batchgen.core.records import State

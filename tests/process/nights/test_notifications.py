@@ -17,7 +17,7 @@ from support.running import COMMAND, FAST, KEY, batchgen, installed, simulator, 
 
 import batchgen as library
 from batchgen.library import notifying
-from batchgen.notifications.delivery import Patience
+from batchgen.notifications.message import Patience
 from batchgen.session.host import Notice
 from batchgen.session.summary import FIGURES
 

@@ -11,7 +11,7 @@ from support.running import FAST, Simulated, batchgen, simulator
 from support.storage.objects import SECRET
 from support.storage.proxy import Watched, watched_bucket
 
-from batchgen.client import HttpApi
+from batchgen.client.http import HttpApi
 from batchgen.item_table import pictures as table_of_pictures
 from batchgen.simulator.media import tiny
 from batchgen.store import remote

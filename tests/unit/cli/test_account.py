@@ -97,7 +97,7 @@ def no_api(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         asked.append(url)
         raise Asked
 
-    for place in ("batchgen.session.connection.account.HttpApi", "batchgen.session.execution.HttpApi"):
+    for place in ("batchgen.session.connection.account.connect_later", "batchgen.session.execution.connect_later"):
         monkeypatch.setattr(place, api)
     return asked
 

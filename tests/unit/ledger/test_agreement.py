@@ -4,7 +4,10 @@ import pytest
 from support.histories import history_of
 from support.worlds import in_memory
 
-from batchgen.ledger import Reported, cost_report, file_charges, run_charges, write_ledger
+from batchgen.ledger import write_ledger
+from batchgen.ledger.charges import file_charges, run_charges
+from batchgen.ledger.costs import cost_report
+from batchgen.ledger.reported import Reported
 
 BY = ("model", "day", "month", "state", "run")
 

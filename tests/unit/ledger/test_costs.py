@@ -18,19 +18,12 @@ from batchgen.core.credentials import SIMULATED_KEY
 from batchgen.core.errors import RunFolderError, UsageError
 from batchgen.core.records import State
 from batchgen.journal import SIMULATOR
-from batchgen.ledger import (
-    LEDGER_NAME,
-    Charge,
-    Reported,
-    as_csv,
-    as_json,
-    as_table,
-    cost_report,
-    file_charges,
-    run_charges,
-    write_ledger,
-)
-from batchgen.ledger.costs import ROW_STATES
+from batchgen.ledger import LEDGER_NAME, write_ledger
+from batchgen.ledger.charges import Charge, file_charges, run_charges
+from batchgen.ledger.costs import ROW_STATES, cost_report
+from batchgen.ledger.formats import as_csv, as_json
+from batchgen.ledger.reported import Reported
+from batchgen.ledger.table import as_table
 
 VIDEO = "zeus-1.0-image-to-video"
 

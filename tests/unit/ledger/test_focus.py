@@ -18,7 +18,12 @@ from batchgen.api import Job, JobStatus
 from batchgen.cli.runs.ledger import command
 from batchgen.core.errors import UsageError
 from batchgen.journal import SIMULATOR
-from batchgen.ledger import LEDGER_NAME, FocusRows, Period, Reported, cost_report, run_charges, write_ledger
+from batchgen.ledger import LEDGER_NAME, write_ledger
+from batchgen.ledger.charges import run_charges
+from batchgen.ledger.costs import cost_report
+from batchgen.ledger.focus import FocusRows
+from batchgen.ledger.period import Period
+from batchgen.ledger.reported import Reported
 
 EVENING = datetime(2026, 10, 31, 22, 30, tzinfo=UTC)
 TAGS = {"client": "acme", "title": '=He said "ü", twice'}

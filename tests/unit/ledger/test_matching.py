@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchgen.core.records import State
-from batchgen.ledger import Charge, Period
+from batchgen.ledger.charges import Charge
 from batchgen.ledger.matching import BillRow, Difference, Match, Verdict, matched
 from batchgen.ledger.matching.match import Total
+from batchgen.ledger.period import Period
 
 NIGHT = datetime(2026, 1, 31, 22, tzinfo=UTC)
 LATER = NIGHT + timedelta(days=40)

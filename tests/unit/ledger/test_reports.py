@@ -19,19 +19,12 @@ from support.bought import Buyer, item, journal_of
 from batchgen.api import Job, JobStatus
 from batchgen.cli.runs.ledger import command
 from batchgen.core.errors import UsageError
-from batchgen.ledger import (
-    LEDGER_NAME,
-    Charge,
-    CostReport,
-    FocusRows,
-    Reported,
-    cost_report,
-    file_charges,
-    read_period,
-    run_charges,
-    write_ledger,
-)
-from batchgen.ledger.costs import Sums
+from batchgen.ledger import LEDGER_NAME, write_ledger
+from batchgen.ledger.charges import Charge, file_charges, run_charges
+from batchgen.ledger.costs import CostReport, Sums, cost_report
+from batchgen.ledger.focus import FocusRows
+from batchgen.ledger.period import read_period
+from batchgen.ledger.reported import Reported
 from batchgen.picks import Choice, Pick, append_picks
 
 CLIENTS = ("acme", "bolt")

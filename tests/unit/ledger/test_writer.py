@@ -20,16 +20,10 @@ from batchgen.core.records import State, StoredFile
 from batchgen.journal import SIMULATOR, Journal
 from batchgen.journal.delivered import Findings
 from batchgen.journal.queries import report_rows as rows
-from batchgen.ledger import (
-    COLUMNS,
-    LEDGER_NAME,
-    LedgerTotals,
-    Reported,
-    cost_report,
-    next_write,
-    run_charges,
-    write_ledger,
-)
+from batchgen.ledger import COLUMNS, LEDGER_NAME, LedgerTotals, next_write, write_ledger
+from batchgen.ledger.charges import run_charges
+from batchgen.ledger.costs import cost_report
+from batchgen.ledger.reported import Reported
 from batchgen.media.facts import Facts
 
 RUN_AT_ONCE = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")

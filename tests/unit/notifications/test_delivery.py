@@ -12,7 +12,8 @@ from support.rawserver import Peer, RawServer, Script, answering, http, raw_serv
 from batchgen.client import DIRECT, find_route
 from batchgen.client.route import Route
 from batchgen.notifications.addresses import parse_address
-from batchgen.notifications.delivery import Channel, Message, Outcome, Patience, deliver
+from batchgen.notifications.delivery import Channel, Outcome, deliver
+from batchgen.notifications.message import Message, Patience
 
 MESSAGE = Message("the ping of the end", b"done: 3\n", "text/plain", word="0")
 SHORT = Patience(attempt=0.2, waits=(1.0, 3.0), linger=0.3)

@@ -15,10 +15,11 @@ from support.bought import Buyer, item, journal_of
 
 from batchgen.journal.lock import own
 from batchgen.picks import Pick, append_picks
-from batchgen.report import Report, write_report, writer
+from batchgen.report import writer
 from batchgen.report.columns import Columns
 from batchgen.report.data import in_script
 from batchgen.report.frame import element
+from batchgen.report.writer import Report, write_report
 
 HOSTILE = "</script><img src=x onerror=alert(1)> {{7*7}} \u2028 \u202e 'quoted' \\ </style> <!--data-->"
 

@@ -8,7 +8,8 @@ import pytest
 from support.bought import item, journal_of
 
 from batchgen.journal import Journal
-from batchgen.session import reporting, unchanged
+from batchgen.report import writer
+from batchgen.session import reporting
 from batchgen.session.host import Event, Notice
 from batchgen.session.reporting import report_at_end
 
@@ -66,6 +67,6 @@ def test_whatever_happens_the_run_has_ended(
     def fail(folder: Path, *, ended: bool) -> None:
         raise error
 
-    monkeypatch.setattr(unchanged, "write_report", fail)
+    monkeypatch.setattr(writer, "write_report", fail)
     assert told in str(written(run))
     assert [record.levelno for record in caplog.records] == [level]

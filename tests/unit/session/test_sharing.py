@@ -19,11 +19,15 @@ from batchgen.journal.lock import own
 from batchgen.policy.stopping import Stop
 from batchgen.scheduler import RunState
 from batchgen.session import execution
-from batchgen.session.sharing import Sharing, counting, forget_run, open_budget
+from batchgen.session.sharing import Sharing, counting, open_budget
 from batchgen.session.sharing.counting import count_others, count_run, gone_runs, known_run, leave
+from batchgen.session.sharing.forgetting import forget_run
 from batchgen.settings import Settings
-from batchgen.shared_limits import SharedBooks, SharedBudget, SharedLimits, month_at, open_books
+from batchgen.shared_limits import SharedLimits
 from batchgen.shared_limits.amounts import amount_of
+from batchgen.shared_limits.books import SharedBooks, open_books
+from batchgen.shared_limits.budget import SharedBudget
+from batchgen.shared_limits.months import month_at
 from batchgen.shared_limits.orders import Answer, Order
 
 NOW = datetime(2026, 2, 1, 12, tzinfo=UTC)

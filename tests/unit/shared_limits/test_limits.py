@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchgen.core.errors import UsageError
-from batchgen.shared_limits import SharedLimits, month_at, read_limits
+from batchgen.shared_limits import SharedLimits, read_limits
 from batchgen.shared_limits.amounts import amount_of, units
-from batchgen.shared_limits.months import is_in
+from batchgen.shared_limits.months import is_in, month_at
 
 ZONES = st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Pacific/Kiritimati", "Asia/Kathmandu"])
 

@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from batchgen.core.errors import RunFolderError
 from batchgen.policy.budget import BudgetTracker, Charge, Money
 from batchgen.policy.budget_port import CapReached, Grant, NotYet, Purchase
-from batchgen.shared_limits import DATABASE_NAME, KnownRun, SharedBooks, SharedBudget, SharedLimits, open_books
+from batchgen.shared_limits import SharedLimits
+from batchgen.shared_limits.books import DATABASE_NAME, KnownRun, SharedBooks, open_books
+from batchgen.shared_limits.budget import SharedBudget
 from batchgen.shared_limits.orders import Answer, Crossed, Order
 
 NOW = datetime(2026, 11, 10, 12, tzinfo=UTC)
