@@ -33,6 +33,8 @@ class Selection:
 
     def wanted(self, item_id: str, tags: str) -> bool:
         """Whether an item, with its tags as JSON, is selected."""
+        if not self.globs and not self.tags:  # here too, since SQLite asks this of each item, several times
+            return True
         return self._by_id(item_id) or (bool(self.tags) and self._by_tag(json.loads(tags)))
 
     def wants(self, item_id: str, tags: Mapping[str, str]) -> bool:

@@ -2,32 +2,19 @@
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from batchgen.core.clock import UtcNow, utc_now
 from batchgen.core.text import dollars, printable
 from batchgen.journal import Journal, is_simulated
 from batchgen.policy.budget_port import Budget
+from batchgen.session.sharing.shared import Sharing
 from batchgen.settings import Settings
 from batchgen.shared_limits import SharedLimits
 from batchgen.shared_limits.amounts import amount_of
 
 if TYPE_CHECKING:
-    from batchgen.shared_limits.books import SharedBooks
-    from batchgen.shared_limits.orders import Claim, Crossed
-
-
-@dataclass(frozen=True, slots=True)
-class Sharing:
-    """The limits that a run shares, the shared books, and the run's name in them."""
-
-    limits: SharedLimits
-    books: "SharedBooks"
-    run: str
-    utc_now: UtcNow
-    going_on: "tuple[Claim, ...]"
-    """The jobs of earlier invocations."""
+    from batchgen.shared_limits.orders import Crossed
 
 
 def sharing(

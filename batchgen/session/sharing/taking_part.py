@@ -9,7 +9,7 @@ from batchgen.core.errors import BatchgenError
 from batchgen.journal import Journal
 from batchgen.policy.budget_port import Budget
 from batchgen.session.sharing.counting import count_others, count_run, known_run, leave, tell_of_the_gone
-from batchgen.session.sharing.part import Sharing
+from batchgen.session.sharing.shared import Sharing
 from batchgen.settings import Settings
 from batchgen.shared_limits import SharedLimits
 from batchgen.shared_limits.books import open_books
