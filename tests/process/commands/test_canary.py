@@ -246,7 +246,7 @@ main()
     ("module", "target"),
     [
         ("client.http", "module.HttpApi.submit"),
-        ("session.execution", "module.HttpApi"),
+        ("client.http", "module.HttpApi"),
         ("session.connection.account", "module.ApiAccount"),
     ],
 )
