@@ -12,6 +12,7 @@ from pathlib import Path
 from benchmarks import (
     bare,
     browsing,
+    crews,
     downloads,
     exporting,
     inspecting,
@@ -67,6 +68,7 @@ PARTS: dict[str, Part] = {
     "ledger": lambda folder, tiny: ledgers.rows(folder, 50 if tiny else 10_000, 100 if tiny else 1_000_000),
     "merging": lambda folder, tiny: merging.rows(folder, 40 if tiny else 1000, 80 if tiny else 100_000),
     "receipts": lambda folder, tiny: receipts.rows(folder, 50 if tiny else 4000, 100 if tiny else 200_000),
+    "workers": lambda folder, tiny: crews.rows(folder, *((20, (1,)) if tiny else (4000,))),
     "second": lambda folder, tiny: second_start.rows(folder, (20,) if tiny else SECOND, 1 if tiny else 3),
     "thumbnails": lambda folder, tiny: thumbnails.rows(folder, 128 if tiny else 2048, 20 if tiny else 5000),
     "browsing": lambda folder, tiny: browsing.rows(folder, 60 if tiny else 100_000),

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-_START = "https://pictures.invalid/"
-_STAND_IN = re.compile(rf"{re.escape(_START)}(?P<sha256>[0-9a-f]{{64}})\.(?P<extension>[a-z]{{3,4}})")
+STAND_IN_START = "https://pictures.invalid/"
+_STAND_IN = re.compile(rf"{re.escape(STAND_IN_START)}(?P<sha256>[0-9a-f]{{64}})\.(?P<extension>[a-z]{{3,4}})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +34,17 @@ class Picture:
     @property
     def stand_in(self) -> str:
         """What stands for it in a request until that is sent."""
-        return f"{_START}{self.name}"
+        return f"{STAND_IN_START}{self.name}"
 
 
 def looks_like_stand_in(value: object) -> bool:
     """Return whether a value is written as a stand-in is."""
-    return isinstance(value, str) and value.startswith(_START)
+    return isinstance(value, str) and value.startswith(STAND_IN_START)
 
 
 def pictures_in(body: str) -> dict[str, Picture]:
     """Return the pictures that a canonical body needs, by their places: `image`, or `images/0` in a list."""
-    if _START not in body:
+    if STAND_IN_START not in body:
         return {}
     found: dict[str, Picture] = {}
     for name, value in json.loads(body).items():
@@ -61,7 +61,7 @@ def with_stand_ins(echoed: Any, value: Any) -> Any:
     if isinstance(value, list) and isinstance(echoed, list) and len(value) == len(echoed):
         return [with_stand_ins(*pair) for pair in zip(echoed, value, strict=True)]
     if isinstance(echoed, str) and isinstance(value, str) and _STAND_IN.fullmatch(value):
-        named = urlsplit(echoed).path.rpartition("/")[2] == value.removeprefix(_START)
+        named = urlsplit(echoed).path.rpartition("/")[2] == value.removeprefix(STAND_IN_START)
         return value if named else echoed
     return echoed
 

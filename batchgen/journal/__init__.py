@@ -1,6 +1,6 @@
 """The journal of a run folder: the record of everything that was bought."""
 
-from batchgen.journal.attempts import Attempt, ItemResult, PendingOutput, Spend, Work
+from batchgen.journal.attempts import Attempt, ItemResult, PendingOutput, PurchaseName, Spend, Work
 from batchgen.journal.binding import SIMULATED, SIMULATOR, Binding, is_embedded, is_simulated, money_mark
 from batchgen.journal.chains import SentInput, SourceOutput
 from batchgen.journal.database import JournalLockedError, open_for_reading, sqlite_errors
@@ -27,6 +27,7 @@ __all__ = [
     "JournalLockedError",
     "Listing",
     "PendingOutput",
+    "PurchaseName",
     "Recorder",
     "SentInput",
     "SourceOutput",

@@ -67,6 +67,21 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
+class PurchaseName:
+    """What a purchase is called in a journal; None where that journal is to find a name of its own."""
+
+    key: int | None = None
+    """Of the attempt."""
+    purchase: str | None = None
+    """In the receipts."""
+    number: int | None = None
+    """Of the attempt, among those of its item's id."""
+
+
+UNNAMED = PurchaseName()
+
+
+@dataclass(frozen=True, slots=True)
 class PendingOutput:
     """An output that is not on disk yet."""
 

@@ -106,11 +106,15 @@ class DeliveredFiles:
 
     def record_judgement(self, file: UnjudgedFile, look: str | None, flags: Sequence[str]) -> Verdict:
         """Record what was found about a file, with its perceptual hash if it was decoded."""
+        return self.put_judgement(file.attempt, file.file.output, file.file.sha256, look, flags)
+
+    def put_judgement(self, attempt: int, output: int, sha256: str, look: str | None, flags: Sequence[str]) -> Verdict:
+        """As `record_judgement`, of the file with this SHA-256 that is an output of the attempt with this key."""
         self.db.execute(
             "UPDATE delivered SET judged = 1, look = ?, flags = ? WHERE attempt = ? AND number = ? AND sha256 = ?",
-            (look, ";".join(flags), file.attempt, file.file.output, file.file.sha256),
+            (look, ";".join(flags), attempt, output, sha256),
         )
-        return self.verdict_of(file.attempt)
+        return self.verdict_of(attempt)
 
     def verdict_of(self, attempt: int) -> Verdict:
         """Return how a purchase (by its key) stands."""

@@ -3,10 +3,9 @@
 Its methods do not commit: `transaction()` does, and a `Recorder` wraps it around them.
 """
 
-import json
 import logging
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -17,14 +16,12 @@ from batchgen.core.records import COMPLETED, ENDED, UNSETTLED, State, StoredFile
 from batchgen.item_table import attached
 from batchgen.journal.attempts import (
     ATTEMPT_COLUMNS,
-    WORK_COLUMNS,
     Attempt,
     Spend,
     Superseded,
     Work,
     is_last,
     read_attempt,
-    read_work,
 )
 from batchgen.journal.binding import bound_line
 from batchgen.journal.chains import ChainStates
@@ -35,6 +32,7 @@ from batchgen.journal.queries.report_rows import replace_file
 from batchgen.journal.queries.run_status import fewer_outputs_of
 from batchgen.journal.recovery.reconcile import Evidence, no_evidence, reconcile, vouch
 from batchgen.journal.requested.listing import list_requested
+from batchgen.journal.requested.pending import PendingRows
 from batchgen.journal.requested.renames import apply_next_renames, find_renames
 from batchgen.journal.requested.requeueing import BuyAgain, continues, put_back_others, remember_words
 from batchgen.journal.schema import FILE_NAME
@@ -48,7 +46,7 @@ from batchgen.store import OUTPUTS
 log = logging.getLogger("batchgen")
 
 
-class Journal(Transitions, ChainStates):
+class Journal(Transitions, ChainStates, PendingRows):
     """An open journal with its receipts. The caller owns the run folder, and one thread uses it at a time."""
 
     def __init__(self, folder: Path, *, create: bool = False, evidence: Evidence = no_evidence) -> None:
@@ -218,30 +216,6 @@ class Journal(Transitions, ChainStates):
     def select(self, wanted: Callable[[str, str], bool]) -> None:
         """Let `pending`, `requeue` and `counts` see only the items for which `wanted(id, tags as JSON)` is true."""
         self.db.create_function("wanted", 2, wanted, deterministic=True)
-
-    def pending(self, after: int, count: int, without: Collection[str] = ()) -> list[tuple[int, Work]]:
-        """Return up to `count` requested pending items after position `after`, each with its position.
-
-        Those of the models `without` are left out.
-        """
-        rows = self.db.execute(
-            f"SELECT i.position, {WORK_COLUMNS} FROM item i"
-            " WHERE i.state = 'pending' AND i.position > ? AND i.blocked = 0"
-            " AND i.model NOT IN (SELECT value FROM json_each(?)) AND wanted(i.id, i.tags)"
-            " ORDER BY i.position LIMIT ?",
-            (after, json.dumps(sorted(without)), count),
-        )
-        return [(row[0], read_work(row[1:])) for row in rows]
-
-    def pending_among(self, keys: Collection[int]) -> list[tuple[int, Work]]:
-        """Return those of these items (by key) that `pending` would return, each with its position."""
-        rows = self.db.execute(
-            f"SELECT i.position, {WORK_COLUMNS} FROM json_each(?) k CROSS JOIN item i ON i.key = k.value"
-            " WHERE i.state = 'pending' AND i.position IS NOT NULL AND i.blocked = 0 AND wanted(i.id, i.tags)"
-            " ORDER BY i.position",
-            (json.dumps(sorted(keys)),),
-        )
-        return [(row[0], read_work(row[1:])) for row in rows]
 
     def requeue(self, states: Sequence[State], matches: Callable[[str], bool]) -> int:
         """Make requested items in these states pending again, so that they are bought once more; return how many.

@@ -6,7 +6,7 @@ Times are milliseconds since 1970 (UTC), money is decimal text in USD.
 import sqlite3
 from datetime import UTC, datetime, timedelta
 
-VERSION = 5
+VERSION = 6
 FILE_NAME = "journal.sqlite3"
 _VOUCHED = """
 -- Which receipts there were, and how many bytes of them, at this commit (one row). Generation 0: none yet.
@@ -119,6 +119,9 @@ ALTER TABLE item ADD COLUMN variables TEXT;
 ALTER TABLE attempt ADD COLUMN scale TEXT;
 {_DELIVERED}
 """,
+    5: """
+ALTER TABLE attempt ADD COLUMN lent_to TEXT;
+""",
 }
 """By version, the statements that lead to the next one. A change of the tables below adds an entry, and keeps all."""
 
@@ -181,6 +184,7 @@ CREATE TABLE attempt (
   missed_ms     INTEGER NOT NULL DEFAULT 0,  -- for how long it was polled while they came
   inputs        TEXT NOT NULL DEFAULT '[]',  -- the outputs of other items that were sent, see `chains`
   scale         TEXT,  -- the size that a simulator draws in, as a part of what was ordered; NULL: no simulator says so
+  lent_to       TEXT,  -- the start of a worker that sends the request; NULL: the process that owns the run folder
   UNIQUE (item, number)
 );
 {_INDEXES}

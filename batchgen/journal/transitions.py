@@ -13,9 +13,9 @@ from decimal import Decimal
 from batchgen import receipts
 from batchgen.api import Job
 from batchgen.core.records import COLLECTABLE, UNANSWERED, State, StoredFile
-from batchgen.journal.attempts import Attempt, Work
+from batchgen.journal.attempts import UNNAMED, Attempt, PurchaseName, Work
 from batchgen.journal.chains import SentInput, inputs_text
-from batchgen.journal.delivered import DeliveredFiles, Findings
+from batchgen.journal.delivered import DeliveredFiles, Findings, Verdict
 from batchgen.journal.outputs import FEWER_OUTPUTS, Listing, Outputs
 from batchgen.journal.schema import milliseconds
 from batchgen.policy.absence import Absence
@@ -47,26 +47,29 @@ class Transitions(Outputs, DeliveredFiles):
     def record_intent(
         self, work: Work, account: str, catalog_version: str, now: datetime, *,
         reserved: Decimal | None = None, price_key: str = "", inputs: Sequence[SentInput] = (),
+        name: PurchaseName = UNNAMED, lent_to: str | None = None,
     ) -> Attempt:  # fmt: skip
         """Record the intent to buy: after the commit, and not before, the POST may leave.
 
         `reserved` is what it is expected to cost (USD; None: the catalogue price), and counts until the answer is
         known; for `price_key` see `batchgen.policy.budget.Prices`. `inputs` are the other items' outputs that are sent.
+        `name` is the one that another journal has for it; `lent_to` is the start of a worker that sends it (None: this
+        process does).
         """
         expected = work.item.estimated if reserved is None else reserved
         self._move(work.key, State.PENDING, State.SUBMITTING)
         (number,) = self.db.execute(
             # Numbers run on under an id, whatever was edited: (id, number) names one purchase in the ledger.
             "UPDATE item SET reason = NULLIF(reason, 'source_expired'),"
-            " attempts = 1 + (SELECT MAX(o.attempts) FROM item o WHERE o.id = item.id)"
+            " attempts = COALESCE(?, 1 + (SELECT MAX(o.attempts) FROM item o WHERE o.id = item.id))"
             " WHERE key = ? RETURNING attempts",
-            (work.key,),
+            (name.number, work.key),
         ).fetchone()
         estimated, at = work.item.estimated, milliseconds(now)
         key, purchase = self.db.execute(
             "INSERT INTO attempt (item, number, estimated, account, catalog_version, submitted_at, purchase, reserved,"
-            f" price_key, inputs) VALUES (?, ?, ?, ?, ?, ?, {NEW_PURCHASE.format(at='?6')}, ?, ?, ?)"
-            " RETURNING key, purchase",
+            f" price_key, inputs, key, lent_to) VALUES (?, ?, ?, ?, ?, ?, COALESCE(?, {NEW_PURCHASE.format(at='?6')}),"
+            " ?, ?, ?, ?, ?) RETURNING key, purchase",
             (
                 work.key,
                 number,
@@ -74,9 +77,12 @@ class Transitions(Outputs, DeliveredFiles):
                 account,
                 catalog_version,
                 at,
+                name.purchase,
                 receipts.plain(expected),
                 price_key,
                 inputs_text(inputs),
+                name.key,
+                lent_to,
             ),
         ).fetchone()
         item = work.item
@@ -296,6 +302,10 @@ class Transitions(Outputs, DeliveredFiles):
                 (UNKNOWN_FORMAT, f"{file.path} has an unknown format", attempt.key),
             )
         return self._finish(attempt)
+
+    def record_delivery(self, attempt: Attempt, file: StoredFile, findings: Findings) -> Verdict | None:
+        """As `record_file`; return how the purchase stands, if it is done with that."""
+        return self.verdict_of(attempt.key) if self.record_file(attempt, file, findings) else None
 
     # ---- inside ----
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from batchgen.core.credentials import ApiKey
-from batchgen.core.errors import UsageError
 from batchgen.session.connection.account import Access
 from batchgen.session.host import Host
+from batchgen.session.open_run import Engine
 from batchgen.session.prepare import PreparedRun
 from batchgen.session.session import RunSession
 
@@ -31,6 +31,16 @@ def session_of(prepared: PreparedRun, options: Mapping[str, Any], access: Access
 
     Raises UsageError.
     """
-    if options.get("engine") is not None:
-        raise UsageError("--engine is not ready yet")
-    return RunSession(access=access, host=host, prepared=prepared, wait_for_balance=options["wait_for_balance"])
+    engine = _engine_of(options.get("engine"))
+    wait_for_balance = options["wait_for_balance"]
+    return RunSession(access=access, host=host, prepared=prepared, wait_for_balance=wait_for_balance, engine=engine)
+
+
+def _engine_of(address: str | None) -> Engine | None:
+    """Return where others buy for a run, as `--engine` says. Raises UsageError."""
+    if address is None:
+        return None
+    from batchgen.engine.cluster.address import parse_engine  # most runs buy alone
+    from batchgen.engine.running import DaskWorkers
+
+    return DaskWorkers(parse_engine(address))

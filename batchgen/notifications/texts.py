@@ -42,6 +42,7 @@ _REASONS = {
     "disk_full": "the disk is full",
     "object_store": "the object store of the outputs failed",
     "assets": "local pictures cannot be sent",
+    "engine": "its engine or workers cannot be used",
     "outage": "the API cannot be reached, or is too busy",
     "interrupted": "",  # the exit code says so
 }

@@ -34,6 +34,8 @@ class Stop(Enum):
     DOUBTS = ("in_doubt", 5, True)
     LEASE = ("lease", 5, False)
     """The lease of a shard was taken over by another process, or could not be renewed."""
+    ENGINE = ("engine", 5, True)
+    """The engine that places work on workers cannot be reached, or its workers cannot do it."""
     OUTAGE = ("outage", 5, True)
     """It answers, but accepts no submission or delivers no file."""
     ASSETS = ("assets", 5, True)

@@ -8,11 +8,11 @@ from itertools import count
 
 from batchgen.api import OutputError, OutputGone, OutputMissing, OutputRefused
 from batchgen.core.errors import DescriptorsError, StoreError
-from batchgen.core.records import State, StoredFile
+from batchgen.core.records import State
 from batchgen.core.text import printable
 from batchgen.download import Memory, OutputUnfamiliar, fetch, stem_of
-from batchgen.journal import Attempt, Journal, Listing, PendingOutput
-from batchgen.journal.delivered import Findings, Verdict
+from batchgen.journal import Attempt, Listing, PendingOutput
+from batchgen.journal.delivered import Verdict
 from batchgen.policy.absence import ALMOST, Absence
 from batchgen.policy.retry import RETRY_AFTER_CAP, retry_delay
 from batchgen.policy.stopping import Stop
@@ -52,11 +52,6 @@ class _Download:
 def _host(download: _Download) -> str:
     # Not parsed: even in an odd address, equal texts mean the same host.
     return download.output.url.split("/", 3)[2] if "//" in download.output.url else ""
-
-
-def _recorded(journal: Journal, attempt: Attempt, file: StoredFile, findings: Findings) -> Verdict | None:
-    """Record a file, inside a transaction; return how its purchase stands, if it is done with that."""
-    return journal.verdict_of(attempt.key) if journal.record_file(attempt, file, findings) else None
 
 
 class Fetcher:
@@ -171,7 +166,7 @@ class Fetcher:
             raise OutputError(str(error)) from error  # tried again later, as any download
         file, standards = fetched.file, run_state.policy.standards
         findings = first_findings(standards, item, attempt.scale, fetched.facts)
-        verdict = await run_state.record(_recorded, ports.journal, attempt, file, findings)
+        verdict = await run_state.record(ports.journal.record_delivery, attempt, file, findings)
         if outdated:
             await aside(file.path)
         else:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from batchgen.core.errors import BatchgenError, OutsideError
 from batchgen.core.records import State
 from batchgen.core.text import plural
+from batchgen.journal import Attempt, Listing
 from batchgen.policy.stopping import Stop
 from batchgen.scheduler.fetcher import Fetcher
 from batchgen.scheduler.judging.judge import JUDGE_PATIENCE, Judge
@@ -15,6 +16,7 @@ from batchgen.scheduler.run_state import RunState, log
 from batchgen.scheduler.submitter import Submitter
 from batchgen.scheduler.superseded import restore_files
 from batchgen.scheduler.tracked_job import TrackedJob
+from batchgen.scheduler.workers import Home, NoWorkers, Workers
 
 _POST_GRACE = 15.0
 """Seconds to wait for the answers to POSTs when the run stops: without its answer, a submission is in doubt."""
@@ -41,12 +43,14 @@ class Ending:
 class Scheduler:
     """Buys and fetches the items that the journal lists, until all have ended or there is a reason to stop."""
 
-    def __init__(self, run_state: RunState) -> None:
+    def __init__(self, run_state: RunState, workers: Workers | None = None) -> None:
+        """`workers` are others that buy items for it; None: it buys alone."""
         self.run_state = run_state
         self._judge = Judge(run_state)
         self._fetcher = Fetcher(run_state, self._judge)
         self._poller = Poller(run_state, self._fetcher)
         self._submitter = Submitter(run_state, self._poller)
+        self._workers = workers or NoWorkers()
         self._drain_until: float | None = None
         self._judge_until: float | None = None
 
@@ -58,18 +62,21 @@ class Scheduler:
         """As `interrupt`, without waiting for answers: what was sent and has none yet is in doubt."""
         self.interrupt()
         self._submitter.abandon_requests()
+        self._workers.abandon()
 
     async def run(self) -> Ending:
         """Run to the end. Raises what a task raised: DiskError, RunFolderError, or a bug."""
         run_state, loop = self.run_state, asyncio.get_running_loop()
         await self._resume()
         await self._submitter.queue.begin()
+        self._workers.begin(self._home())
         while True:
             run_state.wake.clear()
             deadlines = list(self._check_deadlines())
             if run_state.stopping or self._finished():
                 break
-            due = [self._submitter.start(), self._poller.start(), self._fetcher.start(), *deadlines]
+            due = [self._submitter.start(), self._poller.start(), self._fetcher.start(), self._workers.start()]
+            due += deadlines
             self._judge.start(nearly_finished=self._nearly_finished)
             times = [moment for moment in due if moment is not None]
             # Also for a time that has passed already: the tasks get their turn first.
@@ -116,6 +123,7 @@ class Scheduler:
             count = plural(pictures.left, "item")
             reason = f"the local pictures of {count} cannot be sent, which stay pending ({pictures.first_reason})"
             run_state.stop(Stop.ASSETS, reason)
+        self._workers.stop_for_left_items()
         if run_state.stopped_because is None:
             await self._submitter.queue.stop_for_left_items()
         await self._stop_for_picks()
@@ -146,14 +154,33 @@ class Scheduler:
             for attempt in await run_state.record(lambda: list(journal.lost_jobs())):
                 self._poller.poll_lost(TrackedJob(attempt, now, working_since=now))
         for attempt, listing in await run_state.record(lambda: list(journal.ready())):
-            self._fetcher.add(attempt, listing, attempt.expires_at)
-            if listing.awaited:
-                self._poller.resume_incomplete(TrackedJob(attempt, now, working_since=now), listing)
+            self._go_on_fetching(attempt, listing)
+
+    def _home(self) -> Home:
+        def take_back(attempt: Attempt) -> None:
+            run_state.spawn(self._go_on_with(attempt))
+
+        run_state = self.run_state
+        return Home(take_back, self._fetcher.finished, self._submitter.check_doubts, lambda: self._submitter.queue.held)
+
+    async def _go_on_with(self, attempt: Attempt) -> None:
+        """Go on with a purchase that another process has left behind."""
+        run_state, journal, now = self.run_state, self.run_state.ports.journal, self.run_state.now
+        if attempt.state is State.PROCESSING:
+            self._poller.resume(TrackedJob(attempt, now, working_since=now))
+        elif attempt.state is State.READY:
+            self._go_on_fetching(attempt, await run_state.record(journal.listing, attempt))
+
+    def _go_on_fetching(self, attempt: Attempt, listing: Listing) -> None:
+        now = self.run_state.now
+        self._fetcher.add(attempt, listing, attempt.expires_at)
+        if listing.awaited:
+            self._poller.resume_incomplete(TrackedJob(attempt, now, working_since=now), listing)
 
     @property
     def _submitted(self) -> bool:
         """Whether nothing more will be submitted."""
-        return self._submitter.idle or self.run_state.stopped_because is not None
+        return (self._submitter.idle and self._workers.idle) or self.run_state.stopped_because is not None
 
     def _finished(self) -> bool:
         return self._nearly_finished and self._judge.idle and not self.run_state.tasks
@@ -161,7 +188,7 @@ class Scheduler:
     @property
     def _nearly_finished(self) -> bool:
         """Whether everything but the judge has finished."""
-        return self._submitted and self._poller.idle and self._fetcher.idle
+        return self._submitted and self._poller.idle and self._fetcher.idle and self._workers.quiet
 
     def _check_deadlines(self) -> Iterable[float | None]:
         """Yield the deadlines of the run, an outage, a busy provider and the drain; stop the run if one has passed."""
@@ -186,7 +213,7 @@ class Scheduler:
         if too_busy is not None and run_state.now >= too_busy:
             run_state.stop(Stop.OUTAGE, f"the API was too busy for {settings.give_up_after:.0f} s to accept anything")
         yield too_busy
-        working = self._submitter.posts or not (self._submitted and self._fetcher.idle)
+        working = self._submitter.posts or not (self._submitted and self._fetcher.idle and self._workers.quiet)
         if working or not self._poller.only_parked:
             self._drain_until = None
         elif self._drain_until is None:
@@ -212,11 +239,13 @@ class Scheduler:
     async def _stop_tasks(self) -> None:
         """Wait for the answers to POSTs; cancel the rest, which is cheap to repeat."""
         run_state = self.run_state
+        workers = asyncio.create_task(self._workers.stop())
         if posts := set(self._submitter.posts):
             log.info("waiting for answers to %s", plural(len(posts), "submission"))
             await asyncio.wait(posts, timeout=_POST_GRACE)
             self._submitter.abandon_requests()
             await asyncio.wait(posts)
+        await workers
         if run_state.tasks:
             await asyncio.wait(run_state.tasks, timeout=_GRACE)
         leftover = list(run_state.tasks)

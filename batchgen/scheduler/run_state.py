@@ -61,6 +61,10 @@ class RunState:
         """Outputs that are listed and not yet on disk."""
         self.unreachable_reason = ""
         """Why the API could not be reached, the last time that it could not."""
+        self.bought = 0
+        """Submissions of this invocation that were accepted or are in doubt."""
+        self.lent = 0
+        """Requests of workers for this run that are under way."""
         self.failures = 0
         """Items that failed, were rejected or lost in this invocation."""
         self.delivered = 0
@@ -197,6 +201,16 @@ class RunState:
             self.stopped_because, self.stop_detail = reason, detail
             log.info("stopping (%s): %s", reason.word, detail)
         self.wake.set()
+
+    def is_enough(self, posts: int) -> bool:
+        """Return whether as much is bought as max_new allows, with so many requests here, and those of workers."""
+        most = self.policy.settings.max_new
+        return most is not None and self.bought + posts + self.lent >= most
+
+    def stop_at_max_new(self) -> None:
+        """Stop for max_new, unless answers that are awaited may still leave room below it."""
+        if not self.lent:
+            self.stop(Stop.MAX_NEW, f"{plural(self.bought, 'new job')} submitted, as many as max_new allows")
 
     def count_failure(self) -> None:
         """One more item failed, was rejected or is lost: stop at the limit."""

@@ -26,10 +26,10 @@ from batchgen.policy.retry import AdaptiveLimit, retry_delay
 from batchgen.policy.stopping import Stop
 from batchgen.scheduler.chains import Addressed, AskAgain, Chains, LeftPending, both_sides
 from batchgen.scheduler.pending import PendingItems, QueuedItem
+from batchgen.scheduler.pending.room import Room
 from batchgen.scheduler.pictures import Pictures, SentBody
 from batchgen.scheduler.poller import Poller
 from batchgen.scheduler.pricing import confirm_price
-from batchgen.scheduler.room import Room
 from batchgen.scheduler.run_state import RunState, log
 from batchgen.scheduler.tracked_job import TrackedJob
 
@@ -61,8 +61,6 @@ class Submitter:
         """Their requests that were sent, oldest first."""
         self.left_pending = 0
         """Items that stay pending because the API was too busy for them `max_attempts` times."""
-        self._bought = 0
-        """Submissions that were accepted or are in doubt."""
         self._differences_told: set[str] = set()
         """How answers differed from their requests; each difference is logged once."""
 
@@ -98,21 +96,21 @@ class Submitter:
             grant = budget.reserve(queued.work.key, queued.price_key, price)
             if isinstance(grant, CapReached):
                 self.queue.put_back(queued)
-                self.room.cap_reached(grant, queued, price)
+                self.room.cap_reached(grant, item.id, price)
                 return None
             self._submit(queued, grant, wait=wait)
         return None
 
     def _blocked_until(self) -> float | None:
         """Return None if a submission may start now, else the loop time to look again (0: after the next change)."""
-        run_state, settings = self._run_state, self._run_state.policy.settings
+        run_state = self._run_state
         if len(self.posts) >= run_state.policy.shares.posts:
             return 0.0
         if run_state.in_flight >= self._adaptive_limit.allowed or run_state.waiting_files > _BACKLOG_OF_DOWNLOADS:
             return 0.0
-        if settings.max_new is not None and self._bought + len(self.posts) >= settings.max_new:
+        if run_state.is_enough(len(self.posts)):
             if not (self.posts or self.queue.reading or self.idle):
-                run_state.stop(Stop.MAX_NEW, f"{plural(self._bought, 'new job')} submitted, as many as max_new allows")
+                run_state.stop_at_max_new()
             return 0.0
         if not run_state.ports.holds():
             return run_state.now + _LEASE_INTERVAL
@@ -238,8 +236,8 @@ class Submitter:
         run_state.budget.doubt(attempt.grant)
         run_state.api_health = run_state.api_health.unclear(run_state.now, attempt.reserved)
         self._submission_ended(attempt, State.IN_DOUBT)
-        self._bought += 1
-        self._check_doubts()
+        run_state.bought += 1
+        self.check_doubts()
 
     async def _cancel_intent(self, attempt: Attempt) -> None:
         """Take back an intent that was certainly not charged: the item is pending again."""
@@ -266,7 +264,7 @@ class Submitter:
         run_state.submission_backoff = run_state.submission_backoff.answered()
         self._adaptive_limit = self._adaptive_limit.accepted()
         self._busy_answers.pop(attempt.work.key, None)
-        self._bought += 1
+        run_state.bought += 1
         self.queue.forget(attempt.work.key)
         run_state.state_changed(attempt.work, State.SUBMITTING, State.PROCESSING)
         log.info("%s was accepted as job %s for $%s", item.id, answer.job.id, usd(accepted.charge.charged))
@@ -332,7 +330,8 @@ class Submitter:
             draw = run_state.ports.random.random()
             self.queue.retry(queued, run_state.now + retry_delay(tries, draw, answer.retry_after))
 
-    def _check_doubts(self) -> None:
+    def check_doubts(self) -> None:
+        """Stop the run where too much is in doubt."""
         run_state, settings = self._run_state, self._run_state.policy.settings
         caps = [cap for cap in (settings.max_cost, settings.budget) if cap is not None]
         if run_state.api_health.too_many_doubts(settings.max_in_doubt, min(caps, default=None)):

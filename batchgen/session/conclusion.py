@@ -17,8 +17,8 @@ from batchgen.policy.stopping import exit_code
 from batchgen.receipts import FILE_NAME
 from batchgen.scheduler import Ending
 from batchgen.session.checks.evidence import note_ledger
+from batchgen.session.checks.unchanged import write_ledger_if_changed
 from batchgen.session.summary import Summary, write_summary
-from batchgen.session.unchanged import write_ledger_if_changed
 from batchgen.standing.commands import continuing, reaching
 from batchgen.standing.failures import failures_of
 from batchgen.standing.last_run import last_run_fact, last_run_of

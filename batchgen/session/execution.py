@@ -4,25 +4,20 @@ import asyncio
 import json
 import logging
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext, suppress
 from contextvars import copy_context
-from dataclasses import dataclass, field, replace
-from datetime import datetime
-from decimal import Decimal
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from batchgen.catalog import Catalog, outputs_of, price_key, shape_of
-from batchgen.client import DIRECT, Route, connect_later
+from batchgen.client import connect_later
 from batchgen.core.batching import BatchedCalls
 from batchgen.core.clock import utc_now
-from batchgen.core.credentials import ApiKey
 from batchgen.core.descriptors import Shares, shares
 from batchgen.core.errors import BatchgenError, DescriptorsError, DiskError
-from batchgen.core.files import free_bytes
 from batchgen.core.records import FINAL, LIVE, UNSENT, UNSETTLED, Item, State
-from batchgen.journal import GroupRecorder, Journal, Work, is_simulated
+from batchgen.journal import GroupRecorder, Work, is_simulated
 from batchgen.journal.queries.report_rows import bytes_per_job
 from batchgen.journal.queries.run_status import item_result
 from batchgen.ledger import next_write, write_ledger
@@ -30,21 +25,22 @@ from batchgen.policy.stopping import Stop, space_needed
 from batchgen.policy.until import Until
 from batchgen.scheduler import Ending, RunPolicy, RunPorts, RunState, Scheduler
 from batchgen.scheduler.ports import always
+from batchgen.scheduler.workers import Workers
 from batchgen.session.checks.evidence import note_ledger
 from batchgen.session.checks.pictures import pictures_from
 from batchgen.session.conclusion import conclude, rescue
 from batchgen.session.host import Ended, Host, ItemEnded, Listener, Notice, Started, StopHandle
 from batchgen.session.judging.standards import standards_of
+from batchgen.session.open_run import OpenRun
 from batchgen.session.outputs.publishing import publish_papers
 from batchgen.session.reporting import report_at_end, thumbnails_beside
-from batchgen.session.shards import Leased, watch_lease
-from batchgen.session.sharing import Sharing, crossed_text, open_budget
+from batchgen.session.shards import watch_lease
+from batchgen.session.sharing import crossed_text, open_budget
 from batchgen.session.summary import Summary
 from batchgen.session.watching import Watch, snapshot_of
-from batchgen.settings import Settings
+from batchgen.session.workers.left_behind import take_in
 from batchgen.standing.last_run import LastRun, last_run_fact
 from batchgen.store import store_of
-from batchgen.store.pictures import PicturePlace
 from batchgen.store.upload_threads import uploading
 
 if TYPE_CHECKING:
@@ -57,43 +53,6 @@ _BOOKS_EVERY = 1.0
 """Seconds after which other runs at the latest see what became of a claim."""
 _DISK_EVERY = 1.0
 """Seconds between two looks at the free room."""
-
-
-@dataclass(frozen=True, slots=True)
-class OpenRun:
-    """A run folder that is owned, bound and listed, and everything that one run of the scheduler needs beside it."""
-
-    name: str
-    journal: Journal
-    settings: Settings
-    catalog: Catalog
-    base_url: str
-    key: ApiKey
-    buying: bool
-    asked_caps: Mapping[str, Decimal | None] = field(default_factory=dict)
-    """The caps that were asked for, USD; without any, what `settings` has is the confirmed estimate."""
-    only: Sequence[str] = ()
-    """The patterns that select its items; none: all of them."""
-    until: datetime | None = None
-    """When it is to be over, in UTC; None: whenever it is."""
-    wait_for_balance: bool = False
-    ask_lost: bool = True
-    """Whether lost jobs are asked for again, at no cost."""
-    pictures: tuple[Path, PicturePlace] | None = None
-    """The item table that names its local pictures, and the place where these get their addresses."""
-    route: Route = DIRECT
-    """The way to the API."""
-    sharing: Sharing | None = None
-    """The limits that it shares with other runs."""
-    shard: Leased | None = None
-    """The shard that it is, whose lease it holds."""
-    free: Callable[[Path], int] = free_bytes
-    """How many bytes are free on the disk of a folder."""
-
-    @property
-    def folder(self) -> Path:
-        """The run folder."""
-        return self.journal.path.parent
 
 
 def execute(run: OpenRun, host: Host) -> Summary:
@@ -124,6 +83,7 @@ def execute(run: OpenRun, host: Host) -> Summary:
 
 async def _run(run: OpenRun, host: Host) -> Ending:
     journal, settings = run.journal, run.settings
+    take_in(journal, run.folder, lambda text: host.listen(Notice(text)))
     with journal.transaction():
         interrupted = journal.doubt_interrupted()
         journal.note(**last_run_fact(_beginning(run)))
@@ -154,20 +114,25 @@ async def _run(run: OpenRun, host: Host) -> Ending:
             run_state = RunState(ports, policy_of(run, shares(host.descriptors)), budget, journal.counts())
             if any(run_state.counts[state] for state in (*UNSENT, *UNSETTLED)):
                 api.open()  # so that what it needs is loaded before anything is bought
-            scheduler = Scheduler(run_state)
             if host.items:
                 _tell_of_items(run, run_state, host.listen)
-            with _heard(host.stop, scheduler):
-                host.listen(Started(run.folder, lambda: snapshot_of(run_state)))
-                await _look_at_disk(run, run_state)
-                watch = Watch(
-                    run.name, run_state, host.listen,
-                    caps=run.asked_caps, doubts=interrupted, months=months, simulated=is_simulated(journal.facts()),
-                )  # fmt: skip
-                async with thumbnails_beside(run.folder, run_state):
-                    return await _with_helpers(run, run_state, scheduler, watch)
+            watch = Watch(
+                run.name, run_state, host.listen,
+                caps=run.asked_caps, doubts=interrupted, months=months, simulated=is_simulated(journal.facts()),
+            )  # fmt: skip
+            async with _workers(run, run_state) as workers:
+                scheduler = Scheduler(run_state, workers)
+                with _heard(host.stop, scheduler):
+                    host.listen(Started(run.folder, lambda: snapshot_of(run_state)))
+                    await _look_at_disk(run, run_state)
+                    async with thumbnails_beside(run.folder, run_state):
+                        return await _with_helpers(run, run_state, scheduler, watch)
     finally:
         await api.aclose()
+
+
+def _workers(run: OpenRun, run_state: RunState) -> AbstractAsyncContextManager[Workers | None]:
+    return nullcontext() if run.engine is None else run.engine.workers(run, run_state)
 
 
 def _beginning(run: OpenRun) -> LastRun:

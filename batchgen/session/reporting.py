@@ -15,8 +15,8 @@ from batchgen.media.thumbnail import missing_extra as missing_for_thumbnails
 from batchgen.policy.stopping import Stop
 from batchgen.report import IN_ONE_FILE, missing_extra
 from batchgen.scheduler import RunState
+from batchgen.session.checks.unchanged import write_report_if_changed
 from batchgen.session.host import Listener, Notice
-from batchgen.session.unchanged import write_report_if_changed
 
 if TYPE_CHECKING:
     from batchgen.thumbnails import Thumbnailer

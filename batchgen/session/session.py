@@ -31,8 +31,9 @@ from batchgen.session.consent import (
     decide_renames,
     refuse_unknown_prices,
 )
-from batchgen.session.execution import OpenRun, execute
+from batchgen.session.execution import execute
 from batchgen.session.host import Adopted, Host, Notice, Planned, Waiting
+from batchgen.session.open_run import Engine, OpenRun
 from batchgen.session.outputs.binding import bind_outputs, check_place, claim
 from batchgen.session.outputs.publishing import compare_published_ledger
 from batchgen.session.picking import follow_renames
@@ -119,6 +120,8 @@ class RunSession(Session):
     prepared: PreparedRun
     wait_for_balance: bool = False
     """Whether an empty balance is waited for."""
+    engine: Engine | None = None
+    """Where others buy for it; None: it buys alone."""
 
     def _run(self) -> Summary:
         prepared, host = self.prepared, self.host
@@ -176,9 +179,8 @@ class RunSession(Session):
                 only=request.only,
                 until=hours.until,
                 wait_for_balance=self.wait_for_balance,
-                sharing=shared,
-                shard=shard,
-            )
+                sharing=shared, shard=shard, engine=self.engine,
+            )  # fmt: skip
             return execute(open_run, host)
 
     def _bind_all(self, journal: Journal | None, account: ApiAccount) -> None:

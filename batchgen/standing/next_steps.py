@@ -34,6 +34,10 @@ _AFTER_A_STOP = {
         "once the pictures are as they were checked, and the place that `run.assets` names can be used, run the same"
         " command to continue; nothing is bought twice"
     ),
+    "engine": (
+        "once the engine and its workers can be used, or without --engine, run the same command to continue; nothing is"
+        " bought twice"
+    ),
     "object_store": "once the object store takes outputs again, run the same command to continue; nothing is bought"
     " twice",
 }

@@ -73,6 +73,8 @@ class PromiseMonitor:
             self._estimates[price_key_of(args[0].item.body)] = args[0].item.estimated
         elif name in (Transitions.accept.__name__, Transitions.accept_or_doubt.__name__):
             self._recorded.add(args[1].id)
+        elif name == "operation":  # what a worker has told
+            self._recorded |= {row.job_id for row in job_rows(self._db)}
         self.look()
 
     def submits(self, body: str) -> None:

@@ -51,6 +51,11 @@ class PendingItems:
         """Whether everything waits until the files of what came first have been looked at."""
         return self._canaries is not None and self._canaries.judging
 
+    @property
+    def held(self) -> bool:
+        """Whether everything else waits for what has to come first."""
+        return self._canaries is not None
+
     async def begin(self) -> None:
         """Choose what has to come first. To be called once, before anything is taken."""
         run_state = self._run_state

@@ -13,8 +13,8 @@ from batchgen.journal import Journal
 from batchgen.ledger import LEDGER_NAME
 from batchgen.report import files_of_report
 from batchgen.session.checks.evidence import evidence_of
+from batchgen.session.checks.unchanged import PUBLISHED
 from batchgen.session.summary import SUMMARY_NAME
-from batchgen.session.unchanged import PUBLISHED
 from batchgen.store import ObjectStorage, store_of
 
 log = logging.getLogger("batchgen")

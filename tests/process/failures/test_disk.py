@@ -22,8 +22,9 @@ from batchgen.catalog import load_catalog
 from batchgen.core.credentials import ApiKey
 from batchgen.journal import Binding, Journal
 from batchgen.policy.stopping import Stop, space_needed
-from batchgen.session.execution import OpenRun, execute
+from batchgen.session.execution import execute
 from batchgen.session.host import Host
+from batchgen.session.open_run import OpenRun
 from batchgen.session.run_folder import bind_account, open_run_folder
 from batchgen.settings import Settings
 

@@ -111,7 +111,7 @@ def test_a_signal_while_the_ledger_is_written_is_an_interruption_too(tmp_path: P
     )
     # After the event loop, which had handlers of its own.
     script = (
-        "import os, signal, sys, batchgen.session.unchanged as unchanged\n"
+        "import os, signal, sys, batchgen.session.checks.unchanged as unchanged\n"
         f"unchanged.write_ledger = lambda *_: os.kill(os.getpid(), {int(number)})\n"
         "from batchgen.__main__ import main\nmain()\n"
     )

@@ -14,8 +14,8 @@ from batchgen.core.credentials import ApiKey
 from batchgen.core.errors import RunFolderError, UsageError
 from batchgen.journal import SIMULATOR
 from batchgen.session.connection.account import Access
-from batchgen.session.execution import OpenRun
 from batchgen.session.host import Host
+from batchgen.session.open_run import OpenRun
 from batchgen.session.run_folder import noted_settings
 from batchgen.settings import resolve_settings
 

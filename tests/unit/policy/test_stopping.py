@@ -185,7 +185,7 @@ BAD = {State.IN_DOUBT: 1, State.FAILED: 1, State.REJECTED: 1, State.LOST: 1, Sta
     ("code", "words"),
     [
         (130, {"interrupted"}),
-        (5, {"assets", "key", "lease", "outage", "disk_full", "object_store", "balance", "in_doubt"}),
+        (5, {"assets", "engine", "key", "lease", "outage", "disk_full", "object_store", "balance", "in_doubt"}),
         (
             3,
             {

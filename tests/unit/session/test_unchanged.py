@@ -13,8 +13,8 @@ from batchgen.core.records import StoredFile
 from batchgen.journal import Journal
 from batchgen.ledger import LedgerTotals, write_ledger
 from batchgen.picks import Pick, append_picks
-from batchgen.session import unchanged
-from batchgen.session.unchanged import write_ledger_if_changed, write_report_if_changed
+from batchgen.session.checks import unchanged
+from batchgen.session.checks.unchanged import write_ledger_if_changed, write_report_if_changed
 
 ITEMS = [item("mug", tags={"sku": "M-1"}), item("vase", "A vase"), item("bowl", "A bowl")]
 

@@ -7,7 +7,8 @@ from batchgen.core.text import printable, usd
 from batchgen.journal import Work
 from batchgen.policy.budget_port import CapReached, Grant, NotYet, Purchase
 from batchgen.policy.stopping import Stop
-from batchgen.scheduler.pending import PendingItems, QueuedItem
+from batchgen.scheduler.pending.items import PendingItems
+from batchgen.scheduler.pending.queue import QueuedItem
 from batchgen.scheduler.run_state import RunState
 
 _INTERVAL = 5.0
@@ -54,21 +55,30 @@ class Room:
         else:
             self._queue.retry(queued, run_state.now)
             self._no_room_until = run_state.now + _INTERVAL
-            self.cap_reached(refusal, queued, grant.amount)
+            self.cap_reached(refusal, item.id, grant.amount)
         return False
 
-    def cap_reached(self, reached: CapReached, queued: QueuedItem, price: Decimal) -> None:
+    def cap_reached(self, reached: CapReached, item_id: str, price: Decimal) -> None:
         """The next item does not fit: stop, unless a job in flight may still be refunded."""
-        if not self._run_state.in_flight:
-            self._run_state.stop(_STOPS[reached.cap], _text(reached, queued.work.item.id, price))
+        stop_at_cap(self._run_state, reached, item_id, price)
 
     def stop_for_left_items(self) -> None:
         """Say so where items were left behind since the month's budget for their tag has no room."""
         if self._reached is not None:
-            self._run_state.stop(Stop.MONTH, _text(*self._reached))
+            self._run_state.stop(Stop.MONTH, cap_text(*self._reached))
 
 
-def _text(reached: CapReached, item_id: str, price: Decimal) -> str:
+def stop_at_cap(run_state: RunState, reached: CapReached, item_id: str, price: Decimal) -> None:
+    """Stop a run for a cap that the next item, at this price (USD), does not fit below.
+
+    Unless a job is in flight, which may still be refunded.
+    """
+    if not run_state.in_flight:
+        run_state.stop(_STOPS[reached.cap], cap_text(reached, item_id, price))
+
+
+def cap_text(reached: CapReached, item_id: str, price: Decimal) -> str:
+    """Return one sentence on a cap that has no room for an item at this price (USD)."""
     if reached.cap == "month":
         name = f"the month's budget{f' for {printable(reached.scope, 100)}' if reached.scope else ''}"
         spent = "is spent, reserved or in doubt, of all runs in the output folder"

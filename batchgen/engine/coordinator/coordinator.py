@@ -1,0 +1,329 @@
+"""The coordinator's side of a run on workers: it lends items to starts, hears what became of them, and takes over what
+a worker that is gone has left behind.
+
+What it is told goes into the journal before it is answered. The engine below it is trusted with nothing: a ticket that
+runs twice gets other items the second time, or none.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from math import ceil
+
+from batchgen.core.records import State
+from batchgen.core.text import plural, printable
+from batchgen.engine.cluster.port import Cluster, Placed, Ticket
+from batchgen.engine.codec import Json, UnreadableError, put_work
+from batchgen.engine.coordinator.granting import Granting
+from batchgen.engine.coordinator.leftovers import LeftBehind
+from batchgen.engine.coordinator.starts import Start
+from batchgen.engine.coordinator.steps import Step, Steps
+from batchgen.engine.messages import LOST_AFTER, PROTOCOL, Answer, Begun, Ended, Exchange
+from batchgen.engine.tells import doubted
+from batchgen.journal import Work
+from batchgen.policy.stopping import Stop
+from batchgen.scheduler import RunState
+from batchgen.scheduler.run_state import log
+from batchgen.scheduler.workers import Home
+
+_MOST_ITEMS, _ENOUGH_ITEMS, _FEWEST_ITEMS = 500, 100, 20
+"""Items that a start gets: at most, where there are enough for all workers, and at the end."""
+_LOOK_EVERY = 1.0
+_SILENT = 3.0
+"""Seconds without an exchange after which to look whether a start on this machine has died."""
+_STOP_GRACE = 20.0
+"""Seconds to wait for the starts when the run stops: longer than they wait for answers to their requests."""
+_NOBODY_AFTER = 30.0
+"""Seconds without any worker after which to say so."""
+_LEAVES = (Stop.OUTAGE, Stop.UNTIL, Stop.ASSETS, Stop.MONTH)
+"""Why a start may leave items pending, without any reason to stop others."""
+
+
+class Coordinator:
+    """See `batchgen.scheduler.workers.Workers`."""
+
+    def __init__(
+        self, run_state: RunState, cluster: Cluster, *, url: str, token: str, terms: Mapping[str, object],
+        leftovers: LeftBehind,
+    ) -> None:  # fmt: skip
+        """`url` and `token` are what workers reach it by, and `terms` what they buy with (`Begun.run`)."""
+        self._run_state = run_state
+        self._cluster = cluster
+        self._url, self._token, self._terms = url, token, terms
+        self._leftovers = leftovers
+        self._starts: dict[str, Start] = {}
+        """Those that may still buy or tell something."""
+        self._over: dict[str, Answer] = {}
+        """The last answers to those that have ended in order, by name: one of them may have been lost."""
+        self._tickets: list[Placed] = []
+        self._numbers = 0
+        self._position, self._exhausted = -1, False
+        """Up to where the items of the manifest were lent for the first time, and whether that was the last one."""
+        self._returned: dict[int, None] = {}
+        """Items, by key, that were lent and came back."""
+        self._left: dict[Stop, list[str]] = {}
+        """By reason, what was said of items that stay pending; one entry for each item."""
+        self._reading = asyncio.Lock()
+        self._nobody = asyncio.Event()
+        """Set while there is no start."""
+        self._nobody.set()
+        self._at_once = False
+        self._nobody_since: float | None = None
+        self._told_of_nobody = False
+
+    # ---- for the scheduler ----
+
+    @property
+    def idle(self) -> bool:
+        return self._exhausted and not self._returned and not any(start.items for start in self._starts.values())
+
+    @property
+    def quiet(self) -> bool:
+        return not self._starts
+
+    def begin(self, home: Home) -> None:
+        self._home = home
+        self._granting = Granting(self._run_state, home)
+        self._steps = Steps(self._run_state, home)
+        self._exhausted = not self._run_state.policy.buying
+        self._cluster.on_change(self._run_state.wake.set)
+
+    def start(self) -> float | None:
+        run_state, now = self._run_state, self._run_state.now
+        for start in list(self._starts.values()):
+            if not start.fenced and now - start.heard_at > _SILENT and now >= start.look_at:
+                start.look_at = now + _LOOK_EVERY
+                start.fenced = now - start.heard_at > LOST_AFTER
+                run_state.spawn(self._look_after(start))
+        self._drop_tickets()
+        if run_state.stopped_because is not None or self._home.held() or not self._to_lend:
+            return now + _LOOK_EVERY if self._starts else None
+        if self._cluster.lost is not None:
+            if not self._starts:
+                run_state.stop(Stop.ENGINE, self._cluster.lost)
+        else:
+            self._place_tickets()
+        return now + _LOOK_EVERY
+
+    def abandon(self) -> None:
+        self._at_once = True
+
+    async def stop(self) -> None:
+        deadline = self._run_state.now + _STOP_GRACE
+        if self._starts:
+            log.info("waiting for %s", plural(len(self._starts), "worker"))
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(deadline):
+                await self._nobody.wait()
+        for start in list(self._starts.values()):
+            start.fenced = True
+            await self._lose(start)
+        for placed in self._tickets:
+            placed.forget()
+        self._tickets.clear()
+
+    def stop_for_left_items(self) -> None:
+        for reason, said in self._left.items():
+            stay = "item stays" if len(said) == 1 else "items stay"
+            self._run_state.stop(reason, f"{len(said):,} {stay} pending: {said[-1]}")
+        self._granting.stop_for_left_items()
+
+    # ---- tickets ----
+
+    @property
+    def _to_lend(self) -> bool:
+        return not self._exhausted or bool(self._returned)
+
+    def _drop_tickets(self) -> None:
+        for placed in [placed for placed in self._tickets if placed.ended]:
+            self._tickets.remove(placed)
+            placed.forget()
+            if placed.fault is not None:
+                log.warning("the engine says of a ticket: %s", printable(placed.fault, 500))
+
+    def _place_tickets(self) -> None:
+        """Keep two tickets for each place at which one can run: the second one is there when the first has ended."""
+        slots = self._cluster.slots
+        self._tell_of_nobody(slots)
+        while len(self._tickets) < 2 * slots:
+            self._numbers += 1
+            self._tickets.append(self._cluster.place(Ticket(self._numbers, self._url, self._token)))
+
+    def _tell_of_nobody(self, slots: int) -> None:
+        now = self._run_state.now
+        if slots or self._starts:
+            self._nobody_since = None
+        elif self._nobody_since is None:
+            self._nobody_since = now
+        elif now - self._nobody_since > _NOBODY_AFTER and not self._told_of_nobody:
+            self._told_of_nobody = True
+            log.warning("no worker has joined the engine yet: nothing is bought until one does")
+
+    # ---- what starts say ----
+
+    async def begun(self, name: str, worker: str, protocol: int) -> Begun:
+        """A start is ready: return what it is to do. Raises UnreadableError where it is of another release."""
+        run_state = self._run_state
+        if protocol != PROTOCOL:
+            run_state.stop(
+                Stop.ENGINE, f"the worker {printable(worker, 100)} has another version of batchgen: install the same"
+            )
+        if name in self._starts:
+            raise UnreadableError("this start has begun already")
+        async with self._reading:
+            items = [] if run_state.stopped_because is not None or self._home.held() else await self._next_items()
+            if not items:
+                return Begun()
+            start = Start(name, printable(worker, 100), {work.key: (at, work) for at, work in items}, run_state.now)
+            self._starts[name] = start
+            self._nobody.clear()
+        log.info("%s buys up to %s", start.worker, plural(len(items), "item"))
+        return Begun([put_work(position, work) for position, work in items], self._terms)
+
+    async def _next_items(self) -> list[tuple[int, Work]]:
+        run_state, journal = self._run_state, self._run_state.ports.journal
+        count = self._chunk()
+        returned = list(self._returned)[:count]
+        for key in returned:
+            del self._returned[key]
+        items: list[tuple[int, Work]] = await run_state.record(journal.pending_among, returned) if returned else []
+        if not items and not self._exhausted:
+            items = await run_state.record(journal.lendable, self._position, count)
+            self._exhausted = len(items) < count
+            if items:
+                self._position = items[-1][0]
+        run_state.wake.set()
+        return items
+
+    def _chunk(self) -> int:
+        """Return how many items the next start gets: about a third of its share of what is left."""
+        pending, slots = self._run_state.counts[State.PENDING], max(1, self._cluster.slots)
+        share = max(ceil(pending / (3 * slots)), min(_ENOUGH_ITEMS, ceil(pending / slots)))
+        return min(_MOST_ITEMS, max(share, _FEWEST_ITEMS))
+
+    async def exchanged(self, exchange: Exchange) -> Answer | None:
+        """A start says what has happened and asks: return the answer; None where it may neither buy nor tell any more.
+
+        On disk when this returns. Raises UnreadableError.
+        """
+        start = self._starts.get(exchange.start)
+        if start is None:
+            last = self._over.get(exchange.start)
+            return last if last is not None and last.number == exchange.number else None
+        async with start.turn:
+            if start.fenced:
+                return None
+            if exchange.number == start.number:
+                return start.answer
+            if exchange.number != start.number + 1:
+                raise UnreadableError(f"exchange {exchange.number} follows {start.number}")
+            start.heard_at = self._run_state.now
+            steps = self._steps.read(start, self._heed(start, exchange.tells))
+            answer: list[Answer] = []
+
+            async def serve() -> None:
+                answer.append(await self._answered(start, exchange, steps))
+
+            # A task of the run's: what goes wrong in it ends the run.
+            await asyncio.wait([self._run_state.spawn(serve())])
+            if not answer:
+                return None
+            start.number, start.answer = exchange.number, answer[0]
+            return start.answer
+
+    async def _answered(self, start: Start, exchange: Exchange, steps: Sequence[Step]) -> Answer:
+        run_state = self._run_state
+        await self._steps.take(steps)
+        self._occupy(start, exchange.busy)
+        if exchange.ended is not None:
+            start.fenced = True
+            await self._finish(start, exchange.ended)
+            answer = self._over[start.name] = Answer(exchange.number, live=False)
+            return answer
+        left = [ask.item for ask in exchange.asks if ask.item not in start.items]
+        start.waiting.update({ask.item: ask for ask in exchange.asks if ask.item in start.items})
+        given = await self._granting.give(start, self._starts.values())
+        stop = run_state.stopped_because
+        return Answer(
+            exchange.number, run_state.ports.holds(), given.granted, [*left, *given.left],
+            None if stop is None else ((Stop.INTERRUPTED if run_state.stopping else stop).name, run_state.stop_detail),
+            self._at_once,
+        )  # fmt: skip
+
+    def _heed(self, start: Start, tells: Sequence[Json]) -> list[Json]:
+        """Heed what a start tells beside steps of purchases, and return these."""
+        steps = []
+        for tell in tells:
+            match tell:
+                case {"step": "stop", "reason": str(reason), "detail": str(detail)} if reason in Stop.__members__:
+                    self._run_state.stop(Stop[reason], f"{printable(detail, 500)} ({start.worker})")
+                case {"step": "log", "level": int(level), "text": str(text)}:
+                    log.log(level, "%s: %s", start.worker, printable(text, 2000))
+                case _:
+                    steps.append(tell)
+        return steps
+
+    def _occupy(self, start: Start, places: int) -> None:
+        self._run_state.in_flight += places - start.places
+        start.places = places
+
+    # ---- how starts end ----
+
+    async def _finish(self, start: Start, ended: Ended) -> None:
+        """A start is over, and has told everything."""
+        run_state, stop = self._run_state, Stop.__members__.get(ended.stop or "")
+        why = "the worker ended before the answer came"
+        await self._steps.take(self._steps.read(start, [doubted(name, why) for name in start.open_requests]))
+        detail = f"{printable(ended.detail, 500)} ({start.worker})"
+        if stop in _LEAVES and (start.bought or stop is not Stop.OUTAGE):
+            if start.items:
+                self._left.setdefault(stop, []).extend([detail] * len(start.items))
+            start.items.clear()
+        elif stop is not None and stop is not Stop.INTERRUPTED:
+            run_state.stop(stop, detail)
+        self._end(start)
+
+    async def _look_after(self, start: Start) -> None:
+        """Nothing was heard of a start for a while: take over what it was doing, if it has certainly ended."""
+        if start.turn.locked() and not start.fenced:
+            return  # it is being answered
+        async with start.turn:
+            if start.name not in self._starts:
+                return
+            if not start.fenced and await self._evidence_of(start) is None:
+                return
+            start.fenced = True
+            await self._lose(start)
+
+    async def _evidence_of(self, start: Start) -> list[Json] | None:
+        """Return what is told of its open requests by what a start has left here; None where that is not known."""
+        offload, look = self._run_state.ports.offload, self._leftovers.evidence
+        found: list[Json] | None = await offload(look, start.name, start.open_requests)
+        return found
+
+    async def _lose(self, start: Start) -> None:
+        """Give a start up, which is fenced: what it was doing goes on here, as far as that is known."""
+        if start.name not in self._starts:
+            return
+        told = await self._evidence_of(start)
+        if told is None:
+            why = "the worker is gone, and whether its request was charged is not known"
+            told = [doubted(purchase, why) for purchase in start.open_requests]
+        log.warning("%s is gone, with %s under way", start.worker, plural(len(start.lent), "purchase"))
+        await self._steps.take(self._steps.read(start, told))
+        self._end(start)
+        await self._run_state.ports.offload(self._leftovers.remove, start.name)
+
+    def _end(self, start: Start) -> None:
+        """Take over what a start has left behind."""
+        self._occupy(start, 0)
+        self._steps.judge_the_rest(start)
+        for lent in start.lent.values():
+            if not lent.disputed:
+                self._home.take_back(replace(lent.attempt))
+        self._returned.update(dict.fromkeys(start.items))
+        del self._starts[start.name]
+        if not self._starts:
+            self._nobody.set()
+        self._run_state.wake.set()
