@@ -14,7 +14,8 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from batchgen.catalog import Catalog, load_catalog
-from batchgen.client import DIRECT, HttpApi, Route, find_route, parse_base_url
+from batchgen.client import DIRECT, Route, find_route, parse_base_url
+from batchgen.client.http import HttpApi
 from batchgen.core.batching import BatchedCalls
 from batchgen.core.clock import utc_now
 from batchgen.core.credentials import SIMULATED_KEY, ApiKey, find_key
