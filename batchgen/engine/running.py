@@ -1,6 +1,7 @@
 """Workers for a session: the service that they reach, the engine that places them, and the coordinator between."""
 
 import secrets
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -62,6 +63,7 @@ class DaskWorkers:
 def _tidy(folder: Path) -> None:
     """Remove what is of no use any more; what starts have left behind stays."""
     (folder / MARK).unlink(missing_ok=True)
+    shutil.rmtree(folder / SCRATCH, ignore_errors=True)
     with suppress(OSError):  # not empty
         folder.rmdir()
 

@@ -117,8 +117,9 @@ class Coordinator:
             async with asyncio.timeout_at(deadline):
                 await self._nobody.wait()
         for start in list(self._starts.values()):
-            start.fenced = True
-            await self._lose(start)
+            async with start.turn:
+                start.fenced = True
+                await self._lose(start)
         for placed in self._tickets:
             placed.forget()
         self._tickets.clear()

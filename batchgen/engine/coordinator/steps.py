@@ -64,7 +64,12 @@ class Steps:
         if lent is None or lent.disputed:
             log.warning("a step of a purchase that is not %s's was told, and not taken: %s", start.worker, step)
             return None
-        operation: Step = reading(lambda content: make(self, start, lent, content), tell)
+        take: Step = reading(lambda content: make(self, start, lent, content), tell)
+
+        def operation() -> _Count:
+            # An acceptance that is told together with this step may prove to be another's.
+            return _nothing if lent.disputed else take()
+
         return operation
 
     def judge_the_rest(self, start: Start) -> None:
@@ -83,7 +88,8 @@ class Steps:
         def operation() -> _Count:
             accepted = self._run_state.ports.journal.accept_or_doubt(asked, job, raw, at)
             if isinstance(accepted, str):
-                return lambda: self._count_doubt(start, lent, accepted, disputed=True)
+                lent.disputed = True
+                return lambda: self._count_doubt(start, lent, accepted)
             lent.attempt = accepted
             return lambda: self._count_acceptance(start, accepted)
 
@@ -111,16 +117,14 @@ class Steps:
 
         return operation
 
-    def _count_doubt(self, start: Start, lent: Lent, reason: str, *, disputed: bool = False) -> None:
+    def _count_doubt(self, start: Start, lent: Lent, reason: str) -> None:
         run_state, attempt = self._run_state, lent.attempt
         log.warning("%s is in doubt: %s", attempt.work.item.id, reason)
         run_state.budget.doubt(attempt.grant)
         run_state.api_health = run_state.api_health.unclear(run_state.now, attempt.reserved)
         self._count_bought(start)
         run_state.state_changed(attempt.work, State.SUBMITTING, State.IN_DOUBT)
-        if disputed:
-            lent.disputed = True
-        else:
+        if not lent.disputed:
             start.lent.pop(attempt.purchase)
         self._home.doubted()
 

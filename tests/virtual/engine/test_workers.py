@@ -1,5 +1,6 @@
 """A run on workers, in virtual time: whatever befalls them, nothing is bought twice and nothing is forgotten."""
 
+import os
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -15,6 +16,11 @@ from batchgen.virtual import Duration, Offer, make_items
 from batchgen.virtual.harness import MODEL
 
 OFFER = Offer(durations={MODEL: Duration(60.0, 0.2)}, latency=(0.02, 0.4))
+
+
+def seeds(few: int) -> range:
+    """Return so many seeds, or as many as `CREW_SEEDS` says."""
+    return range(1, 1 + int(os.environ.get("CREW_SEEDS", few)))
 
 
 @pytest.fixture
@@ -61,7 +67,7 @@ def bought(world: CrewWorld) -> int:
 
 
 @pytest.mark.parametrize("hides", [False, True])
-@pytest.mark.parametrize("seed", range(1, 7))
+@pytest.mark.parametrize("seed", seeds(2))
 def test_workers_that_are_killed(folder: Path, seed: int, hides: bool) -> None:
     """Where the coordinator sees what a worker left, only requests that had left without an answer are in doubt."""
     world = world_of(folder, seed=seed)
@@ -75,8 +81,8 @@ def test_workers_that_are_killed(folder: Path, seed: int, hides: bool) -> None:
         assert counts.get(State.IN_DOUBT, 0) <= 16
 
 
-@pytest.mark.parametrize("seconds", [2.0, 4.0, 6.0, 20.0, 40.0, 300.0])
-@pytest.mark.parametrize("seed", range(1, 5))
+@pytest.mark.parametrize("seconds", [2.0, 6.0, 40.0, 300.0])
+@pytest.mark.parametrize("seed", seeds(2))
 def test_workers_that_stand_still_and_come_back(folder: Path, seed: int, seconds: float) -> None:
     world = world_of(folder, seed=seed)
     outcome = world.hire(*((0.05 + 13.7 * n, freeze_one(seconds)) for n in range(8)))
@@ -88,7 +94,7 @@ def test_workers_that_stand_still_and_come_back(folder: Path, seed: int, seconds
         assert counts == {State.DONE: 60}
 
 
-@pytest.mark.parametrize("seed", range(1, 7))
+@pytest.mark.parametrize("seed", seeds(2))
 def test_messages_and_answers_that_are_lost(folder: Path, seed: int) -> None:
     world = world_of(folder, seed=seed)
     outcome = world.hire(crew={"loses": 0.2})
@@ -97,7 +103,7 @@ def test_messages_and_answers_that_are_lost(folder: Path, seed: int) -> None:
     assert bought(world) == 60
 
 
-@pytest.mark.parametrize("seed", range(1, 4))
+@pytest.mark.parametrize("seed", seeds(1))
 def test_tickets_that_run_again_after_they_have_ended(folder: Path, seed: int) -> None:
     world = world_of(folder, seed=seed)
     outcome = world.hire(crew={"reruns": True})
@@ -156,8 +162,8 @@ def test_an_interruption_ends_all_workers_in_order(folder: Path) -> None:
     assert bought(world) == 60
 
 
-@pytest.mark.parametrize("crash_at", [40, 90, 200, 350, 600])
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("crash_at", [40, 200, 600])
+@pytest.mark.parametrize("seed", seeds(1))
 def test_a_coordinator_that_is_killed_with_all_of_its_workers(folder: Path, seed: int, crash_at: int) -> None:
     """What workers left behind says which requests had left; the next run goes on from there."""
     world = world_of(folder, seed=seed)
@@ -189,7 +195,7 @@ def kill_at_requests(world: CrewWorld, numbers: set[int]) -> None:
 
 
 @pytest.mark.parametrize("hides", [False, True])
-@pytest.mark.parametrize("seed", range(1, 5))
+@pytest.mark.parametrize("seed", seeds(2))
 def test_workers_that_die_while_their_requests_are_on_their_way(folder: Path, seed: int, hides: bool) -> None:
     world = world_of(folder, seed=seed)
     kill_at_requests(world, {3, 20, 41})
