@@ -12,10 +12,12 @@ from contextvars import copy_context
 from functools import partial
 from time import monotonic
 from typing import Any, Protocol
+from uuid import uuid4
 
 from batchgen.core.errors import OutsideError
 from batchgen.core.text import printable
-from batchgen.engine.cluster.errand import Errand, carry_out
+from batchgen.engine.cluster.errand import packed, receive
+from batchgen.engine.cluster.port import Ticket
 from batchgen.engine.cluster.quiet import import_quietly
 
 CONNECTING = 10.0
@@ -71,10 +73,10 @@ class Connection:
             await self.close()
             raise
 
-    def place(self, errand: Errand, key: str, task: Task) -> Callable[[], None]:
-        """Have the scheduler run an errand under a key of its own, and return a call that lets it drop the task."""
+    def place(self, run: str, ticket: Ticket, task: Task) -> Callable[[], None]:
+        """Have the scheduler run a ticket's function, and return a call that lets it drop the task."""
         held: list[Any] = []
-        self._do(self._submit, errand, key, task, held)
+        self._do(self._submit, run, ticket, task, held)
         return partial(self._do, self._release, held)
 
     async def close(self) -> None:
@@ -178,11 +180,12 @@ class Connection:
         if event[1].get("action") in ("add-worker", "remove-worker"):
             self._changed.set()
 
-    def _submit(self, errand: Errand, key: str, task: Task, held: list[Any]) -> None:
+    def _submit(self, run: str, ticket: Ticket, task: Task, held: list[Any]) -> None:
         if self._client is None or self._client.status == "closed":
             self._tell(task.end, "Dask did not take it: there is no scheduler")
             return
-        held.append(self._client.submit(carry_out, errand, key=key, pure=False, retries=0))
+        key = f"batchgen-{ticket.number}-{uuid4().hex}"  # what has a key is run once more only under another one
+        held.append(self._client.submit(receive, packed(run, ticket), key=key, pure=False, retries=0))
         following = self._loop.create_task(self._follow(task, held))
         self._followed.add(following)
         following.add_done_callback(self._followed.discard)

@@ -5,13 +5,11 @@ from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
-from uuid import uuid4
 
 from batchgen.core.errors import UsageError
 from batchgen.core.version import install_hint
 from batchgen.engine.cluster.address import EngineAddress, LocalEngine
 from batchgen.engine.cluster.connection import Connection
-from batchgen.engine.cluster.errand import Errand
 from batchgen.engine.cluster.local import LocalProcesses
 from batchgen.engine.cluster.port import Cluster, Placed, Ticket
 
@@ -81,8 +79,7 @@ class DaskCluster:
         if self._connection is None or self._lost is not None:
             asyncio.get_running_loop().call_soon(placed.end, self._lost or "the engine is closed")
         else:
-            key = f"batchgen-{ticket.number}-{uuid4().hex}"
-            placed.drop = self._connection.place(Errand(self._run, ticket), key, placed)
+            placed.drop = self._connection.place(self._run, ticket, placed)
         return placed
 
     def on_change(self, call: Callable[[], None]) -> None:

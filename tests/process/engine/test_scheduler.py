@@ -5,8 +5,8 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -52,10 +52,7 @@ async def test_a_ticket_that_has_ended_is_not_run_again_when_its_worker_dies(tmp
                 assert not (on.folder / "0").exists()
 
 
-async def test_a_scheduler_that_is_gone_is_told_and_so_are_its_tickets(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(connection, "CONNECTING", 3.0)
+async def test_a_scheduler_that_is_gone_is_told_and_so_are_its_tickets(tmp_path: Path) -> None:
     with scheduler(tmp_path) as (process, engine), worker(engine, tmp_path):
         async with opened(engine, tmp_path, "waiting") as on:
             await on.until(lambda: on.cluster.slots == 1)
@@ -70,7 +67,68 @@ async def test_a_scheduler_that_is_gone_is_told_and_so_are_its_tickets(
             after = on.cluster.place(on.ticket(1))
             await on.until(lambda: after.ended)
             assert after.fault == on.cluster.lost
-    assert capfd.readouterr() == ("", "")
+
+
+@asynccontextmanager
+async def between(engine: DaskEngine) -> AsyncIterator[tuple[DaskEngine, Callable[[], None]]]:
+    """Another address of a scheduler, and a call that breaks all connections to it."""
+    broken: list[asyncio.StreamWriter] = []
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            writer.write(data)
+        writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        onward = await asyncio.open_connection(engine.host, engine.port)
+        broken.extend((writer, onward[1]))
+        await asyncio.gather(pass_on(reader, onward[1]), pass_on(onward[0], writer), return_exceptions=True)
+
+    def cut() -> None:
+        while broken:
+            broken.pop().transport.abort()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield DaskEngine("127.0.0.1", server.sockets[0].getsockname()[1]), cut
+    finally:
+        server.close()
+        cut()
+
+
+async def test_a_connection_that_breaks_for_a_moment_costs_the_tickets_and_no_more(tmp_path: Path) -> None:
+    with scheduler(tmp_path) as (_, engine), worker(engine, tmp_path, threads=2):
+        async with between(engine) as (address, cut), opened(address, tmp_path, "waiting") as on:
+            await on.until(lambda: on.cluster.slots == 2)
+            ticket = on.cluster.place(on.ticket(0))
+            await on.worker_of(0)
+            cut()
+            await on.until(lambda: ticket.ended)
+            assert ticket.fault == "Dask has dropped it"
+            later = on.cluster.place(on.ticket(1))
+            await on.worker_of(1)
+            with worker(engine, tmp_path):
+                await on.until(lambda: on.cluster.slots == 3)
+            (on.folder / "end").touch()
+            await on.until(lambda: later.ended)
+            assert later.fault is None
+            assert on.cluster.lost is None
+
+
+async def test_a_ticket_whose_worker_dies_may_be_run_by_another(tmp_path: Path) -> None:
+    """As often as the scheduler's settings say, which are not ours: whoever runs it must ask what it is to do."""
+    with scheduler(tmp_path) as (_, engine):
+        async with opened(engine, tmp_path, "waiting") as on:
+            ticket = on.cluster.place(on.ticket(0))
+            with worker(engine, tmp_path) as first:
+                assert await on.worker_of(0) == first.pid
+                (on.folder / "0").unlink()
+            with worker(engine, tmp_path) as second:
+                assert await on.worker_of(0) == second.pid
+                assert not ticket.ended
+                (on.folder / "end").touch()
+                await on.until(lambda: ticket.ended)
+                assert ticket.fault is None
 
 
 async def test_a_scheduler_that_stands_still_is_taken_for_lost_only_after_a_while(
@@ -91,34 +149,33 @@ async def test_a_scheduler_that_stands_still_is_taken_for_lost_only_after_a_whil
             await on.until(lambda: on.cluster.lost is not None)
 
 
-async def test_what_others_print_on_a_cluster_is_not_printed_here(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    from distributed import Client
-
-    with scheduler(tmp_path) as (_, engine), worker(engine, tmp_path):
-        async with opened(engine, tmp_path, "beginning") as on:
-            await on.until(lambda: on.cluster.slots == 1)
-            async with Client(engine.url, asynchronous=True, set_as_default=False) as other:
-                other.unsubscribe_topic("print")
-                await other.submit(_print)
-            ticket = on.cluster.place(on.ticket(0))
-            await on.until(lambda: ticket.ended)
-    assert capfd.readouterr() == ("", "")
-
-
-def _print() -> None:
-    from distributed import print as print_at_clients
-
-    print_at_clients("from somebody else")
-
-
 async def test_tickets_go_on_when_their_coordinator_lets_go(tmp_path: Path) -> None:
     with scheduler(tmp_path) as (_, engine), worker(engine, tmp_path):
         async with opened(engine, tmp_path, "waiting") as on:
             on.cluster.place(on.ticket(0))
             pid = await on.worker_of(0)
         assert is_running(pid)
+
+
+async def test_workers_without_batchgen_refuse_tickets_and_live(tmp_path: Path) -> None:
+    """A worker that cannot unpickle what it receives would end itself."""
+    (tmp_path / "without" / "batchgen").mkdir(parents=True)
+    (tmp_path / "without" / "batchgen" / "__init__.py").write_text("raise ImportError('it is not here')\n")
+    without = {"PYTHONPATH": str(tmp_path / "without")}
+    with scheduler(tmp_path, **without) as (_, engine), worker(engine, tmp_path, **without) as process:
+        async with opened(engine, tmp_path, "beginning") as on:
+            ticket = on.cluster.place(on.ticket(0))
+            await on.until(lambda: ticket.ended)
+            assert ticket.fault == "ImportError: it is not here"
+            assert process.poll() is None
+            await on.until(lambda: on.cluster.slots == 1)
+            with worker(engine, tmp_path) as other:
+                await on.until(lambda: on.cluster.slots == 2)
+                process.kill()
+                later = on.cluster.place(on.ticket(1))
+                assert await on.worker_of(1) == other.pid
+                await on.until(lambda: later.ended)
+                assert later.fault is None
 
 
 async def test_where_no_scheduler_answers_that_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,12 +219,11 @@ HTTP = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"
 
 @pytest.mark.parametrize("answer", [b"", HTTP, b"\0" * 64], ids=["hangs up", "http", "zeros"])
 async def test_a_port_of_something_else_is_refused(
-    answer: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    answer: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection, "CONNECTING", 0.5)
     with stranger(answer) as port, pytest.raises(OutsideError, match="no Dask scheduler can be used at "):
         await open_cluster(DaskEngine("127.0.0.1", port), tmp_path)
-    assert capfd.readouterr() == ("", "")
 
 
 async def test_a_scheduler_without_tls_is_no_scheduler_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -76,10 +76,10 @@ def is_running(pid: int) -> bool:
 
 
 @contextmanager
-def scheduler(folder: Path) -> Iterator[tuple[subprocess.Popen[str], DaskEngine]]:
+def scheduler(folder: Path, **more: str) -> Iterator[tuple[subprocess.Popen[str], DaskEngine]]:
     """A Dask scheduler in a process of its own, on any free port of loopback."""
     command = ["dask", "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file"]
-    with ended(_started(*command, str(folder / "scheduler.json"), folder=folder)) as process:
+    with ended(_started(*command, str(folder / "scheduler.json"), folder=folder, more=more)) as process:
         file = folder / "scheduler.json"
         address = _address(file, process)
         host, _, port = address.removeprefix("tcp://").rpartition(":")
@@ -87,19 +87,19 @@ def scheduler(folder: Path) -> Iterator[tuple[subprocess.Popen[str], DaskEngine]
 
 
 @contextmanager
-def worker(engine: DaskEngine, folder: Path, threads: int = 1) -> Iterator[subprocess.Popen[str]]:
+def worker(engine: DaskEngine, folder: Path, threads: int = 1, **more: str) -> Iterator[subprocess.Popen[str]]:
     """A Dask worker in a process of its own, without a nanny."""
     words = ["dask", "worker", engine.url, "--nthreads", str(threads), "--no-nanny", "--no-dashboard"]
-    with ended(_started(*words, "--host", "127.0.0.1", "--memory-limit", "0", folder=folder)) as process:
+    with ended(_started(*words, "--host", "127.0.0.1", "--memory-limit", "0", folder=folder, more=more)) as process:
         yield process
 
 
-def _started(*words: str, folder: Path) -> subprocess.Popen[str]:
+def _started(*words: str, folder: Path, more: Mapping[str, str]) -> subprocess.Popen[str]:
     program, *arguments = words
     with (folder / "dask.log").open("a") as log:
         return subprocess.Popen(
             [str(Path(sys.executable).parent / program), *arguments],
-            cwd=folder, env=environment(**PATHS), text=True, start_new_session=True,
+            cwd=folder, env=environment(**{**PATHS, **more}), text=True, start_new_session=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log,
         )  # fmt: skip
 

@@ -42,3 +42,24 @@ def telling(ticket: Ticket) -> str:
     (folder_of(ticket) / f"{ticket.number}").write_text(os.environ.get("API18_KEY", ""), encoding="utf-8")
     print("a worker prints", flush=True)
     return "done"
+
+
+class UnreadableError(Exception):
+    """It can be pickled, and not unpickled."""
+
+    def __init__(self, first: str, second: str) -> None:
+        super().__init__(first)
+        self.second = second
+
+
+def unreadable(ticket: Ticket) -> str:
+    """Fail with what nobody else can read."""
+    raise UnreadableError("it cannot", "be read")
+
+
+def shouting(ticket: Ticket) -> str:
+    """Print at the worker, and at all clients of its scheduler."""
+    from distributed import print as print_at_clients
+
+    print_at_clients("a worker prints at clients")
+    return "done"
