@@ -125,7 +125,7 @@ class Connection:
         )
         closing = asyncio.ensure_future(self._closing.wait())
         connecting = asyncio.ensure_future(_connected(client))
-        # Dask's own limit is none where something else listens, such as the pages of a scheduler: it reads on for ever.
+        # Dask's own limit is none where something listens that says nothing, such as a server of web pages.
         limit = 1.5 * CONNECTING
         await asyncio.wait((closing, connecting), timeout=limit, return_when=asyncio.FIRST_COMPLETED)
         try:

@@ -117,7 +117,7 @@ def listening(pids: set[int]) -> set[tuple[str, int]]:
 
 def _asked(host: str, port: int) -> bytes:
     with socket.create_connection((host, port), timeout=PATIENCE) as asking:
-        asking.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        asking.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         try:
             return asking.recv(100)
         except ConnectionError:
@@ -148,13 +148,15 @@ from support.engine.clusters import opened
 
 async def main():
     async with opened("local:2", Path(sys.argv[1]), "waiting") as on:
-        tickets = [on.cluster.place(on.ticket(number)) for number in (0, 1)]
+        placed = [on.cluster.place(on.ticket(number)) for number in (0, 1)]
         workers = [await on.worker_of(number) for number in (0, 1)]
         print(*workers, flush=True)
         try:
             await asyncio.sleep(3600)
         except asyncio.CancelledError:
-            print("still there:", *[number for number, ticket in enumerate(tickets) if not ticket.ended], flush=True)
+            (on.folder / "end").touch()
+            await on.until(lambda: all(ticket.ended for ticket in placed))
+            print(*[ticket.fault for ticket in placed], flush=True)
             raise
 
 asyncio.run(main())
@@ -187,7 +189,7 @@ async def test_ctrl_c_is_for_the_coordinator_alone(tmp_path: Path) -> None:
         process.stdout.readline()
         others = processes_below(process.pid)
         os.killpg(process.pid, signal.SIGINT)
-        assert process.stdout.readline() == "still there: 0 1\n"
+        assert process.stdout.readline() == "None None\n"  # they went on, and came to their end
         _, errors = await asyncio.to_thread(process.communicate, timeout=PATIENCE)
         assert errors.rstrip().endswith("KeyboardInterrupt")
         assert "distributed" not in errors

@@ -189,8 +189,8 @@ async def test_where_no_scheduler_answers_that_is_said(tmp_path: Path, monkeypat
 
 
 @contextmanager
-def stranger(answer: bytes) -> Iterator[int]:
-    """A port of loopback where something else answers, and then says no more; without an answer, it hangs up."""
+def stranger(answer: bytes | None) -> Iterator[int]:
+    """A port of loopback where something else answers, and then says no more; with an empty answer, it hangs up."""
     held = []
     with socket.create_server(("127.0.0.1", 0)) as server:
 
@@ -200,9 +200,9 @@ def stranger(answer: bytes) -> Iterator[int]:
                     connected, _ = server.accept()
                 except OSError:
                     return
-                connected.sendall(answer)
+                connected.sendall(answer or b"")
                 held.append(connected)
-                if not answer:
+                if answer == b"":
                     connected.close()
 
         thread = threading.Thread(target=serve, daemon=True)
@@ -217,9 +217,9 @@ def stranger(answer: bytes) -> Iterator[int]:
 HTTP = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"
 
 
-@pytest.mark.parametrize("answer", [b"", HTTP, b"\0" * 64], ids=["hangs up", "http", "zeros"])
+@pytest.mark.parametrize("answer", [None, b"", HTTP, b"\0" * 64], ids=["is silent", "hangs up", "http", "zeros"])
 async def test_a_port_of_something_else_is_refused(
-    answer: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    answer: bytes | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection, "CONNECTING", 0.5)
     with stranger(answer) as port, pytest.raises(OutsideError, match="no Dask scheduler can be used at "):
