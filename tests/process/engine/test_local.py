@@ -188,6 +188,7 @@ async def test_ctrl_c_is_for_the_coordinator_alone(tmp_path: Path) -> None:
         assert process.stdout is not None
         process.stdout.readline()
         others = processes_below(process.pid)
+        assert process.pid not in {os.getpgid(pid) for pid in others}
         os.killpg(process.pid, signal.SIGINT)
         assert process.stdout.readline() == "None None\n"  # they went on, and came to their end
         _, errors = await asyncio.to_thread(process.communicate, timeout=PATIENCE)
