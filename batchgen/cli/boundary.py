@@ -1,5 +1,6 @@
 """The one place where errors become messages and exit codes."""
 
+import gc
 import os
 import signal
 import sys
@@ -36,7 +37,9 @@ def main() -> None:
     sys.stderr = cast("Any", Outlet(sys.stderr, matters=False))
     # As Ctrl-C, so that whatever is under way is tidied up (a run handles all of them by itself).
     interrupt_on(*(number for number in stopping_signals() if signal.getsignal(number) is not signal.SIG_IGN))
-    sys.exit(guarded(sys.argv[1:]))
+    code = guarded(sys.argv[1:])
+    gc.freeze()  # what the end of the process frees anyway is not searched for garbage before, several times
+    sys.exit(code)
 
 
 def guarded(arguments: list[str]) -> int:

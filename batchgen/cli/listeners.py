@@ -136,8 +136,7 @@ class RareCollections:
         """Hear an event."""
         if isinstance(event, Started):
             self._before = gc.get_threshold()
-            gc.collect()
-            gc.freeze()
+            gc.freeze()  # with the little garbage that there is: to collect it takes as long as many items
             gc.set_threshold(50_000, 50, 50)
         elif isinstance(event, Ended) and self._before is not None:
             gc.set_threshold(*self._before)

@@ -141,6 +141,8 @@ class Shapes:
         self._text = ""
         self._line = 0
         """The first line of the text that was seen last."""
+        self._found = (0, 0)
+        """A line of that text, counted from 0, and where it begins."""
         self._breaks = 0
         """Line breaks before whatever comes next."""
         self._begins_line = True
@@ -159,7 +161,7 @@ class Shapes:
         begin = 0 if self._begins_line else text.find(self._next) + 1
         taking = self._open and bool(self._shapes) and begin < cut
         seen = text[:cut] if taking else text
-        self._text, self._line = seen, self._breaks
+        self._text, self._line, self._found = seen, self._breaks, (0, 0)
         self._breaks += seen.count("\n")
         self._begins_line = seen.endswith("\n")
         return (self._replaced(text, begin, cut), text[cut:]) if taking else (text, "")
@@ -225,7 +227,7 @@ class Shapes:
         self._entries += 1
         if not self._open or len(self._shapes) >= _MOST or self._tries > _TRIES + self._entries // 500:
             return
-        begin = _begin_of_line(self._text, entry.mark.line - self._line)
+        begin = self._begin_of(entry.mark.line - self._line)
         dash = None if begin is None else _DASH.match(self._text, begin)
         if begin is None or dash is None or dash.end() - begin != entry.mark.column:
             self._tries += 1
@@ -239,15 +241,20 @@ class Shapes:
             self._shapes.append(shape)
             self._next, self._column = following, len(dash[1])
 
+    def _begin_of(self, number: int) -> int | None:
+        """Return where a line of the text begins, counted from 0; None if it has no such line.
 
-def _begin_of_line(text: str, number: int) -> int | None:
-    """Return where a line of a text begins, counted from 0; None if it has no such line."""
-    begin = 0
-    for _ in range(number):
-        begin = text.find("\n", begin) + 1
-        if not begin:
+        Entries come one after the other, so it is looked for from where the last one was found.
+        """
+        line, begin = self._found if self._found[0] <= number else (0, 0)
+        for _ in range(line, number):
+            begin = self._text.find("\n", begin) + 1
+            if not begin:
+                return None
+        if number < 0:
             return None
-    return begin if number >= 0 else None
+        self._found = (number, begin)
+        return begin
 
 
 class _Tracing:
