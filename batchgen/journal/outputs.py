@@ -22,6 +22,8 @@ class Listing:
     """Listed, and to be downloaded."""
     highest: int
     """The highest number of any, listed or awaited."""
+    count: int
+    """How many there are, listed or awaited."""
     awaited: int
     """How many the provider has not listed yet and may still list."""
 
@@ -38,26 +40,29 @@ class Outputs:
 
     def listing(self, attempt: Attempt) -> Listing:
         """Return the outputs of a ready attempt."""
-        left, highest, awaited = list[PendingOutput](), 0, 0
+        left, highest, count, awaited = list[PendingOutput](), 0, 0, 0
         for number, url, path, error_type in self.db.execute(
             "SELECT o.number, o.url, o.path, a.error_type FROM output o JOIN attempt a ON a.key = o.attempt"
             " WHERE o.attempt = ? ORDER BY o.number",
             (attempt.key,),
         ):
             highest = int(number)
+            count += 1
             if path is None and url:
                 left.append(PendingOutput(highest, url))
             elif path is None:
                 awaited += error_type != FEWER_OUTPUTS
-        return Listing(left, highest, awaited)
+        return Listing(left, highest, count, awaited)
 
     def _put_outputs(self, attempt: Attempt, job: Job, ordered: int) -> set[int]:
         """Update the rows to what the provider lists now; return the numbers of those that were known before."""
-        known = {number for (number,) in self.db.execute(
-            "SELECT number FROM output WHERE attempt = ? AND (url <> '' OR path IS NOT NULL)", (attempt.key,)
-        )}  # fmt: skip
+        rows = self.db.execute(
+            "SELECT number, url <> '' OR path IS NOT NULL FROM output WHERE attempt = ?", (attempt.key,)
+        ).fetchall()
+        known = {number for number, was_listed in rows if was_listed}
         listed = numbered(job)
-        self.db.execute("DELETE FROM output WHERE attempt = ? AND url = '' AND path IS NULL", (attempt.key,))
+        if len(known) < len(rows):
+            self.db.execute("DELETE FROM output WHERE attempt = ? AND url = '' AND path IS NULL", (attempt.key,))
         self.db.executemany(
             "INSERT INTO output (attempt, number, url) VALUES (?, ?, ?)"
             # The outputs of a job that was lost may be known, and may even be on disk.

@@ -222,9 +222,9 @@ class Transitions(Outputs, DeliveredFiles):
         """The provider has finished the job; return the outputs that it lists so far."""
         self._step(attempt, (State.PROCESSING,), State.READY, polls=polls, **_ending(job, took_ms, now))
         self._put_outputs(attempt, job, ordered)
-        (outputs,) = self.db.execute("SELECT COUNT(*) FROM output WHERE attempt = ?", (attempt.key,)).fetchone()
-        self._write_end(attempt, State.READY, now, outputs=outputs)
-        return self.listing(attempt)
+        listing = self.listing(attempt)
+        self._write_end(attempt, State.READY, now, outputs=listing.count)
+        return listing
 
     def list_more_outputs(self, attempt: Attempt, job: Job, polls: int, *, ordered: int) -> Listing:
         """The provider lists more outputs than before; return as left only the new ones."""

@@ -45,7 +45,8 @@ class Settler:
             journal.complete, tracked.attempt, job, tracked.polls, milliseconds, run_state.ports.utc_now(),
             ordered=ordered,
         )  # fmt: skip
-        tracked.attempt = replace(tracked.attempt, scale=job.scale)
+        if job.scale != tracked.attempt.scale:  # only a simulator says so
+            tracked.attempt = replace(tracked.attempt, scale=job.scale)
         if reliable:
             run_state.durations.add(item.model, tracked.attempt.price_key, seconds)
         self._job_ended(tracked, State.READY)

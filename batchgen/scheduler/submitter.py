@@ -154,7 +154,7 @@ class Submitter:
             self.queue.retry(queued, run_state.now)
             return
         sent, run_state.api_health = run_state.now, run_state.api_health.sent(grant.amount)
-        answer = body.without_secrets(await self._answer(replace(work.item, body=body.text), wait=wait))
+        answer = body.without_secrets(await self._answer(work.item.model, body.text, wait=wait))
         if isinstance(answer, Rejected) and addressed.inputs:
             answer = replace(answer, message=both_sides(addressed.inputs, answer))
         try:
@@ -195,11 +195,11 @@ class Submitter:
         except BatchgenError as error:
             log.error("its receipt could not be written either: %s", error)
 
-    async def _answer(self, item: Item, *, wait: bool) -> SubmitAnswer:
+    async def _answer(self, model: str, body: str, *, wait: bool) -> SubmitAnswer:
         """Send the request and return its answer; nothing but `abandon_requests` interrupts it."""
         policy = self._run_state.policy
-        endpoint = policy.endpoints[item.model] if policy.settings.endpoint == "model" else "/v1/generate"
-        request = asyncio.create_task(self._run_state.ports.api.submit(item.body, endpoint, wait=wait))
+        endpoint = policy.endpoints[model] if policy.settings.endpoint == "model" else "/v1/generate"
+        request = asyncio.create_task(self._run_state.ports.api.submit(body, endpoint, wait=wait))
         self._requests[request] = None
         try:
             await asyncio.wait([request])

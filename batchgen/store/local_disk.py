@@ -54,7 +54,8 @@ class LocalDisk:
         self._folder = folder
 
     def stage(self, stem: str) -> StagedFile:
-        return StagedFile(self._folder, Path(f"{inside(self._folder / 'files', stem)}.part"))
+        check_name(stem)
+        return StagedFile(self._folder, Path(f"{self._folder}/files/{stem}.part"))
 
     def sync(self, name: str) -> None:
         folder = inside(self._folder, name).parent

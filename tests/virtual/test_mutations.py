@@ -83,7 +83,7 @@ def sends_before_the_intent_is_on_disk(patch: pytest.MonkeyPatch) -> None:
     async def post(self: Submitter, queued: QueuedItem, grant: Grant, *, wait: bool) -> None:
         run_state, policy, work = self._run_state, self._run_state.policy, queued.work
         sent = run_state.now
-        answer = await self._answer(work.item, wait=wait)
+        answer = await self._answer(work.item.model, work.item.body, wait=wait)
         attempt = await run_state.record(
             run_state.ports.journal.record_intent,
             work,
