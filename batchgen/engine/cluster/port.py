@@ -5,7 +5,7 @@ items, so none of that can buy anything twice; what a ticket is to do is said by
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 
@@ -17,7 +17,7 @@ class Ticket:
     """Counts the tickets of an invocation."""
     url: str
     """Where the coordinator listens, as in http://10.0.0.5:40213."""
-    token: str
+    token: str = field(repr=False)
     """What the coordinator knows its workers by; for one run folder."""
 
 

@@ -34,6 +34,8 @@ _SILENT = 3.0
 """Seconds without an exchange after which to look whether a start on this machine has died."""
 _STOP_GRACE = 20.0
 """Seconds to wait for the starts when the run stops: longer than they wait for answers to their requests."""
+_MOST_FRUITLESS, _LONGEST_PAUSE = 10, 1.0
+"""Tickets for each worker that may end without having done anything, and seconds between two of them at most."""
 _NOBODY_AFTER = 30.0
 """Seconds without any worker after which to say so."""
 _LEAVES = (Stop.OUTAGE, Stop.UNTIL, Stop.ASSETS, Stop.MONTH)
@@ -69,6 +71,11 @@ class Coordinator:
         """Set while there is no start."""
         self._nobody.set()
         self._at_once = False
+        self._looked_at = 0.0
+        """When `start` was called last."""
+        self._fruitless = 0
+        """Tickets that have ended since a worker was lent anything."""
+        self._pause_until = 0.0
         self._nobody_since: float | None = None
         self._told_of_nobody = False
 
@@ -91,6 +98,7 @@ class Coordinator:
 
     def start(self) -> float | None:
         run_state, now = self._run_state, self._run_state.now
+        self._forgive(now)
         for start in list(self._starts.values()):
             if not start.fenced and now - start.heard_at > _SILENT and now >= start.look_at:
                 start.look_at = now + _LOOK_EVERY
@@ -105,6 +113,14 @@ class Coordinator:
         else:
             self._place_tickets()
         return now + _LOOK_EVERY
+
+    def _forgive(self, now: float) -> None:
+        """What was not heard while this process itself stood still is no sign that a worker has died."""
+        standstill = now - self._looked_at - 2 * _LOOK_EVERY
+        if standstill > 0:
+            for start in self._starts.values():
+                start.heard_at += standstill
+        self._looked_at = now
 
     def abandon(self) -> None:
         self._at_once = True
@@ -142,12 +158,17 @@ class Coordinator:
             placed.forget()
             if placed.fault is not None:
                 log.warning("the engine says of a ticket: %s", printable(placed.fault, 500))
+            self._fruitless += 1
+            self._pause_until = self._run_state.now + min(_LONGEST_PAUSE, self._fruitless / 10)
+            if self._fruitless > _MOST_FRUITLESS * max(1, self._cluster.slots) and self._to_lend:
+                why = f"they cannot reach {self._url}, or cannot run batchgen" if placed.fault is None else placed.fault
+                self._run_state.stop(Stop.ENGINE, f"the workers do nothing: {printable(why, 500)}")
 
     def _place_tickets(self) -> None:
         """Keep two tickets for each place at which one can run: the second one is there when the first has ended."""
         slots = self._cluster.slots
         self._tell_of_nobody(slots)
-        while len(self._tickets) < 2 * slots:
+        while len(self._tickets) < 2 * slots and self._run_state.now >= self._pause_until:
             self._numbers += 1
             self._tickets.append(self._cluster.place(Ticket(self._numbers, self._url, self._token)))
 
@@ -179,6 +200,7 @@ class Coordinator:
             start = Start(name, printable(worker, 100), {work.key: (at, work) for at, work in items}, run_state.now)
             self._starts[name] = start
             self._nobody.clear()
+            self._fruitless = 0
         log.info("%s buys up to %s", start.worker, plural(len(items), "item"))
         return Begun([put_work(position, work) for position, work in items], self._terms)
 

@@ -94,6 +94,8 @@ class Crew:
         self._queue: list[Placed] = []
         self._changed: Callable[[], None] = lambda: None
         self._tasks: set[asyncio.Task[None]] = set()
+        self.unable = False
+        """Whether its workers cannot even begin."""
         self.reruns = False
         """Whether it runs tickets again that have ended."""
         self.hides = False
@@ -129,7 +131,8 @@ class Crew:
         running = Running(Process(), start, self.world.folder / WORKERS / start, placed)
         self.running.append(running)
         await asyncio.sleep(0.01)
-        await self.world.work(self, running)
+        if not self.unable:
+            await self.world.work(self, running)
         running.over = placed.ended = True
         if self.reruns and self.draws.random() < 0.5:
             self._queue.append(Placed(placed.ticket))

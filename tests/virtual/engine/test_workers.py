@@ -131,6 +131,23 @@ def test_an_engine_that_dies_while_its_workers_live(folder: Path) -> None:
     assert bought(world) == 900
 
 
+def test_workers_that_can_do_nothing_end_the_run_with_a_word(folder: Path) -> None:
+    """They cannot reach the coordinator, say: the engine would run one ticket after another for ever."""
+    world = world_of(folder)
+    outcome = world.hire(crew={"unable": True})
+    assert outcome.word == "engine"
+    assert outcome.counts == {State.PENDING: 60}
+    assert outcome.seconds < 60
+
+
+def test_a_coordinator_that_stood_still_takes_nobody_for_dead(folder: Path) -> None:
+    """As a laptop that sleeps: its workers may have tried to reach it all the time."""
+    world = world_of(folder)
+    outcome = world.hire((20.0, lambda crew: crew.world.clock.advance(60.0)), crew={"hides": True})
+    assert world.violations == []
+    assert outcome.counts == {State.DONE: 60}
+
+
 @pytest.mark.parametrize("hides", [False, True])
 def test_a_cap_holds_over_all_workers(folder: Path, hides: bool) -> None:
     world = world_of(folder, max_cost="1.00")
