@@ -140,12 +140,13 @@ def test_workers_that_can_do_nothing_end_the_run_with_a_word(folder: Path) -> No
     assert outcome.seconds < 60
 
 
-def test_a_coordinator_that_stood_still_takes_nobody_for_dead(folder: Path) -> None:
+def test_a_coordinator_that_stood_still_takes_nobody_for_dead(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     """As a laptop that sleeps: its workers may have tried to reach it all the time."""
     world = world_of(folder)
     outcome = world.hire((20.0, lambda crew: crew.world.clock.advance(60.0)), crew={"hides": True})
     assert world.violations == []
     assert outcome.counts == {State.DONE: 60}
+    assert "is gone" not in caplog.text
 
 
 @pytest.mark.parametrize("hides", [False, True])
