@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Hundreds of processes would compile the whole program anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run test test-quick test-fast test-oldest test-sdist browser-test editor-test deploy-test schemastore screenshots docs linkcheck soak bench check schemas clean
+.PHONY: help run test test-quick test-fast test-oldest test-sdist browser-test editor-test deploy-test engine-test schemastore screenshots docs linkcheck soak bench check schemas clean
 
 help:
 	@echo "make run    the quickstart: all seven models against the simulator"
@@ -17,12 +17,13 @@ help:
 	@echo "make browser-test  the report and the viewer in Chromium, which is installed if that is possible"
 	@echo "make editor-test  what editors and hooks make of manifests; needs Node.js and npm"
 	@echo "make deploy-test  what Kubernetes, SLURM and AWS Batch say of deploy/; needs apt-get for SLURM"
+	@echo "make engine-test  runs on many workers, with a Dask cluster on this machine"
 	@echo "make schemastore  what SchemaStore is given of the manifest's schema, into build/schemastore"
 	@echo "make screenshots  the pictures in docs/pictures, of a run that a simulator makes"
 	@echo "make docs   the documentation, into build/docs; a warning is an error"
 	@echo "make linkcheck  asks other sites whether the addresses in the documentation are there; needs a network"
 	@echo "make soak   kills, faults and restarts for SECONDS=300 from SEED=… on"
-	@echo "make bench  measures speed and scale beside the alternatives, twenty minutes or more"
+	@echo "make bench  measures speed and scale beside the alternatives, about a quarter of an hour"
 	@echo "make check  ruff and mypy --strict"
 	@echo "make clean  remove the environment and the quickstart's output"
 
@@ -56,7 +57,7 @@ run: .venv/.stamp
 	$(BIN)/batchgen run manifests/quickstart.yaml --simulate
 
 test: .venv/.stamp
-	$(BIN)/python -m pytest $(PARALLEL) --ignore=tests/browser --ignore=tests/editors
+	$(BIN)/python -m pytest $(PARALLEL) --ignore=tests/browser --ignore=tests/editors --ignore=tests/process/engine
 
 # In memory where the machine has such a thing: these tests sync thousands of times.
 MEMORY := $(firstword $(wildcard /dev/shm) $(TMPDIR) /tmp)
@@ -102,6 +103,10 @@ editor-test: .venv/.editors
 
 deploy-test: .venv/.deploy
 	DEPLOY_TESTS=1 $(BIN)/python -m pytest tests/deploy
+
+# Processes of a Dask cluster, which take their time to start.
+engine-test: .venv/.stamp
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile tests/process/engine
 
 schemastore: .venv/.stamp
 	$(BIN)/python tests/editors/schemastore.py build/schemastore
