@@ -297,7 +297,7 @@ class Coordinator:
         """A start is over, and has told everything."""
         run_state, stop = self._run_state, Stop.__members__.get(ended.stop or "")
         why = "the worker ended before the answer came"
-        await self._steps.take(self._steps.read(start, [doubted(name, why) for name in start.open_requests]))
+        await self._settle(start, [doubted(purchase, why) for purchase in start.open_requests])
         detail = f"{printable(ended.detail, 500)} ({start.worker})"
         if stop in _LEAVES and (start.bought or stop is not Stop.OUTAGE):
             if start.items:
@@ -334,9 +334,17 @@ class Coordinator:
             why = "the worker is gone, and whether its request was charged is not known"
             told = [doubted(purchase, why) for purchase in start.open_requests]
         log.warning("%s is gone, with %s under way", start.worker, plural(len(start.lent), "purchase"))
-        await self._steps.take(self._steps.read(start, told))
+        await self._settle(start, told)
         self._end(start)
         await self._run_state.ports.offload(self._leftovers.remove, start.name)
+
+    async def _settle(self, start: Start, steps: Sequence[Json]) -> None:
+        """Take steps of purchases that nobody tells of any more."""
+        for step in steps:
+            if step["step"] == "doubt":
+                item = start.lent[step["purchase"]].attempt.work.item
+                log.warning("%s is in doubt: %s", item.id, step["reason"])
+        await self._steps.take(self._steps.read(start, steps))
 
     def _end(self, start: Start) -> None:
         """Take over what a start has left behind."""

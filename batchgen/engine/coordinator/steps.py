@@ -119,7 +119,8 @@ class Steps:
 
     def _count_doubt(self, start: Start, lent: Lent, reason: str) -> None:
         run_state, attempt = self._run_state, lent.attempt
-        log.warning("%s is in doubt: %s", attempt.work.item.id, reason)
+        if lent.disputed:  # of other doubts, whoever had them has said so
+            log.warning("%s is in doubt: %s", attempt.work.item.id, reason)
         run_state.budget.doubt(attempt.grant)
         run_state.api_health = run_state.api_health.unclear(run_state.now, attempt.reserved)
         self._count_bought(start)
@@ -142,7 +143,6 @@ class Steps:
 
         def count() -> None:
             run_state = self._run_state
-            log.warning("%s was rejected: %s: %s", asked.work.item.id, printable(error_type), message)
             self._release(start, asked)
             run_state.state_changed(asked.work, State.SUBMITTING, State.REJECTED)
             run_state.count_failure()
@@ -241,7 +241,6 @@ class Steps:
 
         def count(attempt: Attempt) -> None:
             run_state = self._run_state
-            log.warning("%s failed: %s", attempt.work.item.id, printable(job.error or "no reason given"))
             run_state.budget.refund(attempt.work.key, attempt.charge, bought_now=True)
             start.lent.pop(attempt.purchase)
             self._count_end(attempt, State.FAILED)
@@ -258,7 +257,6 @@ class Steps:
             return lambda: count(attempt)
 
         def count(attempt: Attempt) -> None:
-            log.warning("%s is lost (job %s): %s", attempt.work.item.id, attempt.job_id, printable(reason))
             start.lent.pop(attempt.purchase)
             self._count_end(attempt, State.LOST)
             self._run_state.count_failure()
