@@ -6,7 +6,8 @@ network, so anything that does not fit raises `UnreadableError`, and nothing is 
 
 import base64
 import binascii
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
@@ -21,6 +22,12 @@ from batchgen.media.facts import Facts
 from batchgen.policy.absence import Absence
 
 Json = dict[str, Any]
+_MONEY = re.compile(r"[0-9]{1,15}(\.[0-9]{1,24})?")
+"""As in the receipts, where every amount of a purchase is written down."""
+_JOB_ID = re.compile(r"[\x21-\x7e]{1,256}")
+_RATE = re.compile(r"[0-9]{1,12}(/[0-9]{1,12})?")
+_LARGEST = 1 << 53
+"""Numbers are smaller: what JSON carries exactly, and a database takes."""
 
 
 class UnreadableError(Exception):
@@ -40,14 +47,52 @@ def reading(read: Callable[[Json], Any], content: object) -> Any:
 # ---- plain values -------------------------------------------------------------------------------------------------
 
 
+def get_number(value: object, least: int = 0) -> int:
+    """Return a whole number that is `least` or larger. Raises ValueError for all else."""
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value < _LARGEST:
+        raise ValueError("a whole number was expected")
+    return value
+
+
+def get_seconds(value: object) -> float:
+    """Return a finite number, 0 or larger. Raises ValueError for all else."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < _LARGEST:
+        raise ValueError("seconds were expected")
+    return float(value)
+
+
+def get_text(value: object) -> str:
+    """Return text that a journal takes: JSON can spell half a surrogate pair. Raises ValueError for all else."""
+    if not isinstance(value, str):
+        raise ValueError("text was expected")  # noqa: TRY004 - one kind of error for whatever does not fit
+    value.encode()
+    return value
+
+
+def get_texts(value: object) -> dict[str, str]:
+    """Return texts by name. Raises ValueError for all else."""
+    return {get_text(name): get_text(text) for name, text in get_object(value).items()}
+
+
+def get_object(value: object) -> Json:
+    """Return an object. Raises ValueError for all else."""
+    if not isinstance(value, dict):
+        raise ValueError("an object was expected")  # noqa: TRY004 - as above
+    return value
+
+
+def _optional(get: Callable[[Any], Any], value: object) -> Any:
+    return None if value is None else get(value)
+
+
 def put_time(at: datetime | None) -> int | None:
     """Return a time as JSON."""
     return None if at is None else milliseconds(at)
 
 
 def get_time(value: int | None) -> datetime | None:
-    """Return what `put_time` wrote."""
-    return None if value is None else moment(value)
+    """Return what `put_time` wrote. Raises ValueError, OverflowError."""
+    return None if value is None else moment(get_number(value, -_LARGEST))
 
 
 def put_money(amount: Decimal | None) -> str | None:
@@ -56,13 +101,15 @@ def put_money(amount: Decimal | None) -> str | None:
 
 
 def get_money(value: str | None) -> Decimal | None:
-    """Return what `put_money` wrote. Raises InvalidOperation, ValueError."""
-    if value is None:
-        return None
-    amount = Decimal(value)
-    if not amount.is_finite():
-        raise ValueError(f"{value} is no amount")
-    return amount
+    """Return what `put_money` wrote. Raises ValueError."""
+    return None if value is None else get_amount(value)
+
+
+def get_amount(value: object) -> Decimal:
+    """Return an amount in USD that must be there, in plain digits. Raises ValueError for all else."""
+    if not isinstance(value, str) or not _MONEY.fullmatch(value):
+        raise ValueError("an amount was expected")
+    return Decimal(value)
 
 
 def put_bytes(data: bytes) -> str:
@@ -73,7 +120,7 @@ def put_bytes(data: bytes) -> str:
 def get_bytes(value: str) -> bytes:
     """Return what `put_bytes` wrote. Raises ValueError."""
     try:
-        return base64.b64decode(value, validate=True)
+        return base64.b64decode(get_text(value), validate=True)
     except binascii.Error as error:
         raise ValueError(str(error)) from error
 
@@ -92,16 +139,14 @@ def put_work(position: int, work: Work) -> Json:
 
 
 def get_work(content: Json) -> tuple[int, Work]:
-    """Return what `put_work` wrote."""
-    estimated = get_money(content["estimated"])
-    if estimated is None:
-        raise ValueError("an item has no price")
+    """Return what `put_work` wrote. Raises KeyError, ValueError."""
     item = Item(
-        id=str(content["id"]), model=str(content["model"]), body=str(content["body"]), digest=str(content["digest"]),
-        tags=tuple(content["tags"].items()), path=str(content["path"]), source=str(content["source"]),
-        estimated=estimated, expect=content["expect"],
+        get_text(content["id"]), get_text(content["model"]), get_text(content["body"]), get_text(content["digest"]),
+        path=get_text(content["path"]), source=get_text(content["source"]),
+        tags=tuple(get_texts(content["tags"]).items()), estimated=get_amount(content["estimated"]),
+        expect=_optional(get_text, content["expect"]),
     )  # fmt: skip
-    return int(content["position"]), Work(int(content["key"]), item, int(content["attempts"]))
+    return get_number(content["position"], -1), Work(get_number(content["key"]), item, get_number(content["attempts"]))
 
 
 def put_job(job: Job) -> Json:
@@ -116,15 +161,23 @@ def put_job(job: Job) -> Json:
 
 
 def get_job(content: Json) -> Job:
-    """Return what `put_job` wrote."""
-    given: Mapping[str, Any] | None = content["input"]
+    """Return what `put_job` wrote. Raises KeyError, ValueError, OverflowError."""
+    if not _JOB_ID.fullmatch(get_text(content["id"])):
+        raise ValueError("a job has no usable id")
     return Job(
-        id=str(content["id"]), status=JobStatus(content["status"]), model=content["model"],
+        id=content["id"], status=JobStatus(content["status"]), model=_optional(get_text, content["model"]),
         cost=get_money(content["cost"]), created_at=get_time(content["created_at"]),
         started_at=get_time(content["started_at"]), completed_at=get_time(content["completed_at"]),
-        expires_at=get_time(content["expires_at"]), inference_ms=content["inference_ms"], error=content["error"],
-        outputs=tuple(content["outputs"]), input=given, scale=content["scale"],
+        expires_at=get_time(content["expires_at"]), inference_ms=_optional(get_number, content["inference_ms"]),
+        error=_optional(get_text, content["error"]), outputs=_addresses(content["outputs"]),
+        input=_optional(get_object, content["input"]), scale=_optional(get_text, content["scale"]),
     )  # fmt: skip
+
+
+def _addresses(value: object) -> tuple[str | None, ...]:
+    if not isinstance(value, list):
+        raise ValueError("a list was expected")  # noqa: TRY004 - as above
+    return tuple(_optional(get_text, address) for address in value)
 
 
 def put_file(file: StoredFile) -> Json:
@@ -135,13 +188,14 @@ def put_file(file: StoredFile) -> Json:
 
 def get_file(content: Json) -> StoredFile:
     """Return what `put_file` wrote. Raises ValueError for a path that could leave the run folder."""
-    path = str(content["path"])
+    path = get_text(content["path"])
     parts = path.split("/")
     if len(parts) < 2 or parts[0] not in ("files", "superseded") or {"", ".", ".."} & set(parts) or "\0" in path:
         raise ValueError(f"{path!r} is no path of an output")
     return StoredFile(
-        int(content["output"]), path, int(content["bytes"]), str(content["sha256"]), familiar=bool(content["familiar"])
-    )
+        get_number(content["output"]), path, get_number(content["bytes"]), get_text(content["sha256"]),
+        familiar=bool(content["familiar"]),
+    )  # fmt: skip
 
 
 def put_findings(findings: Findings) -> Json:
@@ -155,14 +209,21 @@ def put_findings(findings: Findings) -> Json:
 
 
 def get_findings(content: Json) -> Findings:
-    """Return what `put_findings` wrote."""
-    rate = content["frame_rate"]
+    """Return what `put_findings` wrote. Raises KeyError, ValueError, ZeroDivisionError."""
+    width, height, duration = (_optional(get_number, content[name]) for name in ("width", "height", "duration_ms"))
     facts = Facts(
-        width=content["width"], height=content["height"], duration_ms=content["duration_ms"],
-        frame_rate=None if rate is None else Fraction(rate), codec=content["codec"], sound=content["sound"],
-        c2pa=content["c2pa"],
+        width=width, height=height, duration_ms=duration, frame_rate=_optional(_rate, content["frame_rate"]),
+        codec=_optional(get_text, content["codec"]), sound=_optional(bool, content["sound"]),
+        c2pa=_optional(bool, content["c2pa"]),
     )  # fmt: skip
-    return Findings(facts, tuple(map(str, content["flags"])), judged=bool(content["judged"]))
+    return Findings(facts, tuple(map(get_text, content["flags"])), judged=bool(content["judged"]))
+
+
+def _rate(value: object) -> Fraction:
+    text = get_text(value)
+    if not _RATE.fullmatch(text):
+        raise ValueError("a frame rate was expected")
+    return Fraction(text)
 
 
 def put_absence(absence: Absence) -> Json:
@@ -172,4 +233,4 @@ def put_absence(absence: Absence) -> Json:
 
 def get_absence(content: Json) -> Absence:
     """Return what `put_absence` wrote."""
-    return Absence(int(content["answers"]), float(content["seconds"]))
+    return Absence(get_number(content["answers"]), get_seconds(content["seconds"]))

@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from batchgen.engine.codec import Json, UnreadableError, put_money, reading
+from batchgen.engine.codec import Json, get_amount, get_number, get_object, get_text, put_money, reading
 from batchgen.journal import PurchaseName
+from batchgen.policy.stopping import Stop
 
 PROTOCOL = 1
 """Changes with every change of these messages: both sides must be of the same release."""
@@ -40,7 +41,7 @@ class Begun:
 
     @classmethod
     def decoded(cls, content: object) -> "Begun":
-        begun: Begun = reading(lambda c: cls(list(c["items"]), dict(c["run"])), content)
+        begun: Begun = reading(lambda c: cls(list(map(get_object, c["items"])), get_object(c["run"])), content)
         return begun
 
 
@@ -102,14 +103,10 @@ class Exchange:
 
     @classmethod
     def _read(cls, content: Json) -> "Exchange":
-        tells = list(content["tells"])
-        if not all(isinstance(tell, dict) for tell in tells):
-            raise UnreadableError("what a start tells are objects")
-        ended = content["ended"]
         return cls(
-            str(content["start"]), int(content["number"]), max(0, int(content["busy"])),
-            [Ask(int(item), str(price_key)) for item, price_key in content["asks"]], tells,
-            None if ended is None else Ended(None if ended[0] is None else str(ended[0]), str(ended[1])),
+            get_text(content["start"]), get_number(content["number"]), get_number(content["busy"]),
+            [Ask(get_number(item), get_text(price_key)) for item, price_key in content["asks"]],
+            list(map(get_object, content["tells"])), None if content["ended"] is None else _ended(*content["ended"]),
         )  # fmt: skip
 
 
@@ -146,11 +143,22 @@ class Answer:
     def _read(cls, content: Json) -> "Answer":
         stop = content["stop"]
         return cls(
-            int(content["number"]), bool(content["live"]),
+            get_number(content["number"]), bool(content["live"]),
             [
-                Granted(int(item), PurchaseName(int(key), str(purchase), int(number)), Decimal(reserved))
+                Granted(
+                    get_number(item), PurchaseName(get_number(key), get_text(purchase), get_number(number)),
+                    get_amount(reserved),
+                )
                 for item, key, purchase, number, reserved in content["granted"]
             ],
-            [int(item) for item in content["left"]],
-            None if stop is None else (str(stop[0]), str(stop[1])), at_once=bool(content["at_once"]),
+            list(map(get_number, content["left"])), None if stop is None else _stop(*stop),
+            at_once=bool(content["at_once"]),
         )  # fmt: skip
+
+
+def _ended(stop: object, detail: object) -> Ended:
+    return Ended(None if stop is None else get_text(stop), get_text(detail))
+
+
+def _stop(name: object, detail: object) -> tuple[str, str]:
+    return Stop[get_text(name)].name, get_text(detail)

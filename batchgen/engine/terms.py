@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from batchgen.engine.codec import Json, get_time, put_time, reading
+from batchgen.engine.codec import Json, get_object, get_seconds, get_text, get_time, put_time, reading
 from batchgen.settings import BY_NAME, Settings, parse_setting, setting_text
 
 
@@ -55,14 +55,15 @@ class Terms:
 
     @classmethod
     def _read(cls, content: Json) -> "Terms":
-        settings = {name: parse_setting(BY_NAME[name], text) for name, text in content["settings"].items()}
+        settings = {name: parse_setting(BY_NAME[name], text) for name, text in get_object(content["settings"]).items()}
         return cls(
-            run=str(content["run"]), folder=Path(content["folder"]), mark=str(content["mark"]),
-            outputs=str(content["outputs"]), base_url=str(content["base_url"]), account=str(content["account"]),
-            catalog_version=str(content["catalog_version"]), tables=str(content["tables"]),
+            run=get_text(content["run"]), folder=Path(get_text(content["folder"])), mark=get_text(content["mark"]),
+            outputs=get_text(content["outputs"]), base_url=get_text(content["base_url"]),
+            account=get_text(content["account"]), catalog_version=get_text(content["catalog_version"]),
+            tables=get_text(content["tables"]),
             settings=Settings(**settings), wait_for_balance=bool(content["wait_for_balance"]),  # type: ignore[arg-type]  # parsed by name
             until=get_time(content["until"]), capped=bool(content["capped"]),
-            durations=[(str(model), str(key), float(seconds)) for model, key, seconds in content["durations"]],
+            durations=[(get_text(m), get_text(key), get_seconds(took)) for m, key, took in content["durations"]],
         )  # fmt: skip
 
 

@@ -16,6 +16,8 @@ from batchgen.engine.codec import (
     get_findings,
     get_job,
     get_money,
+    get_number,
+    get_text,
     get_time,
     reading,
 )
@@ -109,7 +111,7 @@ class Steps:
         )  # fmt: skip
 
     def _doubted(self, start: Start, lent: Lent, tell: Json) -> Step:
-        reason, raw, asked = str(tell["reason"]), get_bytes(tell["raw"]), lent.attempt
+        reason, raw, asked = get_text(tell["reason"]), get_bytes(tell["raw"]), lent.attempt
 
         def operation() -> _Count:
             self._run_state.ports.journal.doubt(asked, reason, raw)
@@ -135,7 +137,8 @@ class Steps:
         self._run_state.lent -= 1
 
     def _rejected(self, start: Start, lent: Lent, tell: Json) -> Step:
-        error_type, message, at, asked = str(tell["error_type"]), str(tell["message"]), _time(tell), lent.attempt
+        error_type, message, at = get_text(tell["error_type"]), get_text(tell["message"]), _time(tell)
+        asked = lent.attempt
 
         def operation() -> _Count:
             self._run_state.ports.journal.reject(asked, error_type, message, at)
@@ -196,8 +199,8 @@ class Steps:
         return operation
 
     def _completed(self, _: Start, lent: Lent, tell: Json) -> Step:
-        job, polls, took, at = get_job(tell["job"]), int(tell["polls"]), int(tell["took_ms"]), _time(tell)
-        ordered = int(tell["ordered"])
+        job, polls, took, at = get_job(tell["job"]), get_number(tell["polls"]), get_number(tell["took_ms"]), _time(tell)
+        ordered = get_number(tell["ordered"])
 
         def operation() -> _Count:
             self._run_state.ports.journal.complete(lent.attempt, job, polls, took, at, ordered=ordered)
@@ -211,7 +214,7 @@ class Steps:
         return operation
 
     def _more_outputs(self, _: Start, lent: Lent, tell: Json) -> Step:
-        job, polls, ordered = get_job(tell["job"]), int(tell["polls"]), int(tell["ordered"])
+        job, polls, ordered = get_job(tell["job"]), get_number(tell["polls"]), get_number(tell["ordered"])
 
         def operation() -> _Count:
             self._run_state.ports.journal.list_more_outputs(lent.attempt, job, polls, ordered=ordered)
@@ -220,7 +223,7 @@ class Steps:
         return operation
 
     def _fewer_outputs(self, start: Start, lent: Lent, tell: Json) -> Step:
-        reason = str(tell["reason"])
+        reason = get_text(tell["reason"])
 
         def operation() -> _Count:
             journal = self._run_state.ports.journal
@@ -232,7 +235,7 @@ class Steps:
         return operation
 
     def _failed(self, start: Start, lent: Lent, tell: Json) -> Step:
-        job, polls, took, at = get_job(tell["job"]), int(tell["polls"]), int(tell["took_ms"]), _time(tell)
+        job, polls, took, at = get_job(tell["job"]), get_number(tell["polls"]), get_number(tell["took_ms"]), _time(tell)
 
         def operation() -> _Count:
             attempt = lent.attempt
@@ -249,11 +252,12 @@ class Steps:
         return operation
 
     def _lost(self, start: Start, lent: Lent, tell: Json) -> Step:
-        reason, at, polls = str(tell["reason"]), _time(tell), tell["polls"]
+        reason, at = get_text(tell["reason"]), _time(tell)
+        polls = None if tell["polls"] is None else get_number(tell["polls"])
 
         def operation() -> _Count:
             attempt = lent.attempt
-            self._run_state.ports.journal.lose(attempt, reason, at, polls=None if polls is None else int(polls))
+            self._run_state.ports.journal.lose(attempt, reason, at, polls=polls)
             return lambda: count(attempt)
 
         def count(attempt: Attempt) -> None:
@@ -325,8 +329,10 @@ class Steps:
 
 def _read_judgement(tell: Json) -> tuple[int, int, str, str | None, list[str]]:
     look = tell["look"]
-    flags = list(map(str, tell["flags"]))
-    return int(tell["attempt"]), int(tell["output"]), str(tell["sha256"]), None if look is None else str(look), flags
+    return (
+        get_number(tell["attempt"]), get_number(tell["output"]), get_text(tell["sha256"]),
+        None if look is None else get_text(look), list(map(get_text, tell["flags"])),
+    )  # fmt: skip
 
 
 def _nothing() -> None:
