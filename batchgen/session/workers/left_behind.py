@@ -1,7 +1,8 @@
 """What workers have left on this machine: their journals and receipts, in `workers/START` of the run folder.
 
 A start owns its folder for as long as it can send anything. So whoever gets hold of it knows that the start is over,
-and that its receipts say which requests have left: those with an intent, and no others.
+and that its receipts say which requests have left: those with an intent, and no others. Receipts that are damaged, or
+gone since the folder was removed by half, prove nothing of what they do not name.
 """
 
 import shutil
@@ -39,7 +40,7 @@ class Accepted:
 
 
 Outcome = Accepted | Literal["unanswered", "unsent"]
-"""What became of a request: `unanswered` may have been charged, `unsent` was certainly not."""
+"""What became of a request: `unanswered` may have been charged; `unsent` was not, whether it left or was refused."""
 
 
 def outcomes(run_folder: Path, start: str, purchases: Collection[str]) -> Mapping[str, Outcome] | None:
@@ -59,10 +60,11 @@ def outcomes(run_folder: Path, start: str, purchases: Collection[str]) -> Mappin
 
 def outcomes_in(folder: Path, purchases: Collection[str]) -> Mapping[str, Outcome]:
     """As `outcomes`, for the folder of a start that is certainly over. Raises RunFolderError."""
-    wanted, found = set(purchases), dict[str, Outcome]()
+    wanted, found, kinds = set(purchases), dict[str, Outcome](), set[str]()
     with open_receipts(folder / receipts.FILE_NAME) as file:
         for line in file.lines() if file is not None else ():
-            purchase = line.content.get(line.kind) if line.kind in ("intent", "accepted", "void") else None
+            kinds.add(line.kind)
+            purchase = line.content.get(line.kind)
             if purchase not in wanted or isinstance(found.get(purchase), Accepted):
                 continue
             match line.kind:
@@ -70,9 +72,12 @@ def outcomes_in(folder: Path, purchases: Collection[str]) -> Mapping[str, Outcom
                     found[purchase] = "unanswered"
                 case "void":
                     found[purchase] = "unsent"
+                case "ended" if line.content["state"] == State.REJECTED:
+                    found[purchase] = "unsent"
                 case "accepted":
                     found[purchase] = _accepted(line.content)
-    return {purchase: found.get(purchase, "unsent") for purchase in purchases}
+    whole = "receipts" in kinds and "" not in kinds
+    return {purchase: found.get(purchase, "unsent" if whole else "unanswered") for purchase in purchases}
 
 
 def _accepted(line: dict[str, Any]) -> Accepted:

@@ -83,9 +83,7 @@ def test_a_start_has_a_name_that_a_folder_may_have() -> None:
     assert all(map(is_start, names_))
 
 
-@pytest.mark.parametrize(
-    "name", ["", ".", "../..", "scratch", "here", "A" * 16, "g" * 16, "0/" * 8, "٠" * 16]
-)
+@pytest.mark.parametrize("name", ["", ".", "../..", "scratch", "here", "A" * 16, "g" * 16, "0/" * 8, "٠" * 16])
 def test_what_else_may_be_among_the_starts_is_none(name: str) -> None:
     assert not is_start(name)
 
