@@ -11,8 +11,9 @@ from contextlib import suppress
 from typing import Protocol
 
 from batchgen.core.text import printable
-from batchgen.engine.codec import Json
+from batchgen.engine.codec import Json, UnreadableError
 from batchgen.engine.messages import HEARD_WITHIN, Answer, Ask, Ended, Exchange, Granted
+from batchgen.engine.tells import cancelled
 from batchgen.engine.transport import GoneError, Transport, UnreachableError
 from batchgen.policy.stopping import Stop
 
@@ -88,7 +89,17 @@ class Link:
         return await answer
 
     async def keep_up(self) -> None:
-        """Exchange until `end` has been answered, or there is nobody any more who could answer."""
+        """Exchange until `end` has been answered, or there is nobody any more who could answer.
+
+        Raises what is a bug; the start has stopped then.
+        """
+        try:
+            await self._keep_up()
+        except Exception:
+            self._lose("the link to the coordinator failed")  # whoever asks would wait for ever
+            raise
+
+    async def _keep_up(self) -> None:
         while not self.gone:
             exchange = self._next()
             sent = self._seconds()
@@ -123,7 +134,7 @@ class Link:
             except GoneError:
                 self._lose("the coordinator has given this worker up")
                 return None
-            except UnreachableError as error:
+            except (UnreachableError, UnreadableError) as error:  # the latter is not from the coordinator: a proxy's
                 silent = self._seconds() - self._heard
                 if silent > _GIVE_UP:
                     self._stop(Stop.INTERRUPTED, f"the coordinator cannot be reached: {printable(str(error), 200)}")
@@ -139,7 +150,8 @@ class Link:
         self._until = sent + HEARD_WITHIN if answer.live else 0.0
         for granted in answer.granted:
             self._patience = _PACE
-            self._resolve(granted.item, granted)
+            if not self._resolve(granted.item, granted) and granted.name.purchase is not None:
+                self.tell(cancelled(granted.name.purchase))  # who asked has stopped meanwhile: nothing is sent
         for item in answer.left:
             self._resolve(item, in_vain=True)
         if answer.stop is not None:
@@ -147,10 +159,13 @@ class Link:
         if answer.at_once and self.ruled is not None:
             self.ruled.obey_at_once()
 
-    def _resolve(self, item: int, granted: Granted | None = None, *, in_vain: bool = False) -> None:
+    def _resolve(self, item: int, granted: Granted | None = None, *, in_vain: bool = False) -> bool:
+        """Answer who waits for leave to buy an item; return whether anybody does."""
         waiting = self._asked.pop(item, None)
-        if waiting is not None and not waiting.done():
-            waiting.set_result(in_vain if granted is None else granted)
+        if waiting is None or waiting.done():
+            return False
+        waiting.set_result(in_vain if granted is None else granted)
+        return True
 
     def _stop(self, reason: Stop, detail: str) -> None:
         self._stopped = True
