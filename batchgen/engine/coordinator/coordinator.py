@@ -26,6 +26,7 @@ from batchgen.policy.stopping import Stop
 from batchgen.scheduler import RunState
 from batchgen.scheduler.run_state import log
 from batchgen.scheduler.workers import Home
+from batchgen.session.left_behind import is_start
 
 _MOST_ITEMS, _ENOUGH_ITEMS, _FEWEST_ITEMS = 500, 100, 20
 """Items that a start gets: at most, where there are enough for all workers, and at the end."""
@@ -185,13 +186,18 @@ class Coordinator:
     # ---- what starts say ----
 
     async def begun(self, name: str, worker: str, protocol: int) -> Begun:
-        """A start is ready: return what it is to do. Raises UnreadableError where it is of another release."""
+        """A start is ready: return what it is to do; nothing for one of another release, which stops the run.
+
+        Raises UnreadableError for a name that is none, or is used up.
+        """
         run_state = self._run_state
         if protocol != PROTOCOL:
             run_state.stop(
                 Stop.ENGINE, f"the worker {printable(worker, 100)} has another version of batchgen: install the same"
             )
-        if name in self._starts:
+        if not is_start(name):  # a folder has that name, and is removed in the end
+            raise UnreadableError("this is no name of a start")
+        if name in self._starts or name in self._over:
             raise UnreadableError("this start has begun already")
         async with self._reading:
             items = [] if run_state.stopped_because is not None or self._home.held() else await self._next_items()
@@ -237,12 +243,13 @@ class Coordinator:
         async with start.turn:
             if start.fenced:
                 return None
-            if exchange.number == start.number:
+            if start.answer is not None and exchange.number == start.number:
                 return start.answer
             if exchange.number != start.number + 1:
                 raise UnreadableError(f"exchange {exchange.number} follows {start.number}")
+            steps = self._steps.read(start, [tell for tell in exchange.tells if not _is_said(tell)])
             start.heard_at = self._run_state.now
-            steps = self._steps.read(start, self._heed(start, exchange.tells))
+            self._heed(start, exchange.tells)
             answer: list[Answer] = []
 
             async def serve() -> None:
@@ -258,7 +265,7 @@ class Coordinator:
     async def _answered(self, start: Start, exchange: Exchange, steps: Sequence[Step]) -> Answer:
         run_state = self._run_state
         await self._steps.take(steps)
-        self._occupy(start, exchange.busy)
+        self._occupy(start, min(exchange.busy, len(start.lent)))
         if exchange.ended is not None:
             start.fenced = True
             await self._finish(start, exchange.ended)
@@ -274,18 +281,14 @@ class Coordinator:
             self._at_once,
         )  # fmt: skip
 
-    def _heed(self, start: Start, tells: Sequence[Json]) -> list[Json]:
-        """Heed what a start tells beside steps of purchases, and return these."""
-        steps = []
+    def _heed(self, start: Start, tells: Sequence[Json]) -> None:
+        """Heed what a start tells beside steps of purchases."""
         for tell in tells:
-            match tell:
-                case {"step": "stop", "reason": str(reason), "detail": str(detail)} if reason in Stop.__members__:
+            match tell if _is_said(tell) else None:
+                case {"step": "stop", "reason": reason, "detail": detail}:
                     self._run_state.stop(Stop[reason], f"{printable(detail, 500)} ({start.worker})")
-                case {"step": "log", "level": int(level), "text": str(text)}:
+                case {"step": "log", "level": level, "text": text}:
                     log.log(level, "%s: %s", start.worker, printable(text, 2000))
-                case _:
-                    steps.append(tell)
-        return steps
 
     def _occupy(self, start: Start, places: int) -> None:
         self._run_state.in_flight += places - start.places
@@ -358,3 +361,14 @@ class Coordinator:
         if not self._starts:
             self._nobody.set()
         self._run_state.wake.set()
+
+
+def _is_said(tell: Json) -> bool:
+    """Return whether a start tells of itself, and not of a step of a purchase."""
+    match tell:
+        case {"step": "stop", "reason": str(reason), "detail": str()}:
+            return reason in Stop.__members__
+        case {"step": "log", "level": int(), "text": str()}:
+            return True
+        case _:
+            return False

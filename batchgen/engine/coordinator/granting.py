@@ -108,6 +108,7 @@ class Granting:
         )  # fmt: skip
         run_state.state_changed(work, State.PENDING, State.SUBMITTING)
         run_state.api_health = run_state.api_health.sent(grant.amount)
+        start.attempts.add(attempt.key)
         start.lent[attempt.purchase] = Lent(attempt, start.items.pop(work.key)[0])
         name = PurchaseName(attempt.key, attempt.purchase, attempt.number)
         return Granted(work.key, name, grant.amount)

@@ -1,7 +1,6 @@
 """The coordinator's service: workers reach it over HTTP, with a token that only they know."""
 
 import hmac
-import json
 import logging
 import secrets
 import socket
@@ -11,7 +10,8 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from batchgen.core.errors import BatchgenError, UsageError
-from batchgen.engine.codec import UnreadableError
+from batchgen.core.text import json_object
+from batchgen.engine.codec import Json, UnreadableError, get_number, get_text, reading
 from batchgen.engine.coordinator.coordinator import Coordinator
 from batchgen.engine.messages import Exchange
 
@@ -35,11 +35,10 @@ class Service:
 
     async def _begin(self, request: web.Request) -> web.Response:
         coordinator, content = await self._read(request)
-        if not isinstance(content, dict):
-            raise web.HTTPBadRequest
         try:
-            begun = await coordinator.begun(str(content["start"]), str(content["worker"]), int(content["protocol"]))
-        except (UnreadableError, KeyError, ValueError, TypeError) as error:
+            start, worker, protocol = reading(_who_begins, content)
+            begun = await coordinator.begun(start, worker, protocol)
+        except UnreadableError as error:
             raise web.HTTPBadRequest(text=str(error)) from error
         return web.json_response(begun.encoded())
 
@@ -57,16 +56,20 @@ class Service:
             raise web.HTTPGone
         return web.json_response(answer.encoded())
 
-    async def _read(self, request: web.Request) -> tuple[Coordinator, object]:
-        given = request.headers.get("Authorization", "")
-        if not hmac.compare_digest(given.encode(), f"Bearer {self.token}".encode()):
+    async def _read(self, request: web.Request) -> tuple[Coordinator, Json]:
+        given = request.headers.get("Authorization", "").encode(errors="surrogateescape")  # bytes of any kind
+        if not hmac.compare_digest(given, f"Bearer {self.token}".encode()):
             raise web.HTTPUnauthorized
         if self.coordinator is None:
             raise web.HTTPServiceUnavailable
-        try:
-            return self.coordinator, json.loads(await request.read())
-        except ValueError as error:
-            raise web.HTTPBadRequest(text=str(error)) from error
+        content = json_object(await request.read())
+        if content is None:
+            raise web.HTTPBadRequest(text="a JSON object was expected")
+        return self.coordinator, content
+
+
+def _who_begins(content: Json) -> tuple[str, str, int]:
+    return get_text(content["start"]), get_text(content["worker"]), get_number(content["protocol"])
 
 
 @asynccontextmanager

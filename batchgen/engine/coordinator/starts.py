@@ -43,6 +43,8 @@ class Start:
     """When to look at a question again, by item."""
     lent: dict[str, Lent] = field(default_factory=dict)
     """Its purchases that have not come to an end, by name."""
+    attempts: set[int] = field(default_factory=set)
+    """All of its purchases so far, by the attempt's key: it may tell what it found in their files."""
     places: int = 0
     """Places of the account's concurrency that it occupies."""
     number: int = 0

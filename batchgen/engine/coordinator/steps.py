@@ -58,7 +58,7 @@ class Steps:
         """Return what takes a step in the journal, inside a transaction, and returns what counts it afterwards."""
         step = tell.get("step")
         if step == "record_judgement":
-            return self._judgement(tell)
+            return self._judgement(start, tell)
         make = self._STEPS.get(step) if isinstance(step, str) else None
         if make is None:
             raise UnreadableError(f"no step is called {printable(str(step), 40)}")
@@ -298,8 +298,11 @@ class Steps:
         else:
             self._unjudged[attempt.key] = start, attempt, verdict
 
-    def _judgement(self, tell: Json) -> Step:
+    def _judgement(self, start: Start, tell: Json) -> Step | None:
         attempt, output, sha256, look, flags = reading(_read_judgement, tell)
+        if attempt not in start.attempts:
+            log.warning("a judgement of a file that is not %s's was told, and not taken", start.worker)
+            return None
 
         def operation() -> _Count:
             verdict = self._run_state.ports.journal.put_judgement(attempt, output, sha256, look, flags)

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import aiohttp
 
+from batchgen.core.text import json_object
 from batchgen.engine.codec import UnreadableError
 from batchgen.engine.messages import PROTOCOL, Answer, Begun, Exchange
 from batchgen.engine.transport import GoneError, UnreachableError
@@ -43,8 +44,9 @@ class HttpTransport:
                     raise GoneError
                 if response.status != _OK:
                     raise UnreachableError(f"the coordinator answers {response.status}")
-                return json.loads(content)
+                answer = json_object(content)
         except (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError, OSError) as error:
             raise UnreachableError(str(error) or type(error).__name__) from error
-        except ValueError as error:
-            raise UnreadableError(f"the coordinator's answer is no JSON: {error}") from error
+        if answer is None:
+            raise UnreadableError("the coordinator's answer is no JSON object")
+        return answer
