@@ -14,6 +14,7 @@ from batchgen.core.records import StoredFile
 from batchgen.engine import tells
 from batchgen.engine.coordinator.steps import Steps
 from batchgen.engine.tells import accepted, cancelled, doubted, told
+from batchgen.journal import Attempt
 from batchgen.journal.delivered import DeliveredFiles, Findings
 from batchgen.journal.transitions import Transitions
 from batchgen.media.facts import Facts
@@ -38,7 +39,6 @@ NOT_TOLD = {
     "next_to_judge": "reads",
     "put_judgement": "a part of `record_judgement`",
     "verdict_of": "reads",
-    "settle_flags": "",
 }
 """Methods of the journal that a coordinator need not hear of, each with the reason."""
 
@@ -51,7 +51,7 @@ def test_each_step_of_a_purchase_is_told_or_there_is_a_reason_why_not() -> None:
     """A method that is added to the journal must be in one of the two lists: it may be a step that buys or frees."""
     steps = public(Transitions) | public(DeliveredFiles)
     assert steps - TOLD - set(NOT_TOLD) == set()
-    assert {name for name in NOT_TOLD if NOT_TOLD[name]} - steps == set()
+    assert set(NOT_TOLD) - steps == set()
 
 
 def test_what_is_told_is_what_the_coordinator_takes() -> None:
@@ -81,9 +81,9 @@ def scheduler_records() -> set[str]:
 READ_ONLY = {
     "operation", "waiting_for_picks", "durations", "listing", "next_unjudged", "verdict_of", "startable", "pending",
     "pending_among", "has_successor", "files_to_restore", "earlier_files", "owner_of", "find_waiting",
-    "candidates_after", "with_sources", "input_outputs", "choose", "candidates", "_superseded_name", "_claim",
+    "candidates_after", "with_sources", "input_outputs", "_superseded_name", "_claim",
     "lambda: list(journal.unsettled(State.PROCESSING))", "lambda: list(journal.lost_jobs())",
-    "lambda: list(journal.ready())", "canary_rows", "rows_of_canaries",
+    "lambda: list(journal.ready())", "canary_rows",
 }  # fmt: skip
 """What the scheduler asks of the journal without changing a purchase."""
 AT_HOME = {
@@ -99,7 +99,7 @@ AT_HOME = {
 def test_all_that_the_scheduler_records_is_told_by_its_name() -> None:
     """What is recorded is told by the name of a method: one that is wrapped in another function would be told never."""
     assert scheduler_records() - TOLD - READ_ONLY - set(AT_HOME) == set()
-    assert scheduler_records() >= TOLD
+    assert scheduler_records() >= TOLD | READ_ONLY | set(AT_HOME)
 
 
 def test_what_is_not_a_step_is_not_told(tmp_path: Path) -> None:
@@ -161,11 +161,16 @@ async def test_the_coordinator_s_journal_is_led_to_where_the_worker_s_is(tmp_pat
         grant = (await desk.say(1, asks=[1])).granted[0]
         with journal_of(tmp_path / "start", [item("i0")]) as journal:
             (_, work) = journal.pending(-1, 1)[0]
-            attempt = journal.record_intent(work, "f00d", "8", START, reserved=grant.reserved, name=grant.name, price_key="k")
+            attempt = journal.record_intent(
+                work, "f00d", "8", START, reserved=grant.reserved, name=grant.name, price_key="k"
+            )
             journal.db.execute("UPDATE attempt SET lent_to = '00000000000000aa'")
             told_steps = [acceptance(attempt.purchase)] if name in AFTER_ACCEPTANCE else []
             if told_steps:
-                journal.accept_or_doubt(attempt, Job("job-1", JobStatus.PROCESSING, cost=grant.reserved), b"{}", START)
+                job = Job("job-1", JobStatus.PROCESSING, cost=grant.reserved)
+                bought = journal.accept_or_doubt(attempt, job, b"{}", START)
+                assert isinstance(bought, Attempt)
+                attempt = bought
                 told_steps[0]["job"]["cost"] = str(grant.reserved)
             for step, args, options in steps:
                 operation = getattr(journal, step)
