@@ -26,7 +26,7 @@ from batchgen.policy.stopping import Stop
 from batchgen.scheduler import RunState
 from batchgen.scheduler.run_state import log
 from batchgen.scheduler.workers import Home
-from batchgen.session.left_behind import is_start
+from batchgen.session.workers.left_behind import is_start
 
 _MOST_ITEMS, _ENOUGH_ITEMS, _FEWEST_ITEMS = 500, 100, 20
 """Items that a start gets: at most, where there are enough for all workers, and at the end."""

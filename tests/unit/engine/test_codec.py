@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.wires import absences, files, findings, garbled, is_fit_for_a_journal, jobs, junk, wire, works
+from support.engine.wires import absences, files, findings, garbled, is_fit_for_a_journal, jobs, junk, wire, works
 
 from batchgen.api import Job, JobStatus
 from batchgen.core.records import StoredFile

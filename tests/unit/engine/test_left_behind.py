@@ -18,7 +18,7 @@ from batchgen.api import Job, JobStatus
 from batchgen.core.records import State
 from batchgen.journal import Attempt, Journal, own
 from batchgen.receipts import FILE_NAME as RECEIPTS
-from batchgen.session.left_behind import WORKERS, Accepted, outcomes, outcomes_in, remove, take_in
+from batchgen.session.workers.left_behind import WORKERS, Accepted, outcomes, outcomes_in, remove, take_in
 
 A, B = "0123456789abcdef0001", "0123456789abcdef0002"
 START_A = "00000000000000aa"

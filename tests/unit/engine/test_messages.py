@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.wires import amounts, counts, garbled, is_fit_for_a_journal, junk, names, texts, wire
+from support.engine.wires import amounts, counts, garbled, is_fit_for_a_journal, junk, names, texts, wire
 
 from batchgen.engine.codec import UnreadableError
 from batchgen.engine.messages import HEARD_WITHIN, LOST_AFTER, Answer, Ask, Begun, Ended, Exchange, Granted, new_start
 from batchgen.journal import PurchaseName
 from batchgen.policy.stopping import Stop
-from batchgen.session.left_behind import is_start
+from batchgen.session.workers.left_behind import is_start
 
 tells = st.lists(st.dictionaries(texts, texts | counts, max_size=3), max_size=3)
 exchanges = st.builds(

@@ -11,7 +11,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from support.coordinating import FIRST, SECOND, Desk, acceptance, desk_of
+from support.engine.coordinating import FIRST, SECOND, Desk, acceptance, desk_of
 
 from batchgen.core.errors import UsageError
 from batchgen.engine.coordinator.service import Service, own_address, served

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from support.bought import START, item, journal_of
-from support.coordinating import Desk, acceptance, desk_of
+from support.engine.coordinating import Desk, acceptance, desk_of
 from support.running import ROOT
 
 from batchgen.api import Job, JobStatus

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.wires import garbled, wire
+from support.engine.wires import garbled, wire
 
 from batchgen.core.limits import Count, Share
 from batchgen.engine.codec import UnreadableError
