@@ -6,7 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from support.bought import Buyer, item, journal_of
+from support.bought import START, Buyer, item, journal_of
 
 from batchgen.core.errors import RunFolderError
 from batchgen.item_table import write_items
@@ -231,10 +231,49 @@ def test_a_journal_of_version_4_expects_nothing_and_has_looked_at_nothing(fourth
         assert journal.db.execute("SELECT path, sha256 FROM output").fetchall() == [("files/mug.png", "abc")]
 
 
-OLDER = ["first_version", "second_version", "third_version", "fourth_version"]
+# ---- from version 5 ----------------------------------------------------------------------------------------------
+
+FIFTH = Path(__file__).parent / "journals" / "version-5.sql"
+BOUGHT_FIFTH = BOUGHT_THIRD.replace(
+    "PRAGMA user_version = 3",
+    """
+UPDATE attempt SET scale = '1/4' WHERE key = 1;
+UPDATE item SET expect = '{"width":64}' WHERE id = 'mug';
+INSERT INTO delivered (attempt, number, sha256, width, height, judged, flags) VALUES (1, 1, 'abc', 64, 64, 1, 'blank');
+PRAGMA user_version = 5""",
+)
 
 
-@pytest.mark.parametrize("older", OLDER)
+@pytest.fixture
+def fifth_version(tmp_path: Path) -> Path:
+    """A run folder as the fifth version wrote it."""
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as db:
+        db.executescript(FIFTH.read_text(encoding="utf-8") + BOUGHT_FIFTH)
+    return tmp_path
+
+
+def test_nothing_in_a_journal_of_version_5_was_lent_to_a_worker(fifth_version: Path) -> None:
+    with closing(Journal(fifth_version)) as journal:
+        assert journal.lent_out() == []
+        rows = journal.db.execute("SELECT purchase, state, charged, reserved, scale, lent_to FROM attempt ORDER BY key")
+        assert rows.fetchall() == [
+            ("a", "done", "0.07", "0.06", "1/4", None), ("b", "in_doubt", None, "0.06", None, None),
+        ]  # fmt: skip
+        assert journal.db.execute("SELECT sha256, width, judged, flags FROM delivered").fetchall() == [
+            ("abc", 64, 1, "blank")
+        ]
+        ((position, pan),) = journal.lendable(0, 9)
+        assert (position, pan.item.id) == (8, "pan")
+        with journal.transaction():
+            attempt = journal.record_intent(pan, "f00d", "8", START, lent_to="00000000000000aa")
+        assert journal.lent_out() == [(attempt.purchase, "00000000000000aa")]
+    assert version_of(fifth_version) == schema.VERSION
+
+
+VERSIONS = {f"{word}_version": n for n, word in enumerate(("first", "second", "third", "fourth", "fifth"), 1)}
+
+
+@pytest.mark.parametrize("older", VERSIONS)
 def test_an_older_journal_is_compared_with_a_manifest_before_it_is_migrated(
     older: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
@@ -244,12 +283,10 @@ def test_an_older_journal_is_compared_with_a_manifest_before_it_is_migrated(
     with compare(table, folder / FILE_NAME, lambda *_: True) as comparison:
         assert sum(group.items for group in comparison.groups()) == 2
         assert (comparison.edited_ids(9), comparison.unlisted()) == (["mug"], 1)
-    assert (
-        version_of(folder) == {"first_version": 1, "second_version": 2, "third_version": 3, "fourth_version": 4}[older]
-    )
+    assert version_of(folder) == VERSIONS[older]
 
 
-@pytest.mark.parametrize("older", ["first_version", "second_version", "fourth_version"])
+@pytest.mark.parametrize("older", VERSIONS)
 def test_what_is_led_forward_has_the_tables_of_what_is_made_new(
     older: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
