@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from batchgen.core.credentials import VARIABLE
+from batchgen.core.credentials import VARIABLE, ApiKey
 from batchgen.core.files import disk_errors, open_private
 from batchgen.engine.cluster.address import EngineAddress, LocalEngine
 from batchgen.engine.cluster.dask import open_cluster
@@ -14,7 +14,7 @@ from batchgen.engine.coordinator.coordinator import Coordinator
 from batchgen.engine.coordinator.leftovers import Leftovers
 from batchgen.engine.coordinator.service import Service, own_address, served
 from batchgen.engine.terms import Terms
-from batchgen.engine.worker.task import MARK
+from batchgen.engine.worker.task import KEY_FILE_VARIABLE, MARK
 from batchgen.scheduler import RunState
 from batchgen.scheduler.workers import Workers
 from batchgen.session.open_run import OpenRun
@@ -41,8 +41,7 @@ class DaskWorkers:
         address, folder = self._address, run.folder / WORKERS
         mark = _mark(folder)
         if isinstance(address, LocalEngine):
-            # What this process starts finds the key where it looks for it first; others have one of their own.
-            host, environment = "127.0.0.1", {VARIABLE: run.key.reveal()}
+            host, environment = "127.0.0.1", environment_of(run.key)
         else:
             host, environment = own_address(address.host.strip("[]"), address.port), {}
         service = Service()
@@ -58,6 +57,11 @@ class DaskWorkers:
             finally:
                 await cluster.close()
                 _tidy(folder)
+
+
+def environment_of(key: ApiKey) -> dict[str, str]:
+    """Return what workers that this process starts find the key by; others have one in their own environment."""
+    return {VARIABLE: key.reveal(), KEY_FILE_VARIABLE: ""}  # a file that the variable names would come first
 
 
 def _tidy(folder: Path) -> None:

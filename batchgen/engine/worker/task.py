@@ -21,6 +21,7 @@ from batchgen.core.clock import utc_now
 from batchgen.core.credentials import SIMULATED_KEY, ApiKey, find_key
 from batchgen.core.descriptors import current_limit, shares
 from batchgen.core.errors import BatchgenError, OutsideError, UsageError
+from batchgen.core.files import disk_errors
 from batchgen.core.run_log import LOG_NAME, logging_to
 from batchgen.engine.cluster.port import Ticket
 from batchgen.engine.codec import UnreadableError, get_work
@@ -44,6 +45,8 @@ from batchgen.store.upload_threads import uploading
 
 MARK = "here"
 """A file in `WORKERS` by which a worker knows that it sees the run folder of its coordinator."""
+KEY_FILE_VARIABLE = "BATCHGEN_API_KEY_FILE"
+"""The environment variable that names a file with the key."""
 
 
 def work(ticket: Ticket) -> str:
@@ -116,11 +119,14 @@ async def _buy(begun: Begun, link: Link, start: str) -> None:
 
 @contextmanager
 def _folder(terms: Terms, start: str) -> Iterator[tuple[Path, Path]]:
-    """Give the folder below which outputs go, and the one for the journal of this start. Raises UsageError."""
-    mark = terms.folder / WORKERS / MARK
-    if mark.is_file() and mark.read_text(encoding="utf-8") == terms.mark:
+    """Give the folder below which outputs go, and the one for the journal of this start.
+
+    Raises UsageError, DiskError.
+    """
+    if _sees(terms):
         folder = terms.folder / WORKERS / start
-        folder.mkdir(parents=True)
+        with disk_errors(folder):
+            folder.mkdir()
         yield terms.folder, folder
         return
     if not terms.outputs:
@@ -129,16 +135,27 @@ def _folder(terms: Terms, start: str) -> Iterator[tuple[Path, Path]]:
             " outputs in an object store (--output s3://BUCKET/PREFIX)"
         )
     with tempfile.TemporaryDirectory(prefix="batchgen-", ignore_cleanup_errors=True) as scratch:
-        yield Path(scratch), Path(scratch) / start
+        folder = Path(scratch) / start
+        with disk_errors(folder):
+            folder.mkdir()
+        yield Path(scratch), folder
+
+
+def _sees(terms: Terms) -> bool:
+    """Return whether this worker sees the coordinator's run folder, and not another of that name."""
+    try:
+        return (terms.folder / WORKERS / MARK).read_text(encoding="utf-8") == terms.mark
+    except (OSError, ValueError):  # there is none, or it is another user's
+        return False
 
 
 def _key(terms: Terms) -> ApiKey:
     """Return this machine's key. Raises UsageError where there is none, or where it is another account's."""
     if terms.account == SIMULATED_KEY.fingerprint:
         return SIMULATED_KEY
-    file = os.environ.get("BATCHGEN_API_KEY_FILE")
+    file = os.environ.get(KEY_FILE_VARIABLE)
     try:
-        key = find_key(None, None if file is None else Path(file), os.environ)
+        key = find_key(None, Path(file) if file else None, os.environ)
     except UsageError as error:
         raise UsageError(f"the worker on {socket.gethostname()} has no key: {error}") from error
     if key.fingerprint != terms.account:
