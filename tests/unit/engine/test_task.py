@@ -11,7 +11,8 @@ from support.bought import START
 from batchgen.catalog import load_catalog
 from batchgen.core.credentials import SIMULATED_KEY, ApiKey
 from batchgen.core.errors import BatchgenError, OutsideError, UsageError
-from batchgen.engine.running import MARK, environment_of
+from batchgen.engine import running
+from batchgen.engine.running import MARK, SCRATCH, environment_of
 from batchgen.engine.terms import Terms
 from batchgen.engine.worker import task
 from batchgen.engine.worker.journal import StartJournal
@@ -77,6 +78,17 @@ def test_a_folder_that_cannot_be_made_is_an_error_that_is_told(terms: Terms) -> 
     (terms.folder / WORKERS / START_A).write_text("in the way", encoding="utf-8")
     with pytest.raises(BatchgenError), task._folder(terms, START_A):
         pass
+
+
+def test_nothing_stays_of_workers_that_have_ended_but_what_starts_left_behind(terms: Terms) -> None:
+    workers = terms.folder / WORKERS
+    (workers / START_A).mkdir()
+    (workers / SCRATCH).mkdir()
+    running._tidy(workers)
+    assert [path.name for path in workers.iterdir()] == [START_A]
+    (workers / START_A).rmdir()
+    running._tidy(workers)
+    assert not workers.exists()
 
 
 # ---- the key -----------------------------------------------------------------------------------------------------
