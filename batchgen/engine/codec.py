@@ -26,6 +26,8 @@ _MONEY = re.compile(r"[0-9]{1,15}(\.[0-9]{1,24})?")
 """As in the receipts, where every amount of a purchase is written down."""
 _JOB_ID = re.compile(r"[\x21-\x7e]{1,256}")
 _RATE = re.compile(r"[0-9]{1,12}(/[0-9]{1,12})?")
+_JUDGED = ("model", "prompt")
+"""Of a request's echo, what says whether a job is another's; the rest may hold pictures."""
 _LARGEST = 1 << 53
 """Numbers are smaller: what JSON carries exactly, and a database takes."""
 
@@ -150,13 +152,14 @@ def get_work(content: Json) -> tuple[int, Work]:
 
 
 def put_job(job: Job) -> Json:
-    """Return a job as the API described it, as JSON."""
+    """Return a job as the API described it, as JSON; of its `input` what `batchgen.policy.echo.foreign` judges."""
     return {
         "id": job.id, "status": job.status.value, "model": job.model, "cost": put_money(job.cost),
         "created_at": put_time(job.created_at), "started_at": put_time(job.started_at),
         "completed_at": put_time(job.completed_at), "expires_at": put_time(job.expires_at),
         "inference_ms": job.inference_ms, "error": job.error, "outputs": list(job.outputs),
-        "input": None if job.input is None else dict(job.input), "scale": job.scale,
+        "input": None if job.input is None else {name: job.input[name] for name in _JUDGED if name in job.input},
+        "scale": job.scale,
     }  # fmt: skip
 
 

@@ -21,6 +21,8 @@ _BEAT = 0.5
 """Seconds between two exchanges without anything to say."""
 _PACE = 0.1
 """Seconds between two exchanges otherwise: what happens meanwhile goes together."""
+_MOST_TOLD = 100
+"""What is told in one exchange at most: each may come with an answer of 64 KiB, and a message has a limit."""
 _RETRY = 0.25
 _GIVE_UP = 10.0
 """Seconds without an answer after which a start ends: without its coordinator it may not buy."""
@@ -122,9 +124,12 @@ class Link:
         self._something.clear()
         self._number += 1
         asks, self._asks = self._asks, []
-        tells, self._tells = self._tells, []
+        tells, self._tells = self._tells[:_MOST_TOLD], self._tells[_MOST_TOLD:]
+        if self._tells:
+            self._something.set()
+        ended = None if self._tells else self._ended  # nothing is told after that
         in_flight = 0 if self.ruled is None else self.ruled.in_flight
-        return Exchange(self._start, self._number, max(0, in_flight - len(self._asked)), asks, tells, self._ended)
+        return Exchange(self._start, self._number, max(0, in_flight - len(self._asked)), asks, tells, ended)
 
     async def _answer_to(self, exchange: Exchange) -> Answer | None:
         """Send an exchange until it is answered; None where it never will be."""

@@ -25,8 +25,8 @@ from batchgen.receipts.reading import open_receipts
 
 WORKERS = "workers"
 """The folder of all starts in a run folder."""
-_WAIT = 30.0
-"""Seconds to wait for starts that have lost their coordinator: they end by themselves."""
+_WAIT = 60.0
+"""Seconds to wait for starts that have lost their coordinator: they try to tell what they did for 40 s, and end."""
 _LOOK_EVERY = 0.25
 _UNANSWERED = "the worker ended while the request was on its way"
 

@@ -38,7 +38,7 @@ jobs = st.builds(
     cost=st.none() | amounts, created_at=st.none() | times, started_at=st.none() | times,
     completed_at=st.none() | times, expires_at=st.none() | times, inference_ms=st.none() | counts,
     error=st.none() | texts, outputs=st.lists(st.none() | texts, max_size=3).map(tuple),
-    input=st.none() | st.dictionaries(texts, st.none() | texts | st.integers(-9, 9), max_size=2),
+    input=st.none() | st.dictionaries(st.sampled_from(["model", "prompt"]), texts),
     scale=st.none() | st.just("1/4"),
 )  # fmt: skip
 files = st.builds(

@@ -18,6 +18,7 @@ from batchgen.engine.codec import UnreadableError, get_bytes, get_money, put_byt
 from batchgen.journal import Work
 from batchgen.journal.delivered import Findings
 from batchgen.policy.absence import Absence
+from batchgen.policy.echo import foreign
 
 # ---- there and back ----------------------------------------------------------------------------------------------
 
@@ -30,6 +31,21 @@ def test_an_item_comes_back(position: int, work: Work) -> None:
 @given(jobs)
 def test_a_job_comes_back(job: Job) -> None:
     assert codec.get_job(wire(codec.put_job(job))) == job
+
+
+def test_of_the_echo_of_a_request_only_what_is_judged_travels() -> None:
+    """It may hold pictures of many megabytes. See `batchgen.policy.echo.foreign`."""
+    body = '{"model":"hera","prompt":"A mug"}'
+    for shown in (
+        {"model": "hera", "prompt": "A jug"},
+        {"model": "ajax"},
+        {"prompt": "A mug", "image": "x" * 10**6},
+        None,
+    ):
+        job = Job("j", JobStatus.PROCESSING, input=shown)
+        told = wire(codec.put_job(job))
+        assert len(str(told)) < 1000
+        assert foreign(body, None, codec.get_job(told).input) == foreign(body, None, shown)
 
 
 @given(files)

@@ -134,6 +134,19 @@ async def test_nothing_is_told_twice_or_lost_and_all_in_order() -> None:
     assert line.heard[-1].ended is not None
 
 
+async def test_much_is_told_in_parts_in_order_and_the_end_comes_last() -> None:
+    """A message has a limit, and one beyond it would be refused for ever."""
+    line = Line(lost, answer(), lost, answer())
+    line.link.end(Ended(None, "done"))
+    for number in range(1001):
+        line.link.tell({"step": number})
+    async with kept_up(line) as task:
+        await task
+    assert line.told() == [{"step": number} for number in range(1001)]
+    assert max(len(exchange.tells) for exchange in line.heard) <= 100
+    assert [exchange.number for exchange in line.heard if exchange.ended] == [max(line.numbers)]
+
+
 async def test_what_ends_a_start_is_repeated_too() -> None:
     line = Line(answer(), lost, lost, answer())
     async with kept_up(line) as task:
