@@ -1,6 +1,8 @@
 """The log of a start, told to the coordinator: a run has one log."""
 
+import asyncio
 import logging
+from contextlib import suppress
 from contextvars import ContextVar, Token
 from typing import Self
 
@@ -12,7 +14,7 @@ _current: ContextVar["TellingHandler | None"] = ContextVar("current start", defa
 
 
 class TellingHandler(logging.Handler):
-    """Tells the coordinator of everything that is worth a line in the run's log; a context manager.
+    """Tells the coordinator of what a start warns of, from whichever thread; a context manager, for its event loop.
 
     A worker's process may have several starts at the same time: each tells what it logs itself.
     """
@@ -20,6 +22,7 @@ class TellingHandler(logging.Handler):
     def __init__(self, link: Link) -> None:
         super().__init__(logging.WARNING)
         self._link = link
+        self._loop = asyncio.get_running_loop()
         self._outer: Token[TellingHandler | None] | None = None
         self.addFilter(lambda _: _current.get() is self)
 
@@ -34,4 +37,6 @@ class TellingHandler(logging.Handler):
             _current.reset(self._outer)
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._link.tell({"step": "log", "level": record.levelno, "text": record.getMessage()})
+        step = {"step": "log", "level": record.levelno, "text": record.getMessage()}
+        with suppress(RuntimeError):  # the loop was closed meanwhile: its journal says the same
+            self._loop.call_soon_threadsafe(self._link.tell, step)
