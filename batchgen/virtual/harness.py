@@ -140,7 +140,7 @@ class World:
             run_state = self._run_state(journal, policy, crash_point, monitor)
             monitor.run_state = run_state
             started = self.clock.seconds
-            ending = self._drive(Scheduler(run_state), crash_point, at)
+            ending = self._drive(self._scheduler(run_state), crash_point, at)
             counts, fewer = journal.counts(), journal.fewer_outputs()
             self.violations += monitor.found
             self.violations += check_books(journal, self.provider, self.consented)
@@ -223,6 +223,9 @@ class World:
         api = WatchedApi(MemoryApi(self.provider, policy.account, self._utc_now), crash_point, monitor)
         ports = RunPorts(api, journal, record, LocalDisk(self.folder), self._utc_now, self.draws, _at_once, self.decode)
         return RunState(ports, policy, budget, journal.counts())
+
+    def _scheduler(self, run_state: RunState) -> Scheduler:
+        return Scheduler(run_state)
 
     def _budget(self, journal: Journal, settings: Settings, _: CrashPoint) -> Budget:
         return journal.budget(settings.max_cost, settings.budget)

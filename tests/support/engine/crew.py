@@ -21,11 +21,10 @@ from batchgen.engine.worker.journal import StartJournal
 from batchgen.engine.worker.link import Link
 from batchgen.engine.worker.run import run_start
 from batchgen.journal import InlineRecorder, Journal
-from batchgen.scheduler import Ending, RunPolicy, RunPorts, Scheduler
+from batchgen.scheduler import RunPolicy, RunPorts, RunState, Scheduler
 from batchgen.session.workers.left_behind import WORKERS, outcomes_in, take_in
 from batchgen.store import LocalDisk
 from batchgen.virtual import MemoryApi, Outcome, World
-from batchgen.virtual.watching import CrashPoint
 
 Action = Callable[["Crew"], None]
 
@@ -289,14 +288,11 @@ class CrewWorld(World):
                 take_in(journal, self.folder, lambda _: None, wait=0.0)
         return super().invoke(before=prepare, **how)
 
-    def _drive(self, scheduler: Scheduler, crash_point: CrashPoint, at: Any) -> Ending | None:
-        run_state = scheduler.run_state
+    def _scheduler(self, run_state: RunState) -> Scheduler:
         crew = self.crew
         crew.coordinator = Coordinator(run_state, crew, url="", token="", terms={}, leftovers=crew)
         self._policy = run_state.policy
-        ending = super()._drive(Scheduler(run_state, crew.coordinator), crash_point, at)
-        crew.coordinator = None
-        return ending
+        return Scheduler(run_state, crew.coordinator)
 
     async def work(self, crew: Crew, running: Running) -> None:
         """What a ticket runs."""

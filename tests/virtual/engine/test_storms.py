@@ -18,7 +18,7 @@ from support.worlds import Log, calm, in_memory, strike
 from batchgen.core.records import State
 from batchgen.provider import Fault
 from batchgen.settings import Settings
-from batchgen.virtual import Duration, FaultPlan, Offer, make_items
+from batchgen.virtual import Duration, FaultPlan, Offer, make_dependant, make_items
 from batchgen.virtual.harness import MODEL
 
 STORIES = int(os.environ.get("CREW_SEEDS", "4"))
@@ -63,8 +63,11 @@ def test_a_storm(folder: Path, seed: int) -> None:
         submit=draws.choice(("poll", "poll", "wait")),
     )  # fmt: skip
     offer = Offer(durations={MODEL: Duration(30.0, 0.4)}, latency=(0.02, 0.4))
+    items = make_items(48, outputs=draws.choice((1, 2)))
+    if draws.random() < 0.3:
+        items += [make_dependant(f"d{n}", (source, 1)) for n, source in enumerate(items[:12])]
     world = CrewWorld(
-        folder / "run", make_items(48, outputs=draws.choice((1, 2))), workers=draws.choice((1, 2, 4)), seed=seed,
+        folder / "run", items, workers=draws.choice((1, 2, 4)), seed=seed,
         settings=settings, offer=offer, faults=FaultPlan(rates, ()),
     )  # fmt: skip
     crew = {"loses": draws.choice((0.0, 0.1)), "hides": draws.random() < 0.3, "reruns": draws.random() < 0.3}
@@ -77,7 +80,8 @@ def test_a_storm(folder: Path, seed: int) -> None:
     last = world.hire(settings=Settings(concurrency=8, max_in_doubt=1000))
     assert world.violations == []
     assert last.word is None
-    assert not last.counts.keys() & {State.PENDING, State.SUBMITTING, State.PROCESSING, State.READY}
+    assert not last.counts.keys() & {State.SUBMITTING, State.PROCESSING, State.READY}
+    assert world.settled()
     assert world.forgotten() == 0
 
 

@@ -12,7 +12,7 @@ from support.worlds import in_memory
 from batchgen.core.records import State
 from batchgen.engine.tells import cancelled
 from batchgen.settings import Settings
-from batchgen.virtual import Duration, Offer, make_items
+from batchgen.virtual import Duration, Offer, make_dependant, make_items
 from batchgen.virtual.harness import MODEL
 
 OFFER = Offer(durations={MODEL: Duration(60.0, 0.2)}, latency=(0.02, 0.4))
@@ -147,6 +147,25 @@ def test_a_coordinator_that_stood_still_takes_nobody_for_dead(folder: Path, capl
     assert world.violations == []
     assert outcome.counts == {State.DONE: 60}
     assert "is gone" not in caplog.text
+
+
+def test_items_that_need_outputs_of_others_are_bought_by_the_coordinator(folder: Path) -> None:
+    sources = make_items(20)
+    dependants = [make_dependant(f"d{n}", (source, 1)) for n, source in enumerate(sources)]
+    settings = Settings(concurrency=6)
+    world = CrewWorld(folder / "run", [*sources, *dependants], settings=settings, offer=OFFER)
+    outcome = world.hire((0.6, kill_one), (70.0, kill_one))
+    assert world.violations == []
+    counts = outcome.counts
+    assert counts[State.DONE] + counts.get(State.IN_DOUBT, 0) + counts.get(State.PENDING, 0) == 40
+    assert counts[State.DONE] >= 30
+
+
+def test_canaries_come_first(folder: Path) -> None:
+    world = world_of(folder, canary=2)
+    outcome = world.hire()
+    assert world.violations == []
+    assert outcome.counts == {State.DONE: 60}
 
 
 @pytest.mark.parametrize("hides", [False, True])
