@@ -83,8 +83,8 @@ async def _buy(begun: Begun, link: Link, start: str) -> None:
     items = [get_work(content) for content in begun.items]
     with ExitStack() as stack:
         run_folder, folder = stack.enter_context(_folder(terms, start))
-        facts = {OUTPUTS: terms.outputs} if terms.outputs else {}
-        store = store_of(run_folder, facts)
+        # What is on its way to an object store waits in the folder of this start, and nobody else's.
+        store = store_of(folder, {OUTPUTS: terms.outputs}) if terms.outputs else store_of(run_folder, {})
         stack.enter_context(own(folder, utc_now()))
         stack.enter_context(own_journal(folder / FILE_NAME, create=True))
         stack.enter_context(logging_to(folder / LOG_NAME))
