@@ -35,14 +35,20 @@ class Begun:
     """As `batchgen.engine.codec.put_work` writes them."""
     run: Mapping[str, object] = field(default_factory=dict)
     """What it buys with: settings, the API's address, the account's fingerprint, and where outputs go."""
+    reached: bool = False
+    """Whether the API has answered this run before: else a start waits less long for it."""
 
     def encoded(self) -> Json:
-        return {"items": list(self.items), "run": dict(self.run)}
+        return {"items": list(self.items), "run": dict(self.run), "reached": self.reached}
 
     @classmethod
     def decoded(cls, content: object) -> "Begun":
-        begun: Begun = reading(lambda c: cls(list(map(get_object, c["items"])), get_object(c["run"])), content)
+        begun: Begun = reading(cls._read, content)
         return begun
+
+    @classmethod
+    def _read(cls, content: Json) -> "Begun":
+        return cls(list(map(get_object, content["items"])), get_object(content["run"]), bool(content["reached"]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,8 +68,12 @@ class Terms:
 
 
 def settings_of_start(settings: Settings, items: int) -> Settings:
-    """Return the settings of a start with so many items: the limits of the whole run are the coordinator's."""
+    """Return the settings of a start with so many items: the limits of the whole run are the coordinator's.
+
+    So is the wait for parked jobs, to which it goes back when it has no others.
+    """
     return replace(
         settings, concurrency=max(1, min(settings.concurrency, items)), max_cost=None, budget=None, max_new=None,
         max_failures=None, max_flagged=None, canary=None, max_in_doubt=None,
+        drain=0.0,
     )  # fmt: skip

@@ -161,7 +161,11 @@ class Scheduler:
             run_state.spawn(self._go_on_with(attempt))
 
         run_state = self.run_state
-        return Home(take_back, self._fetcher.finished, self._submitter.check_doubts, lambda: self._submitter.queue.held)
+        submitter = self._submitter
+        return Home(
+            take_back, self._fetcher.finished, submitter.check_doubts, posts=lambda: len(submitter.posts),
+            held=lambda: submitter.queue.held,
+        )  # fmt: skip
 
     async def _go_on_with(self, attempt: Attempt) -> None:
         """Go on with a purchase that another process has left behind."""

@@ -22,6 +22,8 @@ class Home:
     """Has the files of a purchase judged that its worker has not judged; all of them are on disk."""
     doubted: Callable[[], None]
     """Stops the run where too much is in doubt."""
+    posts: Callable[[], int]
+    """How many requests of its own are under way."""
     held: Callable[[], bool]
     """Whether nothing else may be bought yet, since some items have to come first."""
 

@@ -84,7 +84,9 @@ class Coordinator:
 
     @property
     def idle(self) -> bool:
-        return self._exhausted and not self._returned and not any(start.items for start in self._starts.values())
+        if not self._exhausted or self._returned or self._reading.locked():  # what is being read may be lent
+            return False
+        return not any(start.items for start in self._starts.values())
 
     @property
     def quiet(self) -> bool:
@@ -101,6 +103,8 @@ class Coordinator:
         run_state, now = self._run_state, self._run_state.now
         self._forgive(now)
         for start in list(self._starts.values()):
+            if start.turn.locked():  # it is being answered, or looked after
+                continue
             if not start.fenced and now - start.heard_at > _SILENT and now >= start.look_at:
                 start.look_at = now + _LOOK_EVERY
                 start.fenced = now - start.heard_at > LOST_AFTER
@@ -134,8 +138,8 @@ class Coordinator:
             async with asyncio.timeout_at(deadline):
                 await self._nobody.wait()
         for start in list(self._starts.values()):
+            start.fenced = True  # what is just being granted to it is withheld
             async with start.turn:
-                start.fenced = True
                 await self._lose(start)
         for placed in self._tickets:
             placed.forget()
@@ -201,14 +205,15 @@ class Coordinator:
             raise UnreadableError("this start has begun already")
         async with self._reading:
             items = [] if run_state.stopped_because is not None or self._home.held() else await self._next_items()
-            if not items:
+            if not items or run_state.stopped_because is not None:
                 return Begun()
             start = Start(name, printable(worker, 100), {work.key: (at, work) for at, work in items}, run_state.now)
             self._starts[name] = start
             self._nobody.clear()
             self._fruitless = 0
         log.info("%s buys up to %s", start.worker, plural(len(items), "item"))
-        return Begun([put_work(position, work) for position, work in items], self._terms)
+        reached = run_state.api_health.ever_reached
+        return Begun([put_work(position, work) for position, work in items], self._terms, reached)
 
     async def _next_items(self) -> list[tuple[int, Work]]:
         run_state, journal = self._run_state, self._run_state.ports.journal
@@ -260,11 +265,12 @@ class Coordinator:
             if not answer:
                 return None
             start.number, start.answer = exchange.number, answer[0]
+            start.heard_at = self._run_state.now  # it says nothing while it waits for that
             return start.answer
 
     async def _answered(self, start: Start, exchange: Exchange, steps: Sequence[Step]) -> Answer:
         run_state = self._run_state
-        await self._steps.take(steps)
+        await self._steps.take(start, steps)
         self._occupy(start, min(exchange.busy, len(start.lent)))
         if exchange.ended is not None:
             start.fenced = True
@@ -306,7 +312,7 @@ class Coordinator:
             if start.items:
                 self._left.setdefault(stop, []).extend([detail] * len(start.items))
             start.items.clear()
-        elif stop is not None and stop is not Stop.INTERRUPTED:
+        elif stop not in (None, Stop.INTERRUPTED, Stop.DRAIN):
             run_state.stop(stop, detail)
         self._end(start)
 
@@ -347,7 +353,7 @@ class Coordinator:
             if step["step"] == "doubt":
                 item = start.lent[step["purchase"]].attempt.work.item
                 log.warning("%s is in doubt: %s", item.id, step["reason"])
-        await self._steps.take(self._steps.read(start, steps))
+        await self._steps.take(start, self._steps.read(start, steps))
 
     def _end(self, start: Start) -> None:
         """Take over what a start has left behind."""

@@ -84,8 +84,10 @@ class Granting:
         run_state = self._run_state
         if run_state.stopped_because is not None or self._home.held() or not run_state.ports.holds():
             return False
-        if run_state.is_enough(0):
-            run_state.stop_at_max_new()
+        posts = self._home.posts()
+        if run_state.is_enough(posts):
+            if not posts:
+                run_state.stop_at_max_new()
             return False
         return run_state.in_flight < run_state.policy.settings.concurrency
 

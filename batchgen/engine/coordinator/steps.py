@@ -1,6 +1,5 @@
 """Takes the steps that a worker tells of in the coordinator's journal, and counts them as if it had bought alone."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -48,11 +47,22 @@ class Steps:
         """Return what takes the steps that a start tells of. Raises UnreadableError where one cannot be read."""
         return [step for tell in tells if (step := self._operation(start, tell)) is not None]
 
-    async def take(self, steps: Sequence[Step]) -> None:
-        """Take steps in their order, and count them; on disk when this returns. Raises DiskError, TransitionError."""
-        # All are handed in before any is awaited: they share a commit, in this order.
-        for count in await asyncio.gather(*(self._run_state.record(step) for step in steps)):
-            count()
+    async def take(self, start: Start, steps: Sequence[Step]) -> None:
+        """Take steps of a start in their order, and count them; on disk when this returns.
+
+        Raises DiskError, TransitionError.
+        """
+        before = [(lent, lent.attempt, lent.disputed) for lent in start.lent.values()]
+
+        def operation() -> list[_Count]:
+            # All of them or none, in this order. A commit that fails is repeated: from where it began.
+            for lent, attempt, disputed in before:
+                lent.attempt, lent.disputed = attempt, disputed
+            return [step() for step in steps]
+
+        if steps:
+            for count in await self._run_state.record(operation):
+                count()
 
     def _operation(self, start: Start, tell: Json) -> Step | None:
         """Return what takes a step in the journal, inside a transaction, and returns what counts it afterwards."""

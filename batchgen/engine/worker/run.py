@@ -58,16 +58,19 @@ class _Ruler:
 
 async def run_start(
     ports: RunPorts, policy: RunPolicy, journal: StartJournal, link: Link, *, capped: bool,
-    durations: Iterable[tuple[str, str, float]] = (),
+    durations: Iterable[tuple[str, str, float]] = (), reached: bool = False,
 ) -> None:  # fmt: skip
     """Buy what the coordinator grants of the items in a journal, and tell it everything, to the end.
 
     `ports.record` commits to that journal, and `capped` says whether prices are to be confirmed early. `durations` are
-    model, price key and seconds of earlier jobs. Raises what is a bug, once the coordinator has heard that it is over.
+    model, price key and seconds of earlier jobs, and `reached` says whether the API has answered the run before. Raises
+    what is a bug, once the coordinator has heard that it is over.
     """
     ports = replace(ports, record=TellingRecorder(ports.record, link), holds=link.holds)
     budget = RemoteBudget(journal.budget_tracker(None, None, shared=capped), link, journal)
     run_state = StartState(ports, policy, budget, journal.counts(), link)
+    if reached:
+        run_state.api_health = run_state.api_health.reached()
     for known in durations:
         run_state.durations.add(*known)
     scheduler = Scheduler(run_state)

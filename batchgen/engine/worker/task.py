@@ -110,6 +110,7 @@ async def _buy(begun: Begun, link: Link, start: str) -> None:
                 policy = policy_of(open_run, shares(current_limit()))
                 await run_start(
                     ports, policy, journal, link, capped=terms.capped, durations=terms.durations,
+                    reached=begun.reached,
                 )  # fmt: skip
         finally:
             await api.aclose()

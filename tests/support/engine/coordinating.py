@@ -102,7 +102,7 @@ def desk_of(folder: Path, items: int = 3, **settings: Any) -> Iterator[Desk]:
         coordinator.begin(
             Home(
                 desk.taken_back.append, lambda attempt, verdict: desk.finished.append((attempt, verdict)),
-                lambda: None, lambda: False,
+                lambda: None, posts=lambda: 0, held=lambda: False,
             )
         )  # fmt: skip
         yield desk

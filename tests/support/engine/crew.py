@@ -322,7 +322,7 @@ class CrewWorld(World):
             _at_once, self.decode,
         )  # fmt: skip
         capped = (self.settings.max_cost, self.settings.budget) != (None, None)
-        await run_start(ports, policy, journal, link, capped=capped)
+        await run_start(ports, policy, journal, link, capped=capped, reached=begun.reached)
         journal.close()
 
 

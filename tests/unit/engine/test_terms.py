@@ -59,5 +59,6 @@ def test_the_limits_of_the_run_are_not_those_of_a_start() -> None:
     assert all(getattr(settings, name) is None for name in of_the_run)
     assert settings.concurrency == 5
     assert settings_of_start(EVERY, 500).concurrency == 7
-    others = [f.name for f in fields(Settings) if f.name not in of_the_run | {"concurrency"}]
+    assert settings.drain == 0  # it goes back to the coordinator, which waits
+    others = [f.name for f in fields(Settings) if f.name not in of_the_run | {"concurrency", "drain"}]
     assert all(getattr(settings, name) == getattr(EVERY, name) for name in others)
