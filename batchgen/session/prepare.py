@@ -11,6 +11,7 @@ from batchgen.core.errors import UsageError
 from batchgen.core.text import dollars
 from batchgen.item_table import chains, estimated_cost, index_items, others_have, sharding
 from batchgen.journal import FILE_NAME, Journal, is_embedded
+from batchgen.journal.merging.marks import refuse_closed
 from batchgen.journal.queries.comparison import Buying, Comparison, compare
 from batchgen.manifest import Manifest, assign_shards, load_manifest, take_picks
 from batchgen.plan import Plan, PlanRow, Selection, make_plan, plan_row
@@ -52,6 +53,7 @@ class PreparedRun:
         Raises RunFolderError, and UsageError where `--only` or `--again` fits nothing: a typo is no finished night.
         """
         request = self.request
+        refuse_closed(self.folder)  # a run refuses it too, once it owns the folder
         with self._compared() as comparison:
             groups = comparison.groups()
             plan = make_plan(

@@ -105,6 +105,9 @@ def test_shards_become_the_run_of_the_manifest(place: Path, api: Simulated) -> N
     refused = run(place, api, "--shard", "0/3")
     assert refused.returncode == 6
     assert f"was merged into {place}/output/job" in refused.stderr
+    planned = batchgen("plan", "job.yaml", "--shard", "0/3", cwd=place)
+    assert planned.returncode == 6
+    assert f"was merged into {place}/output/job" in planned.stderr
 
 
 def test_costs_over_several_runs_count_each_purchase_once(place: Path, api: Simulated) -> None:
