@@ -19,7 +19,7 @@ from batchgen.engine.coordinator.granting import Granting
 from batchgen.engine.coordinator.leftovers import LeftBehind
 from batchgen.engine.coordinator.starts import Start
 from batchgen.engine.coordinator.steps import Step, Steps
-from batchgen.engine.messages import LOST_AFTER, PROTOCOL, Answer, Begun, Ended, Exchange
+from batchgen.engine.messages import HEARD_WITHIN, LOST_AFTER, PROTOCOL, Answer, Begun, Ended, Exchange
 from batchgen.engine.tells import doubted
 from batchgen.journal import Work
 from batchgen.policy.stopping import Stop
@@ -31,8 +31,9 @@ from batchgen.session.workers.left_behind import is_start
 _MOST_ITEMS, _ENOUGH_ITEMS, _FEWEST_ITEMS = 500, 100, 20
 """Items that a start gets: at most, where there are enough for all workers, and at the end."""
 _LOOK_EVERY = 1.0
-_SILENT = 3.0
-"""Seconds without an exchange after which to look whether a start on this machine has died."""
+_SILENT = HEARD_WITHIN + 1.0
+"""Seconds without an exchange after which to look whether a start on this machine has died: it may not buy then, even
+where the locks of a file system are worth nothing."""
 _STOP_GRACE = 20.0
 """Seconds to wait for the starts when the run stops: longer than they wait for answers to their requests."""
 _MOST_FRUITLESS, _LONGEST_PAUSE = 10, 1.0
