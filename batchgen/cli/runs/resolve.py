@@ -56,6 +56,7 @@ def command(run: str, item: str | None, **options: Any) -> None:
     from batchgen.session.locate import find_run
     from batchgen.session.repair.resolution import decide, export_doubts, import_settlements, match, settle
     from batchgen.session.run_folder import open_run_folder
+    from batchgen.session.workers.left_behind import take_in
 
     ways = [bool(options[name]) for name in ("job_id", "not_charged", "charged", "export", "import_")]
     if sum(ways) != 1:
@@ -65,6 +66,7 @@ def command(run: str, item: str | None, **options: Any) -> None:
     folder = find_run(run, options["output"], os.environ, read_name)
     with open_run_folder(folder, create=False) as journal:
         show_notices(journal)
+        take_in(journal, folder, show_notice)  # else somebody could settle otherwise what workers know
         with journal.transaction():
             journal.doubt_interrupted()
         if path := options["export"]:

@@ -12,10 +12,12 @@ from batchgen.journal.attempts import WORK_COLUMNS, Work, read_work
 _AT_HOME = f"""
 (i.inputs <> '[]' OR instr(i.body, '{STAND_IN_START}') > 0 OR EXISTS (
   SELECT 1 FROM item s JOIN attempt a ON a.item = s.key JOIN output o ON o.attempt = a.key
-  WHERE s.id = i.id AND o.path >= 'files/' AND o.path < 'files0'))
+  WHERE s.id = i.id AND o.path >= 'files/' AND o.path < 'files0')
+ OR EXISTS (SELECT 1 FROM output o WHERE o.path >= 'files/' || i.path || '.' AND o.path < 'files/' || i.path || '/')
+ OR EXISTS (SELECT 1 FROM output o WHERE o.path >= 'files/' || i.path || '@' AND o.path < 'files/' || i.path || 'A'))
 """
 """Whether an item is bought by the process that owns the run folder, whoever buys the others: it needs outputs of
-others or local pictures, or files of an earlier purchase are in its place and have to be moved."""
+others or local pictures, or files of an earlier purchase, of whatever item, are in its place and have to be moved."""
 
 
 class PendingRows:

@@ -7,6 +7,7 @@ since whatever is there already is known by its purchases.
 """
 
 import os
+import shlex
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -44,6 +45,7 @@ from batchgen.session.merging.placing import PlacedFiles, Placer
 from batchgen.session.reporting import report_at_end
 from batchgen.session.run_folder import noted_settings, open_owned_folder
 from batchgen.session.summary import Summary
+from batchgen.session.workers.left_behind import starts_in
 from batchgen.settings import RUN_NAME, resolve_settings
 from batchgen.simulator.state_file import merge_states
 from batchgen.standing.commands import moved_option_facts
@@ -177,7 +179,16 @@ def _make_folder(into: Path) -> bool:
 
 
 def _refuse_unfit(folders: Sequence[Path], into: Path) -> None:
-    """Raise RunFolderError where the merged folder is closed itself, or an interrupted merge had other folders too."""
+    """Raise RunFolderError where the merged folder is closed itself, or an interrupted merge had other folders too.
+
+    Or where workers have left in one of them what its journal does not know yet.
+    """
+    for folder in folders:
+        if starts_in(folder):
+            raise RunFolderError(
+                f"workers have left in {folder} what they did last: `batchgen collect {shlex.quote(str(folder))}` takes"
+                " it over; merge after that"
+            )
     if (beyond := merged_into(into)) is not None:
         raise RunFolderError(f"{into} was merged into {printable(str(beyond), 300)}; merge into that folder")
     if lacking := [str(folder) for folder in half_merged(into) if folder not in folders]:

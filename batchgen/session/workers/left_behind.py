@@ -43,24 +43,27 @@ Outcome = Accepted | Literal["unanswered", "unsent"]
 """What became of a request: `unanswered` may have been charged; `unsent` was not, whether it left or was refused."""
 
 
-def outcomes(run_folder: Path, start: str, purchases: Collection[str]) -> Mapping[str, Outcome] | None:
+def outcomes(
+    run_folder: Path, start: str, purchases: Collection[str], perhaps: Collection[str] = ()
+) -> Mapping[str, Outcome] | None:
     """Return what became of each of these purchases of a start, by what it has left behind.
 
-    None where it has left nothing on this machine, may still be at work, or its receipts cannot be read.
+    Of those that are `perhaps` its own, only what it has written of them. None where it has left nothing on this
+    machine, may still be at work, or its receipts cannot be read.
     """
     folder = run_folder / WORKERS / start
     if not folder.is_dir():
         return None
     try:
         with own(folder, utc_now()):
-            return outcomes_in(folder, purchases)
+            return outcomes_in(folder, purchases, perhaps)
     except RunFolderError:
         return None
 
 
-def outcomes_in(folder: Path, purchases: Collection[str]) -> Mapping[str, Outcome]:
+def outcomes_in(folder: Path, purchases: Collection[str], perhaps: Collection[str] = ()) -> Mapping[str, Outcome]:
     """As `outcomes`, for the folder of a start that is certainly over. Raises RunFolderError."""
-    wanted, found, kinds = set(purchases), dict[str, Outcome](), set[str]()
+    wanted, found, kinds = {*purchases, *perhaps}, dict[str, Outcome](), set[str]()
     with open_receipts(folder / receipts.FILE_NAME) as file:
         for line in file.lines() if file is not None else ():
             kinds.add(line.kind)
@@ -77,7 +80,7 @@ def outcomes_in(folder: Path, purchases: Collection[str]) -> Mapping[str, Outcom
                 case "accepted":
                     found[purchase] = _accepted(line.content)
     whole = "receipts" in kinds and "" not in kinds
-    return {purchase: found.get(purchase, "unsent" if whole else "unanswered") for purchase in purchases}
+    return dict.fromkeys(purchases, "unsent" if whole else "unanswered") | found
 
 
 def _accepted(line: dict[str, Any]) -> Accepted:
@@ -103,16 +106,17 @@ def take_in(journal: Journal, run_folder: Path, tell: Callable[[str], None], *, 
     Those that are still at work are waited for, which is told, for `wait` seconds at most; what they leave in doubt
     then is taken over by a later invocation. Raises DiskError.
     """
-    folder = run_folder / WORKERS
-    starts = sorted(path.name for path in folder.iterdir() if is_start(path.name)) if folder.is_dir() else []
+    starts = starts_in(run_folder)
     if not starts:
         return
     deadline, told = time.monotonic() + wait, False
     unanswered = {one.purchase: one for state in UNANSWERED.ordered for one in journal.unsettled(state)}
     lent = journal.lent_out()
+    # A journal that was rebuilt from the receipts does not know who was granted what.
+    perhaps = unanswered.keys() - {purchase for purchase, _ in lent}
     for start in starts:
         purchases = [purchase for purchase, holder in lent if holder == start]
-        while (found := outcomes(run_folder, start, purchases)) is None and time.monotonic() < deadline:
+        while (found := outcomes(run_folder, start, purchases, perhaps)) is None and time.monotonic() < deadline:
             if not told:
                 told = True
                 tell(f"workers of an earlier run are still at work: waiting for them, {wait:.0f} s at most")
@@ -122,6 +126,12 @@ def take_in(journal: Journal, run_folder: Path, tell: Callable[[str], None], *, 
                 for purchase, outcome in found.items():
                     _take(journal, unanswered[purchase], outcome)
             remove(run_folder, start)
+
+
+def starts_in(run_folder: Path) -> list[str]:
+    """Return the starts that have left something in a run folder, or are still at work there."""
+    folder = run_folder / WORKERS
+    return sorted(path.name for path in folder.iterdir() if is_start(path.name)) if folder.is_dir() else []
 
 
 def is_start(name: str) -> bool:

@@ -1,6 +1,7 @@
 """What a start has left behind, as its receipts have it, and how a journal takes it over before anything is bought."""
 
 import json
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,14 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from support.bought import START, item, journal_of
 
 from batchgen import receipts
 from batchgen.api import Job, JobStatus
+from batchgen.cli.runs.resolve import command as resolve
+from batchgen.core.errors import RunFolderError
 from batchgen.core.records import State
 from batchgen.engine.worker.link import _FAREWELL, _GIVE_UP
 from batchgen.journal import Attempt, Journal, own
 from batchgen.receipts import FILE_NAME as RECEIPTS
+from batchgen.session.merging.merge import merge
+from batchgen.session.repair.recovery import recover
 from batchgen.session.workers.left_behind import WORKERS, Accepted, outcomes, outcomes_in, remove, take_in
 
 A, B = "0123456789abcdef0001", "0123456789abcdef0002"
@@ -276,3 +282,39 @@ def test_a_start_that_does_not_end_keeps_what_it_has(
     assert clock[0] > _GIVE_UP + _FAREWELL  # a worker that lost its coordinator has ended by itself by then
     assert states(journal) == before  # in doubt, once the run has begun, and free again when it has ended
     assert left.is_dir()
+
+
+def test_a_journal_that_was_rebuilt_from_its_receipts_takes_over_what_starts_have_written(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, run: tuple[Journal, dict[str, Attempt]]
+) -> None:
+    """It does not know to whom a purchase was granted: a start that has written nothing of it proves nothing."""
+    journal, attempts = run
+    folder = tmp_path_factory.mktemp("run")
+    shutil.copy(journal.path.parent / RECEIPTS, folder)
+    leave(folder, attempts, by_number)
+    recover(folder)
+    with closing(Journal(folder)) as rebuilt:
+        with rebuilt.transaction():
+            rebuilt.doubt_interrupted()
+        take_in(rebuilt, folder, silent, wait=0.0)
+        assert states(rebuilt) == {
+            id_: "processing" if id_.endswith("0") else "in_doubt" for id_ in attempts
+        }  # fmt: skip
+
+
+def test_nothing_is_settled_by_hand_that_a_start_knows(tmp_path: Path, run: tuple[Journal, dict[str, Attempt]]) -> None:
+    """It would be bought a second time."""
+    journal, attempts = run
+    leave(tmp_path, attempts, by_number)
+    result = CliRunner().invoke(resolve, [str(tmp_path), "doubted-0", "--not-charged"])
+    assert result.exception is not None
+    assert states(journal)["doubted-0"] == "processing"
+
+
+def test_a_run_folder_is_merged_only_once_it_knows_what_its_workers_did(tmp_path: Path) -> None:
+    folder = tmp_path / "a run"
+    with journal_of(folder, [item("mug")]):
+        (folder / WORKERS / START_A).mkdir(parents=True)
+    with pytest.raises(RunFolderError, match=r"`batchgen collect '.*/a run'` takes it over"):
+        merge([folder], tmp_path / "into", {}, lambda _: None)
+    assert not (tmp_path / "into").exists()

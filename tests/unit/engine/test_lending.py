@@ -77,6 +77,18 @@ def test_an_item_whose_earlier_files_lie_in_its_place_is_bought_at_home(journal:
     assert "edited" in ids(journal.lendable(-1, 99))
 
 
+@pytest.mark.parametrize(("path", "home"), [("old", True), ("ol", False), ("old-1", False), ("older", False)])
+def test_an_item_in_whose_place_files_of_another_one_lie_is_bought_at_home(
+    tmp_path: Path, path: str, home: bool
+) -> None:
+    """A worker would move them aside, and the journal of the run would still have them in their place."""
+    with journal_of(tmp_path, [item("old")]) as journal:
+        Buyer(journal).done("old")
+    with closing(Journal(tmp_path)) as journal:
+        list_items(journal, [replace(item("new"), path=path)])
+        assert ids(journal.lendable(-1, 99)) == ([] if home else ["new"])
+
+
 def test_an_item_that_is_bought_again_is_bought_at_home(journal: Journal) -> None:
     with journal.transaction():
         journal.requeue([State.DONE], lambda id_: id_ == "again")
