@@ -171,7 +171,7 @@ class Scheduler:
         """Go on with a purchase that another process has left behind."""
         run_state, journal, now = self.run_state, self.run_state.ports.journal, self.run_state.now
         if attempt.state is State.PROCESSING:
-            self._poller.resume(TrackedJob(attempt, now, working_since=now))
+            self._poller.resume(TrackedJob(attempt, now, working_since=now, bought_now=True))
         elif attempt.state is State.READY:
             self._go_on_fetching(attempt, await run_state.record(journal.listing, attempt))
 

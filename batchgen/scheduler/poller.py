@@ -170,9 +170,9 @@ class Poller:
         self._poll_at(tracked, tracked.polled + (_PARKED_INTERVAL if tracked.parked else wait))
 
     def _update_age(self, tracked: TrackedJob, job: Job) -> None:
-        """Use the provider's times to tell how long a job of an earlier invocation has been working."""
+        """Use the provider's times to tell how long a job that was taken over has been working."""
         run_state, offset = self._run_state, self._run_state.ports.api.clock_offset
-        if not tracked.bought_now and offset is not None and job.created_at is not None:
+        if tracked.taken_over and offset is not None and job.created_at is not None:
             age = (run_state.ports.utc_now() + offset - job.created_at).total_seconds()
             tracked.working_since = min(tracked.working_since, run_state.now - age)
 

@@ -9,11 +9,13 @@ class TrackedJob:
 
     __slots__ = (
         "absence", "attempt", "bought_now", "failed_polls", "holds_slot", "lost", "missing_outputs", "no_output",
-        "parked", "polled", "polls", "submitted", "was_lost", "working_since",
+        "parked", "polled", "polls", "submitted", "taken_over", "was_lost", "working_since",
     )  # fmt: skip
 
-    def __init__(self, attempt: Attempt, submitted: float, *, working_since: float | None = None) -> None:
-        """`working_since` is given for a job of an earlier invocation only."""
+    def __init__(
+        self, attempt: Attempt, submitted: float, *, working_since: float | None = None, bought_now: bool = False
+    ) -> None:
+        """`working_since` is given for a job of an earlier invocation, or (`bought_now`) of another process in this."""
         self.attempt = attempt
         self.submitted = submitted
         """When its POST was sent; for a job of an earlier invocation, when it was accepted, by our clock."""
@@ -21,7 +23,9 @@ class TrackedJob:
         """Since when the provider certainly works on it, even if our clock is wrong. Decides when it is parked."""
         self.polled = submitted
         """When the last poll was sent."""
-        self.bought_now = working_since is None
+        self.taken_over = working_since is not None
+        """Whether another process bought it: only the provider knows for how long it has been working."""
+        self.bought_now = bought_now or not self.taken_over
         """Whether this invocation bought it."""
         self.polls = attempt.polls
         self.absence = attempt.absence

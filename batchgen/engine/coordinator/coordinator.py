@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from math import ceil
+from math import ceil, inf
 
 from batchgen.core.records import State
 from batchgen.core.text import plural, printable
@@ -34,8 +34,9 @@ _LOOK_EVERY = 1.0
 _SILENT = HEARD_WITHIN + 1.0
 """Seconds without an exchange after which to look whether a start on this machine has died: it may not buy then, even
 where the locks of a file system are worth nothing."""
-_STOP_GRACE = 20.0
-"""Seconds to wait for the starts when the run stops: longer than they wait for answers to their requests."""
+_STOP_GRACE, _GRACE_AT_ONCE = 20.0, 5.0
+"""Seconds to wait for the starts when the run stops: longer than they wait for answers to their requests. And where
+they are told to wait for none."""
 _MOST_FRUITLESS, _LONGEST_PAUSE = 10, 1.0
 """Tickets for each worker that may end without having done anything, and seconds between two of them at most."""
 _NOBODY_AFTER = 30.0
@@ -73,6 +74,8 @@ class Coordinator:
         """Set while there is no start."""
         self._nobody.set()
         self._at_once = False
+        self._stop_by = inf
+        """Until when starts are waited for once the run stops."""
         self._looked_at = 0.0
         """When `start` was called last."""
         self._fruitless = 0
@@ -130,14 +133,20 @@ class Coordinator:
 
     def abandon(self) -> None:
         self._at_once = True
+        self._stop_by = min(self._stop_by, self._run_state.now + _GRACE_AT_ONCE)
 
     async def stop(self) -> None:
-        deadline = self._run_state.now + _STOP_GRACE
+        run_state = self._run_state
+        self._stop_by = min(self._stop_by, run_state.now + _STOP_GRACE)
         if self._starts:
             log.info("waiting for %s", plural(len(self._starts), "worker"))
-        with suppress(TimeoutError):
-            async with asyncio.timeout_at(deadline):
-                await self._nobody.wait()
+        while self._starts and run_state.now < self._stop_by:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_EVERY):
+                    await self._nobody.wait()
+            for start in list(self._starts.values()):
+                if run_state.now - start.heard_at > _SILENT:
+                    await self._look_after(start)
         for start in list(self._starts.values()):
             start.fenced = True  # what is just being granted to it is withheld
             async with start.turn:

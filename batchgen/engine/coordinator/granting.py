@@ -89,6 +89,9 @@ class Granting:
             if not posts:
                 run_state.stop_at_max_new()
             return False
+        probe_at = run_state.api_health.probe_at
+        if probe_at is not None and (posts or run_state.lent or run_state.now < probe_at):
+            return False  # too many doubts in a row: one request at a time
         return run_state.in_flight < run_state.policy.settings.concurrency
 
     def _fair_share(self, all_starts: Collection[Start]) -> int:

@@ -157,6 +157,7 @@ class Steps:
         def count() -> None:
             run_state = self._run_state
             self._release(start, asked)
+            run_state.api_health = run_state.api_health.definite()
             run_state.state_changed(asked.work, State.SUBMITTING, State.REJECTED)
             run_state.count_failure()
 
@@ -181,7 +182,6 @@ class Steps:
         start.lent.pop(asked.purchase)
         self._run_state.lent -= 1
         self._run_state.budget.release(asked.grant)
-        self._run_state.api_health = self._run_state.api_health.definite()
 
     # ---- the job ----
 

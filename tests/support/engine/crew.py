@@ -292,7 +292,8 @@ class CrewWorld(World):
         crew = self.crew
         crew.coordinator = Coordinator(run_state, crew, url="", token="", terms={}, leftovers=crew)
         self._policy = run_state.policy
-        return Scheduler(run_state, crew.coordinator)
+        self.scheduler = Scheduler(run_state, crew.coordinator)
+        return self.scheduler
 
     async def work(self, crew: Crew, running: Running) -> None:
         """What a ticket runs."""

@@ -93,3 +93,50 @@ def test_a_run_does_not_end_while_it_is_about_to_lend(folder: Path, monkeypatch:
 def kill_all(crew: Crew) -> None:
     for running in crew.living():
         crew.kill(running)
+
+
+def test_doubts_in_a_row_hold_up_all_workers(folder: Path) -> None:
+    """As a run that buys alone pauses after three of them, and probes with one request at a time."""
+    lost = FaultPlan({}, (Episode(0.0, 40.0, Fault.LOST_ANSWER),))
+    world = world_of(folder, items=200, workers=6, faults=lost, max_in_doubt=100)
+    outcome = world.hire()
+    assert world.violations == []
+    assert outcome.counts[State.IN_DOUBT] <= 12 + 6  # what was under way, and probes after 1, 2, 4, 8, 16 s
+
+
+def test_a_run_that_is_interrupted_does_not_wait_for_the_dead(folder: Path) -> None:
+    world = world_of(folder)
+    outcome = world.hire((30.0, kill_all), (30.1, interrupt))
+    assert world.violations == []
+    assert outcome.word == "interrupted"
+    assert outcome.seconds < 40
+
+
+def test_a_second_interruption_does_not_wait_for_who_does_not_answer(folder: Path) -> None:
+    def freeze(crew: Crew) -> None:
+        for running in crew.living():
+            running.process.freeze()
+
+    world = world_of(folder)
+    outcome = world.hire((30.0, freeze), (30.5, interrupt), (32.0, interrupt_now))
+    assert world.violations == []
+    assert outcome.seconds < 40
+    assert State.SUBMITTING not in outcome.counts
+
+
+def interrupt(crew: Crew) -> None:
+    crew.world.scheduler.interrupt()
+
+
+def interrupt_now(crew: Crew) -> None:
+    crew.world.scheduler.interrupt_now()
+
+
+def test_what_a_gone_worker_bought_counts_as_bought_by_this_invocation(folder: Path) -> None:
+    """The API names another price for it later, and refunds what fails: that is this invocation's money."""
+    world = world_of(folder, items=20, workers=1, concurrency=20, faults=FaultPlan({Fault.FAILED: 1.0}))
+    outcome = world.hire((20.0, kill_all))
+    assert world.violations == []
+    assert outcome.counts[State.FAILED] + outcome.counts.get(State.IN_DOUBT, 0) == 20
+    money = outcome.run_state.budget.invocation
+    assert money.refunded == money.charged
