@@ -47,6 +47,11 @@ def doubted(purchase: str, reason: str) -> Json:
     return {"step": "doubt", "purchase": purchase, "reason": reason, "raw": ""}
 
 
+def parked(purchase: str | None) -> Json:
+    """Return what is told of a job that others need not wait for."""
+    return {"step": "parked", "purchase": purchase}
+
+
 def cancelled(purchase: str) -> Json:
     """Return what is told of a request that was certainly not sent."""
     return {"step": "cancel_intent", "purchase": purchase}

@@ -199,6 +199,12 @@ class Steps:
 
         return operation
 
+    def _parked(self, _: Start, lent: Lent, __: Json) -> Step:
+        def operation() -> _Count:
+            return lambda: self._run_state.budget.unwatch(lent.attempt.work.key)
+
+        return operation
+
     def _absent(self, _: Start, lent: Lent, tell: Json) -> Step:
         absence = get_absence(tell["absence"])
 
@@ -330,6 +336,7 @@ class Steps:
         "doubt": _doubted,
         "reject": _rejected,
         "confirm_price": _priced,
+        "parked": _parked,
         "record_absence": _absent,
         "complete": _completed,
         "list_more_outputs": _more_outputs,

@@ -1,6 +1,7 @@
 """The money of a start: all of it is the coordinator's, who is asked before each purchase."""
 
 from batchgen.engine.messages import Granted
+from batchgen.engine.tells import parked
 from batchgen.engine.worker.journal import StartJournal
 from batchgen.engine.worker.link import Link
 from batchgen.policy.budget import BudgetTracker
@@ -30,3 +31,10 @@ class RemoteBudget(LocalBudget):
         if answer:
             return CapReached("month", grant.amount, grant.amount, scope="left")
         return NotYet(_AGAIN, everything=True)
+
+    def unwatch(self, item: int) -> None:
+        super().unwatch(item)
+        self._link.tell(parked(self._journal.granted[item].name.purchase))
+
+    def ended(self, item: int) -> None:
+        super().unwatch(item)

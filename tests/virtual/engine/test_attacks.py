@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -140,3 +141,13 @@ def test_what_a_gone_worker_bought_counts_as_bought_by_this_invocation(folder: P
     assert outcome.counts[State.FAILED] + outcome.counts.get(State.IN_DOUBT, 0) == 20
     money = outcome.run_state.budget.invocation
     assert money.refunded == money.charged
+
+
+def test_under_a_cap_nobody_waits_for_the_price_of_a_parked_job(folder: Path) -> None:
+    unanswered = (Episode(0.0, 600.0, Fault.COST_MISSING), Episode(0.0, 600.0, Fault.POLL_ERROR))
+    world = world_of(folder, items=10, faults=FaultPlan({}, unanswered), job_timeout=100.0, max_cost=Decimal(9))
+    meanwhile: list[int] = []
+    outcome = world.hire((500.0, lambda _: meanwhile.append(bought(world))))
+    assert world.violations == []
+    assert outcome.counts == {State.DONE: 10}
+    assert meanwhile[0] > 1
