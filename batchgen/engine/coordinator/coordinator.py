@@ -79,7 +79,7 @@ class Coordinator:
         self._looked_at = 0.0
         """When `start` was called last."""
         self._fruitless = 0
-        """Tickets that have ended since a worker was lent anything."""
+        """Tickets that have ended since a worker was lent anything, or has ended with it."""
         self._pause_until = 0.0
         self._nobody_since: float | None = None
         self._told_of_nobody = False
@@ -175,7 +175,7 @@ class Coordinator:
                 log.warning("the engine says of a ticket: %s", printable(placed.fault, 500))
             self._fruitless += 1
             self._pause_until = self._run_state.now + min(_LONGEST_PAUSE, self._fruitless / 10)
-            if self._fruitless > _MOST_FRUITLESS * max(1, self._cluster.slots) and self._to_lend:
+            if not self._starts and self._fruitless > _MOST_FRUITLESS * max(1, self._cluster.slots) and self._to_lend:
                 why = f"they cannot reach {self._url}, or cannot run batchgen" if placed.fault is None else placed.fault
                 self._run_state.stop(Stop.ENGINE, f"the workers do nothing: {printable(why, 500)}")
 
@@ -374,6 +374,7 @@ class Coordinator:
                 self._home.take_back(replace(lent.attempt))
         self._returned.update(dict.fromkeys(start.items))
         del self._starts[start.name]
+        self._fruitless = 0
         if not self._starts:
             self._nobody.set()
         self._run_state.wake.set()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.engine.crew import Crew, CrewWorld
+from support.engine.crew import Crew, CrewWorld, Running
 from support.worlds import in_memory
 
 from batchgen.core.records import Item, State
@@ -151,3 +151,16 @@ def test_under_a_cap_nobody_waits_for_the_price_of_a_parked_job(folder: Path) ->
     assert world.violations == []
     assert outcome.counts == {State.DONE: 10}
     assert meanwhile[0] > 1
+
+
+def test_a_worker_that_can_do_nothing_does_not_end_the_run_of_the_others(folder: Path) -> None:
+    class One(CrewWorld):
+        async def work(self, crew: Crew, running: Running) -> None:
+            if sum(not other.over for other in crew.running) <= 1:
+                await super().work(crew, running)
+
+    items = make_items(330)
+    world = One(folder / "run", items, workers=3, seed=1, settings=Settings(concurrency=100), offer=OFFER)
+    outcome = world.hire()
+    assert world.violations == []
+    assert outcome.counts == {State.DONE: 330}
