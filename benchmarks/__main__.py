@@ -44,13 +44,15 @@ Part = Callable[[Path, bool], Iterator[Row]]
 
 NIGHT = int(os.environ.get("NIGHT", "10000"))
 """Items of the virtual night; a million of them take most of an hour."""
+ITEMS = int(os.environ.get("ITEMS", "3000"))
+"""Items of a run beside the plain script; with more of them, start-up weighs less."""
 SUBMISSIONS = int(os.environ.get("SUBMISSIONS", "1000"))
 """POSTs to each server that hangs up; a hundred thousand of them take hours."""
 SECOND = [int(size) for size in os.environ.get("SECOND", "6000").split()]
 """Items of the run folders that are started a second time."""
 
 PARTS: dict[str, Part] = {
-    "items": lambda folder, tiny: items.rows(folder, 60 if tiny else 3000, 1 if tiny else 2),
+    "items": lambda folder, tiny: items.rows(folder, 60 if tiny else ITEMS, 1 if tiny else 2),
     "bare": lambda folder, tiny: bare.rows(folder, 100 if tiny else 6000),
     "reading": lambda folder, tiny: reading.rows(
         folder, 50 if tiny else 100_000, (20, 40) if tiny else (10_000, 1_000_000), 1 if tiny else 2
