@@ -12,7 +12,7 @@ from benchmarks.measure import ROOT, BenchmarkError, batchgen, environment, serv
 from benchmarks.table import Row
 
 _TICK = os.sysconf("SC_CLK_TCK")
-_CONCURRENCY = 128
+_CONCURRENCY = 512
 
 
 @dataclass(frozen=True, slots=True)

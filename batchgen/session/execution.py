@@ -83,7 +83,9 @@ def execute(run: OpenRun, host: Host) -> Summary:
 
 async def _run(run: OpenRun, host: Host) -> Ending:
     journal, settings = run.journal, run.settings
-    take_in(journal, run.folder, lambda text: host.listen(Notice(text)))
+    take_in(
+        journal, run.folder, lambda text: host.listen(Notice(text)), stopped=lambda: host.stop.stop_requested
+    )  # fmt: skip
     with journal.transaction():
         interrupted = journal.doubt_interrupted()
         journal.note(**last_run_fact(_beginning(run)))

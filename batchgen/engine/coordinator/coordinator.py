@@ -13,12 +13,13 @@ from math import ceil, inf
 
 from batchgen.core.records import State
 from batchgen.core.text import plural, printable
-from batchgen.engine.cluster.port import Cluster, Placed, Ticket
+from batchgen.engine.cluster.port import Cluster
 from batchgen.engine.codec import Json, UnreadableError, put_work
 from batchgen.engine.coordinator.granting import Granting
 from batchgen.engine.coordinator.leftovers import LeftBehind
 from batchgen.engine.coordinator.starts import Start
 from batchgen.engine.coordinator.steps import Step, Steps
+from batchgen.engine.coordinator.tickets import Tickets
 from batchgen.engine.messages import HEARD_WITHIN, LOST_AFTER, PROTOCOL, Answer, Begun, Ended, Exchange
 from batchgen.engine.tells import doubted
 from batchgen.journal import Work
@@ -37,10 +38,6 @@ where the locks of a file system are worth nothing."""
 _STOP_GRACE, _GRACE_AT_ONCE = 20.0, 5.0
 """Seconds to wait for the starts when the run stops: longer than they wait for answers to their requests. And where
 they are told to wait for none."""
-_MOST_FRUITLESS, _LONGEST_PAUSE = 10, 1.0
-"""Tickets for each worker that may end without having done anything, and seconds between two of them at most."""
-_NOBODY_AFTER = 30.0
-"""Seconds without any worker after which to say so."""
 _LEAVES = (Stop.OUTAGE, Stop.UNTIL, Stop.ASSETS, Stop.MONTH)
 """Why a start may leave items pending, without any reason to stop others."""
 
@@ -55,20 +52,19 @@ class Coordinator:
         """`url` and `token` are what workers reach it by, and `terms` what they buy with (`Begun.run`)."""
         self._run_state = run_state
         self._cluster = cluster
-        self._url, self._token, self._terms = url, token, terms
+        self._terms = terms
         self._leftovers = leftovers
         self._starts: dict[str, Start] = {}
         """Those that may still buy or tell something."""
         self._over: dict[str, Answer] = {}
         """The last answers to those that have ended in order, by name: one of them may have been lost."""
-        self._tickets: list[Placed] = []
-        self._numbers = 0
+        self._tickets = Tickets(run_state, cluster, url=url, token=token)
         self._position, self._exhausted = -1, False
         """Up to where the items of the manifest were lent for the first time, and whether that was the last one."""
         self._returned: dict[int, None] = {}
         """Items, by key, that were lent and came back."""
-        self._left: dict[Stop, list[str]] = {}
-        """By reason, what was said of items that stay pending; one entry for each item."""
+        self._left: dict[Stop, tuple[int, str]] = {}
+        """By reason, how many items stay pending, and what was said of the last ones."""
         self._reading = asyncio.Lock()
         self._nobody = asyncio.Event()
         """Set while there is no start."""
@@ -78,11 +74,6 @@ class Coordinator:
         """Until when starts are waited for once the run stops."""
         self._looked_at = 0.0
         """When `start` was called last."""
-        self._fruitless = 0
-        """Tickets that have ended since a worker was lent anything, or has ended with it."""
-        self._pause_until = 0.0
-        self._nobody_since: float | None = None
-        self._told_of_nobody = False
 
     # ---- for the scheduler ----
 
@@ -113,14 +104,14 @@ class Coordinator:
                 start.look_at = now + _LOOK_EVERY
                 start.fenced = now - start.heard_at > LOST_AFTER
                 run_state.spawn(self._look_after(start))
-        self._drop_tickets()
+        self._tickets.drop_ended(in_vain=self._to_lend and not self._starts)
         if run_state.stopped_because is not None or self._home.held() or not self._to_lend:
             return now + _LOOK_EVERY if self._starts else None
         if self._cluster.lost is not None:
             if not self._starts:
                 run_state.stop(Stop.ENGINE, self._cluster.lost)
         else:
-            self._place_tickets()
+            self._tickets.place(busy=bool(self._starts))
         return now + _LOOK_EVERY
 
     def _forgive(self, now: float) -> None:
@@ -151,51 +142,17 @@ class Coordinator:
             start.fenced = True  # what is just being granted to it is withheld
             async with start.turn:
                 await self._lose(start)
-        for placed in self._tickets:
-            placed.forget()
-        self._tickets.clear()
+        self._tickets.forget()
 
     def stop_for_left_items(self) -> None:
-        for reason, said in self._left.items():
-            stay = "item stays" if len(said) == 1 else "items stay"
-            self._run_state.stop(reason, f"{len(said):,} {stay} pending: {said[-1]}")
+        for reason, (count, said) in self._left.items():
+            stay = "item stays" if count == 1 else "items stay"
+            self._run_state.stop(reason, f"{count:,} {stay} pending: {said}")
         self._granting.stop_for_left_items()
-
-    # ---- tickets ----
 
     @property
     def _to_lend(self) -> bool:
         return not self._exhausted or bool(self._returned)
-
-    def _drop_tickets(self) -> None:
-        for placed in [placed for placed in self._tickets if placed.ended]:
-            self._tickets.remove(placed)
-            placed.forget()
-            if placed.fault is not None:
-                log.warning("the engine says of a ticket: %s", printable(placed.fault, 500))
-            self._fruitless += 1
-            self._pause_until = self._run_state.now + min(_LONGEST_PAUSE, self._fruitless / 10)
-            if not self._starts and self._fruitless > _MOST_FRUITLESS * max(1, self._cluster.slots) and self._to_lend:
-                why = f"they cannot reach {self._url}, or cannot run batchgen" if placed.fault is None else placed.fault
-                self._run_state.stop(Stop.ENGINE, f"the workers do nothing: {printable(why, 500)}")
-
-    def _place_tickets(self) -> None:
-        """Keep two tickets for each place at which one can run: the second one is there when the first has ended."""
-        slots = self._cluster.slots
-        self._tell_of_nobody(slots)
-        while len(self._tickets) < 2 * slots and self._run_state.now >= self._pause_until:
-            self._numbers += 1
-            self._tickets.append(self._cluster.place(Ticket(self._numbers, self._url, self._token)))
-
-    def _tell_of_nobody(self, slots: int) -> None:
-        now = self._run_state.now
-        if slots or self._starts:
-            self._nobody_since = None
-        elif self._nobody_since is None:
-            self._nobody_since = now
-        elif now - self._nobody_since > _NOBODY_AFTER and not self._told_of_nobody:
-            self._told_of_nobody = True
-            log.warning("no worker has joined the engine yet: nothing is bought until one does")
 
     # ---- what starts say ----
 
@@ -220,7 +177,7 @@ class Coordinator:
             start = Start(name, printable(worker, 100), {work.key: (at, work) for at, work in items}, run_state.now)
             self._starts[name] = start
             self._nobody.clear()
-            self._fruitless = 0
+            self._tickets.bore_fruit()
         log.info("%s buys up to %s", start.worker, plural(len(items), "item"))
         reached = run_state.api_health.ever_reached
         return Begun([put_work(position, work) for position, work in items], self._terms, reached)
@@ -320,7 +277,7 @@ class Coordinator:
         detail = f"{printable(ended.detail, 500)} ({start.worker})"
         if stop in _LEAVES and (start.bought or stop is not Stop.OUTAGE):
             if start.items:
-                self._left.setdefault(stop, []).extend([detail] * len(start.items))
+                self._left[stop] = self._left.get(stop, (0, ""))[0] + len(start.items), detail
             start.items.clear()
         elif stop not in (None, Stop.INTERRUPTED, Stop.DRAIN):
             run_state.stop(stop, detail)
@@ -374,7 +331,7 @@ class Coordinator:
                 self._home.take_back(replace(lent.attempt))
         self._returned.update(dict.fromkeys(start.items))
         del self._starts[start.name]
-        self._fruitless = 0
+        self._tickets.bore_fruit()
         if not self._starts:
             self._nobody.set()
         self._run_state.wake.set()

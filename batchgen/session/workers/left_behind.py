@@ -100,11 +100,14 @@ def remove(run_folder: Path, start: str) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def take_in(journal: Journal, run_folder: Path, tell: Callable[[str], None], *, wait: float = _WAIT) -> None:
+def take_in(
+    journal: Journal, run_folder: Path, tell: Callable[[str], None], *, wait: float = _WAIT,
+    stopped: Callable[[], bool] = lambda: False,
+) -> None:  # fmt: skip
     """Take over what the workers of earlier invocations have left on this machine, before anything is bought.
 
     Those that are still at work are waited for, which is told, for `wait` seconds at most; what they leave in doubt
-    then is taken over by a later invocation. Raises DiskError.
+    then is taken over by a later invocation. Nobody is waited for once it is `stopped`. Raises DiskError.
     """
     starts = starts_in(run_folder)
     if not starts:
@@ -116,7 +119,9 @@ def take_in(journal: Journal, run_folder: Path, tell: Callable[[str], None], *, 
     perhaps = unanswered.keys() - {purchase for purchase, _ in lent}
     for start in starts:
         purchases = [purchase for purchase, holder in lent if holder == start]
-        while (found := outcomes(run_folder, start, purchases, perhaps)) is None and time.monotonic() < deadline:
+        while (found := outcomes(run_folder, start, purchases, perhaps)) is None:
+            if stopped() or time.monotonic() >= deadline:
+                break
             if not told:
                 told = True
                 tell(f"workers of an earlier run are still at work: waiting for them, {wait:.0f} s at most")

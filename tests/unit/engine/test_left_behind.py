@@ -284,6 +284,20 @@ def test_a_start_that_does_not_end_keeps_what_it_has(
     assert left.is_dir()
 
 
+def test_nobody_is_waited_for_once_the_run_is_to_stop(tmp_path: Path, run: tuple[Journal, dict[str, Attempt]]) -> None:
+    journal, attempts = run
+    left = leave(tmp_path, attempts, by_number)
+    looked = []
+
+    def stopped() -> bool:
+        looked.append(True)
+        return len(looked) > 2
+
+    with own(left, START):
+        take_in(journal, tmp_path, lambda _: None, wait=10**6, stopped=stopped)
+    assert len(looked) == 3
+
+
 def test_a_journal_that_was_rebuilt_from_its_receipts_takes_over_what_starts_have_written(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, run: tuple[Journal, dict[str, Attempt]]
 ) -> None:
