@@ -6,7 +6,6 @@ A run notes with which options the same command continues it, and that leads oth
 import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 
 from batchgen.api import DEFAULT_BASE_URL
 from batchgen.core.text import printable
@@ -18,7 +17,7 @@ _LONGEST = 4096
 _REACHING = frozenset({"--api-key-file", "--catalog", "--proxy"})
 """What other commands about the run folder need of them, to reach the API that it belongs to."""
 
-_OF_A_PLACE = frozenset({"--output", "--run", "--shard", "--state"})
+_OF_A_PLACE = frozenset({"--lease", "--output", "--run", "--shard", "--state"})
 """What names the run folder itself: another one that goes on with its items has others."""
 _CHANGED = {"max_cost": "--max-cost", "canary": "--canary"}
 """By the word in the summary: the option that must be another one, or left out, for a run to continue."""
@@ -29,10 +28,13 @@ def option_facts(options: Sequence[str]) -> dict[str, str]:
     return {_FACT: shlex.join(options)}
 
 
-def moved_option_facts(facts: Mapping[str, str], output: Path, name: str) -> dict[str, str]:
-    """Return the noted options as those of the run `name` in the folder `output`, which goes on with the same items."""
+def moved_option_facts(facts: Mapping[str, str], place: Sequence[str]) -> dict[str, str]:
+    """Return the noted options as those of a run elsewhere, which goes on with the same items.
+
+    `place` are the options that lead there.
+    """
     kept = [word for option in _noted(facts) if option[0] not in _OF_A_PLACE for word in option]
-    return option_facts([*kept, "--output", str(output), "--run", name])
+    return option_facts([*kept, *place])
 
 
 def continuing(facts: Mapping[str, str], only: Sequence[str] = (), stopped_because: str | None = None) -> str:

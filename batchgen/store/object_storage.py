@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager, suppress
 from functools import cached_property
 from io import FileIO
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from batchgen.core.errors import StoreError
 from batchgen.core.files import disk_errors
@@ -198,6 +198,23 @@ class ObjectStorage:
                 raise StoreError(f"{self.address}/{new} is in the way of {old}: move it elsewhere")
             self._delete(old)
             self._distrusted.discard(old)
+
+    def copy(self, old: str, new: str, known: Known) -> Literal["copied", "there", "missing", "in_the_way"]:
+        """Have the store copy an object, which is `known`, unless there is one of the new name; say what came of it.
+
+        `there`: that one has the same bytes, as far as its checksum tells. Raises StoreError.
+        """
+        check_name(old)
+        check_name(new)
+        return self._insist(lambda: self._copy(old, new, known))
+
+    def _copy(self, old: str, new: str, known: Known) -> Literal["copied", "there", "missing", "in_the_way"]:
+        there = self.known(new)
+        if there is not None:
+            return "there" if there == known else "in_the_way"
+        if self.known(old) is None:
+            return "missing"
+        return "copied" if self._copied(old, new, known) else "in_the_way"
 
     def put_file(self, name: str, path: Path) -> str:
         """Upload a local file as it is now, in the place of what had the name, and return its SHA-256.

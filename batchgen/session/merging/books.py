@@ -17,7 +17,6 @@ from batchgen.journal.recovery.reconcile import vouched_of
 from batchgen.journal.requested.renames import pending_moves
 from batchgen.session.checks.evidence import compare_ledger, ledger_evidence
 from batchgen.session.run_folder import open_owned_folder
-from batchgen.store import address_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,15 +91,9 @@ def _books_of(journal: Journal, folder: Path) -> Books:
 
 def refuse_mixing(books: Iterable[Books]) -> None:
     """Raise RunFolderError where the purchases of run folders belong to several accounts or APIs, or are real in one
-    and simulated in another; UsageError where they are runs of manifests with different names, or their outputs are in
-    an object store.
+    and simulated in another; UsageError where they are runs of manifests with different names.
     """
     together = list(books)
-    for one in together:
-        if (address := address_of(one.facts)) is not None:
-            raise UsageError(
-                f"the outputs of {one.folder} are in {address}: only run folders that hold their outputs can be merged"
-            )
     bound = [one for one in together if "api" in one.facts]
     for other in bound[1:]:
         _refuse_pair(bound[0], other)

@@ -42,6 +42,9 @@ from batchgen.session.host import Listener, Notice
 from batchgen.session.merging.books import Books, books_in_place, copied_books, refuse_mixing
 from batchgen.session.merging.picks import take_picks
 from batchgen.session.merging.placing import PlacedFiles, Placer
+from batchgen.session.merging.remote_placing import RemotePlacer, merged_place, parent_of
+from batchgen.session.outputs.binding import claim, refuse_other_owner
+from batchgen.session.outputs.publishing import publish_papers
 from batchgen.session.reporting import report_at_end
 from batchgen.session.run_folder import noted_settings, open_owned_folder
 from batchgen.session.summary import Summary
@@ -50,6 +53,7 @@ from batchgen.settings import RUN_NAME, resolve_settings
 from batchgen.simulator.state_file import merge_states
 from batchgen.standing.commands import moved_option_facts
 from batchgen.standing.last_run import last_run_fact, last_run_of
+from batchgen.store import OUTPUTS, Address, ObjectStorage
 
 _SHOWN = 10
 """Contradictions that are told one by one."""
@@ -76,6 +80,8 @@ class _Merge:
     tell: Callable[[str], None]
     taken: list[Path] = field(default_factory=list)
     files: PlacedFiles = field(default_factory=PlacedFiles)
+    place: Address | None = None
+    """Where the outputs of the merged run are in an object store; None: in its folder."""
 
     def run(self, sources: Sequence[Path]) -> None:
         """Take up `sources`, and leave the merged folder whole."""
@@ -88,6 +94,9 @@ class _Merge:
             known = {} if target is None else merged_runs(target.facts)
             _refuse_elsewhere(books, into, known)
             refuse_mixing([*([] if target is None else [target]), *books])
+            self.place = merged_place(into, target, books)
+            if self.place is not None:
+                refuse_other_owner(ObjectStorage(self.place, into), None if target is None else target.run_id)
             changed = [one for one in books if known.get(one.run_id) != one.looks]
             if target is None or changed:
                 self._make(scratch / "new", target, changed)
@@ -110,8 +119,8 @@ class _Merge:
                 combination.add(one.journal, nameless=one.nameless)
             _refuse_overlaps(combination, together)
             named = None if target is None else (target.run_id, target.generation)
-            combination.combine(_facts(self.into, target, changed), named)
-            placer = Placer(self.into)
+            combination.combine(_facts(self.into, target, changed, self.place), named)
+            placer = Placer(self.into) if self.place is None else RemotePlacer(self.into, self.place, together)
             for number, one in enumerate(together):
                 if one is not target:
                     placer.place(one.folder, combination.files(number))
@@ -127,7 +136,7 @@ def merge(sources: Sequence[Path], into: Path, environment: Mapping[str, str], l
     """Merge run folders into the run folder `into`, which is made if it does not exist, and close them.
 
     They keep all they hold, but only `into` goes on with their items and jobs. May be repeated, also after it was
-    interrupted. Raises UsageError, RunFolderError, DiskError.
+    interrupted. Raises UsageError, RunFolderError, DiskError, StoreError.
     """
     into = into.resolve()
     folders = _checked(sources, into)
@@ -228,18 +237,26 @@ def _told(overlap: Overlap, together: Sequence[Books]) -> str:
     }[overlap.kind]
 
 
-def _facts(into: Path, target: Books | None, changed: Sequence[Books]) -> dict[str, str]:
+def _facts(into: Path, target: Books | None, changed: Sequence[Books], place: Address | None) -> dict[str, str]:
     """Return the facts of the merged run: those it had, else those of the first of the others."""
     first = changed[0] if target is None else target
     names = ("api", "account", "settings", "manifest") if target is None else first.facts.keys() - {LEDGER, REPORT}
     facts = {name: first.facts[name] for name in names if name in first.facts}
     if target is None:
-        facts |= {"run": into.name, **moved_option_facts(first.facts, into.parent, into.name)}
+        facts |= {"run": into.name, **moved_option_facts(first.facts, _options_of(into, place))}
+        facts |= {} if place is None else {OUTPUTS: str(place)}
     proved = [one.facts[SIMULATED] for one in [first, *changed] if one.facts.get(SIMULATED)]
     records = {} if target is None else merged_runs(target.facts)
     for one in changed:
         records |= merged_runs(one.facts) | {one.run_id: one.looks}
     return facts | {SIMULATED: proved[0] if proved else ""} | merged_fact(records)
+
+
+def _options_of(into: Path, place: Address | None) -> list[str]:
+    """Return the options that lead to the merged run."""
+    if place is None:
+        return ["--output", str(into.parent), "--run", into.name]
+    return ["--output", str(parent_of(place)), "--state", str(into.parent), "--run", into.name]
 
 
 @contextmanager
@@ -275,11 +292,15 @@ def _concluded(merging: _Merge, folders: Sequence[Path], environment: Mapping[st
         (merging.into / SCRATCH).rmdir()
     with open_owned_folder(merging.into, create=False) as journal:
         facts = journal.facts()
+        if merging.place is not None:
+            claim(ObjectStorage(merging.place, merging.into), journal)
         wanted = resolve_settings({}, environment, noted_settings(facts)).report
         summary = conclude(facts["run"], journal, Ending(None, "", 0))
         with journal.transaction():
             journal.note(**last_run_fact(last_run_of(facts)))  # a merge is no run
         items = sum(summary.counts.values())
         report = report_at_end(journal, wanted, listen, items=items, interrupted=False)
+        if (failure := publish_papers(journal)) is not None:
+            listen(Notice(f"ledger, summary and report were not uploaded: {failure}"))
         Register.of(environment).remember(journal)
     return Merged(merging.into, tuple(folders), tuple(merging.taken), merging.files, replace(summary, report=report))

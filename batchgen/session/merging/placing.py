@@ -44,7 +44,7 @@ class Placer:
         """Place files of a run folder. Raises DiskError, and RunFolderError where another file has one's name."""
         for file in files:
             for path in {file.path, file.target}:
-                _refuse_leading_out(folder, path)
+                refuse_leading_out(folder, path)
             # No Path: there may be a million of them.
             self._place(f"{folder}/{file.path}", f"{self._target}/{file.target}", file)
             if len(self._changed) >= _FOLDERS:
@@ -125,7 +125,7 @@ def _copy(source: Path, place: Path) -> None:
         part.unlink(missing_ok=True)
 
 
-def _refuse_leading_out(folder: Path, path: str) -> None:
+def refuse_leading_out(folder: Path, path: str) -> None:
     """Raise RunFolderError for a path that does not stay in the run folder: its journal may come from anybody."""
     first, *others = path.split("/")
     if first not in ("files", "superseded") or not others or not {"", ".", ".."}.isdisjoint(others) or "\0" in path:

@@ -44,6 +44,13 @@ def bind_outputs(journal: Journal, address: Address | None) -> None:
         journal.note(**{OUTPUTS: wanted})
 
 
+def refuse_other_owner(storage: ObjectStorage, run_id: str | None) -> None:
+    """Raise RunFolderError where a place is that of another run folder than this one (None: of any). StoreError."""
+    held = storage.read(MARK)
+    if held is not None and (run_id is None or _run_id(held) != run_id):
+        raise _taken(storage)
+
+
 def claim(storage: ObjectStorage, journal: Journal) -> None:
     """Make sure that the place of the outputs is this run folder's own.
 

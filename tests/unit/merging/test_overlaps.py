@@ -144,12 +144,17 @@ def test_runs_of_different_manifests_are_refused(tmp_path: Path) -> None:
         merged([one, two], tmp_path / "all")
 
 
-def test_runs_whose_outputs_are_in_an_object_store_are_refused(tmp_path: Path) -> None:
-    one = bought(tmp_path / "one", lambda buyer: None)
-    with closing(Journal(one)) as journal, journal.transaction():
-        journal.note(outputs="s3://studio/2026/one")
-    with pytest.raises(UsageError, match=r"outputs of .*/one are in s3://studio/2026/one"):
-        merged([one], tmp_path / "all")
+@pytest.mark.parametrize("other", ["", "s3://studio/2025/two", "s3://archive/2026/two", "gs://studio/2026/two"])
+def test_runs_whose_outputs_do_not_lie_beside_each_other_are_refused(tmp_path: Path, other: str) -> None:
+    folders = [bought(tmp_path / name, lambda buyer: None) for name in ("one", "two")]
+    for folder, outputs in zip(folders, ("s3://studio/2026/one", other), strict=True):
+        with closing(Journal(folder)) as journal, journal.transaction():
+            journal.note(outputs=outputs)
+    with pytest.raises(
+        UsageError, match=r"the outputs of .*/two are in .*only runs whose outputs lie beside each other"
+    ):
+        merged(folders, tmp_path / "all")
+    assert not (tmp_path / "all").exists()
 
 
 def test_places_that_make_no_sense_are_refused(tmp_path: Path) -> None:
