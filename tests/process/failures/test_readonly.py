@@ -76,6 +76,7 @@ DROP TABLE delivered;
 ALTER TABLE item DROP COLUMN expect;
 ALTER TABLE item DROP COLUMN variables;
 ALTER TABLE attempt DROP COLUMN scale;
+ALTER TABLE attempt DROP COLUMN lent_to;
 DROP TABLE dependency;
 DROP INDEX item_chained; DROP INDEX item_blocked; DROP INDEX item_skipped; DROP INDEX item_pending;
 ALTER TABLE item DROP COLUMN blocked;
