@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
 _T = TypeVar("_T")
+Copied = Literal["copied", "there", "missing", "in_the_way"]
+"""What came of a copy: it was made, the same bytes were there, there is nothing to copy, or other bytes have its name."""
 SPOOL = "spool"
 """The folder, within the run folder, for outputs on their way."""
 UPLOADS = "uploads"
@@ -199,7 +201,7 @@ class ObjectStorage:
             self._delete(old)
             self._distrusted.discard(old)
 
-    def copy(self, old: str, new: str, known: Known) -> Literal["copied", "there", "missing", "in_the_way"]:
+    def copy(self, old: str, new: str, known: Known) -> Copied:
         """Have the store copy an object, which is `known`, unless there is one of the new name; say what came of it.
 
         `there`: that one has the same bytes, as far as its checksum tells. Raises StoreError.
@@ -208,7 +210,7 @@ class ObjectStorage:
         check_name(new)
         return self._insist(lambda: self._copy(old, new, known))
 
-    def _copy(self, old: str, new: str, known: Known) -> Literal["copied", "there", "missing", "in_the_way"]:
+    def _copy(self, old: str, new: str, known: Known) -> Copied:
         there = self.known(new)
         if there is not None:
             return "there" if there == known else "in_the_way"

@@ -1,5 +1,6 @@
 """Brings outputs in an object store to those of the run that theirs is merged into: copied by the store itself."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
@@ -11,6 +12,7 @@ from batchgen.journal.merging.combining import MergedFile
 from batchgen.session.merging.books import Books
 from batchgen.session.merging.placing import PlacedFiles, refuse_leading_out
 from batchgen.store import Address, ObjectStorage, address_of
+from batchgen.store.object_storage import Copied
 from batchgen.store.port import Known
 
 _AT_ONCE = 16
@@ -27,7 +29,7 @@ def merged_place(into: Path, target: Books | None, books: Sequence[Books]) -> Ad
     places = [(one, address_of(one.facts)) for one in together]
     first = places[0][1]
     for one, place in places:
-        if (place is None) != (first is None) or (place is not None and first is not None and _beside(place, first)):
+        if (place is None) != (first is None) or (place is not None and first is not None and _are_apart(place, first)):
             raise UsageError(
                 f"the outputs of {one.folder} are in {place or 'its folder'}, and those of {places[0][0].folder} in"
                 f" {first or 'its folder'}: only runs whose outputs lie beside each other can be merged"
@@ -42,7 +44,7 @@ def parent_of(place: Address) -> Address:
     return replace(place, prefix=place.prefix.rpartition("/")[0])
 
 
-def _beside(place: Address, other: Address) -> bool:
+def _are_apart(place: Address, other: Address) -> bool:
     return parent_of(place) != parent_of(other)
 
 
@@ -62,35 +64,32 @@ class RemotePlacer:
         assert place is not None  # noqa: S101 - for the type checker: all places are beside each other
         source = place.prefix.rpartition("/")[2]
         with ThreadPoolExecutor(_AT_ONCE, "copies") as pool:
-            running: set[Future[None]] = set()
+            running: set[Future[Copied]] = set()
             for file in files:
                 for path in {file.path, file.target}:
                     refuse_leading_out(folder, path)
                 running.add(pool.submit(self._copy, source, file))
                 if len(running) >= 2 * _AT_ONCE:
                     ended, running = wait(running, return_when=FIRST_COMPLETED)
-                    _raise_first(ended)
-            _raise_first(wait(running).done)
+                    self._count(ended)
+            self._count(wait(running).done)
 
     def finish(self) -> None:
         """What was copied is durable."""
 
-    def _copy(self, source: str, file: MergedFile) -> None:
+    def _copy(self, source: str, file: MergedFile) -> Copied:
         old, new = f"{source}/{file.path}", f"{self._target}/{file.target}"
-        match self._parent.copy(old, new, Known(file.bytes, file.sha256)):
-            case "copied":
-                self.placed.copied += 1
-            case "there":
-                self.placed.there += 1
-            case "missing":
-                self.placed.missing += 1
-            case "in_the_way":
-                raise RunFolderError(
-                    f"{self._parent.address}/{printable(new, 300)} holds other bytes than {printable(old, 300)}; move"
-                    " it away, then merge again"
-                )
+        copied = self._parent.copy(old, new, Known(file.bytes, file.sha256))
+        if copied == "in_the_way":
+            raise RunFolderError(
+                f"{self._parent.address}/{printable(new, 300)} holds other bytes than {printable(old, 300)}; move it"
+                " away, then merge again"
+            )
+        return copied
 
-
-def _raise_first(ended: Iterable[Future[None]]) -> None:
-    for future in ended:
-        future.result()
+    def _count(self, ended: Iterable[Future[Copied]]) -> None:
+        """Count what became of files. Raises what their copies raised."""
+        found = Counter(future.result() for future in ended)
+        self.placed.copied += found["copied"]
+        self.placed.there += found["there"]
+        self.placed.missing += found["missing"]
