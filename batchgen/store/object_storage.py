@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 Copied = Literal["copied", "there", "missing", "in_the_way"]
-"""What came of a copy: it was made, the same bytes were there, there is nothing to copy, or other bytes have its name."""
+"""What came of a copy: made, the same bytes were there, there is nothing to copy, or other bytes have its name."""
 SPOOL = "spool"
 """The folder, within the run folder, for outputs on their way."""
 UPLOADS = "uploads"
