@@ -145,10 +145,10 @@ class Coordinator:
         self._tickets.forget()
 
     def stop_for_left_items(self) -> None:
+        self._granting.stop_for_left_items()  # first: workers only know that there was no room, and not why
         for reason, (count, said) in self._left.items():
             stay = "item stays" if count == 1 else "items stay"
             self._run_state.stop(reason, f"{count:,} {stay} pending: {said}")
-        self._granting.stop_for_left_items()
 
     @property
     def _to_lend(self) -> bool:

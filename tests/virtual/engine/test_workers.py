@@ -161,13 +161,6 @@ def test_items_that_need_outputs_of_others_are_bought_by_the_coordinator(folder:
     assert counts[State.DONE] >= 30
 
 
-def test_canaries_come_first(folder: Path) -> None:
-    world = world_of(folder, canary=2)
-    outcome = world.hire()
-    assert world.violations == []
-    assert outcome.counts == {State.DONE: 60}
-
-
 @pytest.mark.parametrize("hides", [False, True])
 def test_a_cap_holds_over_all_workers(folder: Path, hides: bool) -> None:
     world = world_of(folder, max_cost="1.00")
